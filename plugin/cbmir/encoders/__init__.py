@@ -1,0 +1,1 @@
+"""2D pictures to feature vectors: architectures, preprocessing, weights."""

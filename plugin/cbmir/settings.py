@@ -1,0 +1,159 @@
+"""The settings of one installation: read once from `CBMIR_*` at an entry point, then handed in."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import get_type_hints
+
+from cbmir.errors import BadRequest
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Each field is the environment variable `CBMIR_` + its name in capitals; a secret may also be the path
+    of a file that holds it, in `CBMIR_<NAME>_FILE`."""
+
+    data: Path = Path("cbmir-data")
+    """Folder of everything that the installation keeps: database, pictures, weights, uploads, sockets."""
+
+    database_url: str = field(default="", repr=False)
+    """SQLAlchemy URL; empty means a SQLite file in `data`. May hold a password."""
+
+    broker_url: str = field(default="", repr=False)
+    """Redis URL; empty means a Redis that cbmir starts itself on a private socket. May hold a password."""
+
+    secret_key: str = field(default="", repr=False)
+    """Signs sessions and turns patient ids into pseudonyms; empty means the one kept in `data`. Hosts that share
+    a database must share it."""
+
+    host: str = "127.0.0.1"
+    """Address that the web binds to; any but loopback asks for `username` and `password`."""
+
+    port: int = 8000
+    """TCP port of the web."""
+
+    username: str = ""
+    """Name for HTTP Basic authentication; empty means none is asked, which only loopback allows."""
+
+    password: str = field(default="", repr=False)
+    """Password that goes with `username`."""
+
+    trusted_hosts: str = ""
+    """Host names, separated by commas, that requests may name beside loopback (against DNS rebinding)."""
+
+    max_upload_bytes: int = 512 * 1024 * 1024
+    """Largest request body in bytes; a larger one is refused with 413."""
+
+    max_file_bytes: int = 2 * 1024 * 1024 * 1024
+    """Largest single file, or member of a zip, that is read into memory, in bytes."""
+
+    max_pixels: int = 100_000_000
+    """Most pixels of one frame that are decoded: bounds memory to about 1 GB a frame."""
+
+    max_unpacked_bytes: int = 64 * 1024 * 1024 * 1024
+    """Most bytes that one zip may unpack to: a zip bomb stops here."""
+
+    max_frames: int = 64
+    """Most frames indexed of one object; of longer ones that many, evenly spaced."""
+
+    picture_side: int = 512
+    """Longer side in pixels of a stored picture: enough for a screen and for every encoder of today."""
+
+    batch_size: int = 64
+    """Pictures encoded at once in extraction."""
+
+    threads: int = 0
+    """Threads of torch in one process; 0 means one for retrieval and all cores for training."""
+
+    heartbeat_seconds: float = 5.0
+    """How often a running job says that it lives, in seconds."""
+
+    heartbeat_timeout_seconds: float = 30.0
+    """After this silence, in seconds, a running job counts as dead and is queued again."""
+
+    @property
+    def resolved_database_url(self) -> str:
+        """The database URL, with the embedded default filled in."""
+        return self.database_url or f"sqlite:///{self.data.absolute() / 'cbmir.sqlite'}"
+
+    @property
+    def pictures(self) -> Path:
+        """Folder of the stored 2D pictures."""
+        return self.data / "pictures"
+
+    @property
+    def weights(self) -> Path:
+        """Folder of the trained encoders' weights."""
+        return self.data / "weights"
+
+    @property
+    def training(self) -> Path:
+        """Folder of the checkpoints of unfinished trainings."""
+        return self.data / "training"
+
+    @property
+    def uploads(self) -> Path:
+        """Folder of files handed in over the web, until their job is done."""
+        return self.data / "uploads"
+
+    @property
+    def set_aside(self) -> Path:
+        """Folder of the bytes of uploaded files that are in quarantine."""
+        return self.data / "quarantine"
+
+    @property
+    def resolved_secret_key(self) -> str:
+        """The secret key; made and kept in `data`, readable by its owner alone, where none is configured."""
+        return self.secret_key or _kept_secret(self.data / "secret.key")
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None, **overrides: object) -> Settings:
+        """Read `CBMIR_*`; `overrides` that are not None win.
+
+        Raises:
+            cbmir.errors.BadRequest: if a value is not of its field's type.
+        """
+        environment = os.environ if environment is None else environment
+        hints = get_type_hints(cls)
+        values: dict[str, object] = {}
+        for each in fields(cls):
+            text = _from_environment(environment, each.name)
+            if text is not None:
+                values[each.name] = _parse(each.name, text, hints[each.name])
+        values.update({name: value for name, value in overrides.items() if value is not None})
+        return cls(**values)  # type: ignore[arg-type]
+
+
+def _from_environment(environment: Mapping[str, str], name: str) -> str | None:
+    variable = f"CBMIR_{name.upper()}"
+    path = environment.get(f"{variable}_FILE")
+    if path is None:
+        return environment.get(variable)
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise BadRequest(f"{variable}_FILE names {path}, which cannot be read: {error.strerror}.") from error
+
+
+def _parse(name: str, text: str, kind: type) -> object:
+    try:
+        return kind(text)
+    except ValueError as error:
+        raise BadRequest(f"CBMIR_{name.upper()} must be {kind.__name__}, not {text!r}.") from error
+
+
+def _kept_secret(path: Path) -> str:
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_suffix(f".{os.getpid()}")
+        draft.touch(0o600)
+        draft.write_text(secrets.token_hex(32), encoding="ascii")
+        with suppress(FileExistsError):  # another process was first: its key counts
+            os.link(draft, path)
+        draft.unlink()
+    return path.read_text(encoding="ascii")

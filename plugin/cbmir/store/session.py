@@ -1,0 +1,102 @@
+"""The way into the database: one engine a process, sessions that say whether they write."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, OperationalError, ProgrammingError
+from sqlalchemy.orm import Session
+
+from cbmir.errors import BadRequest, CbmirError, DatabaseUnavailable, DiskFull, SchemaOutdated
+
+BUSY_TIMEOUT_SECONDS = 30
+
+
+class Database:
+    """Sessions on one database.
+
+    Args:
+        url: SQLAlchemy URL of SQLite or PostgreSQL.
+
+    Raises:
+        cbmir.errors.BadRequest: if the URL is of neither.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = _checked(url)
+        self.is_sqlite = self._url.get_backend_name() == "sqlite"
+        if self.is_sqlite:
+            self.engine = create_engine(self._url, connect_args={"timeout": BUSY_TIMEOUT_SECONDS})
+            event.listen(self.engine, "connect", _prepare_sqlite)
+            event.listen(self.engine, "begin", _begin_sqlite)
+        else:
+            self.engine = create_engine(self._url, pool_pre_ping=True)
+        self._writing = self.engine.execution_options(writes=True)
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A session that only reads; what it returns stays usable after it is closed."""
+        with _translated(), Session(self.engine, expire_on_commit=False) as session:
+            yield session
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """A session that commits at the end, or rolls back on any error; on SQLite it holds the write lock."""
+        with _translated(), Session(self._writing, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    def dispose(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+
+def _checked(url: str) -> Any:
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise BadRequest(
+            "The database URL is not one.", "Write sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME."
+        ) from error
+    if parsed.get_backend_name() == "postgresql":
+        return parsed.set(drivername="postgresql+psycopg")
+    if parsed.get_backend_name() != "sqlite":
+        raise BadRequest(f"{parsed.get_backend_name()} is not supported.", "Use SQLite or PostgreSQL.")
+    return parsed
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # SQLAlchemy, not the driver, begins transactions
+    cursor = connection.cursor()
+    for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # a writer that began as a reader cannot be upgraded once another has written: it takes the lock at once
+    writes = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (OperationalError, ProgrammingError) as error:
+        raise _translate(error) from error
+
+
+def _translate(error: OperationalError | ProgrammingError) -> CbmirError:
+    said = str(error.orig)
+    if "no such table" in said or "no such column" in said or "UndefinedTable" in type(error.orig).__name__:
+        return SchemaOutdated("The database lacks a table of this version.", "Run `cbmir db upgrade`.")
+    if "disk is full" in said or "No space left" in said:
+        return DiskFull("The database's disk is full.", "Free space, then repeat.")
+    return DatabaseUnavailable(
+        f"The database does not answer: {said.splitlines()[0]}.",
+        "Check that it runs and that its URL is right.",
+    )

@@ -1,0 +1,249 @@
+"""The tables. A change here and its migration in `migrations/` are one commit.
+
+groups 1──n instances 1──n frames 1──n features n──1 encoders
+                │                                       │
+                └──n labels                  group_parts ┘──n groups
+jobs 1──1 queries          quarantine
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    MetaData,
+    String,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+def now() -> datetime:
+    """The present moment, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+class Moment(TypeDecorator[datetime]):
+    """An aware moment in UTC, also on SQLite, which keeps no time zone."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        return None if value is None else value.replace(tzinfo=value.tzinfo or UTC).astimezone(UTC)
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(naming_convention=NAMING)
+
+
+class Group(Base):
+    """A patient or subject, by pseudonym: what a split never cuts through."""
+
+    __tablename__ = "groups"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(String(200), unique=True)
+
+
+class Instance(Base):
+    """One stored object: a DICOM SOP instance or a plain image file."""
+
+    __tablename__ = "instances"
+    __table_args__ = (Index(None, "study_instance_uid"), Index(None, "series_instance_uid"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    group_id: Mapped[int] = mapped_column(ForeignKey("groups.id"), index=True)
+    file_name: Mapped[str] = mapped_column(Text, index=True)
+    """As shown and exported: a DICOM object's base name, a plain image's path below the folder handed in."""
+    origin: Mapped[str] = mapped_column(Text, default="")
+    """Where the bytes came from, for the administrator only: a path, or `zip!member`; empty for an upload."""
+    sha256: Mapped[str] = mapped_column(String(64), unique=True)
+    """Of the file's bytes."""
+    sop_instance_uid: Mapped[str | None] = mapped_column(String(64), unique=True)
+    sop_class_uid: Mapped[str | None] = mapped_column(String(64))
+    study_instance_uid: Mapped[str | None] = mapped_column(String(64))
+    series_instance_uid: Mapped[str | None] = mapped_column(String(64))
+    transfer_syntax_uid: Mapped[str | None] = mapped_column(String(64))
+    modality: Mapped[str | None] = mapped_column(String(16), index=True)
+    """The DICOM code, such as MR; None for a plain image."""
+    body_part: Mapped[str | None] = mapped_column(String(64), index=True)
+    created_at: Mapped[datetime] = mapped_column(Moment, default=now)
+
+    group: Mapped[Group] = relationship()
+    frames: Mapped[list[Frame]] = relationship(
+        back_populates="instance",
+        cascade="all, delete-orphan",
+        passive_deletes=True,
+        order_by="Frame.frame_number",
+    )
+    labels: Mapped[list[Label]] = relationship(
+        back_populates="instance", cascade="all, delete-orphan", passive_deletes=True
+    )
+
+
+class Frame(Base):
+    """One 2D image of an instance, stored as a picture."""
+
+    __tablename__ = "frames"
+    __table_args__ = (UniqueConstraint("instance_id", "frame_number"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    instance_id: Mapped[int] = mapped_column(ForeignKey("instances.id", ondelete="CASCADE"))
+    frame_number: Mapped[int]
+    picture: Mapped[str] = mapped_column(String(64), index=True)
+    """SHA-256 of the picture's pixels and shape; names its file in the pictures folder."""
+    rows: Mapped[int]
+    columns: Mapped[int]
+    pipeline: Mapped[str] = mapped_column(String(64))
+    """Name and version of the conversion that made the picture."""
+
+    instance: Mapped[Instance] = relationship(back_populates="frames")
+
+
+class Label(Base):
+    """One named label of an instance, such as subclass = brain_glioma, with its origin."""
+
+    __tablename__ = "labels"
+    __table_args__ = (UniqueConstraint("instance_id", "name"), Index(None, "name", "value"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    instance_id: Mapped[int] = mapped_column(ForeignKey("instances.id", ondelete="CASCADE"))
+    name: Mapped[str] = mapped_column(String(64))
+    value: Mapped[str] = mapped_column(String(200))
+    origin: Mapped[str] = mapped_column(String(16))
+    """A `cbmir.types.LabelOrigin`."""
+
+    instance: Mapped[Instance] = relationship(back_populates="labels")
+
+
+class Encoder(Base):
+    """A trained encoder. Features of two encoders are never compared."""
+
+    __tablename__ = "encoders"
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    """Architecture and the first eight digits of the weights' SHA-256: `cnn-autoencoder-1a2b3c4d`."""
+    architecture: Mapped[str] = mapped_column(String(64))
+    weights_file: Mapped[str] = mapped_column(String(200))
+    """Name within the weights folder."""
+    weights_sha256: Mapped[str] = mapped_column(String(64))
+    dimension: Mapped[int]
+    preprocessing: Mapped[dict[str, Any]] = mapped_column(JSON)
+    """Side in pixels, channels and value range of the input."""
+    training: Mapped[dict[str, Any]] = mapped_column(JSON)
+    """Seed, epochs, optimiser, data hash, counts: what is needed to train it again."""
+    metrics: Mapped[dict[str, Any]] = mapped_column(JSON)
+    """`history`: one row an epoch with `epoch`, `train_loss`, `validation_loss`; `best_epoch`; `evaluations`."""
+    generation: Mapped[int] = mapped_column(default=0)
+    """Grows with every change of its features: a cached index with another number is out of date."""
+    created_at: Mapped[datetime] = mapped_column(Moment, default=now)
+
+
+class GroupPart(Base):
+    """The part of the split in which a group stood when an encoder was trained."""
+
+    __tablename__ = "group_parts"
+
+    encoder_id: Mapped[str] = mapped_column(ForeignKey("encoders.id", ondelete="CASCADE"), primary_key=True)
+    group_id: Mapped[int] = mapped_column(ForeignKey("groups.id", ondelete="CASCADE"), primary_key=True)
+    part: Mapped[str] = mapped_column(String(16))
+    """A `cbmir.types.Part`."""
+
+
+class Feature(Base):
+    """The vector that one encoder gives for one frame. It is patient data."""
+
+    __tablename__ = "features"
+    __table_args__ = (UniqueConstraint("encoder_id", "frame_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    encoder_id: Mapped[str] = mapped_column(ForeignKey("encoders.id", ondelete="CASCADE"))
+    frame_id: Mapped[int] = mapped_column(ForeignKey("frames.id", ondelete="CASCADE"), index=True)
+    vector: Mapped[bytes] = mapped_column(LargeBinary)
+    """float32, little endian, `dimension` numbers."""
+
+
+class Job(Base):
+    """A unit of work; the row is the truth, the broker only wakes a worker. Its id is the Celery task id."""
+
+    __tablename__ = "jobs"
+    __table_args__ = (Index(None, "state", "heartbeat_at"),)
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    """A `cbmir.types.JobKind`."""
+    state: Mapped[str] = mapped_column(String(16))
+    """A `cbmir.types.JobState`."""
+    parameters: Mapped[dict[str, Any]] = mapped_column(JSON)
+    done: Mapped[int] = mapped_column(default=0)
+    total: Mapped[int] = mapped_column(default=0)
+    message: Mapped[str] = mapped_column(Text, default="")
+    detail: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    """Figures that a running job shows, such as the loss by epoch."""
+    result: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    error_code: Mapped[str | None] = mapped_column(String(32))
+    error_message: Mapped[str | None] = mapped_column(Text)
+    attempts: Mapped[int] = mapped_column(default=0)
+    cancel_requested: Mapped[bool] = mapped_column(default=False)
+    created_at: Mapped[datetime] = mapped_column(Moment, default=now, index=True)
+    sent_at: Mapped[datetime | None] = mapped_column(Moment)
+    """When the broker last took the message."""
+    started_at: Mapped[datetime | None] = mapped_column(Moment)
+    heartbeat_at: Mapped[datetime | None] = mapped_column(Moment)
+    finished_at: Mapped[datetime | None] = mapped_column(Moment)
+
+
+class Quarantined(Base):
+    """A file that was handed in and could not be used, with the reason and what to do."""
+
+    __tablename__ = "quarantine"
+    __table_args__ = (UniqueConstraint("origin", "sha256"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    file_name: Mapped[str] = mapped_column(Text)
+    origin: Mapped[str] = mapped_column(Text, default="")
+    """Where the bytes are, for the administrator only: a path, or `zip!member`."""
+    sha256: Mapped[str] = mapped_column(String(64))
+    code: Mapped[str] = mapped_column(String(32))
+    reason: Mapped[str] = mapped_column(Text)
+    remedy: Mapped[str] = mapped_column(Text, default="")
+    created_at: Mapped[datetime] = mapped_column(Moment, default=now)
+
+
+class Query(Base):
+    """A question asked of the gallery, and its answer."""
+
+    __tablename__ = "queries"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    encoder_id: Mapped[str] = mapped_column(ForeignKey("encoders.id", ondelete="CASCADE"))
+    picture: Mapped[str] = mapped_column(String(64))
+    """The query's picture in the pictures folder."""
+    frame_id: Mapped[int | None] = mapped_column(ForeignKey("frames.id", ondelete="SET NULL"))
+    """The gallery's frame that was asked about, if it was one."""
+    k: Mapped[int]
+    where: Mapped[dict[str, Any]] = mapped_column(JSON)
+    hits: Mapped[list[Any]] = mapped_column(JSON)
+    """`cbmir.types.Hit.as_json` of each."""
+    created_at: Mapped[datetime] = mapped_column(Moment, default=now)

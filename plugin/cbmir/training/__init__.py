@@ -1,0 +1,1 @@
+"""Pictures to a trained encoder: splits, data, loss, loop."""

@@ -1,0 +1,149 @@
+"""The values that travel between the rooms: immutable, without behaviour beyond their own meaning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float32]
+ByteArray = npt.NDArray[np.uint8]
+
+
+class JobKind(StrEnum):
+    """What a job does; each kind has a Celery task and a queue of its name."""
+
+    INGEST = "ingest"
+    EXTRACT = "extract"
+    TRAIN = "train"
+    EVALUATE = "evaluate"
+    RETRIEVE = "retrieve"
+
+
+class JobState(StrEnum):
+    """queued -> running -> succeeded | failed | cancelled; a dead or retried job goes back to queued."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_final(self) -> bool:
+        return self in (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
+
+
+class LabelOrigin(StrEnum):
+    """Where a label comes from; a higher one replaces a lower one: header < folder < manifest < import < user."""
+
+    HEADER = "header"
+    FOLDER = "folder"
+    MANIFEST = "manifest"
+    IMPORT = "import"
+    USER = "user"
+
+
+class Part(StrEnum):
+    """The part of a split that a patient's group belongs to."""
+
+    TRAIN = "train"
+    VALIDATION = "validation"
+    TEST = "test"
+
+
+@dataclass(frozen=True)
+class InstanceHeader:
+    """What is kept of a DICOM object's header (PS3.3 C.12.1, C.7.3.1); empty text where it is absent.
+
+    `patient_key` joins Patient ID and Issuer of Patient ID in clear: it is turned into a pseudonym before it
+    is stored (`cbmir.services.identity`) and appears nowhere else.
+    """
+
+    sop_instance_uid: str
+    sop_class_uid: str
+    study_instance_uid: str
+    series_instance_uid: str
+    modality: str
+    body_part: str
+    transfer_syntax_uid: str
+    patient_key: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One 2D image as it is stored and encoded.
+
+    Attributes:
+        frame_number: 1-based (PS3.3 C.7.6.6); 1 for a single image.
+        pixels: uint8, shape (rows, columns) for grey or (rows, columns, 3) for RGB; 0 is black.
+    """
+
+    frame_number: int
+    pixels: ByteArray
+
+
+@dataclass(frozen=True)
+class ConvertedObject:
+    """A file turned into pictures: a DICOM object with its header, or a plain image without one.
+
+    Attributes:
+        sha256: of the file's bytes, 64 hexadecimal digits.
+        header: None for PNG, JPEG, TIFF and BMP.
+        pipeline: name and version of the conversion that made the pictures.
+        pictures: at least one, in the order of their frame numbers.
+    """
+
+    sha256: str
+    header: InstanceHeader | None
+    pipeline: str
+    pictures: tuple[Picture, ...]
+
+
+@dataclass(frozen=True)
+class Labelling:
+    """What a manifest or a folder name says of one file."""
+
+    labels: dict[str, str]
+    group: str | None
+    origin: LabelOrigin
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A gallery member found by an index: its row in the gallery and its Euclidean distance to the query."""
+
+    row: int
+    distance: float
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One answer to a query; `rank` starts at 1, `distance` is Euclidean in the encoder's feature space."""
+
+    rank: int
+    distance: float
+    frame_id: int
+    file_name: str
+    sop_instance_uid: str | None
+    series_instance_uid: str | None
+    study_instance_uid: str | None
+    frame_number: int
+    labels: dict[str, str]
+
+    def as_json(self) -> dict[str, Any]:
+        """The hit as `query --json` and the REST API give it."""
+        return {
+            "rank": self.rank,
+            "distance": self.distance,
+            "frame_id": self.frame_id,
+            "file_name": self.file_name,
+            "sop_instance_uid": self.sop_instance_uid,
+            "series_instance_uid": self.series_instance_uid,
+            "study_instance_uid": self.study_instance_uid,
+            "frame_number": self.frame_number,
+            "labels": self.labels,
+        }

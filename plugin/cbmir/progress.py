@@ -9,9 +9,7 @@ from typing import Any, Protocol
 class Progress(Protocol):
     """Given to every long service: a bar on a terminal, a job row in the database, or nothing."""
 
-    def update(
-        self, done: int, total: int, message: str = "", detail: Mapping[str, Any] | None = None
-    ) -> None:
+    def update(self, done: int, total: int, message: str = "", detail: Mapping[str, Any] | None = None) -> None:
         """Report `done` of `total` steps; cheap enough to be called for each of them.
 
         Args:
@@ -28,7 +26,5 @@ class Progress(Protocol):
 class Silence:
     """Progress for those who do not look."""
 
-    def update(
-        self, done: int, total: int, message: str = "", detail: Mapping[str, Any] | None = None
-    ) -> None:
+    def update(self, done: int, total: int, message: str = "", detail: Mapping[str, Any] | None = None) -> None:
         """Do nothing."""

@@ -1,4 +1,4 @@
-"""What every test may ask for: an installation of its own, on SQLite and on PostgreSQL, and the shared real data."""
+"""What every test may ask for: an installation of its own, on SQLite and on PostgreSQL, and real data."""
 
 from __future__ import annotations
 

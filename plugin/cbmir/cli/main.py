@@ -1,0 +1,90 @@
+"""`cbmir`: the command group, what every subcommand is given, and the last word on errors."""
+
+from __future__ import annotations
+
+import sys
+from functools import cached_property
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import click
+import orjson
+
+from cbmir import __version__
+from cbmir.cli.bar import Bar
+from cbmir.errors import CbmirError
+from cbmir.settings import Settings
+from cbmir.store.session import Database
+
+
+class Context:
+    """What every subcommand is given: the settings of this call, and the database when it is first asked for."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    @cached_property
+    def database(self) -> Database:
+        """The installation's database; an embedded one is made and brought up to date by itself."""
+        if not self.settings.database_url:
+            self.settings.data.mkdir(parents=True, exist_ok=True)
+            (upgrade,) = entry_points(group="cbmir.database", name="upgrade")
+            upgrade.load()(self.settings.resolved_database_url)
+        return Database(self.settings.resolved_database_url)
+
+    def progress(self, title: str) -> Bar:
+        """A progress bar on a terminal, silence in a pipe; a context manager."""
+        return Bar(title)
+
+
+class OpenGroup(click.Group):
+    """The library's own subcommands and, by the entry-point group `cbmir.commands`, those of the other rooms."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), *entry_points(group="cbmir.commands").names})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        for found in entry_points(group="cbmir.commands", name=cmd_name):
+            command: click.Command = found.load()
+            return command
+        return super().get_command(ctx, cmd_name)
+
+
+@click.group(cls=OpenGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="cbmir")
+@click.option("--data", type=click.Path(file_okay=False, path_type=Path), help="Folder of the installation.")
+@click.option("--database", "database_url", metavar="URL", help="PostgreSQL instead of the embedded SQLite.")
+@click.option("--broker", "broker_url", metavar="URL", help="A Redis of your own instead of the embedded one.")
+@click.pass_context
+def cli(ctx: click.Context, data: Path | None, database_url: str | None, broker_url: str | None) -> None:
+    """Find, in an archive of medical images, those that look like this one.
+
+    Every option is also an environment variable: CBMIR_DATA, CBMIR_DATABASE_URL, CBMIR_BROKER_URL and so on.
+    """
+    overrides = {"data": data, "database_url": database_url, "broker_url": broker_url}
+    ctx.obj = Context(Settings.from_environment(**overrides))
+
+
+def print_json(document: Any) -> None:
+    """Print one JSON document, for programs to read."""
+    click.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY))
+
+
+def main() -> None:
+    """Run the command line: exit status 0, 1 after an error, 2 after a wrong call, 130 after an interrupt."""
+    try:
+        status = cli.main(standalone_mode=False)
+    except click.UsageError as error:
+        error.show()
+        sys.exit(2)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except CbmirError as error:
+        click.echo(f"cbmir: {error.sentence}", err=True)
+        sys.exit(1)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("cbmir: interrupted.", err=True)
+        sys.exit(130)
+    sys.exit(status if isinstance(status, int) else 0)

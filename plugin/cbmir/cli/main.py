@@ -62,7 +62,7 @@ def cli(ctx: click.Context, data: Path | None, database_url: str | None, broker_
 
     Every option is also an environment variable: CBMIR_DATA, CBMIR_DATABASE_URL, CBMIR_BROKER_URL and so on.
     """
-    overrides = {"data": data, "database_url": database_url, "broker_url": broker_url}
+    overrides: dict[str, Any] = {"data": data, "database_url": database_url, "broker_url": broker_url}
     ctx.obj = Context(Settings.from_environment(**overrides))
 
 
@@ -73,18 +73,27 @@ def print_json(document: Any) -> None:
 
 def main() -> None:
     """Run the command line: exit status 0, 1 after an error, 2 after a wrong call, 130 after an interrupt."""
+    sys.exit(_run())
+
+
+def _run() -> int:
     try:
         status = cli.main(standalone_mode=False)
-    except click.UsageError as error:
-        error.show()
-        sys.exit(2)
+        return status if isinstance(status, int) else 0
     except click.ClickException as error:
         error.show()
-        sys.exit(error.exit_code)
+        return error.exit_code
     except CbmirError as error:
-        click.echo(f"cbmir: {error.sentence}", err=True)
-        sys.exit(1)
+        return _complain(error.sentence, 1)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("cbmir: interrupted.", err=True)
-        sys.exit(130)
-    sys.exit(status if isinstance(status, int) else 0)
+        return _complain("interrupted.", 130)
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read our output has gone: nothing more can be said
+        return 1
+    except OSError as error:
+        return _complain(f"{error.filename or 'the system'}: {error.strerror or error}.", 1)
+
+
+def _complain(sentence: str, status: int) -> int:
+    click.echo(f"cbmir: {sentence}", err=True)
+    return status

@@ -34,6 +34,9 @@ NAMING = {
     "pk": "pk_%(table_name)s",
 }
 
+NEVER_REUSED = {"sqlite_autoincrement": True}
+"""An id kept in a link must never come to mean another patient's image, which SQLite's own choice of ids allows."""
+
 
 def now() -> datetime:
     """The present moment, aware, in UTC."""
@@ -61,6 +64,7 @@ class Group(Base):
     """A patient or subject, by pseudonym: what a split never cuts through."""
 
     __tablename__ = "groups"
+    __table_args__ = NEVER_REUSED
 
     id: Mapped[int] = mapped_column(primary_key=True)
     key: Mapped[str] = mapped_column(String(200), unique=True)
@@ -70,7 +74,7 @@ class Instance(Base):
     """One stored object: a DICOM SOP instance or a plain image file."""
 
     __tablename__ = "instances"
-    __table_args__ = (Index(None, "study_instance_uid"), Index(None, "series_instance_uid"))
+    __table_args__ = (Index(None, "study_instance_uid"), Index(None, "series_instance_uid"), NEVER_REUSED)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     group_id: Mapped[int] = mapped_column(ForeignKey("groups.id"), index=True)
@@ -106,13 +110,14 @@ class Frame(Base):
     """One 2D image of an instance, stored as a picture."""
 
     __tablename__ = "frames"
-    __table_args__ = (UniqueConstraint("instance_id", "frame_number"),)
+    __table_args__ = (UniqueConstraint("instance_id", "frame_number"), NEVER_REUSED)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     instance_id: Mapped[int] = mapped_column(ForeignKey("instances.id", ondelete="CASCADE"))
     frame_number: Mapped[int]
     picture: Mapped[str] = mapped_column(String(64), index=True)
-    """SHA-256 of the picture's pixels and shape; names its file in the pictures folder."""
+    """SHA-256 of the picture's pixels and shape; names its file in the pictures folder. An imported frame's file
+    may not be there, and the key is empty where the import did not name it."""
     rows: Mapped[int]
     columns: Mapped[int]
     pipeline: Mapped[str] = mapped_column(String(64))
@@ -146,7 +151,7 @@ class Encoder(Base):
     """Architecture and the first eight digits of the weights' SHA-256: `cnn-autoencoder-1a2b3c4d`."""
     architecture: Mapped[str] = mapped_column(String(64))
     weights_file: Mapped[str] = mapped_column(String(200))
-    """Name within the weights folder."""
+    """Name within the weights folder; empty for an imported encoder, whose weights stayed where it was trained."""
     weights_sha256: Mapped[str] = mapped_column(String(64))
     dimension: Mapped[int]
     preprocessing: Mapped[dict[str, Any]] = mapped_column(JSON)
@@ -201,7 +206,7 @@ class Job(Base):
     message: Mapped[str] = mapped_column(Text, default="")
     detail: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
     """Figures that a running job shows, such as the loss by epoch."""
-    result: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    result: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     error_code: Mapped[str | None] = mapped_column(String(32))
     error_message: Mapped[str | None] = mapped_column(Text)
     attempts: Mapped[int] = mapped_column(default=0)
@@ -240,10 +245,10 @@ class Query(Base):
     encoder_id: Mapped[str] = mapped_column(ForeignKey("encoders.id", ondelete="CASCADE"))
     picture: Mapped[str] = mapped_column(String(64))
     """The query's picture in the pictures folder."""
-    frame_id: Mapped[int | None] = mapped_column(ForeignKey("frames.id", ondelete="SET NULL"))
+    frame_id: Mapped[int | None] = mapped_column(ForeignKey("frames.id", ondelete="SET NULL"), index=True)
     """The gallery's frame that was asked about, if it was one."""
     k: Mapped[int]
     where: Mapped[dict[str, Any]] = mapped_column(JSON)
     hits: Mapped[list[Any]] = mapped_column(JSON)
     """`cbmir.types.Hit.as_json` of each."""
-    created_at: Mapped[datetime] = mapped_column(Moment, default=now)
+    created_at: Mapped[datetime] = mapped_column(Moment, default=now, index=True)

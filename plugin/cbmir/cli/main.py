@@ -3,52 +3,51 @@
 from __future__ import annotations
 
 import sys
-from functools import cached_property
+from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import click
-import orjson
 
 from cbmir import __version__
-from cbmir.cli.bar import Bar
+from cbmir.cli.context import Context
 from cbmir.errors import CbmirError
 from cbmir.settings import Settings
-from cbmir.store.session import Database
 
 
-class Context:
-    """What every subcommand is given: the settings of this call, and the database when it is first asked for."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-
-    @cached_property
-    def database(self) -> Database:
-        """The installation's database; an embedded one is made and brought up to date by itself."""
-        if not self.settings.database_url:
-            self.settings.data.mkdir(parents=True, exist_ok=True)
-            (upgrade,) = entry_points(group="cbmir.database", name="upgrade")
-            upgrade.load()(self.settings.resolved_database_url)
-        return Database(self.settings.resolved_database_url)
-
-    def progress(self, title: str) -> Bar:
-        """A progress bar on a terminal, silence in a pipe; a context manager."""
-        return Bar(title)
+OWN = {
+    "ingest": "library",
+    "quarantine": "library",
+    "export": "exchange",
+    "import": "exchange",
+    "jobs": "jobs",
+    "train": "encoders",
+    "extract": "encoders",
+    "encoders": "encoders",
+    "query": "retrieval",
+    "evaluate": "retrieval",
+    "demo": "demo",
+}
+"""The library's subcommands and the module of each."""
 
 
 class OpenGroup(click.Group):
-    """The library's own subcommands and, by the entry-point group `cbmir.commands`, those of the other rooms."""
+    """The library's own subcommands and, by the entry-point group `cbmir.commands`, those of the other rooms.
+
+    None is imported before it is used.
+    """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted({*super().list_commands(ctx), *entry_points(group="cbmir.commands").names})
+        return sorted({*OWN, *entry_points(group="cbmir.commands").names})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in OWN:
+            module = import_module(f"cbmir.cli.{OWN[cmd_name]}")
+            return cast(click.Command, getattr(module, f"{cmd_name}_command"))
         for found in entry_points(group="cbmir.commands", name=cmd_name):
-            command: click.Command = found.load()
-            return command
-        return super().get_command(ctx, cmd_name)
+            return cast(click.Command, found.load())
+        return None
 
 
 @click.group(cls=OpenGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -64,11 +63,6 @@ def cli(ctx: click.Context, data: Path | None, database_url: str | None, broker_
     """
     overrides: dict[str, Any] = {"data": data, "database_url": database_url, "broker_url": broker_url}
     ctx.obj = Context(Settings.from_environment(**overrides))
-
-
-def print_json(document: Any) -> None:
-    """Print one JSON document, for programs to read."""
-    click.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY))
 
 
 def main() -> None:

@@ -1,0 +1,130 @@
+"""Files handed in from disk: single files, folders, zips and DICOMDIR media (PS3.10, PS3.3 F)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from cbmir.archive.zips import is_zip, zip_members
+from cbmir.dicom.directory import referenced_files
+from cbmir.errors import CbmirError, ImplausibleSize, NotFound, UnusableInput
+from cbmir.settings import Settings
+
+SIDECARS = frozenset({"dicomdir", "thumbs.db", "desktop.ini", "__macosx"})
+"""Names that systems leave beside pictures; hidden files are passed over as well."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file to ingest.
+
+    Attributes:
+        file_name: path below the folder or the zip that was handed in, with forward slashes.
+        origin: where the bytes are: a path, or `zip!member`.
+        read: gives the bytes; raises UnusableInput or OSError.
+        path: of the file on disk, by which a manifest knows it; None within a zip.
+    """
+
+    file_name: str
+    origin: str
+    read: Callable[[], bytes]
+    path: Path | None = None
+
+
+@dataclass(frozen=True)
+class Unlisted:
+    """A zip or a DICOMDIR, or an entry of one, that could not be followed."""
+
+    file_name: str
+    origin: str
+    error: CbmirError
+
+
+def find_sources(paths: Iterable[Path], settings: Settings) -> Iterator[Source | Unlisted]:
+    """All files below `paths`, sorted within each folder; zips and DICOMDIRs are looked into, by content.
+
+    Args:
+        paths: files, folders, zips, DICOMDIRs.
+        settings: for the bounds on sizes.
+    """
+    for path in paths:
+        if path.is_dir():
+            for file in _walk(path):
+                yield from _of_file(file, file.relative_to(path).as_posix(), settings)
+        elif path.name.upper() == "DICOMDIR":
+            yield from _of_dicomdir(path, settings)
+        else:
+            yield from _of_file(path, path.name, settings)
+
+
+def named_sources(files: Iterable[tuple[Path, str]], settings: Settings) -> Iterator[Source | Unlisted]:
+    """Files whose names on disk are not those that the user gave them: (path, file name)."""
+    for path, file_name in files:
+        yield from _of_file(path, file_name, settings)
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    for parent, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not _is_sidecar(name))
+        yield from (Path(parent, name) for name in sorted(files) if not _is_sidecar(name))
+
+
+def _is_sidecar(name: str) -> bool:
+    return name.startswith(".") or name.lower() in SIDECARS
+
+
+def _of_file(path: Path, file_name: str, settings: Settings) -> Iterator[Source | Unlisted]:
+    try:
+        if not is_zip(path):
+            yield _plain(path, file_name, settings)
+            return
+        for member in zip_members(path, file_name, settings):
+            yield Source(member.file_name, f"{path}!{member.name}", member.read)
+    except OSError as error:
+        yield Unlisted(file_name, str(path), unreadable(file_name, error))
+    except UnusableInput as error:
+        yield Unlisted(file_name, str(path), error)
+
+
+def _plain(path: Path, file_name: str, settings: Settings) -> Source:
+    def read() -> bytes:
+        size = path.stat().st_size
+        if size > settings.max_file_bytes:
+            raise ImplausibleSize(
+                f"{file_name} has {size:,} bytes, more than the {settings.max_file_bytes:,} allowed.",
+                "Raise CBMIR_MAX_FILE_BYTES if it is meant to be that large.",
+            )
+        return path.read_bytes()
+
+    return Source(file_name, str(path), read, path.resolve())
+
+
+def _of_dicomdir(path: Path, settings: Settings) -> Iterator[Source | Unlisted]:
+    root = path.parent.resolve()
+    try:
+        listed = referenced_files(path.read_bytes(), path.name)
+    except OSError as error:
+        yield Unlisted(path.name, str(path), unreadable(path.name, error))
+        return
+    except UnusableInput as error:
+        yield Unlisted(path.name, str(path), error)
+        return
+    for parts in listed:
+        file = root.joinpath(*parts).resolve()
+        if file.is_relative_to(root) and file.is_file():
+            yield _plain(file, "/".join(parts), settings)
+        else:
+            yield Unlisted(
+                "/".join(parts),
+                str(file),
+                NotFound(f"{'/'.join(parts)} is listed in {path.name} but is not there."),
+            )
+
+
+def unreadable(file_name: str, error: OSError) -> CbmirError:
+    """The operating system's refusal in our words."""
+    return NotFound(
+        f"{file_name} cannot be read: {error.strerror or error}.", "Check that it exists and may be read."
+    )

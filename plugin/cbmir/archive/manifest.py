@@ -1,0 +1,124 @@
+"""What is known of files beside their bytes: a manifest of labels, or the names of folders."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Protocol
+
+from cbmir.archive.folder import Source, Unlisted
+from cbmir.errors import BadManifest, ConflictingLabels, NotFound
+from cbmir.types import Labelling, LabelOrigin
+
+LABELS = ("modality", "subclass")
+COLUMNS = ("path", *LABELS, "group")
+
+
+class Labeller(Protocol):
+    """Says what is known of a source."""
+
+    def of(self, source: Source) -> Labelling | None:
+        """The source's labels and group, or None where nothing is known.
+
+        Raises:
+            cbmir.errors.ConflictingLabels: if what is known contradicts itself.
+        """
+
+
+class NoLabels:
+    """Nothing is known."""
+
+    def of(self, source: Source) -> Labelling | None:
+        """None."""
+
+
+class FolderLabels:
+    """The folder that a file lies in is its subclass, the one above it its modality."""
+
+    def of(self, source: Source) -> Labelling | None:
+        """`mri/brain_glioma/1.png` gives modality and subclass, `brain_glioma/1.png` the subclass alone."""
+        folders = PurePosixPath(source.file_name).parts[:-1][-2:]
+        labels = dict(zip(LABELS[::-1], folders[::-1], strict=False))
+        return Labelling(labels, None, LabelOrigin.FOLDER) if labels else None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a manifest."""
+
+    file_name: str
+    labels: dict[str, str]
+    group: str | None
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A CSV file with the columns `path` (relative to the file), `modality`, `subclass` and `group`.
+
+    Attributes:
+        path: of the CSV file.
+        rows: by the resolved path of the file that they describe; more than one where a path is repeated.
+        ignored_columns: those that cbmir does not know.
+    """
+
+    path: Path
+    rows: dict[Path, list[Row]] = field(repr=False)
+    ignored_columns: tuple[str, ...]
+
+    @classmethod
+    def read(cls, path: Path) -> Manifest:
+        """Read a manifest.
+
+        Raises:
+            cbmir.errors.BadManifest: if it cannot be read, is no CSV in UTF-8, or lacks the column `path`.
+        """
+        try:
+            with path.open(encoding="utf-8-sig", newline="") as file:
+                reader = csv.DictReader(file, strict=True)
+                columns = tuple(reader.fieldnames or ())
+                _require_path(columns, path)
+                rows = _by_file(reader, path.parent.resolve())
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
+            raise BadManifest(f"{path} cannot be read as CSV in UTF-8: {error}.", "Save it as such.") from error
+        return cls(path, rows, tuple(name for name in columns if name not in COLUMNS))
+
+    def of(self, source: Source) -> Labelling | None:
+        """What the manifest says of the source; its file name is then the manifest's."""
+        rows = self.rows.get(source.path, []) if source.path else []
+        if not rows:
+            return None
+        if any(row != rows[0] for row in rows):
+            raise ConflictingLabels(
+                f"{source.file_name} stands in {self.path.name} {len(rows)} times with different labels.",
+                "Keep one line for each file.",
+            )
+        return Labelling(rows[0].labels, rows[0].group, LabelOrigin.MANIFEST)
+
+    def missing(self) -> Iterator[Unlisted]:
+        """The files that the manifest names and that are not there."""
+        for file, (row, *_) in self.rows.items():
+            if not file.is_file():
+                reason = f"{row.file_name} stands in {self.path.name} but is not there."
+                yield Unlisted(
+                    row.file_name, str(file), NotFound(reason, "Correct the manifest or bring the file.")
+                )
+
+
+def _require_path(columns: tuple[str, ...], path: Path) -> None:
+    if "path" not in columns:
+        raise BadManifest(
+            f"{path.name} has no column `path`; its columns are: {', '.join(columns) or 'none'}.",
+            f"A manifest has the columns {', '.join(COLUMNS)}.",
+        )
+
+
+def _by_file(reader: csv.DictReader[str], folder: Path) -> dict[Path, list[Row]]:
+    rows: dict[Path, list[Row]] = {}
+    for line in reader:
+        if name := (line["path"] or "").strip():
+            labels = {column: text.strip() for column in LABELS if (text := line.get(column) or "").strip()}
+            group = (line.get("group") or "").strip() or None
+            rows.setdefault((folder / name).resolve(), []).append(Row(name, labels, group))
+    return rows

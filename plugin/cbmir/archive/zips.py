@@ -1,0 +1,96 @@
+"""Zip files: members are read one at a time into memory, never unpacked to disk, and never beyond a bound."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+
+from cbmir.errors import BrokenFile, ImplausibleSize, UnsafeArchive
+from cbmir.settings import Settings
+
+MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
+
+SUSPICIOUS_RATIO = 150
+"""Deflate shrinks a picture's black border by at most 1,032, a whole archive of pictures hardly by 10."""
+
+SUSPICIOUS_FROM_BYTES = 256 * 1024 * 1024
+"""Below this size a high ratio does no harm."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """One file within a zip: its name there, the name to show, and its bytes on demand."""
+
+    name: str
+    file_name: str
+    read: Callable[[], bytes]
+
+
+def is_zip(path: Path) -> bool:
+    """Whether the file begins as a zip does."""
+    with path.open("rb") as file:
+        return file.read(4) in MAGIC
+
+
+def zip_members(path: Path, file_name: str, settings: Settings) -> Iterator[Member]:
+    """The files of a zip, in the zip's order.
+
+    Raises:
+        cbmir.errors.BrokenFile: if its table of contents cannot be read.
+        cbmir.errors.UnsafeArchive: if it would unpack beyond all measure; nothing has been unpacked then.
+    """
+    try:
+        opened = _opened(path)
+    except zipfile.BadZipFile as error:
+        raise BrokenFile(f"{file_name} is a damaged zip: {error}.", "Make the zip again.") from error
+    files = [info for info in opened.infolist() if _is_wanted(info)]
+    _refuse_bomb(files, file_name, path.stat().st_size, settings)
+    for info in files:
+        yield Member(info.filename, info.filename, _reader(path, info, settings))
+
+
+@lru_cache(maxsize=8)
+def _opened(path: Path) -> zipfile.ZipFile:
+    # reading the table of contents again for each member would make a large zip quadratic
+    return zipfile.ZipFile(path)
+
+
+def _is_wanted(info: zipfile.ZipInfo) -> bool:
+    parts = PurePosixPath(info.filename).parts
+    return (
+        not info.is_dir()
+        and parts[-1].upper() != "DICOMDIR"
+        and not any(part.startswith(".") or part == "__MACOSX" for part in parts)
+    )
+
+
+def _refuse_bomb(files: list[zipfile.ZipInfo], file_name: str, packed: int, settings: Settings) -> None:
+    unpacked = sum(info.file_size for info in files)
+    suspicious = unpacked > max(SUSPICIOUS_FROM_BYTES, SUSPICIOUS_RATIO * packed)
+    if suspicious or unpacked > settings.max_unpacked_bytes:
+        raise UnsafeArchive(
+            f"{file_name} would unpack from {packed:,} to {unpacked:,} bytes: it looks like a zip bomb.",
+            "Unpack it yourself if you trust it, then ingest the folder.",
+        )
+
+
+def _reader(path: Path, info: zipfile.ZipInfo, settings: Settings) -> Callable[[], bytes]:
+    def read() -> bytes:
+        if info.file_size > settings.max_file_bytes:
+            raise ImplausibleSize(
+                f"{info.filename} has {info.file_size:,} bytes, more than the {settings.max_file_bytes:,} allowed.",
+                "Raise CBMIR_MAX_FILE_BYTES if it is meant to be that large.",
+            )
+        try:
+            return _opened(path).read(info)
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+            reason = "is encrypted" if info.flag_bits & 1 else f"is damaged: {error}"
+            raise BrokenFile(
+                f"{info.filename} {reason}.", "Unpack the zip yourself and ingest the folder."
+            ) from error
+
+    return read

@@ -1,0 +1,44 @@
+"""What every subcommand is given, and how it reports."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from importlib.metadata import entry_points
+from typing import Any
+
+import click
+import orjson
+
+from cbmir.cli.bar import Bar
+from cbmir.settings import Settings
+from cbmir.store.session import Database
+
+
+class Context:
+    """What every subcommand is given: the settings of this call, and the database when it is first asked for."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    @cached_property
+    def database(self) -> Database:
+        """The installation's database; an embedded one is made and brought up to date by itself."""
+        if not self.settings.database_url:
+            self.settings.data.mkdir(parents=True, exist_ok=True)
+            (upgrade,) = entry_points(group="cbmir.database", name="upgrade")
+            upgrade.load()(self.settings.resolved_database_url)
+        return Database(self.settings.resolved_database_url)
+
+    def progress(self, title: str) -> Bar:
+        """A progress bar on a terminal, silence in a pipe; a context manager."""
+        return Bar(title)
+
+
+def print_json(document: Any) -> None:
+    """Print one JSON document, for programs to read."""
+    click.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY))
+
+
+def json_option(command: Any) -> Any:
+    """Adds `--json` to a command that reports."""
+    return click.option("--json", "as_json", is_flag=True, help="Report as JSON.")(command)

@@ -1,0 +1,49 @@
+"""`cbmir jobs`: what the workers do and did."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from cbmir.cli.context import Context, json_option, print_json
+from cbmir.store import jobs
+from cbmir.store.tables import Job
+from cbmir.types import JobState
+
+
+@click.command("jobs")
+@click.option("--state", type=click.Choice([state.value for state in JobState]), help="Only jobs in this state.")
+@click.option(
+    "--limit", type=click.IntRange(1), default=50, show_default=True, help="At most so many, newest first."
+)
+@json_option
+@click.pass_obj
+def jobs_command(context: Context, state: str | None, limit: int, as_json: bool) -> None:
+    """List the jobs of the web and the workers, newest first."""
+    with context.database.read() as session:
+        rows = jobs.listing(session, state=JobState(state) if state else None, limit=limit)
+    if as_json:
+        print_json([_row(row) for row in rows])
+        return
+    for row in rows:
+        share = f"{row.done:,}/{row.total:,}" if row.total else ""
+        note = row.error_message or row.message
+        click.echo(f"{row.id}  {row.created_at:%Y-%m-%d %H:%M}  {row.kind:<8}  {row.state:<9}  {share:>13}  {note}")
+    if not rows:
+        click.echo("No jobs.")
+
+
+def _row(row: Job) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "kind": row.kind,
+        "state": row.state,
+        "done": row.done,
+        "total": row.total,
+        "message": row.message,
+        "attempts": row.attempts,
+        "error": {"code": row.error_code, "reason": row.error_message} if row.error_code else None,
+        "created_at": row.created_at.isoformat(),
+        "finished_at": row.finished_at.isoformat() if row.finished_at else None,
+    }

@@ -1,0 +1,107 @@
+"""`cbmir query` and `cbmir evaluate`. Services are imported when a command runs: torch takes its time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cbmir.cli.context import Context, json_option, print_json
+from cbmir.errors import NotFound
+from cbmir.store.filters import Where
+
+
+@click.command("query")
+@click.argument("subject", metavar="FILE|SOP_INSTANCE_UID")
+@click.option("-k", type=int, default=5, show_default=True, help="How many hits.")
+@click.option("--where", "terms", multiple=True, metavar="NAME=VALUE", help="Such as modality=MR; may be repeated.")
+@click.option("--encoder", "encoder_id", metavar="ID", help="Whose features; the one in use if left out.")
+@click.option("--frame", "frame_number", type=click.IntRange(1), help="Frame of a multi-frame object, from 1.")
+@click.option("--exclude-same-patient", is_flag=True, help="Leave out images of the query's own patient.")
+@json_option
+@click.pass_obj
+def query_command(
+    context: Context,
+    subject: str,
+    k: int,
+    terms: tuple[str, ...],
+    encoder_id: str | None,
+    frame_number: int | None,
+    exclude_same_patient: bool,
+    as_json: bool,
+) -> None:
+    """Find the most similar images to a file, or to an object of the library."""
+    from cbmir.services.retrieve import Question, retrieve
+
+    question = Question(
+        k=k,
+        where=Where.parse(terms),
+        encoder_id=encoder_id,
+        exclude_same_patient=exclude_same_patient,
+        frame_number=frame_number,
+        **_subject(subject),
+    )
+    answer = retrieve(context.database, context.settings, question).as_json()
+    if as_json:
+        print_json(answer)
+    else:
+        _print_hits(answer)
+
+
+def _subject(subject: str) -> dict[str, Any]:
+    path = Path(subject)
+    if path.is_file():
+        return {"data": path.read_bytes(), "name": path.name}
+    if all(part.isdigit() for part in subject.split(".")):
+        return {"sop_instance_uid": subject}
+    raise NotFound(f"{subject} is neither a file nor a SOP Instance UID.", "Check the path.")
+
+
+def _print_hits(answer: dict[str, Any]) -> None:
+    for hit in answer["hits"]:
+        labels = " ".join(hit["labels"].values())
+        frame = f" frame {hit['frame_number']}" if hit["frame_number"] > 1 else ""
+        click.echo(f"{hit['rank']:>3}  {hit['distance']:>9.4f}  {hit['file_name']}{frame}  {labels}")
+
+
+@click.command("evaluate")
+@click.option("--k", "ks", default="20,40,60,80,100", show_default=True, help="Numbers of retrieved images.")
+@click.option(
+    "--label", default="subclass", show_default=True, help="What makes a hit relevant: modality or subclass."
+)
+@click.option("--encoder", "encoder_id", metavar="ID", help="Which; the one in use if left out.")
+@click.option("--report", type=click.Path(file_okay=False, path_type=Path), help="Folder for report and figures.")
+@json_option
+@click.pass_obj
+def evaluate_command(
+    context: Context, ks: str, label: str, encoder_id: str | None, report: Path | None, as_json: bool
+) -> None:
+    """Measure retrieval on patients that the encoder was not trained on."""
+    from cbmir.services.evaluate import evaluate
+
+    with context.progress("evaluate") as progress:
+        result = evaluate(context.database, context.settings, encoder_id, _numbers(ks), label, progress, report)
+    if as_json:
+        print_json(result)
+    else:
+        _print_table(result)
+
+
+def _numbers(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError as error:
+        raise click.BadParameter("write whole numbers with commas between: 20,40,60", param_hint="--k") from error
+
+
+def _print_table(result: dict[str, Any]) -> None:
+    names = ("accuracy", "precision", "recall", "recall_capped", "map")
+    click.echo(
+        f"{result['encoder']}: {result['queries']:,} queries, gallery of {result['gallery']:,}, by {result['label']}"
+    )
+    click.echo("   k  " + "  ".join(f"{name:>13}" for name in names))
+    for k, row in result["at"].items():
+        click.echo(f"{k:>4}  " + "  ".join(f"{row[name]:>13.4f}" for name in names))
+    for name, meaning in result.get("definitions", {}).items():
+        click.echo(f"{name}: {meaning}")

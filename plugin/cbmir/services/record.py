@@ -1,0 +1,153 @@
+"""One file at a time: prepared without the database's write lock, then recorded in one short transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import Enum, auto
+from pathlib import PurePosixPath
+
+from sqlalchemy.orm import Session
+
+from cbmir.archive.folder import Source
+from cbmir.archive.manifest import Labeller
+from cbmir.errors import ConflictingInstance, ConflictingLabels
+from cbmir.modalities import modality_class
+from cbmir.pictures.shelf import Shelf
+from cbmir.services.convert import convert
+from cbmir.services.identity import group_key
+from cbmir.settings import Settings
+from cbmir.store import instances
+from cbmir.store.instances import NewFrame
+from cbmir.store.session import Database
+from cbmir.store.tables import Instance
+from cbmir.types import ConvertedObject, Labelling, LabelOrigin
+
+
+class Outcome(Enum):
+    """What became of a file that could be used."""
+
+    INGESTED = auto()
+    DUPLICATE = auto()
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A file read, hashed and - unless it is known already - converted, its pictures on the shelf.
+
+    Attributes:
+        file_name: as it will be shown and exported.
+        converted: None if the very bytes are known already.
+        frames: one for each picture of `converted`.
+    """
+
+    source: Source
+    sha256: str
+    file_name: str
+    labelling: Labelling | None
+    group: str
+    converted: ConvertedObject | None
+    frames: tuple[NewFrame, ...]
+
+
+def prepare(
+    source: Source, data: bytes, sha256: str, labeller: Labeller, database: Database, settings: Settings
+) -> Prepared:
+    """Convert a file unless its bytes are known.
+
+    Raises:
+        cbmir.errors.UnusableInput: if it cannot be used; the leaf says why.
+    """
+    labelling = labeller.of(source)
+    known = Prepared(source, sha256, source.file_name, labelling, "", None, ())
+    with database.read() as session:
+        if instances.find_by_sha256(session, sha256):
+            return known
+    converted = convert(data, source.file_name, settings)
+    shelf = Shelf(settings.pictures)
+    return replace(
+        known,
+        file_name=_shown_name(source, converted, labelling),
+        group=(labelling and labelling.group) or group_key(converted, settings.resolved_secret_key),
+        converted=converted,
+        frames=tuple(
+            NewFrame(each.frame_number, shelf.put(each.pixels), *each.pixels.shape[:2], converted.pipeline)
+            for each in converted.pictures
+        ),
+    )
+
+
+def _shown_name(source: Source, converted: ConvertedObject, labelling: Labelling | None) -> str:
+    # folders of an exported archive are often named after patients: a DICOM object keeps its base name only,
+    # unless a manifest, which somebody wrote for this purpose, names it
+    if labelling and labelling.origin is LabelOrigin.MANIFEST:
+        return source.file_name
+    return PurePosixPath(source.file_name).name if converted.header else source.file_name
+
+
+def record(session: Session, prepared: Prepared) -> Outcome:
+    """Write one prepared file into the database.
+
+    Raises:
+        cbmir.errors.ConflictingInstance: if its SOP Instance UID is known with other pixels.
+        cbmir.errors.ConflictingLabels: if it is known under another name with other labels.
+    """
+    if known := _find(session, prepared):
+        _label_again(session, known, prepared)
+        return Outcome.DUPLICATE
+    converted = prepared.converted
+    if converted is None:
+        raise ConflictingInstance(
+            f"{prepared.file_name} was removed from the archive while it was ingested.", "Ingest it again."
+        )
+    instances.add(
+        session,
+        converted_header=converted.header,
+        file_name=prepared.file_name,
+        origin=prepared.source.origin,
+        sha256=prepared.sha256,
+        group_key=prepared.group,
+        frames=prepared.frames,
+        labels=_labels(converted, prepared.labelling),
+    )
+    return Outcome.INGESTED
+
+
+def _find(session: Session, prepared: Prepared) -> Instance | None:
+    if found := instances.find_by_sha256(session, prepared.sha256):
+        return found
+    header = prepared.converted.header if prepared.converted else None
+    if header is None:
+        return None
+    found = instances.find_by_sop_instance_uid(session, header.sop_instance_uid)
+    if found and {frame.picture for frame in found.frames} != {frame.picture for frame in prepared.frames}:
+        raise ConflictingInstance(
+            f"{prepared.file_name} has other pixels than the known object of its SOP Instance UID, {header.sop_instance_uid}.",
+            "Keep the one that is right; give the other a UID of its own.",
+        )
+    return found
+
+
+def _labels(converted: ConvertedObject, labelling: Labelling | None) -> dict[str, tuple[str, LabelOrigin]]:
+    labels: dict[str, tuple[str, LabelOrigin]] = {}
+    if converted.header and converted.header.modality:
+        labels["modality"] = modality_class(converted.header.modality), LabelOrigin.HEADER
+    if labelling:
+        labels.update({name: (value, labelling.origin) for name, value in labelling.labels.items()})
+    return labels
+
+
+def _label_again(session: Session, known: Instance, prepared: Prepared) -> None:
+    labelling = prepared.labelling
+    if labelling is None:
+        return
+    if prepared.source.file_name != known.file_name and _contradicts(known, labelling):
+        raise ConflictingLabels(
+            f"{prepared.source.file_name} is the same file as {known.file_name} but has other labels.",
+            "Decide which are right, correct the manifest or the folders, and ingest again.",
+        )
+    instances.set_labels(session, known, labelling.labels, labelling.origin)
+
+
+def _contradicts(known: Instance, labelling: Labelling) -> bool:
+    labels = {label.name: label.value for label in known.labels if label.origin == labelling.origin}
+    return any(labels.get(name, value) != value for name, value in labelling.labels.items())

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import click
 
@@ -14,7 +15,6 @@ from cbmir import __version__
 from cbmir.cli.context import Context
 from cbmir.errors import CbmirError
 from cbmir.settings import Settings
-
 
 OWN = {
     "ingest": "library",
@@ -35,7 +35,8 @@ OWN = {
 class OpenGroup(click.Group):
     """The library's own subcommands and, by the entry-point group `cbmir.commands`, those of the other rooms.
 
-    None is imported before it is used.
+    None is imported before it is used. Each takes the options of the installation too, so that they may stand
+    before or behind its name.
     """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -44,25 +45,54 @@ class OpenGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name in OWN:
             module = import_module(f"cbmir.cli.{OWN[cmd_name]}")
-            return cast(click.Command, getattr(module, f"{cmd_name}_command"))
+            return _with_installation(getattr(module, f"{cmd_name}_command"))
         for found in entry_points(group="cbmir.commands", name=cmd_name):
-            return cast(click.Command, found.load())
+            return _with_installation(found.load())
         return None
 
 
-@click.group(cls=OpenGroup, context_settings={"help_option_names": ["-h", "--help"]})
+def _installation_options() -> list[click.Parameter]:
+    folder = click.Path(file_okay=False, path_type=Path)
+    database, broker = (
+        "PostgreSQL instead of the embedded SQLite.",
+        "A Redis of your own instead of the embedded one.",
+    )
+    return [
+        _option(["--data", "data"], type=folder, metavar="DIR", help="Folder of the installation."),
+        _option(["--database", "database_url"], metavar="URL", help=database),
+        _option(["--broker", "broker_url"], metavar="URL", help=broker),
+    ]
+
+
+def _option(names: list[str], **how: Any) -> click.Option:
+    return click.Option(names, expose_value=False, callback=_choose, **how)
+
+
+def _choose(ctx: click.Context, option: click.Parameter, value: Any) -> None:
+    if ctx.obj is None:
+        ctx.obj = Context(Settings.from_environment())
+    if value is not None:
+        ctx.obj = Context(replace(ctx.obj.settings, **{str(option.name): value}))
+
+
+def _with_installation(command: click.Command) -> click.Command:
+    if not any(each.name == "data" for each in command.params):
+        command.params.extend(_installation_options())
+    if isinstance(command, click.Group):
+        for each in command.commands.values():
+            _with_installation(each)
+    return command
+
+
+@click.group(
+    cls=OpenGroup, params=_installation_options(), context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.version_option(__version__, prog_name="cbmir")
-@click.option("--data", type=click.Path(file_okay=False, path_type=Path), help="Folder of the installation.")
-@click.option("--database", "database_url", metavar="URL", help="PostgreSQL instead of the embedded SQLite.")
-@click.option("--broker", "broker_url", metavar="URL", help="A Redis of your own instead of the embedded one.")
-@click.pass_context
-def cli(ctx: click.Context, data: Path | None, database_url: str | None, broker_url: str | None) -> None:
+def cli() -> None:
     """Find, in an archive of medical images, those that look like this one.
 
     Every option is also an environment variable: CBMIR_DATA, CBMIR_DATABASE_URL, CBMIR_BROKER_URL and so on.
     """
-    overrides: dict[str, Any] = {"data": data, "database_url": database_url, "broker_url": broker_url}
-    ctx.obj = Context(Settings.from_environment(**overrides))
 
 
 def main() -> None:

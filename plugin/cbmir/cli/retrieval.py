@@ -97,9 +97,8 @@ def _numbers(text: str) -> list[int]:
 
 def _print_table(result: dict[str, Any]) -> None:
     names = ("accuracy", "precision", "recall", "recall_capped", "map")
-    click.echo(
-        f"{result['encoder']}: {result['queries']:,} queries, gallery of {result['gallery']:,}, by {result['label']}"
-    )
+    queries, gallery = result["queries"], result["gallery"]
+    click.echo(f"{result['encoder']}: {queries:,} queries, {gallery:,} in the gallery, by {result['label']}")
     click.echo("   k  " + "  ".join(f"{name:>13}" for name in names))
     for k, row in result["at"].items():
         click.echo(f"{k:>4}  " + "  ".join(f"{row[name]:>13.4f}" for name in names))

@@ -121,7 +121,7 @@ def _find(session: Session, prepared: Prepared) -> Instance | None:
     found = instances.find_by_sop_instance_uid(session, header.sop_instance_uid)
     if found and {frame.picture for frame in found.frames} != {frame.picture for frame in prepared.frames}:
         raise ConflictingInstance(
-            f"{prepared.file_name} has other pixels than the known object of its SOP Instance UID, {header.sop_instance_uid}.",
+            f"{prepared.file_name} has other pixels than the object known as {header.sop_instance_uid}.",
             "Keep the one that is right; give the other a UID of its own.",
         )
     return found

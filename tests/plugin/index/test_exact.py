@@ -1,0 +1,124 @@
+"""The exact index against brute force in float64."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cbmir.index import bounds, exact
+from cbmir.index.base import IdArray, Ranking
+from cbmir.index.exact import ExactIndex
+from cbmir.types import FloatArray
+
+
+def brute_force(ids: IdArray, vectors: FloatArray, query: FloatArray, k: int) -> Ranking:
+    differences = vectors.astype(np.float64) - query.astype(np.float64)
+    distances = np.sqrt((differences * differences).sum(axis=1))
+    return [(int(ids[row]), float(distances[row])) for row in np.lexsort((ids, distances))[:k]]
+
+
+@st.composite
+def galleries(draw: st.DrawFn) -> tuple[IdArray, FloatArray, FloatArray, int]:
+    """Ids, vectors, queries and k: clusters, grids, duplicates, and every magnitude that float32 has."""
+    width = draw(st.sampled_from([1, 2, 3, 7, 48, 100, 512, 2048]))
+    count = draw(st.integers(1, 400 if width <= 100 else 40))
+    random = np.random.default_rng(draw(st.integers(0, 2**32)))
+    vectors = random.normal(size=(count, width))
+    if draw(st.booleans()):
+        vectors = np.round(vectors)  # a grid: many true ties
+    if draw(st.booleans()):
+        vectors = vectors[random.integers(0, count, count)]  # duplicates
+    if draw(st.booleans()):
+        vectors[0] *= 1e6  # one far out
+    offset = draw(st.sampled_from([0.0, 1.0, 1e4]))
+    scale = 10.0 ** draw(st.sampled_from([-43, -30, -5, 0, 0, 0, 6, 25, 31]))
+    table = ((vectors + offset) * scale).astype(np.float32)
+    queries = np.concatenate([table[:3], ((random.normal(size=(3, width)) + offset) * scale).astype(np.float32)])
+    ids = random.choice(10 * count, count, replace=False).astype(np.int64)
+    return ids, table, queries, draw(st.sampled_from([1, 2, 5, 20, 1000]))
+
+
+@settings(max_examples=150, deadline=None)
+@given(galleries())
+def test_equals_brute_force(case: tuple[IdArray, FloatArray, FloatArray, int]) -> None:
+    ids, vectors, queries, k = case
+    found = ExactIndex(ids, vectors).search(queries, k)
+    assert found == [brute_force(ids, vectors, query, k) for query in queries]
+
+
+@settings(max_examples=80, deadline=None)
+@given(galleries(), st.floats(0, 1), st.integers(0, 2**32))
+def test_equals_brute_force_over_what_a_filter_keeps(
+    case: tuple[IdArray, FloatArray, FloatArray, int], share: float, seed: int
+) -> None:
+    ids, vectors, queries, k = case
+    kept = np.random.default_rng(seed).random(len(ids)) < share
+    found = ExactIndex(ids, vectors).search(queries, k, np.sort(ids[kept]))
+    assert found == [brute_force(ids[kept], vectors[kept], query, k) for query in queries]
+
+
+@settings(max_examples=60, deadline=None)
+@given(galleries())
+def test_bounds_hold_in_exact_arithmetic(case: tuple[IdArray, FloatArray, FloatArray, int]) -> None:
+    _, vectors, queries, _ = case
+    vectors, query = vectors[:5, :48], queries[-1:, :48]
+    members = bounds.table(vectors)
+    if max(bounds.lengths(vectors).max(), bounds.lengths(query).max()) > bounds.WIDEST:
+        return
+    lower = bounds.lower(members, query)[0]
+    for row, vector in enumerate(vectors):
+        pairs = [(Fraction(float(x)), Fraction(float(q))) for x, q in zip(vector, query[0], strict=True)]
+        true = sum(x * x - 2 * q * x for x, q in pairs)
+        tiny = Fraction(2) ** -110
+        assert Fraction(float(lower[row])) <= true + tiny
+        assert true <= Fraction(float(bounds.limit(members[[row]], query[0], lower[[row]])))
+
+
+def test_a_large_gallery_equals_brute_force_and_hardly_anything_is_measured() -> None:
+    random = np.random.default_rng(3)
+    centres = random.normal(size=(40, 48)) * 3
+    vectors = (centres[random.integers(0, 40, 30_000)] + random.normal(size=(30_000, 48))).astype(np.float32)
+    ids, queries = np.arange(30_000), vectors[:20] + np.float32(0.01)
+    found = ExactIndex(ids, vectors).search(queries, 100)
+    assert found == [brute_force(ids, vectors, query, 100) for query in queries]
+    members = bounds.table(vectors)
+    lower = bounds.lower(members, queries)
+    measured = [len(bounds.candidates(members, query, row, 100)) for query, row in zip(queries, lower, strict=True)]
+    assert max(measured) < 110
+
+
+def test_a_batch_that_does_not_fit_at_once_is_answered_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(4)
+    vectors, queries = (random.normal(size=(n, 7)).astype(np.float32) for n in (500, 23))
+    whole = ExactIndex(np.arange(500), vectors).search(queries, 9)
+    monkeypatch.setattr(exact, "AT_ONCE", 1700)
+    assert ExactIndex(np.arange(500), vectors).search(queries, 9) == whole
+    monkeypatch.setattr(exact, "AT_ONCE", 1)
+    assert ExactIndex(np.arange(500), vectors).search(queries, 9) == whole
+
+
+def test_a_batch_may_mix_magnitudes() -> None:
+    vectors = np.array([[1, 0], [1e30, 0], [3, 0]], np.float32)
+    found = ExactIndex([1, 2, 3], vectors).search(np.array([[0, 0], [1e30, 0]], np.float32), 1)
+    assert [[id for id, _ in ranking] for ranking in found] == [[1], [2]]
+
+
+def test_changing_the_given_vectors_afterwards_does_not_change_the_index() -> None:
+    vectors = np.zeros((3, 2), np.float32)
+    index = ExactIndex([1, 2, 3], vectors)
+    vectors[:] = 99
+    assert index.search(np.zeros((1, 2), np.float32), 1) == [[(1, 0.0)]]
+
+
+def test_threads_may_search_at_once() -> None:
+    random = np.random.default_rng(5)
+    vectors = random.normal(size=(2000, 16)).astype(np.float32)
+    index = ExactIndex(np.arange(2000), vectors)
+    expected = [index.search(vectors[[row]], 5) for row in range(40)]
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(lambda row: index.search(vectors[[row]], 5), range(40))) == expected

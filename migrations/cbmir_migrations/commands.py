@@ -10,13 +10,13 @@ import click
 from cbmir_migrations.schema import State, state, upgrade
 
 if TYPE_CHECKING:
-    from cbmir.cli.main import Context
+    from cbmir.cli.context import Context
 
 VERDICTS = {
     State.MISSING: "The database has no tables yet. Run `cbmir db upgrade`.",
     State.BEHIND: "The database is older than this version of cbmir. Run `cbmir db upgrade`.",
     State.CURRENT: "The database is up to date.",
-    State.AHEAD: "The database was made by a newer version of cbmir. Install that version, or use another database.",
+    State.AHEAD: "The database was made by a newer cbmir. Install that version, or take another database.",
 }
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a sentence.")

@@ -6,14 +6,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, create_engine, event
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, OperationalError, ProgrammingError
+from sqlalchemy import URL, Connection, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
 from cbmir.errors import BadRequest, CbmirError, DatabaseUnavailable, DiskFull, SchemaOutdated
 
 BUSY_TIMEOUT_SECONDS = 30
+
+# PostgreSQL's SQLSTATE (its manual, appendix A) and SQLite's result codes
+UNDEFINED = ("42P01", "42703")
+FULL = ("53100", "SQLITE_FULL")
+BUSY = ("SQLITE_BUSY", "SQLITE_LOCKED", "40P01", "55P03")
+UNREADABLE = ("SQLITE_NOTADB", "SQLITE_CORRUPT")
 
 
 class Database:
@@ -54,7 +59,7 @@ class Database:
         self.engine.dispose()
 
 
-def _checked(url: str) -> Any:
+def _checked(url: str) -> URL:
     try:
         parsed = make_url(url)
     except ArgumentError as error:
@@ -86,17 +91,25 @@ def _begin_sqlite(connection: Connection) -> None:
 def _translated() -> Iterator[None]:
     try:
         yield
-    except (OperationalError, ProgrammingError) as error:
-        raise _translate(error) from error
+    except DBAPIError as error:
+        translated = _translate(error)
+        if translated is None:
+            raise
+        raise translated from error
 
 
-def _translate(error: OperationalError | ProgrammingError) -> CbmirError:
-    said = str(error.orig)
-    if "no such table" in said or "no such column" in said or "UndefinedTable" in type(error.orig).__name__:
+def _translate(error: DBAPIError) -> CbmirError | None:
+    """What the user should know of a foreign error; None for one that is a mistake in our own SQL."""
+    said = str(error.orig).partition("\n")[0].rstrip(".")
+    code: str = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "sqlite_errorname", None) or ""
+    if code in UNDEFINED or said.startswith(("no such table", "no such column")):
         return SchemaOutdated("The database lacks a table of this version.", "Run `cbmir db upgrade`.")
-    if "disk is full" in said or "No space left" in said:
+    if code in FULL:
         return DiskFull("The database's disk is full.", "Free space, then repeat.")
-    return DatabaseUnavailable(
-        f"The database does not answer: {said.splitlines()[0]}.",
-        "Check that it runs and that its URL is right.",
-    )
+    if code.startswith(BUSY):
+        return DatabaseUnavailable("The database is busy with another writer.", "Repeat in a minute.")
+    if (isinstance(error, OperationalError | InterfaceError) and code != "SQLITE_ERROR") or code in UNREADABLE:
+        return DatabaseUnavailable(
+            f"The database does not answer: {said}.", "Check that it runs and that its URL is right."
+        )
+    return None

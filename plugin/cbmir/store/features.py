@@ -1,0 +1,138 @@
+"""Feature vectors: float32, little endian, kept bit for bit."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from sqlalchemy import ColumnElement, exists, func, select, update
+from sqlalchemy.orm import Session
+
+from cbmir.errors import EncoderMismatch
+from cbmir.store import encoders
+from cbmir.store.filters import Where
+from cbmir.store.tables import Encoder, Feature, Frame, Instance
+from cbmir.store.writing import insert
+from cbmir.types import FloatArray
+
+STORED = np.dtype("<f4")
+ROWS_AT_ONCE = 10_000
+
+
+def missing_frames(session: Session, encoder_id: str, *, after: int, limit: int) -> list[tuple[int, str]]:
+    """Up to `limit` frames above id `after` that lack a feature of this encoder: (id, picture key) by id."""
+    statement = (
+        select(Frame.id, Frame.picture)
+        .where(Frame.id > after, _lacks_feature(encoder_id))
+        .order_by(Frame.id)
+        .limit(limit)
+    )
+    return [(frame_id, picture) for frame_id, picture in session.execute(statement)]
+
+
+def count_missing(session: Session, encoder_id: str) -> int:
+    """Frames without a feature of this encoder."""
+    return session.scalar(select(func.count()).select_from(Frame).where(_lacks_feature(encoder_id))) or 0
+
+
+def count(session: Session, encoder_id: str) -> int:
+    """Features of this encoder."""
+    return session.scalar(select(func.count()).where(Feature.encoder_id == encoder_id)) or 0
+
+
+def add_batch(session: Session, encoder: Encoder, frame_ids: Sequence[int], vectors: FloatArray) -> int:
+    """Store the features of these frames; one stored already stays, a frame deleted meanwhile is passed over.
+
+    Args:
+        session: one that writes.
+        encoder: whose features they are.
+        frame_ids: n row ids.
+        vectors: float32 [n, dimension], finite.
+
+    Returns:
+        How many were new; the encoder's generation grows if any was.
+
+    Raises:
+        cbmir.errors.EncoderMismatch: if the shape is another, or a number is not finite.
+    """
+    _check(encoder, frame_ids, vectors)
+    alive = select(Frame.id).where(Frame.id.in_(frame_ids)).with_for_update(read=True, key_share=True)
+    present = set(session.scalars(alive))
+    rows = [
+        {"encoder_id": encoder.id, "frame_id": frame_id, "vector": vector.tobytes()}
+        for frame_id, vector in zip(frame_ids, vectors.astype(STORED, copy=False), strict=True)
+        if frame_id in present
+    ]
+    added = insert_vectors(session, rows)
+    if added:
+        bump(session, encoder.id)
+    return added
+
+
+def insert_vectors(session: Session, rows: Sequence[dict[str, object]]) -> int:
+    """Insert checked rows of encoder_id, frame_id and vector; how many were new."""
+    if not rows:
+        return 0
+    statement = insert(session, Feature).on_conflict_do_nothing().returning(Feature.id)
+    return len(session.scalars(statement, rows).all())
+
+
+def bump(session: Session, encoder_id: str) -> None:
+    """Tell every cached index that this encoder's features have changed."""
+    session.execute(update(Encoder).where(Encoder.id == encoder_id).values(generation=Encoder.generation + 1))
+
+
+def matrix(session: Session, encoder_id: str) -> tuple[npt.NDArray[np.int64], FloatArray]:
+    """All features of an encoder: frame ids int64 [n], ascending, and vectors float32 [n, dimension].
+
+    Read the encoder's generation before: features added in between are then read again, never missed.
+
+    Raises:
+        cbmir.errors.NotFound: if there is no such encoder.
+        cbmir.errors.EncoderMismatch: if a stored vector is not of the encoder's dimension.
+    """
+    dimension = encoders.get(session, encoder_id).dimension
+    statement = (
+        select(Feature.frame_id, Feature.vector)
+        .where(Feature.encoder_id == encoder_id)
+        .order_by(Feature.frame_id)
+        .execution_options(yield_per=ROWS_AT_ONCE)
+    )
+    frame_ids, vectors = array("q"), bytearray()
+    for rows in session.execute(statement).partitions():
+        frame_ids.extend(row.frame_id for row in rows)
+        vectors += b"".join(row.vector for row in rows)
+    if len(vectors) != len(frame_ids) * dimension * STORED.itemsize:
+        raise EncoderMismatch(f"Stored features of {encoder_id} are not of its {dimension} numbers.")
+    matrix = np.frombuffer(vectors, STORED).astype(np.float32, copy=False)
+    return np.array(frame_ids, np.int64), matrix.reshape(len(frame_ids), dimension)
+
+
+def frame_ids_where(session: Session, encoder_id: str, where: Where) -> npt.NDArray[np.int64]:
+    """Frames that the filter keeps and that have a feature of this encoder: int64 [m], ascending."""
+    statement = (
+        select(Feature.frame_id)
+        .join(Frame, Frame.id == Feature.frame_id)
+        .join(Instance, Instance.id == Frame.instance_id)
+        .where(Feature.encoder_id == encoder_id, *where.clause())
+        .order_by(Feature.frame_id)
+        .execution_options(yield_per=ROWS_AT_ONCE)
+    )
+    return np.fromiter(session.scalars(statement), np.int64)
+
+
+def _lacks_feature(encoder_id: str) -> ColumnElement[bool]:
+    return ~exists().where(Feature.frame_id == Frame.id, Feature.encoder_id == encoder_id)
+
+
+def _check(encoder: Encoder, frame_ids: Sequence[int], vectors: FloatArray) -> None:
+    if vectors.shape != (len(frame_ids), encoder.dimension):
+        raise EncoderMismatch(
+            f"Features of shape {vectors.shape} do not fit {len(frame_ids)} frames of {encoder.id}, "
+            f"which gives {encoder.dimension} numbers each."
+        )
+    bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+    if bad.size:
+        raise EncoderMismatch(f"The feature of frame {frame_ids[bad[0]]} holds a number that is not finite.")

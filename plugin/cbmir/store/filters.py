@@ -1,0 +1,113 @@
+"""The filter of a search: which instances may be among the hits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Self
+
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select
+from sqlalchemy.orm import InstrumentedAttribute
+
+from cbmir.errors import BadRequest
+from cbmir.modalities import modality_class
+from cbmir.store.tables import Group, Instance, Label
+
+
+@dataclass(frozen=True)
+class Where:
+    """What an instance must be, all of it; the empty filter keeps every instance."""
+
+    modality: str | None = None
+    """A DICOM code or a modality label, in either case: `MR` also finds plain images labelled `mri`."""
+    label: dict[str, str] = field(default_factory=dict)
+    """Label name -> value, exactly as stored."""
+    body_part: str | None = None
+    """Body Part Examined, in either case."""
+    exclude_group: str | None = None
+    """Key of a group (a patient) whose instances are left out."""
+    exclude_instance: int | None = None
+    """Row id of an instance that is left out."""
+
+    @classmethod
+    def parse(cls, terms: Sequence[str]) -> Self:
+        """Read terms such as `modality=MR`, `body_part=HEAD` or `subclass=brain_glioma`; any other name is a label.
+
+        Raises:
+            cbmir.errors.BadRequest: if a term is not NAME=VALUE, or two give one name different values.
+        """
+        pairs: dict[str, str] = {}
+        for term in terms:
+            name, value = _split(term)
+            if pairs.setdefault(name, value) != value:
+                raise BadRequest(f"The filter gives {name} twice.", "Ask for one value of each name.")
+        modality, body_part = pairs.pop("modality", None), pairs.pop("body_part", None)
+        return cls(modality=modality, body_part=body_part, label=pairs)
+
+    def as_json(self) -> dict[str, Any]:
+        """The filter as JSON; `from_json` reads it back."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, document: object) -> Self:
+        """Read what `as_json` gave, or any part of it.
+
+        Raises:
+            cbmir.errors.BadRequest: if a key is unknown or a value is not of its type.
+        """
+        if not isinstance(document, Mapping):
+            raise BadRequest("The filter is not a JSON object.")
+        unknown = set(document) - {each.name for each in fields(cls)}
+        if unknown:
+            raise BadRequest(f"The filter has an unknown key {sorted(map(str, unknown))[0]!r}.")
+        for name, value in document.items():
+            _check(name, value)
+        return cls(**{**document, "label": dict(document.get("label") or {})})
+
+    def clause(self) -> list[ColumnElement[bool]]:
+        """Conditions over `Instance`, to be joined by AND; labels and groups are looked at in subqueries."""
+        conditions = [_labelled(Label.name == name, Label.value == value) for name, value in self.label.items()]
+        if self.modality is not None:
+            conditions.append(_of_modality(self.modality))
+        if self.body_part is not None:
+            conditions.append(_same(Instance.body_part, self.body_part))
+        if self.exclude_group is not None:
+            conditions.append(Instance.group_id.not_in(select(Group.id).where(Group.key == self.exclude_group)))
+        if self.exclude_instance is not None:
+            conditions.append(Instance.id != self.exclude_instance)
+        return conditions
+
+
+def _split(term: str) -> tuple[str, str]:
+    name, equals, value = (part.strip() for part in term.partition("="))
+    if not (name and equals and value):
+        raise BadRequest(f"The filter {term!r} is not NAME=VALUE.", "Write for example modality=MR.")
+    return name, value
+
+
+def _check(name: str, value: object) -> None:
+    if name == "label":
+        good = value is None or (
+            isinstance(value, Mapping) and all(isinstance(text, str) for pair in value.items() for text in pair)
+        )
+    elif name == "exclude_instance":
+        good = value is None or (isinstance(value, int) and not isinstance(value, bool))
+    else:
+        good = value is None or isinstance(value, str)
+    if not good:
+        raise BadRequest(f"The filter's {name} has a value of the wrong type.")
+
+
+def _of_modality(wanted: str) -> ColumnElement[bool]:
+    labelled = _labelled(Label.name == "modality", _same(Label.value, wanted))
+    without_code = _labelled(Label.name == "modality", _same(Label.value, modality_class(wanted)))
+    return or_(_same(Instance.modality, wanted), labelled, and_(Instance.modality.is_(None), without_code))
+
+
+def _labelled(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
+    return exists().where(Label.instance_id == Instance.id, *conditions)
+
+
+def _same(column: InstrumentedAttribute[Any], value: str) -> ColumnElement[bool]:
+    # SQLite lowers ASCII only: what is equal as it stands must match too
+    return or_(column == value, func.lower(column) == value.lower())

@@ -1,0 +1,44 @@
+"""What every writer needs: inserts that several processes may do at once, and text that both databases take."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Table, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from cbmir.store.tables import Base
+
+INSTANCES_LOCK = 0x63626D6973  # a number of our own among PostgreSQL's advisory locks
+
+
+def is_sqlite(session: Session) -> bool:
+    """Whether the session is on SQLite."""
+    return session.get_bind().dialect.name == "sqlite"
+
+
+def insert(session: Session, table: type[Base] | Table) -> postgresql.Insert | sqlite.Insert:
+    """An INSERT that knows ON CONFLICT, in the session's dialect."""
+    return sqlite.insert(table) if is_sqlite(session) else postgresql.insert(table)
+
+
+def insert_new(session: Session, table: type[Base], rows: Sequence[dict[str, Any]]) -> None:
+    """Insert the rows that break no unique constraint; leave those that stand there already as they are."""
+    if rows:
+        session.execute(insert(session, table).on_conflict_do_nothing(), rows)
+
+
+def serialise(session: Session) -> None:
+    """Let no other transaction add instances until this one ends: what is not found from now on may be added.
+
+    On SQLite a writing session excludes all others anyway.
+    """
+    if not is_sqlite(session):
+        session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": INSTANCES_LOCK})
+
+
+def storable(value: str, limit: int | None = None) -> str:
+    """Text that both databases take: without NUL and lone surrogates, cut to `limit` characters."""
+    return value.replace("\0", "").encode("utf-8", "backslashreplace").decode("utf-8")[:limit]

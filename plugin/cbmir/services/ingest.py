@@ -16,8 +16,6 @@ from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
 
-from sqlalchemy.exc import IntegrityError
-
 from cbmir.archive.folder import Source, Unlisted, find_sources, named_sources, unreadable
 from cbmir.archive.manifest import FolderLabels, Labeller, Manifest, NoLabels
 from cbmir.errors import CbmirError, UnusableInput
@@ -180,17 +178,11 @@ class _Ingestion:
         return "failed"
 
     def _record(self, prepared: Prepared) -> str:
-        try:
-            outcome = self._record_once(prepared)
-        except IntegrityError:  # another process ingested the same object a moment ago: now it is found
-            outcome = self._record_once(prepared)
-        return "ingested" if outcome is Outcome.INGESTED else "duplicates"
-
-    def _record_once(self, prepared: Prepared) -> Outcome:
         with self.database.write() as session:
             outcome = record(session, prepared)
-            quarantine.release(session, origin=prepared.source.origin, sha256=prepared.sha256)
-            return outcome
+            ingested = outcome is Outcome.INGESTED
+            quarantine.release(session, origin=prepared.source.origin, sha256=prepared.sha256 if ingested else None)
+        return "ingested" if ingested else "duplicates"
 
     def _set_aside(self, each: _Refused | Unlisted, error: UnusableInput) -> None:
         sha256 = each.sha256 if isinstance(each, _Refused) else ""

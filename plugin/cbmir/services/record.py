@@ -146,6 +146,8 @@ def _label_again(session: Session, known: Instance, prepared: Prepared) -> None:
             "Decide which are right, correct the manifest or the folders, and ingest again.",
         )
     instances.set_labels(session, known, labelling.labels, labelling.origin)
+    if labelling.group:
+        instances.set_group(session, known, labelling.group)
 
 
 def _contradicts(known: Instance, labelling: Labelling) -> bool:

@@ -1,0 +1,87 @@
+"""Which files are found, and under which names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, MediaStorageDirectoryStorage, generate_uid
+
+from cbmir.archive.folder import Source, Unlisted, find_sources
+from cbmir.errors import ImplausibleSize
+from cbmir.settings import Settings
+
+
+def write(path: Path, data: bytes = b"x") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    return path
+
+
+def names(entries: list[Source | Unlisted]) -> list[str]:
+    return [each.file_name for each in entries]
+
+
+def test_a_folder_is_walked_in_order_without_what_systems_leave_behind(tmp_path: Path, settings: Settings) -> None:
+    for name in ("b/2.dcm", "a/1", "Thumbs.db", ".hidden", "__MACOSX/x", "DICOMDIR", ".git/y"):
+        write(tmp_path / name)
+    assert names(list(find_sources([tmp_path], settings))) == ["a/1", "b/2.dcm"]
+
+
+def test_a_file_is_named_by_its_base_name_and_knows_its_path(tmp_path: Path, settings: Settings) -> None:
+    path = write(tmp_path / "deep" / "one.png", b"bytes")
+    (source,) = find_sources([path], settings)
+    assert isinstance(source, Source)
+    assert (source.file_name, source.path, source.read()) == ("one.png", path.resolve(), b"bytes")
+
+
+def test_a_file_above_the_bound_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    (source,) = find_sources([write(tmp_path / "big", b"12345")], Settings(data=tmp_path, max_file_bytes=4))
+    assert isinstance(source, Source)
+    with pytest.raises(ImplausibleSize, match="more than the 4 allowed"):
+        source.read()
+
+
+def dicomdir(folder: Path, *files: list[str]) -> Path:
+    directory = Dataset()
+    directory.file_meta = FileMetaDataset()
+    directory.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    directory.file_meta.MediaStorageSOPClassUID = MediaStorageDirectoryStorage
+    directory.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+    directory.DirectoryRecordSequence = [Dataset() for _ in files]
+    for record, parts in zip(directory.DirectoryRecordSequence, files, strict=True):
+        record.ReferencedFileID = parts
+    path = folder / "DICOMDIR"
+    directory.save_as(path, enforce_file_format=True)
+    return path
+
+
+def test_a_dicomdir_gives_the_files_it_lists(
+    tmp_path: Path, settings: Settings, make_dicom: Callable[..., bytes]
+) -> None:
+    write(tmp_path / "IMAGES" / "A", make_dicom(1))
+    write(tmp_path / "IMAGES" / "UNLISTED", make_dicom(2))
+    path = dicomdir(tmp_path, ["IMAGES", "A"], ["IMAGES", "GONE"])
+    found, missing = find_sources([path], settings)
+    assert isinstance(found, Source)
+    assert found.file_name == "IMAGES/A"
+    assert isinstance(missing, Unlisted)
+    assert "IMAGES/GONE" in missing.error.reason
+
+
+def test_a_dicomdir_opens_nothing_outside_its_folder(tmp_path: Path, settings: Settings) -> None:
+    write(tmp_path / "SECRET")
+    (tmp_path / "medium").mkdir()
+    path = dicomdir(tmp_path / "medium", ["XX", "SECRET"])
+    path.write_bytes(path.read_bytes().replace(b"XX\\SECRET", b"..\\SECRET"))
+    (entry,) = find_sources([path], settings)
+    assert isinstance(entry, Unlisted)
+    assert entry.file_name == "../SECRET"
+
+
+def test_a_broken_dicomdir_is_said_to_be_broken(tmp_path: Path, settings: Settings) -> None:
+    (entry,) = find_sources([write(tmp_path / "DICOMDIR", b"nonsense")], settings)
+    assert isinstance(entry, Unlisted)
+    assert "DICOMDIR" in entry.error.reason

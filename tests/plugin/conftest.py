@@ -1,0 +1,60 @@
+"""Small true inputs for the library's tests: images and DICOM objects made in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
+
+
+@pytest.fixture
+def make_png() -> Callable[..., bytes]:
+    """Bytes of a grey PNG; another seed gives another picture."""
+
+    def make(seed: int = 0, side: int = 24, file_format: str = "PNG") -> bytes:
+        pixels = np.random.default_rng(seed).integers(0, 255, (side, side), dtype=np.uint8)
+        buffer = BytesIO()
+        Image.fromarray(pixels).save(buffer, file_format)
+        return buffer.getvalue()
+
+    return make
+
+
+@pytest.fixture
+def make_dicom() -> Callable[..., bytes]:
+    """Bytes of a small MR object; keyword arguments are attributes of its dataset."""
+
+    def make(seed: int = 0, **attributes: Any) -> bytes:
+        dataset = _mr_image(seed)
+        for keyword, value in attributes.items():
+            setattr(dataset, keyword, value)
+        dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+        buffer = BytesIO()
+        dataset.save_as(buffer, enforce_file_format=True)
+        return buffer.getvalue()
+
+    return make
+
+
+def _mr_image(seed: int) -> Dataset:
+    dataset = Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID = MRImageStorage
+    dataset.SOPInstanceUID = generate_uid(entropy_srcs=["instance", str(seed)])
+    dataset.StudyInstanceUID = generate_uid(entropy_srcs=["study", str(seed)])
+    dataset.SeriesInstanceUID = generate_uid(entropy_srcs=["series", str(seed)])
+    dataset.PatientName, dataset.PatientID = "Doe^Jane", f"P{seed}"
+    dataset.Modality, dataset.BodyPartExamined = "MR", "HEAD"
+    dataset.Rows = dataset.Columns = 24
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 12, 11, 0
+    pixels = np.random.default_rng(seed).integers(0, 4095, (24, 24), dtype=np.uint16)
+    dataset.PixelData = pixels.tobytes()
+    return dataset

@@ -36,7 +36,7 @@ def galleries(draw: st.DrawFn) -> tuple[IdArray, FloatArray, FloatArray, int]:
     if draw(st.booleans()):
         vectors[0] *= 1e6  # one far out
     offset = draw(st.sampled_from([0.0, 1.0, 1e4]))
-    scale = 10.0 ** draw(st.sampled_from([-43, -30, -5, 0, 0, 0, 6, 25, 31]))
+    scale = 10.0 ** draw(st.sampled_from([-43, -30, -22, -21, -5, 0, 0, 0, 6, 25, 31]))
     table = ((vectors + offset) * scale).astype(np.float32)
     queries = np.concatenate([table[:3], ((random.normal(size=(3, width)) + offset) * scale).astype(np.float32)])
     ids = random.choice(10 * count, count, replace=False).astype(np.int64)
@@ -100,6 +100,24 @@ def test_a_batch_that_does_not_fit_at_once_is_answered_in_blocks(monkeypatch: py
     assert ExactIndex(np.arange(500), vectors).search(queries, 9) == whole
     monkeypatch.setattr(exact, "AT_ONCE", 1)
     assert ExactIndex(np.arange(500), vectors).search(queries, 9) == whole
+
+
+def test_distances_that_float64_cannot_tell_apart_are_ties() -> None:
+    ids = np.arange(10)
+    vectors = np.column_stack([ids, ids * 0]).astype(np.float32)
+    query = np.array([[1e17, 0]], np.float32)
+    found = ExactIndex(ids, vectors).search(query, 3)[0]
+    assert found == brute_force(ids, vectors, query[0], 3)
+    assert [id for id, _ in found] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("scale", [1e-23, 3e-23, 1e-22, 3e-22, 1e-21])
+def test_squares_that_underflow_lose_nobody(scale: float) -> None:
+    random = np.random.default_rng(6)
+    vectors, queries = ((random.normal(size=(n, 3)) * scale).astype(np.float32) for n in (2000, 50))
+    ids = np.arange(2000)
+    found = ExactIndex(ids, vectors).search(queries, 3)
+    assert found == [brute_force(ids, vectors, query, 3) for query in queries]
 
 
 def test_a_batch_may_mix_magnitudes() -> None:

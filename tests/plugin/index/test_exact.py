@@ -105,7 +105,7 @@ def test_a_batch_that_does_not_fit_at_once_is_answered_in_blocks(monkeypatch: py
 def test_distances_that_float64_cannot_tell_apart_are_ties() -> None:
     ids = np.arange(10)
     vectors = np.column_stack([ids, ids * 0]).astype(np.float32)
-    query = np.array([[1e17, 0]], np.float32)
+    query = np.array([[5e17, 0]], np.float32)
     found = ExactIndex(ids, vectors).search(query, 3)[0]
     assert found == brute_force(ids, vectors, query[0], 3)
     assert [id for id, _ in found] == [0, 1, 2]

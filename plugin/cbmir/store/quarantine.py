@@ -29,15 +29,16 @@ def put(
     session.execute(row.on_conflict_do_update(index_elements=["origin", "sha256"], set_=said))
 
 
-def release(session: Session, *, origin: str, sha256: str) -> int:
-    """Forget a file that has been ingested: these bytes anywhere, and what stood at its origin before.
+def release(session: Session, *, origin: str, sha256: str | None = None) -> int:
+    """Forget what stood at this origin before and, if given, these bytes anywhere.
 
     Returns:
         How many rows that were.
     """
-    same_place = and_(Quarantined.origin != "", Quarantined.origin == storable(origin))
-    statement = delete(Quarantined).where(or_(Quarantined.sha256 == sha256, same_place)).returning(Quarantined.id)
-    return len(session.scalars(statement).all())
+    same = [and_(Quarantined.origin != "", Quarantined.origin == storable(origin))]
+    if sha256:
+        same.append(Quarantined.sha256 == sha256)
+    return len(session.scalars(delete(Quarantined).where(or_(*same)).returning(Quarantined.id)).all())
 
 
 def listing(session: Session, *, limit: int | None = 50, offset: int = 0) -> list[Quarantined]:

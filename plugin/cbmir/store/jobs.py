@@ -177,11 +177,11 @@ def requeue_dead(session: Session, *, silent_since: datetime) -> list[Job]:
     queued again.
 
     Returns:
-        Those queued again: they must be sent to the broker.
+        All of them, as they are now: those that are queued must be sent to the broker.
     """
     dead = [Job.state == JobState.RUNNING, Job.heartbeat_at < silent_since]
-    _change_all(session, [*dead, Job.cancel_requested], state=JobState.CANCELLED, finished_at=now())
-    _change_all(
+    stopped = _change_all(session, [*dead, Job.cancel_requested], state=JobState.CANCELLED, finished_at=now())
+    given_up = _change_all(
         session,
         [*dead, Job.attempts >= MOST_ATTEMPTS],
         state=JobState.FAILED,
@@ -189,7 +189,7 @@ def requeue_dead(session: Session, *, silent_since: datetime) -> list[Job]:
         error_code=WORKER_LOST,
         error_message=f"The worker died {MOST_ATTEMPTS} times at this job; the worker's log tells more.",
     )
-    return _change_all(session, dead, state=JobState.QUEUED, **_UNSTARTED)
+    return stopped + given_up + _change_all(session, dead, state=JobState.QUEUED, **_UNSTARTED)
 
 
 def mark_sent(session: Session, job_id: str) -> None:

@@ -110,6 +110,13 @@ def matrix(session: Session, encoder_id: str) -> tuple[npt.NDArray[np.int64], Fl
     return np.array(frame_ids, np.int64), matrix.reshape(len(frame_ids), dimension)
 
 
+def vector(session: Session, encoder_id: str, frame_id: int) -> FloatArray | None:
+    """The feature of one frame, float32 [dimension]; None if it is not extracted."""
+    statement = select(Feature.vector).where(Feature.encoder_id == encoder_id, Feature.frame_id == frame_id)
+    stored = session.scalar(statement)
+    return None if stored is None else np.frombuffer(stored, STORED).astype(np.float32)
+
+
 def frame_ids_where(session: Session, encoder_id: str, where: Where) -> npt.NDArray[np.int64]:
     """Frames that the filter keeps and that have a feature of this encoder: int64 [m], ascending."""
     statement = (

@@ -1,0 +1,167 @@
+"""The main use case: which images of the archive look most like this one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from sqlalchemy.orm import Session
+
+from cbmir.errors import BadRequest
+from cbmir.index.base import Ranking
+from cbmir.pictures.shelf import Shelf
+from cbmir.services import subject
+from cbmir.services.convert import convert
+from cbmir.services.extract import load_encoder
+from cbmir.services.gallery import GALLERIES
+from cbmir.services.scope import Scope, scoped
+from cbmir.services.subject import Subject
+from cbmir.settings import Settings
+from cbmir.store import encoders, features, frames, tables
+from cbmir.store.filters import Where
+from cbmir.store.session import Database
+from cbmir.types import FloatArray, Hit
+
+LARGEST_K = 1000
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked: exactly one of `data`, `sop_instance_uid` and `frame_id` says about which picture.
+
+    Attributes:
+        k: how many hits, 1 to 1000.
+        where: what a hit must be; applied before the search.
+        encoder_id: whose features are compared; None means the encoder in use.
+        exclude_same_patient: leave out the query's own patient.
+        data: bytes of a DICOM object or an image.
+        name: its file name.
+        sop_instance_uid: an object of the archive.
+        frame_id: a frame of the archive.
+        frame_number: which frame of the object or the file, from 1; None means the middle one.
+    """
+
+    k: int = 5
+    where: Where = field(default_factory=Where)
+    encoder_id: str | None = None
+    exclude_same_patient: bool = False
+    data: bytes | None = field(default=None, repr=False)
+    name: str = ""
+    sop_instance_uid: str | None = None
+    frame_number: int | None = None
+    frame_id: int | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The hits, nearest first, and what was asked.
+
+    Attributes:
+        query: the question as it was understood; see `as_json`.
+        encoder: id of the encoder whose features were compared.
+        picture: key of the query's picture on the shelf.
+        frame_id: the archive's frame that shows this very picture, if one does.
+    """
+
+    query: dict[str, Any]
+    encoder: str
+    hits: list[Hit]
+    picture: str
+    frame_id: int | None
+
+    def as_json(self) -> dict[str, Any]:
+        """The answer as `query --json` and the REST API give it.
+
+        `query` holds `file_name`, the UIDs, `frame_number` and `labels` as far as they are known; `picture` and
+        `frame_id`; `k`, `where` and `exclude_same_patient` as asked; `patient_known`, false where neither header
+        nor manifest names the patient, so that images of the same one cannot be told; `gallery`, the number of
+        frames that were searched; and `left_out`, that of the query's own frames that were not.
+        """
+        return {"query": self.query, "encoder": self.encoder, "hits": [hit.as_json() for hit in self.hits]}
+
+
+def retrieve(database: Database, settings: Settings, question: Question) -> Answer:
+    """The k images nearest to the query's by Euclidean distance of their features; ties in the order of ids.
+
+    The frames of the query's own instance are never among them.
+
+    Raises:
+        cbmir.errors.BadRequest: if k is out of range, or there is not exactly one picture to ask about.
+        cbmir.errors.UnusableInput: if the file cannot be converted; the leaf says why.
+        cbmir.errors.NotFound: if there is no such object, frame or encoder.
+        cbmir.errors.EmptyGallery: if nothing is left to search in.
+        cbmir.errors.EncoderMismatch: if stored features are not of the encoder's dimension.
+    """
+    _check(question)
+    converted = None if question.data is None else convert(question.data, question.name, settings)
+    with database.read() as session:
+        encoder = encoders.resolve(session, question.encoder_id)
+        gallery = GALLERIES.of(database, session, encoder)
+        if converted is not None:
+            asked = subject.handed_in(session, converted, question.name, question.frame_number, settings)
+        else:
+            asked = _archived(session, question)
+        scope = scoped(session, gallery, asked, question.where, question.exclude_same_patient)
+        ranking = scope.search(_feature(session, encoder, asked, settings), question.k)
+        hits = _hits(session, ranking)
+    return Answer(_described(question, asked, scope), encoder.id, hits, asked.picture, asked.frame_id)
+
+
+def _check(question: Question) -> None:
+    if not 1 <= question.k <= LARGEST_K:
+        raise BadRequest(f"k must be between 1 and {LARGEST_K}, not {question.k}.")
+    named = (question.data, question.sop_instance_uid, question.frame_id)
+    if sum(each is not None for each in named) != 1:
+        raise BadRequest("A query needs one picture.", "Give either a file, a SOP Instance UID, or a frame's id.")
+
+
+def _archived(session: Session, question: Question) -> Subject:
+    if question.frame_id is not None:
+        return subject.archived(session, question.frame_id)
+    return subject.archived_object(session, question.sop_instance_uid or "", question.frame_number)
+
+
+def _feature(session: Session, encoder: tables.Encoder, asked: Subject, settings: Settings) -> FloatArray:
+    if asked.frame_id is not None:
+        stored = features.vector(session, encoder.id, asked.frame_id)
+        if stored is not None:
+            return stored
+    pixels = Shelf(settings.pictures).get(asked.picture) if asked.pixels is None else asked.pixels
+    network = load_encoder(encoder, settings)
+    return network.encode(network.preprocessing.apply(pixels)[np.newaxis])[0]
+
+
+def _hits(session: Session, ranking: Ranking) -> list[Hit]:
+    stored = frames.by_id(session, [frame_id for frame_id, _ in ranking])
+    alive = [(stored[frame_id], distance) for frame_id, distance in ranking if frame_id in stored]
+    return [_hit(rank, frame, distance) for rank, (frame, distance) in enumerate(alive, 1)]
+
+
+def _hit(rank: int, frame: tables.Frame, distance: float) -> Hit:
+    instance = frame.instance
+    return Hit(
+        rank=rank,
+        distance=distance,
+        frame_id=frame.id,
+        file_name=instance.file_name,
+        sop_instance_uid=instance.sop_instance_uid,
+        series_instance_uid=instance.series_instance_uid,
+        study_instance_uid=instance.study_instance_uid,
+        frame_number=frame.frame_number,
+        labels={label.name: label.value for label in instance.labels},
+    )
+
+
+def _described(question: Question, asked: Subject, scope: Scope) -> dict[str, Any]:
+    return {
+        **asked.described,
+        "picture": asked.picture,
+        "frame_id": asked.frame_id,
+        "k": question.k,
+        "where": question.where.as_json(),
+        "exclude_same_patient": question.exclude_same_patient,
+        "patient_known": asked.patient_known,
+        "gallery": scope.size,
+        "left_out": len(scope.left_out),
+    }

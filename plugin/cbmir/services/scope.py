@@ -1,0 +1,76 @@
+"""Where a question is searched: what its filter keeps, less what is its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from sqlalchemy.orm import Session
+
+from cbmir.errors import EmptyGallery
+from cbmir.index.base import IdArray, Ranking
+from cbmir.services.gallery import Gallery
+from cbmir.services.subject import Subject
+from cbmir.store import features, frames
+from cbmir.store.filters import Where
+from cbmir.types import FloatArray
+
+
+@dataclass(frozen=True)
+class Scope:
+    """The part of a gallery that one question is searched in.
+
+    Attributes:
+        allowed: int64, ascending: the frames that the filter keeps; None for all.
+        left_out: frames of those that are the query's own.
+        size: how many frames are searched.
+    """
+
+    gallery: Gallery
+    allowed: IdArray | None
+    left_out: set[int]
+    size: int
+
+    def search(self, feature: FloatArray, k: int) -> Ranking:
+        """The k nearest frames to a feature, float32 (d,)."""
+        # the own ones are few: to find as many more and drop them is exact, and cheaper than one more filter
+        found = self.gallery.index.search(feature[np.newaxis], k + len(self.left_out), self.allowed)[0]
+        return [(frame_id, distance) for frame_id, distance in found if frame_id not in self.left_out][:k]
+
+
+def scoped(session: Session, gallery: Gallery, subject: Subject, where: Where, exclude_same_patient: bool) -> Scope:
+    """The frames that `where` keeps, without the subject's instance and, if wished, without its patient.
+
+    Raises:
+        cbmir.errors.EmptyGallery: if that leaves nothing; it says what to do.
+    """
+    if len(gallery.index) == 0:
+        raise _nothing_extracted(session, gallery.encoder_id)
+    allowed = None if where == Where() else features.frame_ids_where(session, gallery.encoder_id, where)
+    if allowed is not None and len(allowed) == 0:
+        raise EmptyGallery("The filter keeps no image that has a feature.", "Loosen the filter.")
+    own = set(subject.own_frames)
+    if exclude_same_patient:
+        own.update(frames.ids_of_groups(session, subject.groups))
+    left_out = gallery.held(own, allowed)
+    size = len(gallery.frame_ids if allowed is None else allowed) - len(left_out)
+    if size == 0:
+        raise _only_its_own(exclude_same_patient)
+    return Scope(gallery, allowed, left_out, size)
+
+
+def _nothing_extracted(session: Session, encoder_id: str) -> EmptyGallery:
+    if not frames.any_stored(session):
+        return EmptyGallery("The archive holds no image yet.", "Ingest some: `cbmir ingest PATH`.")
+    return EmptyGallery(
+        f"No image has a feature of the encoder {encoder_id} yet.", f"Run `cbmir extract --encoder {encoder_id}`."
+    )
+
+
+def _only_its_own(exclude_same_patient: bool) -> EmptyGallery:
+    if exclude_same_patient:
+        return EmptyGallery(
+            "All images searched are of the query's own patient.",
+            "Ingest more, loosen the filter, or allow the same patient.",
+        )
+    return EmptyGallery("All images searched are the query's own object.", "Ingest more, or loosen the filter.")

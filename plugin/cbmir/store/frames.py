@@ -1,0 +1,71 @@
+"""Frames in numbers: those of a ranking, of a patient, and with their labels all at once."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from sqlalchemy import and_, exists, select
+from sqlalchemy.orm import Session, joinedload
+
+from cbmir.store.tables import Feature, Frame, Group, Instance, Label
+
+IdArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """The frames that have a feature of one encoder, with one label each; all sequences are parallel.
+
+    Attributes:
+        frame_ids: int64 (n,), ascending.
+        group_ids: int64 (n,), row ids of the patients' groups.
+        values: n values of the label; None where an instance lacks it.
+    """
+
+    frame_ids: IdArray
+    group_ids: IdArray
+    values: list[str | None]
+
+
+def any_stored(session: Session) -> bool:
+    """Whether there is any frame at all."""
+    return bool(session.scalar(select(exists().select_from(Frame))))
+
+
+def by_id(session: Session, frame_ids: Sequence[int]) -> dict[int, Frame]:
+    """These frames, with their instances and labels loaded; one deleted meanwhile is absent."""
+    statement = (
+        select(Frame)
+        .where(Frame.id.in_(frame_ids))
+        .options(joinedload(Frame.instance).selectinload(Instance.labels))
+    )
+    return {frame.id: frame for frame in session.scalars(statement)}
+
+
+def ids_of_groups(session: Session, keys: Collection[str]) -> list[int]:
+    """Frames of all instances in the groups of these keys, ascending."""
+    statement = (
+        select(Frame.id).join(Frame.instance).join(Instance.group).where(Group.key.in_(keys)).order_by(Frame.id)
+    )
+    return list(session.scalars(statement))
+
+
+def labelled(session: Session, encoder_id: str, name: str) -> Labelled:
+    """Every frame that has a feature of this encoder, with its group and its label of this name."""
+    statement = (
+        select(Feature.frame_id, Instance.group_id, Label.value)
+        .join(Frame, Frame.id == Feature.frame_id)
+        .join(Instance, Instance.id == Frame.instance_id)
+        .outerjoin(Label, and_(Label.instance_id == Instance.id, Label.name == name))
+        .where(Feature.encoder_id == encoder_id)
+        .order_by(Feature.frame_id)
+    )
+    rows = session.execute(statement).all()
+    return Labelled(
+        frame_ids=np.array([row.frame_id for row in rows], np.int64),
+        group_ids=np.array([row.group_id for row in rows], np.int64),
+        values=[row.value for row in rows],
+    )

@@ -1,0 +1,148 @@
+"""One frame's stored values: by the fastest decoder that is correct, the others in turn if it fails."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydicom import Dataset
+from pydicom.encaps import get_frame
+from pydicom.pixels.decoders.base import Decoder, get_decoder
+from pydicom.uid import JPEG2000, JPEG2000Lossless, JPEGLSLossless, JPEGLSNearLossless, RLELossless
+
+from cbmir.dicom import values
+from cbmir.dicom.boundary import RESEND, translated
+from cbmir.dicom.layout import Layout
+from cbmir.errors import BrokenFile, Undecodable
+
+PREFERRED: dict[str, tuple[str, ...]] = {
+    JPEGLSLossless: ("pyjpegls", "gdcm"),
+    JPEGLSNearLossless: ("pyjpegls", "gdcm"),
+    JPEG2000Lossless: ("pylibjpeg", "gdcm", "pillow"),
+    JPEG2000: ("pylibjpeg", "gdcm", "pillow"),
+    RLELossless: ("pylibjpeg", "pydicom"),
+}
+"""Decoders in the order in which they are tried, by transfer syntax; for others pydicom's own order."""
+
+
+def decoder_for(layout: Layout, name: str) -> Decoder:
+    """The decoder of the object's transfer syntax.
+
+    Raises:
+        cbmir.errors.Undecodable: if there is none.
+    """
+    try:
+        decoder = get_decoder(layout.syntax)
+    except NotImplementedError as error:
+        raise _undecodable(layout, name) from error
+    if not decoder.is_available:
+        raise _undecodable(layout, name)
+    return decoder
+
+
+def check_length(dataset: Dataset, layout: Layout, name: str) -> None:
+    """Compare the promise of the header with the bytes that are there, before any is decoded.
+
+    Raises:
+        cbmir.errors.BrokenFile: if uncompressed pixels are too few, or there is no byte at all.
+    """
+    present = len(dataset[layout.keyword].value or b"")
+    if not present:
+        raise BrokenFile(f"{name} has an empty {layout.keyword} element.", RESEND)
+    if not layout.syntax.is_encapsulated and present < layout.native_bytes:
+        reason = (
+            f"{name} promises {layout.frames} frame(s) of {layout.rows} x {layout.columns} pixels, "
+            f"which takes {layout.native_bytes} bytes, and holds {present}."
+        )
+        raise BrokenFile(reason, RESEND)
+
+
+def stored_values(dataset: Dataset, layout: Layout, index: int, name: str) -> tuple[npt.NDArray[Any], str]:
+    """Decode the frame at `index` (0-based).
+
+    Returns:
+        The stored values, (rows, columns) or (rows, columns, 3), of an integer or float dtype, free of unused bits
+        (PS3.5 8.1.1); and the photometric interpretation that the decoder left them in.
+
+    Raises:
+        cbmir.errors.BrokenFile: if the frame is not there.
+        cbmir.errors.Undecodable: if no installed decoder takes it.
+    """
+    decoder = decoder_for(layout, name)
+    if layout.syntax.is_encapsulated:
+        with translated(f"{name} has no frame {index + 1} that could be found in its compressed pixel data"):
+            get_frame(values.octets(dataset, "PixelData"), index, number_of_frames=layout.frames)
+        pixels, photometric = _decompress(decoder, dataset, layout, index, name)
+    else:
+        with translated(f"{name}: the uncompressed pixels of frame {index + 1} do not fit its header"):
+            pixels, photometric = _decode(decoder, dataset, layout, index, "")
+    return _significant(pixels, layout), photometric
+
+
+def _decompress(
+    decoder: Decoder, dataset: Dataset, layout: Layout, index: int, name: str
+) -> tuple[npt.NDArray[Any], str]:
+    """Try one decoder after the other; what the last one says goes into the error's chain."""
+    *others, last = _plugins(decoder)
+    for plugin in others:
+        try:
+            return _decode(decoder, dataset, layout, index, plugin)
+        except MemoryError:
+            raise
+        except Exception:  # noqa: BLE001, S112 a decoder may raise anything; the last one's error is reported
+            continue
+    try:
+        return _decode(decoder, dataset, layout, index, last)
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise _undecodable(layout, name, f"frame {index + 1} is damaged or of a kind not supported") from error
+
+
+def _plugins(decoder: Decoder) -> list[str]:
+    preferred = PREFERRED.get(decoder.UID, ("gdcm", "pylibjpeg", "pillow"))
+    return [each for each in preferred if each in decoder.available_plugins] or list(decoder.available_plugins)
+
+
+def _decode(
+    decoder: Decoder, dataset: Dataset, layout: Layout, index: int, plugin: str
+) -> tuple[npt.NDArray[Any], str]:
+    options: dict[str, Any] = {
+        "rows": layout.rows,
+        "columns": layout.columns,
+        "number_of_frames": layout.frames,
+        "samples_per_pixel": layout.samples,
+        "planar_configuration": layout.planar,
+        "bits_allocated": layout.allocated,
+        "bits_stored": layout.stored,
+        "pixel_representation": int(layout.signed),
+        "photometric_interpretation": layout.photometric,
+        "allow_excess_frames": False,
+    }
+    if _own_bits(layout):
+        options["correct_unused_bits"] = False
+    pixels, properties = decoder.as_array(dataset, index=index, raw=True, decoding_plugin=plugin, **options)
+    return pixels, str(properties["photometric_interpretation"])
+
+
+def _own_bits(layout: Layout) -> bool:
+    """Whether the value lies elsewhere than in the lowest bits, which pydicom does not heed."""
+    return layout.keyword == "PixelData" and layout.allocated > 1 and layout.high != layout.stored - 1
+
+
+def _significant(pixels: npt.NDArray[Any], layout: Layout) -> npt.NDArray[Any]:
+    """Move the value's bits down from its high bit, keeping its sign (PS3.5 8.1.1)."""
+    if not _own_bits(layout) or (layout.syntax.is_encapsulated and layout.syntax != RLELossless):
+        return pixels
+    shifted = np.left_shift(pixels, layout.allocated - 1 - layout.high)
+    return np.asarray(np.right_shift(shifted, layout.allocated - layout.stored))
+
+
+def _undecodable(layout: Layout, name: str, why: str = "no decoder for it is installed") -> Undecodable:
+    syntax = layout.syntax
+    known = f"{syntax.name} ({syntax})" if syntax.name != syntax else str(syntax)[:64]
+    return Undecodable(
+        f"{name} is stored in the transfer syntax {known}: {why}.",
+        "Have the archive send it uncompressed (Explicit VR Little Endian), or as JPEG 2000 or JPEG-LS.",
+    )

@@ -1,0 +1,129 @@
+"""What the header promises of the pixels, checked before a byte of them is touched (PS3.3 C.7.6.3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pydicom import Dataset
+from pydicom.uid import UID
+
+from cbmir.dicom import values
+from cbmir.dicom.boundary import RESEND
+from cbmir.errors import BrokenFile, ImplausibleSize, Undecodable
+
+PIXEL_KEYWORDS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
+"""The elements that may hold pixels, of which an object has one (PS3.3 C.7.6.3, C.7.6.24, C.7.6.25)."""
+
+GREY = ("MONOCHROME1", "MONOCHROME2")
+COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
+PALETTE = "PALETTE COLOR"
+
+MAX_SIDE = 65_535
+"""Rows and Columns are unsigned 16-bit numbers."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The pixels of one object.
+
+    Attributes:
+        keyword: one of `PIXEL_KEYWORDS`.
+        syntax: transfer syntax.
+        frames, rows, columns: at least 1.
+        samples: per pixel, 1 or 3; `planar` is 1 where each sample has a plane of its own.
+        allocated, stored, high: bits of a cell, bits of the value in it, and the number of its highest bit.
+        signed: whether values are two's complement.
+        photometric: one of `GREY`, `COLOUR`, or `PALETTE`.
+    """
+
+    keyword: str
+    syntax: UID
+    frames: int
+    rows: int
+    columns: int
+    samples: int
+    planar: int
+    allocated: int
+    stored: int
+    high: int
+    signed: bool
+    photometric: str
+
+    @property
+    def native_bytes(self) -> int:
+        """Bytes that all frames take uncompressed; packed where a pixel is one bit, and 4:2:2 as two samples."""
+        samples = 2 if self.photometric == "YBR_FULL_422" else self.samples
+        return (self.frames * self.rows * self.columns * samples * self.allocated + 7) // 8
+
+
+def carries_pixels(dataset: Dataset) -> bool:
+    """Whether one of `PIXEL_KEYWORDS` is there, be it empty."""
+    return any(keyword in dataset for keyword in PIXEL_KEYWORDS)
+
+
+def read_layout(dataset: Dataset, name: str, *, max_pixels: int) -> Layout:
+    """Read and check the Image Pixel module.
+
+    Optional elements that are missing get the only value that makes sense: one frame, unsigned, all bits stored.
+
+    Raises:
+        cbmir.errors.ImplausibleSize: without any pixel, or with more than `max_pixels` in a frame.
+        cbmir.errors.BrokenFile: if an element is missing or contradicts another.
+        cbmir.errors.Undecodable: if the photometric interpretation or the number of bits is not read here.
+    """
+    rows, columns = (values.integer(dataset, each, name) for each in ("Rows", "Columns"))
+    _check_size(rows, columns, name, max_pixels)
+    keyword = next(each for each in PIXEL_KEYWORDS if each in dataset)
+    samples = values.integer(dataset, "SamplesPerPixel", name, default=1)
+    allocated = values.integer(dataset, "BitsAllocated", name)
+    stored = values.integer(dataset, "BitsStored", name, default=allocated)
+    layout = Layout(
+        keyword=keyword,
+        syntax=UID(dataset.file_meta.TransferSyntaxUID),
+        frames=max(1, values.integer(dataset, "NumberOfFrames", name, default=1)),
+        rows=rows,
+        columns=columns,
+        samples=samples,
+        planar=values.integer(dataset, "PlanarConfiguration", name, default=0),
+        allocated=allocated,
+        stored=stored,
+        high=_high_bit(values.integer(dataset, "HighBit", name, default=stored - 1), stored, allocated),
+        signed=values.integer(dataset, "PixelRepresentation", name, default=0) == 1,
+        photometric=values.text(dataset, "PhotometricInterpretation", "RGB" if samples == 3 else "MONOCHROME2"),
+    )
+    _check_bits(layout, name)
+    _check_photometric(layout, name)
+    return layout
+
+
+def _check_size(rows: int, columns: int, name: str, max_pixels: int) -> None:
+    if not (0 < rows <= MAX_SIDE and 0 < columns <= MAX_SIDE):
+        raise ImplausibleSize(f"{name} claims {rows} x {columns} pixels.", RESEND)
+    if rows * columns > max_pixels:
+        reason = f"{name} claims {rows} x {columns} pixels a frame; more than {max_pixels} are not decoded."
+        raise ImplausibleSize(reason, "If that is its true size, raise CBMIR_MAX_PIXELS.")
+
+
+def _high_bit(high: int, stored: int, allocated: int) -> int:
+    """The highest bit of the value; an impossible one is taken for the usual one (PS3.5 8.1.1)."""
+    return high if stored - 1 <= high < allocated else stored - 1
+
+
+def _check_bits(layout: Layout, name: str) -> None:
+    if layout.allocated not in (1, 8, 16, 32, 64) or not 1 <= layout.stored <= layout.allocated:
+        reason = f"{name} claims {layout.stored} bits stored of {layout.allocated} allocated."
+        raise BrokenFile(
+            reason, "Only 1, 8, 16, 32 and 64 bits allocated are allowed by the standard and read here."
+        )
+    if layout.samples not in (1, 3) or layout.planar not in (0, 1):
+        reason = f"{name} claims {layout.samples} samples per pixel in planar configuration {layout.planar}."
+        raise BrokenFile(reason, RESEND)
+
+
+def _check_photometric(layout: Layout, name: str) -> None:
+    if layout.photometric not in (*GREY, *COLOUR, PALETTE):
+        reason = f"{name} has the photometric interpretation {layout.photometric[:16]!r}, which is not read here."
+        raise Undecodable(reason, f"Convert it to one of {', '.join((*GREY, *COLOUR, PALETTE))}.")
+    if (layout.photometric in COLOUR) != (layout.samples == 3):
+        reason = f"{name} claims {layout.samples} sample(s) per pixel, but {layout.photometric}."
+        raise BrokenFile(reason, RESEND)

@@ -1,0 +1,46 @@
+"""Stored values to values of the modality, such as Hounsfield units (PS3.3 C.11.1)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydicom import Dataset
+
+from cbmir.dicom import values
+from cbmir.dicom.groups import macro
+from cbmir.dicom.tables import is_little_endian, read_table
+
+
+def to_modality(stored: npt.NDArray[Any], dataset: Dataset, index: int) -> npt.NDArray[Any]:
+    """Apply the Modality LUT, or rescale slope and intercept, of the object or of its frame.
+
+    Args:
+        stored: values of a grey frame, any shape, integer or float.
+        index: of the frame, 0-based: enhanced objects rescale by frame (PS3.3 C.7.6.16.2.9).
+
+    Returns:
+        Same shape. Without either, or with a slope of 0, the values as they are; rescaled values are float32 where
+        16 bits were stored, since these keep their order in it, else float64.
+    """
+    for item in values.items(dataset, "ModalityLUTSequence")[:1]:
+        if table := read_table(item, little_endian=is_little_endian(dataset)):
+            return table.apply(stored)
+    slope, intercept = rescale(dataset, index)
+    if (slope, intercept) == (1.0, 0.0):
+        return stored
+    rescaled: npt.NDArray[Any] = stored.astype(np.float32 if stored.dtype.itemsize <= 2 else np.float64)
+    np.multiply(rescaled, slope, out=rescaled)
+    np.add(rescaled, intercept, out=rescaled)
+    return rescaled
+
+
+def rescale(dataset: Dataset, index: int) -> tuple[float, float]:
+    """(slope, intercept) of a frame; (1, 0) where none are given or the slope is 0, which would leave nothing."""
+    transformation = macro(dataset, index, "PixelValueTransformationSequence")
+    slope = values.number(transformation, "RescaleSlope")
+    intercept = values.number(transformation, "RescaleIntercept")
+    if slope is None or slope == 0:
+        return 1.0, 0.0
+    return slope, intercept or 0.0

@@ -1,0 +1,120 @@
+"""The channels of a DICOM waveform, in physical units (PS3.3 C.10.9)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydicom import Dataset
+
+from cbmir.dicom import values
+from cbmir.dicom.boundary import RESEND
+from cbmir.dicom.tables import is_little_endian
+from cbmir.errors import BrokenFile, NoPixels, Undecodable
+from cbmir.types import FloatArray
+
+KINDS = {"SB": "i1", "UB": "u1", "SS": "i2", "US": "u2", "SL": "i4", "UL": "u4", "SV": "i8", "UV": "u8"}
+"""NumPy's word for a Waveform Sample Interpretation (5400,1006); the companded sounds MB and AB are left out."""
+
+MICROVOLTS = {"uV": 1.0, "mV": 1e3, "V": 1e6, "nV": 1e-3}
+"""Microvolts in a UCUM unit of Channel Sensitivity Units (003A,0211)."""
+
+MAX_CHANNELS = 128
+"""Channels that are read; more could not be told apart in a picture."""
+
+
+@dataclass(frozen=True)
+class Signals:
+    """One multiplex group.
+
+    Attributes:
+        samples: float32 (time, channels), in microvolts where `electrical`, else in the channel's own unit; NaN
+            where the recorder padded.
+        frequency: samples a second of each channel, > 0.
+        electrical: whether all channels are voltages.
+    """
+
+    samples: FloatArray
+    frequency: float
+    electrical: bool
+
+
+def read_signals(dataset: Dataset, name: str) -> Signals:
+    """Read the first multiplex group that is ORIGINAL, else the first.
+
+    A sample means sample * sensitivity * correction factor + baseline, in the channel's unit (PS3.3 C.10.9.1.4).
+
+    Raises:
+        cbmir.errors.NoPixels: if there is no channel or no sample.
+        cbmir.errors.BrokenFile: if the header promises more samples than there are, or no sampling frequency.
+        cbmir.errors.Undecodable: for companded sound.
+    """
+    groups = values.items(dataset, "WaveformSequence")
+    if not groups:
+        raise NoPixels(f"{name} has an empty Waveform Sequence.", RESEND)
+    original = [each for each in groups if values.text(each, "WaveformOriginality") != "DERIVED"]
+    group = (original or groups)[0]
+    frequency = values.number(group, "SamplingFrequency")
+    if frequency is None or frequency <= 0:
+        raise BrokenFile(f"{name} has a waveform without a sampling frequency.", RESEND)
+    stored = _stored(group, name, little_endian=is_little_endian(dataset))
+    channels = values.items(group, "ChannelDefinitionSequence")[: stored.shape[1]]
+    units = [_unit(each) for each in channels]
+    samples = stored.astype(np.float64)
+    for column, (channel, unit) in enumerate(zip(channels, units, strict=True)):
+        _calibrate(samples[:, column], channel, MICROVOLTS.get(unit, 1.0))
+    samples[_padding(group, stored)] = np.nan
+    electrical = len(units) == stored.shape[1] and all(unit in MICROVOLTS for unit in units)
+    return Signals(samples.astype(np.float32), frequency, electrical)
+
+
+def _stored(group: Dataset, name: str, *, little_endian: bool) -> npt.NDArray[Any]:
+    """The samples as stored, (time, channels), their unused high bits replaced by the sign."""
+    channels = values.integer(group, "NumberOfWaveformChannels", name)
+    count = values.integer(group, "NumberOfWaveformSamples", name)
+    if channels < 1 or count < 1:
+        raise NoPixels(f"{name} has a waveform of {channels} channels and {count} samples.", RESEND)
+    dtype = _dtype(group, name, little_endian)
+    data = values.octets(group, "WaveformData")
+    if len(data) < channels * count * dtype.itemsize:
+        reason = f"{name} promises {channels} channels of {count} samples and holds {len(data)} bytes of them."
+        raise BrokenFile(reason, RESEND)
+    samples = np.frombuffer(data, dtype, count=channels * count).reshape(count, channels)[:, :MAX_CHANNELS]
+    native = samples.astype(dtype.newbyteorder("="))
+    bits = 8 * dtype.itemsize
+    unused = bits - min(max(values.integer(group, "WaveformBitsStored", name, default=bits), 1), bits)
+    return np.asarray(native << unused >> unused) if unused else native
+
+
+def _dtype(group: Dataset, name: str, little_endian: bool) -> np.dtype[Any]:
+    interpretation = values.text(group, "WaveformSampleInterpretation")
+    if interpretation not in KINDS:
+        reason = f"{name} has a waveform of the sample interpretation {interpretation[:8]!r}, which is not drawn."
+        raise Undecodable(reason, f"Those drawn are {', '.join(KINDS)}.")
+    return np.dtype(("<" if little_endian else ">") + KINDS[interpretation])
+
+
+def _unit(channel: Dataset) -> str:
+    """The UCUM code of the channel's unit; empty where the samples are not calibrated."""
+    units = values.items(channel, "ChannelSensitivityUnitsSequence")
+    return values.text(units[0], "CodeValue") if units and "ChannelSensitivity" in channel else ""
+
+
+def _calibrate(samples: npt.NDArray[np.float64], channel: Dataset, scale: float) -> None:
+    sensitivity = values.number(channel, "ChannelSensitivity")
+    correction = values.number(channel, "ChannelSensitivityCorrectionFactor")
+    samples *= (1.0 if sensitivity is None else sensitivity) * (1.0 if correction is None else correction)
+    samples += values.number(channel, "ChannelBaseline") or 0.0
+    samples *= scale
+
+
+def _padding(group: Dataset, stored: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Where samples equal Waveform Padding Value (5400,100A), whose bytes have the samples' own form."""
+    value = group.get("WaveformPaddingValue")
+    if isinstance(value, bytes) and len(value) >= stored.dtype.itemsize:
+        return np.asarray(stored == np.frombuffer(value, stored.dtype, count=1)[0])
+    if isinstance(value, int):
+        return np.asarray(stored == np.int64(value).astype(stored.dtype))
+    return np.zeros(stored.shape, bool)

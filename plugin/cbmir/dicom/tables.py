@@ -1,0 +1,68 @@
+"""Look-up tables of the grey scale: modality and VOI (PS3.3 C.11.1.1, C.11.2.1.1)."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydicom import Dataset
+
+from cbmir.dicom import values
+
+
+@dataclass(frozen=True)
+class Table:
+    """A look-up table.
+
+    Attributes:
+        first: the input that the first entry is for.
+        entries: outputs, unsigned 16 bit, at least one.
+        bits: of an entry; its largest output is 2**bits - 1.
+    """
+
+    first: int
+    entries: npt.NDArray[np.uint16]
+    bits: int
+
+    def apply(self, inputs: npt.NDArray[Any]) -> npt.NDArray[np.uint16]:
+        """Look up each input, rounded; those before the first entry get that, those behind the last the last."""
+        positions = np.rint(np.nan_to_num(inputs, nan=self.first)) if inputs.dtype.kind == "f" else inputs
+        last = self.entries.size - 1
+        clipped = np.clip(positions.astype(np.int64, copy=False) - self.first, 0, last)
+        return self.entries[clipped]
+
+
+def read_table(item: Dataset, *, little_endian: bool) -> Table | None:
+    """The table of an item of a Modality LUT or VOI LUT sequence; None if it is incomplete."""
+    descriptor = values.numbers(item, "LUTDescriptor")
+    if len(descriptor) != 3:
+        return None
+    count = int(descriptor[0]) & 0xFFFF or 0x10000
+    entries = _entries(item, count, little_endian)
+    if not entries.size:
+        return None
+    bits = int(descriptor[2])
+    return Table(int(descriptor[1]), entries, bits if 8 <= bits <= 16 else 16)
+
+
+def _entries(item: Dataset, count: int, little_endian: bool) -> npt.NDArray[np.uint16]:
+    """LUT Data has the VR US or OW, and by old habit packs 8-bit entries two to a word (PS3.3 C.11.1.1.1)."""
+    data = item.get("LUTData")
+    if isinstance(data, bytes):
+        return words(data, wide=len(data) >= 2 * count, little_endian=little_endian)[:count]
+    return np.asarray(values.numbers(item, "LUTData")[:count], np.int64).astype(np.uint16)
+
+
+def words(data: bytes, *, wide: bool, little_endian: bool) -> npt.NDArray[np.uint16]:
+    """Entries that lie in 16-bit words (VR OW): one a word if `wide`, else two a word, the low byte first."""
+    whole = np.frombuffer(data[: len(data) // 2 * 2], "<u2" if little_endian else ">u2").astype("<u2")
+    return whole.astype(np.uint16) if wide else whole.view(np.uint8).astype(np.uint16)
+
+
+def is_little_endian(dataset: Dataset) -> bool:
+    """Whether words in the dataset have their low byte first."""
+    little = dataset.original_encoding[1]
+    return sys.byteorder == "little" if little is None else little

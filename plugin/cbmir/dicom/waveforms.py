@@ -1,0 +1,68 @@
+"""A DICOM waveform drawn as its reader sees it: the channels' traces below each other, bright on black."""
+
+from __future__ import annotations
+
+import numpy as np
+from pydicom import Dataset
+
+from cbmir.dicom import values
+from cbmir.dicom.signals import Signals, read_signals
+from cbmir.dicom.traces import draw
+from cbmir.types import FloatArray
+
+SIDE = 512
+"""Rows and columns of the picture."""
+
+PAGE_SECONDS = 10.0
+"""Seconds from the left edge to the right: a page of an EEG, and the length of a resting ECG."""
+
+EEG_STRIP = 100.0
+"""Microvolts from one trace's baseline to the next, for brain, muscle and eye: 10 mm at the usual 10 uV/mm."""
+
+ECG_STRIP = 2500.0
+"""Microvolts from one trace's baseline to the next, for the heart: 25 mm at the usual 10 mm/mV."""
+
+HEART = ("1.2.840.10008.5.1.4.1.1.9.1.", "1.2.840.10008.5.1.4.1.1.9.2.", "1.2.840.10008.5.1.4.1.1.9.3.")
+"""SOP classes of ECG, haemodynamic and cardiac electrophysiology waveforms (PS3.4 B.5)."""
+
+
+def carries_waveform(dataset: Dataset) -> bool:
+    """Whether there is a Waveform Sequence."""
+    return "WaveformSequence" in dataset
+
+
+def picture(dataset: Dataset, name: str) -> FloatArray:
+    """Draw the `PAGE_SECONDS` in the middle of the recording.
+
+    The scale is fixed, and so comparable between recordings: `SIDE / PAGE_SECONDS` columns a second, and a trace's
+    distance to the next is worth `ECG_STRIP` or `EEG_STRIP`. Each trace lies around its median. Where not all
+    channels are voltages, such as pressures, each fills its strip with its own range instead.
+
+    Returns:
+        float32 (SIDE, SIDE) in [0, 1]: 0 is paper, 1 is ink; a shorter recording leaves the right side empty.
+
+    Raises:
+        cbmir.errors.UnusableInput: as `cbmir.dicom.signals.read_signals` does.
+    """
+    signals = read_signals(dataset, name)
+    page = _middle(signals)
+    page = page - np.nan_to_num(np.nanmedian(page, axis=0))
+    if signals.electrical:
+        strip = ECG_STRIP if values.text(dataset, "SOPClassUID").startswith(HEART) else EEG_STRIP
+        heights = page / np.float32(strip)
+    else:
+        heights = page / _own_range(page)
+    width = min(SIDE, max(1, round(SIDE * len(page) / (PAGE_SECONDS * signals.frequency))))
+    return draw(heights, width=width, side=SIDE)
+
+
+def _middle(signals: Signals) -> FloatArray:
+    length = max(1, round(PAGE_SECONDS * signals.frequency))
+    start = max(0, (len(signals.samples) - length) // 2)
+    return signals.samples[start : start + length]
+
+
+def _own_range(page: FloatArray) -> FloatArray:
+    """Twice the 99th percentile of each channel's distance from its median; 1 where that is nothing."""
+    reach = 2 * np.nan_to_num(np.nanpercentile(np.abs(page), 99, axis=0))
+    return np.where(reach > 0, reach, 1).astype(np.float32)

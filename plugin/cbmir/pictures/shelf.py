@@ -1,0 +1,124 @@
+"""Every 2D picture once, as a PNG file named after its content."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from cbmir.errors import DiskFull, NotFound, Unavailable
+from cbmir.types import ByteArray
+
+KEY = re.compile(r"[0-9a-f]{64}")
+
+COMPRESSION = 1
+"""zlib's level for stored pictures: a tenth larger than the default, and several times as fast."""
+
+
+class Shelf:
+    """A folder of PNG files, two levels deep: `ab/cd/abcd….png`. Safe for many processes at once."""
+
+    def __init__(self, folder: Path) -> None:
+        """Use `folder`, which is made when the first picture arrives."""
+        self._folder = folder
+
+    def put(self, pixels: ByteArray) -> str:
+        """Keep a picture; one that is there already is left as it is.
+
+        Args:
+            pixels: uint8 (rows, columns) or (rows, columns, 3).
+
+        Returns:
+            Its key: SHA-256 of shape and pixels, 64 hexadecimal digits.
+
+        Raises:
+            cbmir.errors.DiskFull, cbmir.errors.Unavailable: if it cannot be written.
+        """
+        pixels = np.ascontiguousarray(pixels, np.uint8)
+        key = hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()
+        path = self._path(key)
+        if not path.exists():
+            with _translated():
+                _write(path, _png(Image.fromarray(pixels)))
+        return key
+
+    def get(self, key: str) -> ByteArray:
+        """The picture's pixels, uint8 (rows, columns) or (rows, columns, 3).
+
+        Raises:
+            cbmir.errors.NotFound: if there is none of that key.
+        """
+        return np.array(Image.open(BytesIO(self.png(key)), formats=("PNG",)))
+
+    def png(self, key: str, side: int | None = None) -> bytes:
+        """The picture as a PNG file's bytes; with `side`, a thumbnail whose longer side is at most that.
+
+        Raises:
+            cbmir.errors.NotFound: if there is none of that key, or it is no key at all.
+        """
+        try:
+            data = self._path(key).read_bytes()
+        except FileNotFoundError as error:
+            raise _missing(key) from error
+        if side is None:
+            return data
+        image = Image.open(BytesIO(data), formats=("PNG",))
+        image.thumbnail((side, side), Image.Resampling.BOX)
+        return _png(image)
+
+    def discard(self, key: str) -> None:
+        """Remove a picture; no harm if it is gone already.
+
+        Raises:
+            cbmir.errors.NotFound: if it is no key at all.
+        """
+        self._path(key).unlink(missing_ok=True)
+
+    def _path(self, key: str) -> Path:
+        if not KEY.fullmatch(key):
+            raise _missing(key)
+        return self._folder / key[:2] / key[2:4] / f"{key}.png"
+
+
+def _missing(key: str) -> NotFound:
+    return NotFound(f"There is no picture {key[:64]!r}.", "Ingest its object again.")
+
+
+def _png(image: Image.Image) -> bytes:
+    stream = BytesIO()
+    image.save(stream, "PNG", compress_level=COMPRESSION)
+    return stream.getvalue()
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write beside the place and rename: no reader ever sees half a picture, no crash leaves one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".draft")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(draft, path)
+    except BaseException:
+        Path(draft).unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFull("The disk of the pictures is full.", "Free some space, then run it again.") from error
+        raise Unavailable(f"The pictures cannot be written: {error.strerror}.", "Check the data folder.") from error

@@ -1,0 +1,22 @@
+"""Keeps the warnings and the chatter of foreign decoders away from the user and out of the logs."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+# pydicom's log and warnings quote the values of elements, and so, at times, a patient's name.
+logging.getLogger("pydicom").setLevel(logging.CRITICAL)
+
+_lock = threading.RLock()  # warnings.catch_warnings changes the state of the whole process
+
+
+@contextmanager
+def contained() -> Iterator[None]:
+    """While this lasts no warning is shown or raised; one thread at a time, and re-entrant."""
+    with _lock, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

@@ -1,0 +1,162 @@
+"""How a job is handed to the workers: what the web imports. No torch comes with it.
+
+The row in the database is the job; the message that Redis carries holds nothing but its id and wakes a worker.
+A row whose message could not be sent, or was lost, is sent again by the sweeper.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+from celery import Celery
+from kombu.exceptions import OperationalError
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from cbmir.settings import Settings
+from cbmir.store import jobs
+from cbmir.store.session import Database
+from cbmir.store.tables import Job
+from cbmir.types import JobKind
+from cbmir_workers import embedded_redis
+
+QUEUES: dict[JobKind, str] = {kind: kind.value for kind in JobKind}
+"""The queue of each kind of job, and so of its task: one each, so that nothing waits behind a stranger."""
+
+ROLES: dict[str, tuple[JobKind, ...]] = {
+    "retrieve": (JobKind.RETRIEVE,),
+    "index": (JobKind.INGEST, JobKind.EXTRACT, JobKind.EVALUATE),
+    "train": (JobKind.TRAIN,),
+}
+"""What each kind of worker process consumes. A query has a process that does nothing else."""
+
+TASKS: dict[JobKind, str] = {kind: f"cbmir.{kind.value}" for kind in JobKind}
+"""The Celery task of each kind of job."""
+
+VISIBILITY_TIMEOUT_SECONDS = 7 * 24 * 3600
+"""After this Redis hands an unacknowledged message out again: longer than the longest training. A dead worker's job
+does not wait for it: the sweeper sees the silent heartbeat and sends the job again."""
+
+PATIENCE_SECONDS = 2.0
+"""How long a broker may take to answer before it counts as unreachable."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class BrokerState:
+    """Whether the broker answers, how many messages wait in each queue, and, if it does not, why."""
+
+    reachable: bool
+    waiting: dict[str, int]
+    reason: str = ""
+
+
+def make_app(settings: Settings) -> Celery:
+    """The Celery application of an installation; starts nothing and connects to nothing."""
+    app = Celery("cbmir", broker=embedded_redis.url(settings), set_as_current=False)
+    app.conf.update(
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        task_ignore_result=True,
+        task_serializer="json",
+        accept_content=["json"],
+        task_publish_retry=True,
+        # one immediate retry: a pooled connection may have outlived the broker's restart
+        task_publish_retry_policy={"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0},
+        worker_prefetch_multiplier=1,
+        worker_enable_remote_control=False,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_connection_timeout=PATIENCE_SECONDS,
+        broker_transport_options={
+            "visibility_timeout": VISIBILITY_TIMEOUT_SECONDS,
+            "socket_connect_timeout": PATIENCE_SECONDS,
+            "socket_timeout": 10 * PATIENCE_SECONDS,
+            "socket_keepalive": True,
+        },
+    )
+    return app
+
+
+def enqueue(database: Database, app: Celery, kind: JobKind, parameters: Mapping[str, Any]) -> Job:
+    """Record a job, then wake a worker for it.
+
+    With the broker down the row stays queued, and the sweeper sends it when the broker is back.
+
+    Args:
+        database: the installation's.
+        app: from `make_app`.
+        kind: what to do.
+        parameters: with what, as JSON; never a patient's identity.
+
+    Returns:
+        The job's row, queued.
+
+    Raises:
+        cbmir.errors.DatabaseUnavailable: if the row cannot be written; then nothing is sent.
+    """
+    with database.write() as session:
+        job = jobs.create(session, kind, dict(parameters))
+    send(database, app, job)
+    return job
+
+
+def send(database: Database, app: Celery, job: Job) -> bool:
+    """Wake a worker for a queued job; True if the broker took the message."""
+    kind = JobKind(job.kind)
+    try:
+        app.send_task(TASKS[kind], task_id=job.id, queue=QUEUES[kind], ignore_result=True)
+    except (OperationalError, redis.RedisError, OSError) as error:
+        log.warning("job %s (%s) stays queued: the broker does not answer (%s)", job.id, kind, type(error).__name__)
+        return False
+    with database.write() as session:
+        jobs.mark_sent(session, job.id)
+    return True
+
+
+def cancel(database: Database, app: Celery, job_id: str) -> Job:  # noqa: ARG001 - called like its siblings
+    """Ask a job to stop: a queued one is cancelled at once, a running one at its next step.
+
+    Raises:
+        cbmir.errors.NotFound: if there is no such job.
+    """
+    with database.write() as session:
+        return jobs.request_cancel(session, job_id)
+
+
+def retry(database: Database, app: Celery, job_id: str) -> Job:
+    """Queue a failed or cancelled job again, under its own id.
+
+    Raises:
+        cbmir.errors.NotFound: if there is no such job.
+        cbmir.errors.BadRequest: if it is neither failed nor cancelled.
+    """
+    with database.write() as session:
+        job = jobs.retry(session, job_id)
+    send(database, app, job)
+    return job
+
+
+def broker_state(app: Celery) -> BrokerState:
+    """Ask the broker, for a few seconds at most, how it is."""
+    try:
+        with closing(_redis(str(app.conf.broker_url))) as client:
+            return BrokerState(True, {queue: int(client.llen(queue)) for queue in QUEUES.values()})
+    except redis.RedisError as error:
+        return BrokerState(False, {}, str(error))
+
+
+def _redis(url: str) -> redis.Redis:
+    return redis.Redis.from_url(
+        url.replace("redis+socket://", "unix://", 1),
+        socket_timeout=PATIENCE_SECONDS,
+        socket_connect_timeout=PATIENCE_SECONDS,
+        retry=Retry(NoBackoff(), 0),
+    )

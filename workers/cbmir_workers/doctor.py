@@ -1,0 +1,190 @@
+"""What `cbmir doctor` looks at: each finding with its remedy."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+import cbmir_migrations
+from cbmir.errors import CbmirError
+from cbmir.settings import Settings
+from cbmir.store import encoders, features, jobs
+from cbmir.store.session import Database
+from cbmir.store.tables import Encoder, Frame, Job, now
+from cbmir.types import JobState
+from cbmir_workers import embedded_redis
+from cbmir_workers.client import broker_state, make_app
+
+PACKAGES = ("cbmir", "torch", "numpy", "pillow", "pydicom", "sqlalchemy", "celery", "redis", "flask")
+LOW_SPACE_BYTES = 1024**3
+SILENT_FACTOR = 2
+"""A running job silent for so many heartbeat timeouts was not found by a sweeper: no worker runs."""
+
+Check = Callable[[Settings], Iterator["Finding"]]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at; `remedy` says what to do where it is not fine."""
+
+    name: str
+    fine: bool
+    detail: str
+    remedy: str = ""
+
+    @property
+    def line(self) -> str:
+        """For people."""
+        return f"{'ok ' if self.fine else 'BAD'}  {self.name:<34} {self.detail} {self.remedy}".rstrip()
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs."""
+        return asdict(self)
+
+
+def examine(settings: Settings) -> list[Finding]:
+    """Look at everything that an installation needs; starts no server and makes no database."""
+    return [finding for check in CHECKS for finding in check(settings)]
+
+
+def _packages(_settings: Settings) -> Iterator[Finding]:
+    yield Finding("python", True, f"{platform.python_version()} on {platform.system()} {platform.machine()}")
+    for name in PACKAGES:
+        try:
+            yield Finding(name, True, version(name))
+        except PackageNotFoundError:
+            yield Finding(name, False, "is missing.", f"Run `pip install {name}`.")
+
+
+def _threads(settings: Settings) -> Iterator[Finding]:
+    cores = os.cpu_count() or 1
+    chosen = (
+        f"{settings.threads} in each worker" if settings.threads else f"1 for retrieval, {cores} for the others"
+    )
+    yield Finding("torch threads", True, f"{chosen}, on {cores} cores")
+
+
+def _decoders(_settings: Settings) -> Iterator[Finding]:
+    from pydicom.pixels.decoders.base import get_decoder
+    from pydicom.uid import AllTransferSyntaxes
+
+    for syntax in AllTransferSyntaxes:
+        try:
+            decoder = get_decoder(syntax)
+        except NotImplementedError:
+            continue  # films and streams, which nothing here decodes
+        plugins = ", ".join(decoder.available_plugins) or "needs no plugin"
+        missing = "; ".join(decoder.missing_dependencies)
+        yield Finding(
+            f"decoder {syntax}",
+            decoder.is_available,
+            f"{syntax.name}: {plugins if decoder.is_available else 'none.'}",
+            "" if decoder.is_available else f"Install one of: {missing}.",
+        )
+
+
+def _folder(settings: Settings) -> Iterator[Finding]:
+    existing = next(each for each in (settings.data.absolute(), *settings.data.absolute().parents) if each.exists())
+    writable = os.access(existing, os.W_OK | os.X_OK)
+    yield Finding(
+        "data folder",
+        writable,
+        f"{settings.data.absolute()}{'' if writable else ' cannot be written.'}",
+        "" if writable else "Choose another with --data, or change its owner.",
+    )
+    free = shutil.disk_usage(existing).free
+    roomy = free >= LOW_SPACE_BYTES
+    yield Finding("free space", roomy, f"{free / 1024**3:.1f} GiB", "" if roomy else "Free some.")
+
+
+def _database(settings: Settings) -> Iterator[Finding]:
+    kind = "PostgreSQL" if settings.database_url.startswith("postgres") else "SQLite"
+    state = cbmir_migrations.state(settings.resolved_database_url)
+    made = state in ("current", "missing" if not settings.database_url else "current")
+    detail = f"{kind}, schema {state}{'' if made else '.'}"
+    remedy = "Install the newer cbmir that made it." if state == "ahead" else "Run `cbmir db upgrade`."
+    yield Finding("database", made, detail, "" if made else remedy)
+
+
+def _broker(settings: Settings) -> Iterator[Finding]:
+    if not settings.broker_url:
+        yield Finding("embedded Redis", True, f"program {embedded_redis.binary()}")
+        if not embedded_redis.is_running(settings):
+            yield Finding("broker", True, "embedded, not running; `cbmir up` starts it")
+            return
+    state = broker_state(make_app(settings))
+    kind = "embedded" if not settings.broker_url else "outside"
+    waiting = ", ".join(f"{queue} {count}" for queue, count in state.waiting.items())
+    detail = f"{kind}, waiting: {waiting}" if state.reachable else f"{kind}, does not answer: {state.reason}."
+    remedy = "" if state.reachable else "Check that it runs and that CBMIR_BROKER_URL is right."
+    yield Finding("broker", state.reachable, detail, remedy)
+
+
+def _contents(settings: Settings) -> Iterator[Finding]:
+    if cbmir_migrations.state(settings.resolved_database_url) != "current":
+        return
+    with _opened(settings) as database, database.read() as session:
+        yield Finding("gallery", True, f"{session.scalar(select(func.count(Frame.id)))} frames")
+        for encoder in encoders.listing(session):
+            yield _encoder(settings, encoder, features.count(session, encoder.id))
+        yield from _jobs(session, settings)
+
+
+def _encoder(settings: Settings, encoder: Encoder, count: int) -> Finding:
+    there = not encoder.weights_file or (settings.weights / encoder.weights_file).is_file()
+    detail = f"{count} features of {encoder.dimension} numbers{'' if there else '; its weights are missing.'}"
+    remedy = f"Put {encoder.weights_file} back into {settings.weights}, or train again." if not there else ""
+    return Finding(f"encoder {encoder.id}", there, detail, remedy)
+
+
+def _jobs(session: Session, settings: Settings) -> Iterator[Finding]:
+    counts = jobs.counts(session)
+    yield Finding("jobs", True, ", ".join(f"{state} {count}" for state, count in counts.items()))
+    if counts[JobState.FAILED]:  # not a fault of the installation: an upload may have been unusable
+        yield Finding("failed jobs", True, f"{counts[JobState.FAILED]}.", "See `cbmir jobs --state failed`.")
+    silence = now() - timedelta(seconds=SILENT_FACTOR * settings.heartbeat_timeout_seconds)
+    dead = select(func.count(Job.id)).where(Job.state == JobState.RUNNING, Job.heartbeat_at < silence)
+    if session.scalar(dead):
+        yield Finding("dead jobs", False, f"{session.scalar(dead)} without a heartbeat.", "Start `cbmir worker`.")
+
+
+@contextmanager
+def _opened(settings: Settings) -> Iterator[Database]:
+    database = Database(settings.resolved_database_url)
+    try:
+        yield database
+    finally:
+        database.dispose()
+
+
+def _guarded(name: str, check: Check) -> Check:
+    """The check; an error of ours that stops it is itself a finding."""
+
+    def guarded(settings: Settings) -> Iterator[Finding]:
+        try:
+            yield from check(settings)
+        except CbmirError as error:
+            yield Finding(name, False, error.reason, error.remedy)
+
+    return guarded
+
+
+CHECKS: tuple[Check, ...] = (
+    _packages,
+    _threads,
+    _decoders,
+    _folder,
+    _guarded("database", _database),
+    _guarded("broker", _broker),
+    _guarded("contents", _contents),
+)

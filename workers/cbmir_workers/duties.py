@@ -1,0 +1,133 @@
+"""What each kind of job does: from its parameters to the service, and from the service to the row.
+
+Services are imported when their job runs: a process that only hands jobs out never loads torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from cbmir.errors import NotFound
+from cbmir.progress import Progress
+from cbmir.settings import Settings
+from cbmir.store import encoders, queries
+from cbmir.store.session import Database
+from cbmir.types import JobKind
+from cbmir_workers import uploads
+
+Result = dict[str, Any]
+FollowUp = tuple[JobKind, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Duty:
+    """One running job: where it works, what it was asked, and how it tells of its progress."""
+
+    settings: Settings
+    database: Database
+    job_id: str
+    parameters: dict[str, Any]
+    progress: Progress
+
+
+def _ingest(duty: Duty) -> Result:
+    """Ingest uploaded files."""
+    from cbmir.services.ingest import ingest_uploads
+
+    folder = uploads.folder(duty.settings, duty.parameters["upload"])
+    names = duty.parameters["files"]
+    return ingest_uploads(duty.database, duty.settings, folder, names, duty.progress).as_json()
+
+
+def _extract(duty: Duty) -> Result:
+    """Extract the missing features of an encoder."""
+    from cbmir.services.extract import extract
+
+    return extract(duty.database, duty.settings, duty.parameters["encoder"], duty.progress)
+
+
+def _train(duty: Duty) -> Result:
+    """Train an encoder; a training that was interrupted goes on from its last checkpoint."""
+    from cbmir.services.train import TrainingRequest, train
+
+    request = TrainingRequest.from_json(duty.parameters)
+    return {"encoder": train(duty.database, duty.settings, request, duty.progress, run=duty.job_id)}
+
+
+def _evaluate(duty: Duty) -> Result:
+    """Measure how well an encoder retrieves."""
+    from cbmir.services.evaluate import evaluate
+
+    asked = duty.parameters
+    return evaluate(duty.database, duty.settings, asked["encoder"], asked["k"], asked["label"], duty.progress)
+
+
+def _retrieve(duty: Duty) -> Result:
+    """Answer a query."""
+    from cbmir.services.retrieve import Question, retrieve
+    from cbmir.store.filters import Where
+
+    asked = duty.parameters
+    upload = asked["upload"]
+    question = Question(
+        k=asked["k"],
+        where=Where.from_json(asked["where"]),
+        encoder_id=asked["encoder"],
+        exclude_same_patient=asked["exclude_same_patient"],
+        data=uploads.read(duty.settings, upload["folder"], upload["stored"]) if upload else None,
+        name=upload["file_name"] if upload else "",
+        sop_instance_uid=asked["sop_instance_uid"],
+        frame_number=asked["frame_number"],
+        frame_id=asked["frame_id"],
+    )
+    return retrieve(duty.database, duty.settings, question).as_json()
+
+
+DUTIES: dict[JobKind, Callable[[Duty], Result]] = {
+    JobKind.INGEST: _ingest,
+    JobKind.EXTRACT: _extract,
+    JobKind.TRAIN: _train,
+    JobKind.EVALUATE: _evaluate,
+    JobKind.RETRIEVE: _retrieve,
+}
+"""The work of each kind of job."""
+
+
+def follow_up(session: Session, kind: JobKind, result: Result) -> FollowUp | None:
+    """The job that a finished one brings with it: new images and new encoders need features."""
+    if kind is JobKind.TRAIN:
+        return JobKind.EXTRACT, {"encoder": result["encoder"]}
+    if kind is JobKind.INGEST and result["ingested"]:
+        try:
+            return JobKind.EXTRACT, {"encoder": encoders.resolve(session, None).id}
+        except NotFound:
+            return None  # no encoder yet: the first training will see these images
+    return None
+
+
+def remember(session: Session, kind: JobKind, job_id: str, asked: dict[str, Any], result: Result) -> None:
+    """Keep a query and its answer."""
+    if kind is JobKind.RETRIEVE:
+        queries.save(
+            session,
+            job_id=job_id,
+            encoder_id=result["encoder"],
+            picture=result["query"]["picture"],
+            frame_id=result["query"]["frame_id"],
+            k=asked["k"],
+            where=asked["where"],
+            hits=result["hits"],
+        )
+
+
+def upload_of(kind: JobKind, parameters: dict[str, Any]) -> str | None:
+    """The name of the upload folder that a job of this kind uses up, if it has one."""
+    if kind is JobKind.INGEST:
+        return str(parameters["upload"])
+    if kind is JobKind.RETRIEVE and parameters["upload"]:
+        return str(parameters["upload"]["folder"])
+    return None

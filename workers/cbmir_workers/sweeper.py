@@ -1,0 +1,75 @@
+"""Gives jobs back that nobody works on any more: dead workers', never sent, lost with a broker."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timedelta
+from threading import Event, Thread
+
+from celery import Celery
+
+from cbmir.errors import CbmirError
+from cbmir.settings import Settings
+from cbmir.store import jobs
+from cbmir.store.session import Database
+from cbmir.store.tables import Job, now
+from cbmir.types import JobKind, JobState
+from cbmir_workers.client import QUEUES, broker_state, send
+
+SWEEPS_A_TIMEOUT = 3
+"""How often the sweeper looks within one heartbeat timeout."""
+
+log = logging.getLogger(__name__)
+
+
+def sweep(database: Database, app: Celery, settings: Settings) -> list[str]:
+    """Look once.
+
+    A running job whose heartbeat has been silent for the timeout is queued again; one that has died three times
+    fails. A queued job is sent if it never was, or if its queue is empty though it was sent a timeout ago. One
+    message too many does no harm: only one worker can claim the row.
+
+    Returns:
+        The ids of the jobs that were sent.
+
+    Raises:
+        cbmir.errors.DatabaseUnavailable: if the database does not answer.
+    """
+    before = now() - timedelta(seconds=settings.heartbeat_timeout_seconds)
+    with database.write() as session:
+        dead = jobs.requeue_dead(session, silent_since=before)
+    for job in dead:
+        log.warning("job %s (%s) was left by a dead worker: %s", job.id, job.kind, job.state)
+    back = [job for job in dead if job.state == JobState.QUEUED]
+    return [job.id for job in (*back, *_forgotten(database, app, before)) if send(database, app, job)]
+
+
+def _forgotten(database: Database, app: Celery, before: datetime) -> list[Job]:
+    """Queued jobs that no message stands for."""
+    with database.read() as session:
+        unsent = jobs.unsent(session, before=before)
+        unclaimed = jobs.unclaimed(session, sent_before=before)
+    waiting = broker_state(app).waiting if unclaimed else {}
+    return unsent + [job for job in unclaimed if waiting.get(QUEUES[JobKind(job.kind)]) == 0]
+
+
+class Sweeper:
+    """The thread of a worker process that sweeps until it is told to stop."""
+
+    def __init__(self, database: Database, app: Celery, settings: Settings, stop: Event) -> None:
+        self._work = (database, app, settings)
+        self._every = settings.heartbeat_timeout_seconds / SWEEPS_A_TIMEOUT
+        self._stop = stop
+        self._thread = Thread(target=self._run, name="sweeper", daemon=True)
+
+    def start(self) -> None:
+        """Begin; the first sweep is at once."""
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                sweep(*self._work)
+            except CbmirError as error:  # the database may be back at the next sweep
+                log.warning("no sweep: %s", error.code)
+            self._stop.wait(self._every)

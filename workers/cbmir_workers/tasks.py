@@ -1,0 +1,131 @@
+"""The Celery tasks: doorways. Claim the row, do the duty, record what came of it.
+
+Whoever claims the row by its one conditional UPDATE does the job; for everybody else, such as a message that Redis
+delivers twice, there is nothing to do.
+"""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from threading import Event
+from typing import Any
+
+from celery import Celery, Task
+
+from cbmir.errors import CbmirError, JobCancelled
+from cbmir.settings import Settings
+from cbmir.store import jobs
+from cbmir.store.session import Database
+from cbmir.store.tables import Job
+from cbmir.types import JobKind
+from cbmir_workers import duties, uploads
+from cbmir_workers.client import TASKS, send
+from cbmir_workers.progress import JobProgress, heartbeat
+
+LOST = "taken over by another worker, which took this one for dead"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What the tasks of one worker process work with. `stop` is set when the process should end."""
+
+    settings: Settings
+    database: Database
+    app: Celery
+    stop: Event = field(default_factory=Event)
+
+
+def register(bench: Bench) -> None:
+    """Give the bench's application one task for each kind of job."""
+    for name in TASKS.values():
+        bench.app.task(name=name, bind=True)(_doorway(bench))
+
+
+def _doorway(bench: Bench) -> Callable[[Task[Any, Any]], None]:
+    def doorway(task: Task[Any, Any]) -> None:
+        perform(bench, str(task.request.id))
+
+    return doorway
+
+
+def perform(bench: Bench, job_id: str) -> None:
+    """Do a job, if it is still to be done, and record what came of it.
+
+    Raises:
+        cbmir.errors.DatabaseUnavailable: if the outcome cannot be recorded; the sweeper then queues the job again.
+    """
+    with bench.database.write() as session:
+        job = jobs.claim(session, job_id)
+    if job is None:
+        log.info("job %s is not queued: nothing to do", job_id)
+        return
+    log.info("job %s (%s) started, attempt %d", job.id, job.kind, job.attempts)
+    progress = JobProgress(bench.database, job, bench.stop)
+    with heartbeat(progress, bench.settings.heartbeat_seconds):
+        outcome = _attempt(bench, job, progress)
+    log.info("job %s (%s) %s", job.id, job.kind, outcome)
+
+
+def _attempt(bench: Bench, job: Job, progress: JobProgress) -> str:
+    kind = JobKind(job.kind)
+    duty = duties.Duty(bench.settings, bench.database, job.id, job.parameters, progress)
+    try:
+        result = duties.DUTIES[kind](duty)
+        progress.flush()
+        return _record_success(bench, job, kind, result)
+    except JobCancelled:
+        return _record_cancelled(bench, job) if progress.cancelled.is_set() else _give_back(bench, job)
+    except CbmirError as error:
+        return _record_failure(bench, job, error.code, error.sentence)
+    except Exception as error:  # noqa: BLE001 - whatever a job dies of, its row must say so
+        return _record_failure(bench, job, CbmirError.code, _unexpected(job, error))
+
+
+def _record_success(bench: Bench, job: Job, kind: JobKind, result: dict[str, Any]) -> str:
+    with bench.database.write() as session:
+        if not jobs.succeed(session, job.id, result, attempt=job.attempts):
+            return LOST
+        duties.remember(session, kind, job.id, job.parameters, result)
+        next_up = duties.follow_up(session, kind, result)
+        follower = jobs.create(session, *next_up) if next_up else None
+    upload = duties.upload_of(kind, job.parameters)
+    if upload:
+        uploads.discard(bench.settings, upload)
+    if follower:
+        send(bench.database, bench.app, follower)
+    return "succeeded"
+
+
+def _record_failure(bench: Bench, job: Job, code: str, message: str) -> str:
+    with bench.database.write() as session:
+        recorded = jobs.fail(session, job.id, code, message, attempt=job.attempts)
+    return f"failed: {code}" if recorded else LOST
+
+
+def _record_cancelled(bench: Bench, job: Job) -> str:
+    with bench.database.write() as session:
+        return "cancelled" if jobs.cancelled(session, job.id, attempt=job.attempts) else LOST
+
+
+def _give_back(bench: Bench, job: Job) -> str:
+    with bench.database.write() as session:
+        released = jobs.release(session, job.id, attempt=job.attempts)
+    if not released:
+        return LOST
+    send(bench.database, bench.app, job)
+    return "given back: this worker stops"
+
+
+def _unexpected(job: Job, error: Exception) -> str:
+    # the error's own words may quote a header, and so a patient: only its kind and place are told
+    log.error("job %s (%s): %s\n%s", job.id, job.kind, type(error).__name__, _places(error))
+    return f"An unexpected {type(error).__name__}; the worker's log has its place under this job's id."
+
+
+def _places(error: Exception) -> str:
+    return "".join(traceback.format_tb(error.__traceback__))

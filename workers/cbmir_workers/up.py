@@ -1,0 +1,132 @@
+"""Everything of one installation, running on this machine: its Redis, the web and a worker of each role."""
+
+from __future__ import annotations
+
+import fcntl
+import http.client
+import os
+import socket
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import fields, replace
+from pathlib import Path
+
+from cbmir.errors import BadRequest
+from cbmir.settings import Settings
+from cbmir_workers import embedded_redis
+from cbmir_workers.client import ROLES
+from cbmir_workers.supervisor import Program, Supervisor
+from cbmir_workers.worker import environment
+
+EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared with, not bound to
+
+
+def run(settings: Settings, say: Callable[[str], None]) -> None:
+    """Run the web and all workers until SIGTERM or Ctrl-C.
+
+    Args:
+        settings: the installation's; its database must be up to date.
+        say: told once the web answers.
+
+    Raises:
+        cbmir.errors.BadRequest: if the port is taken, or the installation runs already.
+        cbmir.errors.BrokerUnavailable: if the embedded Redis does not start.
+        cbmir.errors.Unavailable: if the web or a worker dies again and again.
+    """
+    with _alone(settings.data):
+        _check_port(settings)
+        with _broker(settings) as broker_url:
+            shared = replace(settings, data=settings.data.absolute(), broker_url=broker_url)
+            programs = [Program("web", ("web",), child_environment(shared)), *workers(shared, tuple(ROLES))]
+            Supervisor(programs, _Announcement(settings, say)).run()
+
+
+def run_workers(settings: Settings, roles: Sequence[str]) -> None:
+    """Run one worker process for each role until SIGTERM or Ctrl-C.
+
+    Raises:
+        cbmir.errors.BrokerUnavailable: if the embedded Redis does not start.
+        cbmir.errors.Unavailable: if a worker dies again and again.
+    """
+    with embedded_redis.running(settings) as broker_url:
+        shared = replace(settings, data=settings.data.absolute(), broker_url=broker_url)
+        Supervisor(workers(shared, roles)).run()
+
+
+def workers(settings: Settings, roles: Sequence[str]) -> list[Program]:
+    """A program for the worker of each role."""
+    return [
+        Program(
+            f"worker for {role}",
+            ("worker", "--role", role),
+            {**child_environment(settings), **environment(settings, role)},
+        )
+        for role in roles
+    ]
+
+
+def child_environment(settings: Settings, base: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The environment that gives a child process these very settings."""
+    inherited = {name: value for name, value in base.items() if not name.startswith("CBMIR_")}
+    ours = {f"CBMIR_{each.name.upper()}": str(getattr(settings, each.name)) for each in fields(settings)}
+    return {**inherited, **ours, "PYTHONUNBUFFERED": "1"}
+
+
+@contextmanager
+def _broker(settings: Settings) -> Iterator[str]:
+    """The broker's URL; an embedded Redis is ours to stop, also one that an earlier `up` had to leave behind."""
+    try:
+        yield embedded_redis.ensure(settings)
+    finally:
+        if not settings.broker_url:
+            embedded_redis.stop(settings)
+
+
+@contextmanager
+def _alone(data: Path) -> Iterator[None]:
+    data.mkdir(parents=True, exist_ok=True)
+    with (data / "up.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BadRequest(
+                f"Another `cbmir up` runs on {data}.", "Stop it, or choose another folder with --data."
+            ) from error
+        yield
+
+
+def _check_port(settings: Settings) -> None:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            raise BadRequest(
+                f"Port {settings.port} of {settings.host} cannot be used: {error.strerror}.",
+                "Stop what uses it, or choose another with --port.",
+            ) from error
+
+
+class _Announcement:
+    """Says once that the web is ready."""
+
+    def __init__(self, settings: Settings, say: Callable[[str], None]) -> None:
+        self._host = "127.0.0.1" if settings.host in EVERYWHERE else settings.host
+        self._port = settings.port
+        self._say: Callable[[str], None] | None = say
+
+    def __call__(self) -> None:
+        if self._say and self._is_ready():
+            self._say(f"cbmir is ready: http://{self._host}:{self._port}")
+            self._say = None
+
+    def _is_ready(self) -> bool:
+        connection = http.client.HTTPConnection(self._host, self._port, timeout=2)
+        try:
+            connection.request("GET", "/readyz")
+            return connection.getresponse().status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()

@@ -1,0 +1,39 @@
+"""The files that somebody handed in over the web, from the request until their job is done."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from cbmir.errors import NotFound
+from cbmir.settings import Settings
+
+
+def folder(settings: Settings, name: str) -> Path:
+    """The folder of one upload.
+
+    Raises:
+        cbmir.errors.NotFound: if it is gone, or `name` is not a plain name.
+    """
+    found = settings.uploads / name
+    if Path(name).name != name or not found.is_dir():
+        raise NotFound("The uploaded files are no longer there.", "Upload them again.")
+    return found
+
+
+def read(settings: Settings, name: str, stored: str) -> bytes:
+    """The bytes of one uploaded file.
+
+    Raises:
+        cbmir.errors.NotFound: if it is gone, or a name is not a plain one.
+    """
+    path = folder(settings, name) / stored
+    if Path(stored).name != stored or not path.is_file():
+        raise NotFound("The uploaded file is no longer there.", "Upload it again.")
+    return path.read_bytes()
+
+
+def discard(settings: Settings, name: str) -> None:
+    """Delete one upload, if it is still there."""
+    if Path(name).name == name:
+        shutil.rmtree(settings.uploads / name, ignore_errors=True)

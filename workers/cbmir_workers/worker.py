@@ -1,0 +1,115 @@
+"""One worker process: a solo Celery worker that consumes the queues of one role.
+
+Solo, because torch hangs in a child that was forked after it had run; there is one process for each role instead.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from typing import Any
+
+from celery import Celery, signals
+
+from cbmir.errors import CbmirError
+from cbmir.settings import Settings
+from cbmir.store import encoders
+from cbmir.store.session import Database
+from cbmir_workers import embedded_redis, tasks
+from cbmir_workers.client import QUEUES, ROLES, make_app
+from cbmir_workers.sweeper import Sweeper
+
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
+QUIET = ("celery.worker.strategy", "celery.app.trace", "celery.redirected")
+"""Celery's loggers that repeat what ours say of each job."""
+
+log = logging.getLogger(__name__)
+
+
+def run(settings: Settings, database: Database, role: str) -> int:
+    """Work until SIGTERM or SIGINT; then a running job goes back to the queue at its next step.
+
+    Args:
+        settings: the installation's.
+        database: the installation's.
+        role: one of `cbmir_workers.client.ROLES`.
+
+    Returns:
+        The process's exit status.
+
+    Raises:
+        cbmir.errors.BrokerUnavailable: if the embedded Redis does not start.
+    """
+    os.environ.update(environment(settings, role))
+    with embedded_redis.running(settings):
+        bench = tasks.Bench(settings, database, make_app(settings))
+        tasks.register(bench)
+        _listen(bench)
+        if role == "retrieve":
+            _warm(bench)
+        return _consume(bench.app, role)
+
+
+def environment(settings: Settings, role: str) -> dict[str, str]:
+    """What a worker of this role needs in its environment before torch and NumPy are imported.
+
+    One thread for retrieval: a single query gains nothing from more, and loses much on a busy machine. The rest
+    keeps glibc from giving every big tensor back to the kernel, which doubles the speed of both training and
+    extraction on the processor.
+    """
+    threads = str(settings.threads or (1 if role == "retrieve" else os.cpu_count() or 1))
+    counts = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), threads)
+    return {**counts, "MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "-1"}
+
+
+def _consume(app: Celery, role: str) -> int:
+    worker = app.Worker(
+        hostname=f"{role}@%h",
+        pool="solo",
+        queues=[QUEUES[kind] for kind in ROLES[role]],
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+        quiet=True,
+    )
+    worker.start()
+    return int(worker.exitcode or 0)
+
+
+def _listen(bench: tasks.Bench) -> None:
+    """Hear of Celery's comings and goings."""
+    sweeper = Sweeper(bench.database, bench.app, bench.settings, bench.stop)
+    _on(signals.setup_logging, _set_up_logging)
+    _on(signals.worker_ready, lambda: _start(sweeper))
+    _on(signals.worker_shutting_down, bench.stop.set)
+
+
+def _on(signal: Any, action: Callable[[], None]) -> None:
+    signal.connect(lambda **_: action(), weak=False)
+
+
+def _start(sweeper: Sweeper) -> None:
+    sweeper.start()
+    log.info("ready")
+
+
+def _set_up_logging() -> None:
+    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
+    for name in QUIET:
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _warm(bench: tasks.Bench) -> None:
+    """Load the encoder in use and its gallery, so that the first query does not wait for them."""
+    from cbmir.services.extract import load_encoder
+
+    from cbmir.services.gallery import GALLERIES
+
+    try:
+        with bench.database.read() as session:
+            encoder = encoders.resolve(session, None)
+            GALLERIES.of(bench.database, session, encoder)
+        load_encoder(encoder, bench.settings)
+    except CbmirError as error:
+        log.info("nothing to load beforehand: %s", error.code)

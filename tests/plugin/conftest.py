@@ -28,12 +28,15 @@ def make_png() -> Callable[..., bytes]:
 
 @pytest.fixture
 def make_dicom() -> Callable[..., bytes]:
-    """Bytes of a small MR object; keyword arguments are attributes of its dataset."""
+    """Bytes of a small MR object; keyword arguments are attributes of its dataset, None takes one away."""
 
     def make(seed: int = 0, **attributes: Any) -> bytes:
         dataset = _mr_image(seed)
         for keyword, value in attributes.items():
-            setattr(dataset, keyword, value)
+            if value is None:
+                delattr(dataset, keyword)
+            else:
+                setattr(dataset, keyword, value)
         dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
         buffer = BytesIO()
         dataset.save_as(buffer, enforce_file_format=True)

@@ -44,7 +44,7 @@ def labels_of(database: Database, file_name: str) -> dict[str, str]:
 
 def groups(database: Database) -> dict[str, str]:
     with database.read() as session:
-        return dict(session.execute(select(Instance.file_name, Group.key).join(Group)).tuples().all())
+        return dict(session.execute(select(Instance.file_name, Group.key).join(Group)).all())
 
 
 def test_images_and_dicom_are_ingested_once(

@@ -1,0 +1,183 @@
+"""What the archive's index holds, for those who browse it: pages of instances, the values to filter by, counts."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy.orm import Session, joinedload, selectinload
+
+from cbmir.errors import NotFound
+from cbmir.store.filters import Where
+from cbmir.store.tables import Feature, Frame, Group, Instance, Job, Label, Quarantined
+
+
+@dataclass(frozen=True)
+class Card:
+    """One instance as it is shown among others; `frame_id` is its first frame."""
+
+    instance_id: int
+    frame_id: int
+    frames: int
+    file_name: str
+    sop_instance_uid: str | None
+    modality: str | None
+    body_part: str | None
+    labels: dict[str, str]
+    created_at: datetime
+
+    def as_json(self) -> dict[str, Any]:
+        """The card as the REST API gives it."""
+        return {**vars(self), "created_at": self.created_at.isoformat()}
+
+
+@dataclass(frozen=True)
+class Shelfful:
+    """One page of a listing and the number of all that match."""
+
+    cards: list[Card]
+    total: int
+
+
+@dataclass(frozen=True)
+class Facets:
+    """The values that a filter can name, each with the number of instances that have it, most frequent first.
+
+    Attributes:
+        labels: label name to its values; `modality` and `subclass` among them.
+        body_parts: of the DICOM header.
+    """
+
+    labels: dict[str, list[tuple[str, int]]] = field(default_factory=dict)
+    body_parts: list[tuple[str, int]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """How much of everything there is; `features` by encoder, `jobs` by kind and state."""
+
+    groups: int
+    instances: int
+    frames: int
+    quarantined: int
+    features: dict[str, int]
+    jobs: dict[tuple[str, str], int]
+
+
+def browse(session: Session, where: Where, *, text: str = "", limit: int = 48, offset: int = 0) -> Shelfful:
+    """One page of the instances that match, newest first.
+
+    Args:
+        session: any.
+        where: what to keep.
+        text: part of a file name, or a whole UID of the instance, its series or its study; empty keeps all.
+        limit: instances on the page.
+        offset: instances before it.
+    """
+    matching = select(Instance).where(*where.clause(), *_about(text))
+    total = session.scalar(select(func.count()).select_from(matching.subquery())) or 0
+    page = matching.options(selectinload(Instance.labels)).order_by(Instance.id.desc()).limit(limit).offset(offset)
+    return Shelfful(_cards(session, session.scalars(page).all()), total)
+
+
+def _about(text: str) -> list[ColumnElement[bool]]:
+    if not text:
+        return []
+    uids = (Instance.sop_instance_uid, Instance.series_instance_uid, Instance.study_instance_uid)
+    return [or_(Instance.file_name.icontains(text, autoescape=True), *(uid == text for uid in uids))]
+
+
+def _cards(session: Session, instances: Sequence[Instance]) -> list[Card]:
+    firsts = _first_frames(session, [instance.id for instance in instances])
+    return [_card(instance, *firsts[instance.id]) for instance in instances if instance.id in firsts]
+
+
+def _first_frames(session: Session, instance_ids: list[int]) -> dict[int, tuple[int, int]]:
+    rows = session.execute(
+        select(Frame.instance_id, func.min(Frame.id), func.count())
+        .where(Frame.instance_id.in_(instance_ids))
+        .group_by(Frame.instance_id)
+    )
+    return {instance_id: (frame_id, count) for instance_id, frame_id, count in rows}
+
+
+def _card(instance: Instance, frame_id: int, frames: int) -> Card:
+    return Card(
+        instance_id=instance.id,
+        frame_id=frame_id,
+        frames=frames,
+        file_name=instance.file_name,
+        sop_instance_uid=instance.sop_instance_uid,
+        modality=instance.modality,
+        body_part=instance.body_part,
+        labels=labels_of(instance),
+        created_at=instance.created_at,
+    )
+
+
+def labels_of(instance: Instance) -> dict[str, str]:
+    """The instance's labels by name, in alphabetical order."""
+    return {label.name: label.value for label in sorted(instance.labels, key=lambda each: each.name)}
+
+
+def instance(session: Session, instance_id: int) -> Instance:
+    """One instance with its group, frames and labels loaded.
+
+    Raises:
+        cbmir.errors.NotFound: if there is none of this id.
+    """
+    found = session.get(
+        Instance,
+        instance_id,
+        options=[selectinload(Instance.frames), selectinload(Instance.labels), joinedload(Instance.group)],
+    )
+    if found is None:
+        raise NotFound(f"There is no image {instance_id}.", "It may have been removed from the archive.")
+    return found
+
+
+def facets(session: Session) -> Facets:
+    """The values that the instances of the archive can be filtered by."""
+    labels: dict[str, list[tuple[str, int]]] = defaultdict(list)
+    for name, value, count in _label_counts(session):
+        labels[name].append((value, count))
+    return Facets(dict(labels), _body_part_counts(session))
+
+
+def _label_counts(session: Session) -> list[tuple[str, str, int]]:
+    counts = select(Label.name, Label.value, func.count()).group_by(Label.name, Label.value)
+    rows = session.execute(counts.order_by(Label.name, func.count().desc(), Label.value))
+    return [(name, value, count) for name, value, count in rows]
+
+
+def _body_part_counts(session: Session) -> list[tuple[str, int]]:
+    part = func.coalesce(Instance.body_part, "")
+    counts = select(part, func.count()).where(part != "").group_by(part)
+    return [(value, count) for value, count in session.execute(counts.order_by(func.count().desc(), part))]
+
+
+def facets_stamp(session: Session) -> tuple[int, int]:
+    """Changes whenever an instance or a label is added: cheap to ask for before `facets`, which counts them all."""
+    return session.scalar(select(func.max(Instance.id))) or 0, session.scalar(select(func.max(Label.id))) or 0
+
+
+def statistics(session: Session) -> Statistics:
+    """Count everything."""
+    features = select(Feature.encoder_id, func.count()).group_by(Feature.encoder_id)
+    jobs = select(Job.kind, Job.state, func.count()).group_by(Job.kind, Job.state)
+    return Statistics(
+        groups=_count(session, Group),
+        instances=_count(session, Instance),
+        frames=_count(session, Frame),
+        quarantined=_count(session, Quarantined),
+        features=dict(session.execute(features).tuples().all()),
+        jobs={(kind, state): count for kind, state, count in session.execute(jobs)},
+    )
+
+
+def _count(session: Session, table: type[Group | Instance | Frame | Quarantined]) -> int:
+    return session.scalar(select(func.count()).select_from(table)) or 0

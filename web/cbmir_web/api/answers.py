@@ -1,0 +1,42 @@
+"""Rows of the database as the API gives them."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from flask import url_for
+
+from cbmir.store.tables import Encoder, Job
+from cbmir_web.waiting import is_final
+
+Accepted = tuple[dict[str, Any], HTTPStatus, dict[str, str]]
+
+
+def job_json(job: Job) -> dict[str, Any]:
+    """A job, without its parameters: they name folders of this installation."""
+    names = ("id", "kind", "state", "done", "total", "message", "detail", "result", "attempts", "cancel_requested")
+    error = {"code": job.error_code, "reason": job.error_message or ""} if job.error_code else None
+    times = {name: getattr(job, name) for name in ("created_at", "started_at", "finished_at")}
+    return {**{name: getattr(job, name) for name in names}, **times, "error": error}
+
+
+def accepted(job: Job) -> Accepted:
+    """202 with the job and where to ask for it; 200 for one that has ended already."""
+    status = HTTPStatus.OK if is_final(job) else HTTPStatus.ACCEPTED
+    return job_json(job), status, {"Location": url_for("jobs.one", job_id=job.id)}
+
+
+def encoder_json(encoder: Encoder, features: int) -> dict[str, Any]:
+    """An encoder and the number of frames that have a feature of it."""
+    names = (
+        "id",
+        "architecture",
+        "weights_sha256",
+        "dimension",
+        "preprocessing",
+        "training",
+        "metrics",
+        "created_at",
+    )
+    return {**{name: getattr(encoder, name) for name in names}, "features": features}

@@ -1,0 +1,55 @@
+"""The images of the archive and their pictures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response
+from flask_smorest import Blueprint
+
+from cbmir.services import library
+from cbmir.store.filters import Where
+from cbmir.store.tables import Instance
+from cbmir_web import pictures
+from cbmir_web.api.schemas import ErrorSchema, ImageDetailSchema, ImagesPageSchema, ImagesSchema, ThumbnailSchema
+from cbmir_web.installation import installation
+
+blueprint = Blueprint("images", __name__, description="What the archive holds.")
+
+PNG = {"content_type": "image/png", "schema": {"type": "string", "format": "binary"}}
+
+
+@blueprint.route("/images")
+@blueprint.arguments(ImagesPageSchema, location="query")
+@blueprint.response(200, ImagesSchema)
+def browse(page: dict[str, Any]) -> library.Shelfful:
+    """The images that match, newest first."""
+    where = Where.parse(page.get("where", []))
+    with installation().database.read() as session:
+        return library.browse(session, where, text=page["text"], limit=page["limit"], offset=page["offset"])
+
+
+@blueprint.route("/images/<int:instance_id>")
+@blueprint.response(200, ImageDetailSchema)
+@blueprint.alt_response(404, schema=ErrorSchema)
+def one(instance_id: int) -> Instance:
+    """One image: its UIDs, labels with their origin, and frames."""
+    with installation().database.read() as session:
+        return library.instance(session, instance_id)
+
+
+@blueprint.route("/frames/<int:frame_id>/picture.png")
+@blueprint.response(200, **PNG)
+@blueprint.alt_response(404, schema=ErrorSchema)
+def picture(frame_id: int) -> Response:
+    """A frame as the encoder sees it: 8 bits, longer side at most 512 pixels."""
+    return pictures.of_frame(frame_id)
+
+
+@blueprint.route("/frames/<int:frame_id>/thumbnail.png")
+@blueprint.arguments(ThumbnailSchema, location="query")
+@blueprint.response(200, **PNG)
+@blueprint.alt_response(404, schema=ErrorSchema)
+def thumbnail(request: dict[str, int], frame_id: int) -> Response:
+    """A frame, its longer side at most `side` pixels."""
+    return pictures.of_frame(frame_id, request["side"])

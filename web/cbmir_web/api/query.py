@@ -1,0 +1,58 @@
+"""POST /query: a search, as a job or answered in one call."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from flask import Response, jsonify, request
+from flask_smorest import Blueprint
+
+from cbmir.types import JobState
+from cbmir_web import asking, errors, waiting
+from cbmir_web.api.answers import accepted
+from cbmir_web.api.schemas import AnswerSchema, ErrorSchema, JobSchema, QuestionSchema, WaitSchema
+from cbmir_web.arguments import from_request
+from cbmir_web.installation import installation
+
+blueprint = Blueprint("query", __name__, description="Search by an image.")
+
+BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "allOf": [
+                        QuestionSchema,
+                        {"type": "object", "properties": {"file": {"type": "string", "format": "binary"}}},
+                    ]
+                }
+            },
+            "application/json": {"schema": QuestionSchema, "example": {"frame_id": 1, "k": 5}},
+        },
+    }
+}
+
+
+@blueprint.route("/query", methods=["POST"])
+@blueprint.doc(**BODY)
+@blueprint.arguments(WaitSchema, location="query")
+@blueprint.response(200, AnswerSchema, description="The answer, if it came within `wait`.")
+@blueprint.alt_response(202, schema=JobSchema, description="The job; its `result` will be the answer.")
+@blueprint.alt_response(409, schema=ErrorSchema, description="Nothing to search in.")
+@blueprint.alt_response(413, schema=ErrorSchema)
+def ask(wait: dict[str, float]) -> Any:
+    """Search with a file, a SOP Instance UID or a frame of the archive.
+
+    Give exactly one of `file`, `sop_instance_uid` and `frame_id`. With `wait`, the answer comes in this call.
+    """
+    here = installation()
+    question = asking.Ask(file=request.files.get("file"), **from_request(QuestionSchema()))
+    job = asking.enqueue(here, question)
+    job = waiting.finished(here.database, job.id, wait["wait"])
+    if job.state == JobState.SUCCEEDED:
+        return Response(jsonify(job.result).data, HTTPStatus.OK, mimetype="application/json")
+    if waiting.is_final(job):
+        return errors.answer(errors.problem_of_job(job))
+    return accepted(job)

@@ -1,0 +1,215 @@
+"""The shapes of the REST API, as marshmallow schemas: what is taken, what is given, what OpenAPI describes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from marshmallow import Schema, fields, pre_load, validate
+
+MOST_HITS = 1000
+UID = validate.Regexp(r"^[0-9]+(\.[0-9]+)+$", error="Not a DICOM UID.")
+
+
+class Input(Schema):
+    """What is handed in: empty fields count as absent, as HTML forms send them; unknown ones are refused."""
+
+    @pre_load
+    def drop_empty(self, data: Mapping[str, Any], **_: Any) -> dict[str, Any]:
+        """Leave out the fields that were not filled in."""
+        return {name: _filled(value) for name, value in data.items() if value not in ("", None)}
+
+
+def _filled(value: Any) -> Any:
+    return [each for each in value if each != ""] if isinstance(value, list) else value
+
+
+class ErrorBody(Schema):
+    code = fields.String(required=True, metadata={"description": "Stable, for programs.", "example": "not-found"})
+    reason = fields.String(required=True, metadata={"description": "What is wrong, in one sentence."})
+    remedy = fields.String(required=True, metadata={"description": "What to do about it; may be empty."})
+
+
+class ErrorSchema(Schema):
+    error = fields.Nested(ErrorBody, required=True)
+
+
+class QuestionSchema(Input):
+    sop_instance_uid = fields.String(validate=[UID, validate.Length(max=64)])
+    frame_number = fields.Integer(validate=validate.Range(min=1), metadata={"description": "With a UID; from 1."})
+    frame_id = fields.Integer(validate=validate.Range(min=1))
+    k = fields.Integer(load_default=5, validate=validate.Range(min=1, max=MOST_HITS))
+    where = fields.List(
+        fields.String(),
+        metadata={"description": "Terms that all must hold.", "example": ["modality=MR", "subclass=brain_glioma"]},
+    )
+    encoder = fields.String(validate=validate.Length(max=64), metadata={"description": "The newest by default."})
+    exclude_same_patient = fields.Boolean(load_default=False)
+
+
+class WaitSchema(Input):
+    wait = fields.Float(
+        load_default=0.0,
+        validate=validate.Range(min=0, max=60),
+        metadata={"description": "Seconds to wait for the job to end before answering."},
+    )
+
+
+class PageSchema(Input):
+    limit = fields.Integer(load_default=50, validate=validate.Range(min=1, max=500))
+    offset = fields.Integer(load_default=0, validate=validate.Range(min=0, max=2**31))
+
+
+class JobsPageSchema(PageSchema):
+    state = fields.String(validate=validate.OneOf(["queued", "running", "succeeded", "failed", "cancelled"]))
+
+
+class ImagesPageSchema(PageSchema):
+    where = fields.List(fields.String(), metadata={"description": "As in a query."})
+    text = fields.String(load_default="", metadata={"description": "Part of a file name, or a whole UID."})
+
+
+class TrainingSchema(Input):
+    architecture = fields.String(load_default="cnn-autoencoder", validate=validate.Length(max=64))
+    epochs = fields.Integer(load_default=35, validate=validate.Range(min=1, max=10_000))
+    seed = fields.Integer(load_default=0, validate=validate.Range(min=0, max=2**31 - 1))
+    side = fields.Integer(load_default=64, validate=validate.Range(min=16, max=512))
+    batch_size = fields.Integer(load_default=32, validate=validate.Range(min=1, max=4096))
+
+
+class ExtractionSchema(Input):
+    encoder = fields.String(load_default=None, allow_none=True, validate=validate.Length(max=64))
+
+
+class EvaluationSchema(ExtractionSchema):
+    k = fields.List(
+        fields.Integer(validate=validate.Range(min=1, max=MOST_HITS)), load_default=lambda: [20, 40, 60, 80, 100]
+    )
+    label = fields.String(load_default="subclass", validate=validate.Length(min=1, max=64))
+
+
+class EncoderQuerySchema(Input):
+    encoder = fields.String(validate=validate.Length(max=64), metadata={"description": "The newest by default."})
+
+
+class ThumbnailSchema(Input):
+    side = fields.Integer(load_default=256, validate=validate.Range(min=16, max=512))
+
+
+class JobErrorSchema(Schema):
+    code = fields.String(required=True)
+    reason = fields.String(required=True)
+
+
+class JobSchema(Schema):
+    id = fields.String(required=True)
+    kind = fields.String(required=True)
+    state = fields.String(required=True)
+    done = fields.Integer(required=True)
+    total = fields.Integer(required=True, metadata={"description": "0 while it is not known."})
+    message = fields.String(required=True)
+    detail = fields.Dict(required=True, metadata={"description": "Figures, such as the loss of each epoch."})
+    result = fields.Dict(required=True, allow_none=True)
+    error = fields.Nested(JobErrorSchema, required=True, allow_none=True)
+    attempts = fields.Integer(required=True)
+    cancel_requested = fields.Boolean(required=True)
+    created_at = fields.DateTime(required=True)
+    started_at = fields.DateTime(required=True, allow_none=True)
+    finished_at = fields.DateTime(required=True, allow_none=True)
+
+
+class JobsSchema(Schema):
+    jobs = fields.List(fields.Nested(JobSchema), required=True)
+
+
+class HitSchema(Schema):
+    rank = fields.Integer(required=True)
+    distance = fields.Float(required=True, metadata={"description": "Euclidean, in the encoder's feature space."})
+    frame_id = fields.Integer(required=True)
+    file_name = fields.String(required=True)
+    sop_instance_uid = fields.String(required=True, allow_none=True)
+    series_instance_uid = fields.String(required=True, allow_none=True)
+    study_instance_uid = fields.String(required=True, allow_none=True)
+    frame_number = fields.Integer(required=True)
+    labels = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
+
+
+class AnswerSchema(Schema):
+    query = fields.Dict(required=True)
+    encoder = fields.String(required=True)
+    hits = fields.List(fields.Nested(HitSchema), required=True)
+
+
+class EncoderSchema(Schema):
+    id = fields.String(required=True)
+    architecture = fields.String(required=True)
+    weights_sha256 = fields.String(required=True)
+    dimension = fields.Integer(required=True)
+    preprocessing = fields.Dict(required=True)
+    training = fields.Dict(required=True)
+    metrics = fields.Dict(required=True)
+    features = fields.Integer(required=True, metadata={"description": "Frames that have a feature of it."})
+    created_at = fields.DateTime(required=True)
+
+
+class EncodersSchema(Schema):
+    encoders = fields.List(fields.Nested(EncoderSchema), required=True)
+    frames = fields.Integer(required=True, metadata={"description": "Frames in the archive."})
+
+
+class ImageSchema(Schema):
+    instance_id = fields.Integer(required=True)
+    frame_id = fields.Integer(required=True, metadata={"description": "Of its first frame."})
+    frames = fields.Integer(required=True)
+    file_name = fields.String(required=True)
+    sop_instance_uid = fields.String(required=True, allow_none=True)
+    modality = fields.String(required=True, allow_none=True)
+    body_part = fields.String(required=True, allow_none=True)
+    labels = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
+    created_at = fields.DateTime(required=True)
+
+
+class ImagesSchema(Schema):
+    images = fields.List(fields.Nested(ImageSchema), required=True, attribute="cards")
+    total = fields.Integer(required=True)
+
+
+class FrameSchema(Schema):
+    id = fields.Integer(required=True)
+    frame_number = fields.Integer(required=True)
+    rows = fields.Integer(required=True)
+    columns = fields.Integer(required=True)
+    pipeline = fields.String(required=True)
+
+
+class ImageDetailSchema(Schema):
+    id = fields.Integer(required=True)
+    file_name = fields.String(required=True)
+    sha256 = fields.String(required=True)
+    sop_instance_uid = fields.String(required=True, allow_none=True)
+    sop_class_uid = fields.String(required=True, allow_none=True)
+    study_instance_uid = fields.String(required=True, allow_none=True)
+    series_instance_uid = fields.String(required=True, allow_none=True)
+    transfer_syntax_uid = fields.String(required=True, allow_none=True)
+    modality = fields.String(required=True, allow_none=True)
+    body_part = fields.String(required=True, allow_none=True)
+    labels = fields.Function(
+        lambda instance: {label.name: {"value": label.value, "origin": label.origin} for label in instance.labels}
+    )
+    frames = fields.List(fields.Nested(FrameSchema), required=True)
+    created_at = fields.DateTime(required=True)
+
+
+class QuarantinedSchema(Schema):
+    id = fields.Integer(required=True)
+    file_name = fields.String(required=True)
+    sha256 = fields.String(required=True)
+    code = fields.String(required=True)
+    reason = fields.String(required=True)
+    remedy = fields.String(required=True)
+    created_at = fields.DateTime(required=True)
+
+
+class QuarantineSchema(Schema):
+    quarantine = fields.List(fields.Nested(QuarantinedSchema), required=True)
+    total = fields.Integer(required=True)

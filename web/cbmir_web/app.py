@@ -1,0 +1,70 @@
+"""The application factory."""
+
+from __future__ import annotations
+
+import tempfile
+from typing import IO
+
+from flask import Flask, Request
+
+from cbmir import __version__
+from cbmir.settings import Settings
+from cbmir_web import api, errors, health, installation, logs, pages, pictures, presenting, security
+
+MOST_PARTS = 20_000
+"""Files in one upload: a study of a whole-body CT has a few thousand objects."""
+
+SPOOL_BYTES = 512 * 1024
+"""Uploaded files above this size wait on disk, not in memory, until they are kept."""
+
+
+class UploadRequest(Request):
+    """A request whose uploads are spooled on the disk where they will be kept, which has the room for them."""
+
+    spool_folder: str | None = None
+
+    def _get_file_stream(
+        self,
+        total_content_length: int | None,
+        content_type: str | None,
+        filename: str | None = None,
+        content_length: int | None = None,
+    ) -> IO[bytes]:
+        return tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES, dir=self.spool_folder)
+
+
+def create_app(settings: Settings) -> Flask:
+    """The WSGI application of one installation.
+
+    Raises:
+        cbmir.errors.BadRequest: if it would be reachable from other machines without a password.
+    """
+    security.refuse_open_door(settings)
+    app = Flask(__name__)
+    app.extensions["cbmir"] = installation.make(settings)
+    _configure(app, settings)
+    logs.install(app)
+    security.install(app, settings)
+    errors.install(app)
+    presenting.install(app)
+    for blueprint in (pages.blueprint, pictures.blueprint, health.blueprint):
+        app.register_blueprint(blueprint)
+    api.install(app)
+    return app
+
+
+def _configure(app: Flask, settings: Settings) -> None:
+    settings.uploads.mkdir(parents=True, exist_ok=True)
+    app.request_class = type("SpoolingRequest", (UploadRequest,), {"spool_folder": str(settings.uploads)})
+    app.secret_key = security.session_key(settings)
+    app.config.update(
+        MAX_CONTENT_LENGTH=settings.max_upload_bytes,
+        MAX_FORM_PARTS=MOST_PARTS,
+        TRUSTED_HOSTS=security.trusted_hosts(settings),
+        SESSION_COOKIE_NAME="cbmir",
+        PROPAGATE_EXCEPTIONS=False,
+        API_TITLE="cbmir",
+        API_VERSION=__version__,
+        OPENAPI_VERSION="3.0.3",
+    )
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True

@@ -1,0 +1,62 @@
+"""What a request carries beside its files, checked by the API's schemas: forms and JSON alike."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from flask import request
+from marshmallow import Schema, ValidationError
+from webargs.multidictproxy import MultiDictProxy
+
+from cbmir.errors import BadRequest
+
+
+def from_form(schema: Schema) -> dict[str, Any]:
+    """The form's fields; those that the schema does not know, such as its token, are ignored.
+
+    Raises:
+        cbmir.errors.BadRequest: naming each field that is wrong.
+    """
+    return _loaded(schema, MultiDictProxy(request.form, schema), unknown="exclude")
+
+
+def from_request(schema: Schema) -> dict[str, Any]:
+    """The fields of a JSON document or of a form; unknown ones are refused.
+
+    Raises:
+        cbmir.errors.BadRequest: naming each field that is wrong.
+        werkzeug.exceptions.BadRequest: for a body that is no JSON though it says so.
+    """
+    if request.is_json:
+        return _loaded(schema, request.get_json())
+    return _loaded(schema, MultiDictProxy(request.form, schema))
+
+
+def from_query(schema: Schema) -> dict[str, Any]:
+    """The parameters of the address; those that the schema does not know are ignored.
+
+    Raises:
+        cbmir.errors.BadRequest: naming each parameter that is wrong.
+    """
+    return _loaded(schema, MultiDictProxy(request.args, schema), unknown="exclude")
+
+
+def sentence(messages: Any) -> str:
+    """What marshmallow found wrong, in one line: `epochs: Must be greater than or equal to 1.`"""
+    if not isinstance(messages, dict):
+        return _flat(messages)
+    return " ".join(f"{name}: {_flat(said)}" for name, said in messages.items())
+
+
+def _loaded(schema: Schema, given: Any, unknown: Literal["exclude"] | None = None) -> dict[str, Any]:
+    try:
+        loaded: dict[str, Any] = schema.load(given, unknown=unknown)
+    except ValidationError as error:
+        raise BadRequest(sentence(error.messages)) from error
+    return loaded
+
+
+def _flat(said: Any) -> str:
+    if isinstance(said, dict):
+        return " ".join(_flat(each) for each in said.values())
+    return " ".join(map(str, said)) if isinstance(said, list) else str(said)

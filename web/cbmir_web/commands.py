@@ -1,0 +1,30 @@
+"""`cbmir web`: serve the pages and the API."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+import click
+
+from cbmir.cli.context import Context
+
+
+@click.command()
+@click.option("--host", help="Address to bind to; any but loopback needs CBMIR_USERNAME and CBMIR_PASSWORD.")
+@click.option("--port", type=click.IntRange(0, 65535), help="TCP port; 8000 by default.")
+@click.pass_obj
+def web(context: Context, host: str | None, port: int | None) -> None:
+    """Serve the pages and the REST API; workers run beside it (`cbmir worker`, or both with `cbmir up`)."""
+    from cbmir_web.serving import address, make_server
+
+    settings = replace(
+        context.settings,
+        host=context.settings.host if host is None else host,
+        port=context.settings.port if port is None else port,
+    )
+    context.database.dispose()  # asked for only so that an embedded database is brought up to date
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    server = make_server(settings)
+    click.echo(f"cbmir is at {address(server)}", err=True)
+    server.run()

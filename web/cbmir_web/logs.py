@@ -1,0 +1,33 @@
+"""One log line and one measurement a request: the route, never the address itself, which might name somebody."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from flask import Flask, Response, g, request
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
+log = logging.getLogger("cbmir_web.requests")
+
+
+def install(app: Flask) -> None:
+    """Count, time and log every request of the application."""
+    registry = CollectorRegistry()
+    app.extensions["cbmir-requests"] = registry
+    count = Counter("cbmir_http_requests", "HTTP requests.", ["method", "route", "status"], registry=registry)
+    duration = Histogram("cbmir_http_request_seconds", "Seconds to an answer.", ["route"], registry=registry)
+
+    @app.before_request
+    def begin() -> None:
+        g.began = time.perf_counter()
+
+    @app.after_request
+    def end(response: Response) -> Response:
+        route = str(request.url_rule or "unknown")
+        seconds = time.perf_counter() - g.get("began", time.perf_counter())
+        method = request.method if request.url_rule else "unknown"  # anybody may invent methods
+        count.labels(method, route, str(response.status_code)).inc()
+        duration.labels(route).observe(seconds)
+        log.info("%s %s %d %.0f ms", request.method, route, response.status_code, seconds * 1000)
+        return response

@@ -1,0 +1,50 @@
+"""The archive's counts as Prometheus metrics, read from the database when they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from cbmir.services.library import Statistics, statistics
+from cbmir.store.session import Database
+
+
+class Archive(Collector):
+    """A collector over one database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def describe(self) -> list[GaugeMetricFamily]:
+        """Nothing: so that registering it does not ask the database."""
+        return []
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """The counts of this moment.
+
+        Raises:
+            cbmir.errors.DatabaseUnavailable: if the database does not answer.
+        """
+        with self._database.read() as session:
+            counted = statistics(session)
+        yield GaugeMetricFamily("cbmir_instances", "Stored objects.", value=counted.instances)
+        yield GaugeMetricFamily("cbmir_frames", "2D images.", value=counted.frames)
+        yield GaugeMetricFamily("cbmir_quarantined", "Files that could not be used.", value=counted.quarantined)
+        yield _features(counted)
+        yield _jobs(counted)
+
+
+def _features(counted: Statistics) -> GaugeMetricFamily:
+    family = GaugeMetricFamily("cbmir_features", "Features by encoder.", labels=["encoder"])
+    for encoder, number in counted.features.items():
+        family.add_metric([encoder], number)
+    return family
+
+
+def _jobs(counted: Statistics) -> GaugeMetricFamily:
+    family = GaugeMetricFamily("cbmir_jobs", "Jobs by kind and state.", labels=["kind", "state"])
+    for (kind, state), number in counted.jobs.items():
+        family.add_metric([kind, state], number)
+    return family

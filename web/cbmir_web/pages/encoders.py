@@ -1,0 +1,88 @@
+"""Encoders: what there is, how good it is, and the forms that train, extract and evaluate."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from flask import make_response, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
+
+from cbmir.errors import CbmirError
+from cbmir.services import library
+from cbmir.store import encoders as rows
+from cbmir.store import jobs
+from cbmir.types import JobKind, JobState
+from cbmir_web import errors
+from cbmir_web.api.encoders import known
+from cbmir_web.api.schemas import EvaluationSchema, ExtractionSchema, TrainingSchema
+from cbmir_web.arguments import from_form
+from cbmir_web.errors import Problem
+from cbmir_web.installation import installation
+from cbmir_web.pages.blueprint import blueprint
+
+WATCHED = {JobKind.TRAIN, JobKind.EXTRACT, JobKind.EVALUATE}
+
+
+@blueprint.get("/encoders")
+def encoders() -> str:
+    """The encoders, the work on them that is going on, and the form to train another."""
+    return _page()
+
+
+@blueprint.get("/encoders/live")
+def encoders_live() -> str:
+    """The part of the page that changes while something runs."""
+    return render_template("encoders_live.html", work=_work())
+
+
+@blueprint.post("/encoders/train")
+def train() -> Response:
+    """Start a training."""
+    return _start(lambda: (JobKind.TRAIN, from_form(TrainingSchema())))
+
+
+@blueprint.post("/encoders/extract")
+def extract() -> Response:
+    """Start to extract what an encoder lacks."""
+    return _start(lambda: (JobKind.EXTRACT, _for_known(from_form(ExtractionSchema()))))
+
+
+@blueprint.post("/encoders/evaluate")
+def evaluate() -> Response:
+    """Start an evaluation."""
+    return _start(lambda: (JobKind.EVALUATE, _for_known(from_form(EvaluationSchema()))))
+
+
+def _for_known(asked: dict[str, Any]) -> dict[str, Any]:
+    return {**asked, "encoder": known(asked["encoder"])}
+
+
+def _start(asked: Any) -> Response:
+    try:
+        installation().enqueue(*asked())
+    except CbmirError as error:
+        problem = errors.problem_of(error)
+        return make_response(_page(problem), problem.status)
+    return redirect(url_for("pages.encoders"), HTTPStatus.SEE_OTHER)
+
+
+def _page(problem: Problem | None = None) -> str:
+    with installation().database.read() as session:
+        found, counts = rows.listing(session), library.statistics(session)
+        used = rows.resolve(session, None).id if found else None
+        names = sorted(library.facets(session).labels)
+    return render_template(
+        "encoders.html", encoders=found, counts=counts, used=used, label_names=names, work=_work(), problem=problem,
+        given=request.form,
+    )  # fmt: skip
+
+
+def _work() -> list[Any]:
+    """The trainings, extractions and evaluations that wait or run, oldest first."""
+    with installation().database.read() as session:
+        open_jobs = [
+            *jobs.listing(session, state=JobState.RUNNING),
+            *jobs.listing(session, state=JobState.QUEUED),
+        ]
+    return sorted((job for job in open_jobs if job.kind in WATCHED), key=lambda job: job.created_at)

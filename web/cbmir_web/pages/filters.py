@@ -1,0 +1,32 @@
+"""The values that the forms offer to filter by, counted again only when the archive has changed."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import cast
+
+from flask import current_app
+from sqlalchemy.orm import Session
+
+from cbmir.services import library
+
+OLDEST_SECONDS = 60.0
+"""Changes that the stamp does not show, such as a label's new value, appear after this time."""
+
+
+@dataclass(frozen=True)
+class _Counted:
+    stamp: tuple[int, int]
+    at: float
+    facets: library.Facets
+
+
+def facets(session: Session) -> library.Facets:
+    """The values, counted at most once a minute for an archive that stays as it is."""
+    stamp = library.facets_stamp(session)
+    known = cast("_Counted | None", current_app.extensions.get("cbmir-facets"))
+    if known is None or known.stamp != stamp or time.monotonic() - known.at > OLDEST_SECONDS:
+        known = _Counted(stamp, time.monotonic(), library.facets(session))
+        current_app.extensions["cbmir-facets"] = known
+    return known.facets

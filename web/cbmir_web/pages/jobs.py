@@ -1,0 +1,80 @@
+"""What takes time: all jobs, and one."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from flask import redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
+
+from cbmir.store import jobs as rows
+from cbmir.types import JobKind, JobState
+from cbmir_web.installation import installation
+from cbmir_web.pages.blueprint import blueprint
+from cbmir_workers import client
+
+ON_A_PAGE = 50
+
+
+@blueprint.get("/jobs")
+def jobs() -> str:
+    """The latest jobs."""
+    return render_template("jobs.html", **_listed())
+
+
+@blueprint.get("/jobs/live")
+def jobs_live() -> str:
+    """The part of the page that changes."""
+    return render_template("jobs_live.html", **_listed())
+
+
+@blueprint.get("/jobs/<job_id>")
+def job(job_id: str) -> str:
+    """One job."""
+    return render_template("job.html", job=_one(job_id))
+
+
+@blueprint.get("/jobs/<job_id>/live")
+def job_live(job_id: str) -> str:
+    """The part of the page that changes while the job runs."""
+    return render_template("job_live.html", job=_one(job_id))
+
+
+@blueprint.post("/jobs/<job_id>/cancel")
+def cancel(job_id: str) -> Response:
+    """Ask the job to stop."""
+    here = installation()
+    client.cancel(here.database, here.broker, job_id)
+    return _back(job_id)
+
+
+@blueprint.post("/jobs/<job_id>/retry")
+def retry(job_id: str) -> Response:
+    """Queue a failed or cancelled job again."""
+    here = installation()
+    job = client.retry(here.database, here.broker, job_id)
+    if job.kind == JobKind.RETRIEVE:
+        return redirect(url_for("pages.answer", job_id=job_id), HTTPStatus.SEE_OTHER)
+    return _back(job_id)
+
+
+def _one(job_id: str) -> Any:
+    with installation().database.read() as session:
+        return rows.get(session, job_id)
+
+
+def _listed() -> dict[str, Any]:
+    state = _chosen(JobState, request.args.get("state"))
+    with installation().database.read() as session:
+        counts = rows.counts(session)
+        return {"jobs": rows.listing(session, state=state, limit=ON_A_PAGE), "state": state, "counts": counts}
+
+
+def _chosen(kind: type[JobState], text: str | None) -> JobState | None:
+    return kind(text) if text in set(kind) else None
+
+
+def _back(job_id: str) -> Response:
+    listed = request.form.get("from") == "jobs"
+    return redirect(url_for("pages.jobs") if listed else url_for("pages.job", job_id=job_id), HTTPStatus.SEE_OTHER)

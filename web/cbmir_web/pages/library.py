@@ -1,0 +1,58 @@
+"""The archive to browse, and one image of it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from flask import render_template, request, url_for
+
+from cbmir.services import library as archive
+from cbmir.store.filters import Where
+from cbmir_web.installation import installation
+from cbmir_web.pages import filters
+from cbmir_web.pages.blueprint import blueprint
+
+ON_A_PAGE = 48
+LAST_PAGE = 1_000_000
+
+
+@blueprint.get("/library")
+def library() -> str:
+    """One page of the images that match the filters."""
+    wanted = [term for term in request.args.getlist("where") if term]
+    text = request.args.get("text", "").strip()
+    page = min(max(request.args.get("page", 1, type=int), 1), LAST_PAGE)
+    with installation().database.read() as session:
+        found = archive.browse(
+            session, Where.parse(wanted), text=text, limit=ON_A_PAGE, offset=(page - 1) * ON_A_PAGE
+        )
+        offered = filters.facets(session)
+    pages = max(math.ceil(found.total / ON_A_PAGE), 1)
+    return render_template(
+        "library.html", found=found, facets=offered, wanted=wanted, text=text, page=page, last=pages,
+        numbers=_numbers(page, pages), address=_address(wanted, text),
+    )  # fmt: skip
+
+
+@blueprint.get("/library/<int:instance_id>")
+def instance(instance_id: int) -> str:
+    """One image: its frames, what its header says, its labels."""
+    with installation().database.read() as session:
+        found = archive.instance(session, instance_id)
+    return render_template("instance.html", instance=found)
+
+
+def _numbers(page: int, last: int) -> list[int | None]:
+    """The page numbers to offer, None for a gap: the first, the last, and those around this one."""
+    near = sorted({1, last, *range(max(page - 2, 1), min(page + 2, last) + 1)})
+    numbers: list[int | None] = []
+    for number in near:
+        if numbers and numbers[-1] is not None and number - numbers[-1] > 1:
+            numbers.append(None)
+        numbers.append(number)
+    return numbers
+
+
+def _address(wanted: list[str], text: str) -> Any:
+    return lambda page: url_for("pages.library", where=wanted, text=text or None, page=page if page > 1 else None)

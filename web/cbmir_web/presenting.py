@@ -1,0 +1,130 @@
+"""How values are shown on the pages: times, sizes, names, what a job is about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from flask import Flask
+
+from cbmir import __version__
+from cbmir.store.filters import Where
+from cbmir.store.tables import Job, now
+from cbmir.types import JobKind, JobState
+from cbmir_web import curves
+
+TITLES = {
+    JobKind.INGEST: "Add images",
+    JobKind.EXTRACT: "Extract features",
+    JobKind.TRAIN: "Train an encoder",
+    JobKind.EVALUATE: "Evaluate an encoder",
+    JobKind.RETRIEVE: "Search",
+}
+SPANS = ((86400, "d"), (3600, "h"), (60, "min"))
+
+
+def install(app: Flask) -> None:
+    """Give the templates these filters and names."""
+    app.jinja_env.filters.update(
+        ago=ago, moment=moment, duration=duration, count=count, size=size, spaced=spaced, decimal=decimal,
+        job_title=job_title, job_subject=job_subject, terms=terms,
+    )  # fmt: skip
+    app.jinja_env.globals.update(version=__version__, is_open=is_open, draw=curves.draw, elapsed=elapsed)
+
+
+def ago(then: datetime | None) -> str:
+    """How long ago: `just now`, `3 min ago`; after a week the date."""
+    if then is None:
+        return ""
+    seconds = (now() - then).total_seconds()
+    if seconds < 45:
+        return "just now"
+    return f"{then:%Y-%m-%d}" if seconds > 7 * 86400 else f"{_span(seconds)} ago"
+
+
+def _span(seconds: float) -> str:
+    return next((f"{seconds // unit:.0f} {name}" for unit, name in SPANS if seconds >= unit), f"{seconds:.0f} s")
+
+
+def moment(then: datetime | None) -> str:
+    """Date and time in UTC, to the second."""
+    return "" if then is None else f"{then:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def duration(seconds: float | None) -> str:
+    """A span of time: `0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`."""
+    if seconds is None:
+        return ""
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min {rest} s"
+
+
+def elapsed(job: Job) -> float | None:
+    """Seconds that a job has run, or ran."""
+    return None if job.started_at is None else ((job.finished_at or now()) - job.started_at).total_seconds()
+
+
+def count(number: int, one: str = "", many: str = "") -> str:
+    """A number with its noun: `1 image`, `8,842 images`."""
+    noun = one if number == 1 else many or f"{one}s"
+    return f"{number:,} {noun}" if one else f"{number:,}"
+
+
+def size(number: float) -> str:
+    """Bytes, in the unit that reads best."""
+    for unit in ("bytes", "kB", "MB"):
+        if number < 1024:
+            return f"{number:.0f} {unit}"
+        number /= 1024
+    return f"{number:.1f} GB"
+
+
+def spaced(name: str) -> str:
+    """A label's value for reading: `brain_glioma` as `brain glioma`."""
+    return name.replace("_", " ")
+
+
+def decimal(value: Any, digits: int = 3) -> str:
+    """A number of fixed digits; a dash where there is none."""
+    return f"{value:.{digits}f}" if isinstance(value, int | float) else "–"
+
+
+def is_open(job: Job) -> bool:
+    """True while the job waits or runs."""
+    return not JobState(job.state).is_final
+
+
+def job_title(job: Job) -> str:
+    """What the job does, in words."""
+    return TITLES[JobKind(job.kind)]
+
+
+def job_subject(job: Job) -> str:
+    """What the job is about: `12 files`, `35 epochs, seed 0`, the name of a searched file."""
+    parameters: Mapping[str, Any] = job.parameters
+    if job.kind == JobKind.INGEST:
+        names = list(parameters.get("files", {}).values())
+        return names[0] if len(names) == 1 else count(len(names), "file")
+    if job.kind == JobKind.TRAIN:
+        return f"{parameters.get('epochs')} epochs, {parameters.get('side')} px, seed {parameters.get('seed')}"
+    if job.kind == JobKind.RETRIEVE:
+        return _asked(parameters)
+    return str(parameters.get("encoder") or "the encoder in use")
+
+
+def _asked(parameters: Mapping[str, Any]) -> str:
+    if upload := parameters.get("upload"):
+        return str(upload["file_name"])
+    if parameters.get("frame_id"):
+        return f"image {parameters['frame_id']} of the archive"
+    return str(parameters.get("sop_instance_uid"))
+
+
+def terms(where: Mapping[str, Any]) -> list[str]:
+    """A stored filter as the terms that the form and the command line take: `modality=MR`."""
+    parsed = Where.from_json(dict(where))
+    pairs = [("modality", parsed.modality), *parsed.label.items(), ("body_part", parsed.body_part)]
+    return [f"{name}={value}" for name, value in pairs if value]

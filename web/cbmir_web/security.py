@@ -1,0 +1,126 @@
+"""Who may come in: host names, passwords, cross-site requests, and the headers that bind a browser."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ipaddress
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, request
+from flask_httpauth import HTTPBasicAuth
+from flask_talisman import Talisman
+from flask_wtf.csrf import CSRFProtect
+from werkzeug.datastructures import WWWAuthenticate
+from werkzeug.exceptions import Forbidden, Unauthorized
+
+from cbmir.errors import BadRequest
+from cbmir.settings import Settings
+
+LOOPBACK_NAMES = ("localhost", "127.0.0.1")
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+CONTENT_SECURITY_POLICY = {
+    "default-src": "'none'",
+    "script-src": "'self'",
+    "style-src": "'self'",
+    "img-src": "'self' blob:",
+    "connect-src": "'self'",
+    "form-action": "'self'",
+    "base-uri": "'none'",
+    "frame-ancestors": "'none'",
+}
+OPEN_ENDPOINTS = frozenset({"health.alive"})
+"""Answered without a password: an orchestrator asks it whether the process lives, and learns nothing else."""
+
+csrf = CSRFProtect()
+talisman = Talisman()
+
+
+def is_loopback(host: str) -> bool:
+    """True if only programs on this machine can reach `host`."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def refuse_open_door(settings: Settings) -> None:
+    """Refuse to serve patients' images to a network without asking for a password.
+
+    Raises:
+        cbmir.errors.BadRequest: if `host` is not loopback and `username` or `password` is empty.
+    """
+    if not is_loopback(settings.host) and not (settings.username and settings.password):
+        raise BadRequest(
+            f"{settings.host} can be reached from other machines, and no password is configured.",
+            "Set CBMIR_USERNAME and CBMIR_PASSWORD (or CBMIR_PASSWORD_FILE), or bind to 127.0.0.1.",
+        )
+
+
+def trusted_hosts(settings: Settings) -> list[str]:
+    """The host names that requests may name: against DNS rebinding by a page of another site."""
+    configured = [name.strip() for name in settings.trusted_hosts.split(",")]
+    return [name for name in (*LOOPBACK_NAMES, settings.host, *configured) if name]
+
+
+def session_key(settings: Settings) -> bytes:
+    """The key that signs sessions: derived, so that it differs from the one that makes pseudonyms."""
+    return hmac.new(settings.resolved_secret_key.encode(), b"cbmir-web-session", hashlib.sha256).digest()
+
+
+def install(app: Flask, settings: Settings) -> None:
+    """Put every guard in front of the application."""
+    if settings.username and settings.password:
+        _ask_for_password(app, settings)
+    app.before_request(refuse_other_sites)
+    csrf.init_app(app)
+    talisman.init_app(
+        app,
+        force_https=False,  # TLS ends at a proxy where there is one
+        session_cookie_secure=False,
+        session_cookie_samesite="Strict",
+        frame_options="DENY",
+        content_security_policy=CONTENT_SECURITY_POLICY,
+        referrer_policy="same-origin",
+        permissions_policy={"camera": "()", "geolocation": "()", "microphone": "()", "browsing-topics": "()"},
+    )
+    app.after_request(_keep_out_of_caches)
+
+
+def _ask_for_password(app: Flask, settings: Settings) -> None:
+    auth = HTTPBasicAuth()
+    expected = _fingerprint(settings.username, settings.password)
+    auth.verify_password(lambda name, password: hmac.compare_digest(_fingerprint(name, password), expected))
+
+    @app.before_request
+    def ask() -> None:
+        if request.endpoint not in OPEN_ENDPOINTS and not auth.authenticate(auth.get_auth(), None):
+            raise Unauthorized(www_authenticate=WWWAuthenticate("basic", {"realm": "cbmir"}))
+
+
+def _fingerprint(name: str, password: str) -> bytes:
+    # of equal length whatever was typed, so that comparing takes the same time
+    return hashlib.sha256(name.encode() + b"\0" + password.encode()).digest()
+
+
+def refuse_other_sites() -> None:
+    """Refuse what a page of another site makes a browser send: the browser would add the password by itself.
+
+    Raises:
+        werkzeug.exceptions.Forbidden: for an unsafe method that comes from elsewhere.
+    """
+    if request.method in SAFE_METHODS:
+        return
+    site = request.headers.get("Sec-Fetch-Site", "same-origin")
+    origin = request.headers.get("Origin")
+    foreign = origin is not None and urlsplit(origin).netloc != request.host
+    if site not in ("same-origin", "none") or foreign:
+        raise Forbidden("The request was made by a page of another site.")
+
+
+def _keep_out_of_caches(response: Response) -> Response:
+    if request.endpoint != "static":
+        response.headers.setdefault("Cache-Control", "no-store")
+    response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
+    response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
+    return response

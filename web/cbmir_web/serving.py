@@ -1,0 +1,81 @@
+"""The server: waitress, with our words where it refuses a request before the application sees it."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+import waitress
+from waitress.channel import HTTPChannel
+from waitress.server import BaseWSGIServer
+from waitress.task import ErrorTask
+
+from cbmir.errors import Unavailable
+from cbmir.settings import Settings
+from cbmir_web import create_app
+from cbmir_web.errors import Problem, too_large
+
+THREADS = 16
+"""Requests answered at one time; half of them may wait for a job (`cbmir_web.waiting`)."""
+
+
+class RefusingTask(ErrorTask):  # type: ignore[misc]
+    """Answers a request that waitress itself refuses - too long, or no HTTP - in the API's shape of errors."""
+
+    def execute(self) -> None:
+        """Write the answer and close the connection: the rest of the request is not read."""
+        problem = self._problem()
+        body = orjson.dumps(problem.as_json())
+        self.status = f"{problem.status.value} {problem.status.phrase}"
+        self.response_headers.append(("Content-Type", "application/json"))
+        self.set_close_on_finish()
+        self.content_length = len(body)
+        self.write(body)
+
+    def _problem(self) -> Problem:
+        if self.request.error.code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            return too_large(self.channel.server.adj.max_request_body_size)
+        return Problem("malformed", "This is not a request that can be understood.")
+
+
+class RefusingChannel(HTTPChannel):  # type: ignore[misc]
+    """A connection that refuses in our words."""
+
+    error_task_class = RefusingTask
+
+
+def make_server(settings: Settings) -> Any:
+    """The server, bound to its address; its `run` serves until it is closed.
+
+    Raises:
+        cbmir.errors.BadRequest: if it would be reachable from other machines without a password.
+        cbmir.errors.Unavailable: if the address is taken or not of this machine.
+    """
+    app = create_app(settings)
+    listeners: dict[int, Any] = {}
+    try:
+        server = waitress.create_server(
+            app,
+            map=listeners,
+            host=settings.host,
+            port=settings.port,
+            threads=THREADS,
+            max_request_body_size=settings.max_upload_bytes,
+            ident="cbmir",
+        )
+    except OSError as error:
+        raise Unavailable(
+            f"{settings.host}:{settings.port} cannot be bound: {error.strerror}.",
+            "Stop what uses it, or choose another with --port.",
+        ) from error
+    for each in listeners.values():
+        if isinstance(each, BaseWSGIServer):  # a name such as localhost may stand for several addresses
+            each.channel_class = RefusingChannel
+    return server
+
+
+def address(server: Any) -> str:
+    """Where the server is: `http://127.0.0.1:8000`; of several addresses the first."""
+    host, port = getattr(server, "effective_listen", [(server.adj.host, None)])[0]
+    return f"http://{host}:{port or server.effective_port}"

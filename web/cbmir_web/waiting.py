@@ -1,0 +1,52 @@
+"""Waiting for a job inside a request, for callers that want the answer in one call."""
+
+from __future__ import annotations
+
+import time
+from threading import BoundedSemaphore
+
+from cbmir.store import jobs
+from cbmir.store.session import Database
+from cbmir.store.tables import Job
+from cbmir.types import JobState
+
+LONGEST_SECONDS = 60.0
+"""Proxies commonly give up after a minute."""
+
+AT_ONCE = 8
+"""Requests that may wait at one time: half of the server's threads stay free for others."""
+
+_places = BoundedSemaphore(AT_ONCE)
+
+
+def is_final(job: Job) -> bool:
+    """True if nothing more will happen to the job by itself."""
+    return JobState(job.state).is_final
+
+
+def finished(database: Database, job_id: str, seconds: float) -> Job:
+    """The job as it is when it has ended, or after `seconds`, or at once where too many wait already.
+
+    Raises:
+        cbmir.errors.NotFound: if there is no such job.
+    """
+    until = time.monotonic() + min(seconds, LONGEST_SECONDS)
+    if seconds <= 0 or not _places.acquire(blocking=False):
+        return _job(database, job_id)
+    try:
+        return _watch(database, job_id, until)
+    finally:
+        _places.release()
+
+
+def _watch(database: Database, job_id: str, until: float) -> Job:
+    pause = 0.01
+    while not is_final(job := _job(database, job_id)) and time.monotonic() < until:
+        time.sleep(pause)
+        pause = min(pause * 1.3, 0.25)
+    return job
+
+
+def _job(database: Database, job_id: str) -> Job:
+    with database.read() as session:
+        return jobs.get(session, job_id)

@@ -53,6 +53,11 @@ def ids_of_groups(session: Session, keys: Collection[str]) -> list[int]:
     return list(session.scalars(statement))
 
 
+def group_keys(session: Session) -> dict[int, str]:
+    """Key of each group by its row id."""
+    return dict(session.execute(select(Group.id, Group.key)).tuples().all())
+
+
 def labelled(session: Session, encoder_id: str, name: str) -> Labelled:
     """Every frame that has a feature of this encoder, with its group and its label of this name."""
     statement = (

@@ -63,8 +63,8 @@ def listing(
 
 def counts(session: Session) -> dict[JobState, int]:
     """How many jobs are in each state."""
-    found = dict(session.execute(select(Job.state, func.count()).group_by(Job.state)).tuples().all())
-    return {state: found.get(state, 0) for state in JobState}
+    found = session.execute(select(Job.state, func.count()).group_by(Job.state))
+    return dict.fromkeys(JobState, 0) | {JobState(state): number for state, number in found}
 
 
 def claim(session: Session, job_id: str) -> Job | None:

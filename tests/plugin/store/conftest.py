@@ -16,7 +16,7 @@ from cbmir.types import InstanceHeader, LabelOrigin
 
 
 def digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
 
 
 def header(uid: str, modality: str = "MR", body_part: str = "") -> InstanceHeader:

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
 import redis
 from celery import Celery
 from kombu.exceptions import OperationalError
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
+from cbmir.errors import BadRequest
 from cbmir.settings import Settings
 from cbmir.store import jobs
 from cbmir.store.session import Database
@@ -42,6 +40,8 @@ VISIBILITY_TIMEOUT_SECONDS = 7 * 24 * 3600
 """After this Redis hands an unacknowledged message out again: longer than the longest training. A dead worker's job
 does not wait for it: the sweeper sees the silent heartbeat and sends the job again."""
 
+SCHEMES = ("redis", "rediss", "redis+socket")
+
 PATIENCE_SECONDS = 2.0
 """How long a broker may take to answer before it counts as unreachable."""
 
@@ -58,8 +58,12 @@ class BrokerState:
 
 
 def make_app(settings: Settings) -> Celery:
-    """The Celery application of an installation; starts nothing and connects to nothing."""
-    app = Celery("cbmir", broker=embedded_redis.url(settings), set_as_current=False)
+    """The Celery application of an installation; starts nothing and connects to nothing.
+
+    Raises:
+        cbmir.errors.BadRequest: if the broker's URL is not one of Redis.
+    """
+    app = Celery("cbmir", broker=_checked(embedded_redis.url(settings)), set_as_current=False)
     app.conf.update(
         task_acks_late=True,
         task_reject_on_worker_lost=True,
@@ -147,16 +151,16 @@ def retry(database: Database, app: Celery, job_id: str) -> Job:
 def broker_state(app: Celery) -> BrokerState:
     """Ask the broker, for a few seconds at most, how it is."""
     try:
-        with closing(_redis(str(app.conf.broker_url))) as client:
-            return BrokerState(True, {queue: int(client.llen(queue)) for queue in QUEUES.values()})
-    except redis.RedisError as error:
+        with app.connection_for_read() as connection:
+            connection.ensure_connection(max_retries=0)
+            channel: Any = connection.channel()
+            return BrokerState(True, {queue: int(channel.client.llen(queue)) for queue in QUEUES.values()})
+    except (OperationalError, redis.RedisError, OSError) as error:
         return BrokerState(False, {}, str(error))
 
 
-def _redis(url: str) -> redis.Redis:
-    return redis.Redis.from_url(
-        url.replace("redis+socket://", "unix://", 1),
-        socket_timeout=PATIENCE_SECONDS,
-        socket_connect_timeout=PATIENCE_SECONDS,
-        retry=Retry(NoBackoff(), 0),
-    )
+def _checked(url: str) -> str:
+    scheme, _, rest = url.partition("://")
+    if scheme not in SCHEMES or not rest:
+        raise BadRequest("The broker's URL is not one of Redis.", "Write redis://HOST:6379/0 in CBMIR_BROKER_URL.")
+    return url

@@ -22,10 +22,10 @@ from cbmir_workers.worker import LOG_FORMAT, run
 @click.pass_obj
 def up(context: Context, host: str | None, port: int | None) -> None:
     """Run everything: the web, a worker of each kind and, unless a broker is configured, Redis. Ctrl-C ends all."""
+    context.database.dispose()  # made and brought up to date, once, before the children ask for it
     _log_plainly()
     settings = context.settings
     chosen = replace(settings, host=host or settings.host, port=port or settings.port)
-    context.database.dispose()  # made and brought up to date, once, before the children ask for it
     installation.run(chosen, click.echo)
 
 
@@ -45,8 +45,8 @@ def worker(call: click.Context, roles: tuple[str, ...]) -> None:
     context: Context = call.obj
     if len(roles) == 1:
         call.exit(run(context.settings, context.database, roles[0]))
-    _log_plainly()
     context.database.dispose()
+    _log_plainly()
     installation.run_workers(context.settings, roles)
 
 
@@ -56,10 +56,9 @@ def worker(call: click.Context, roles: tuple[str, ...]) -> None:
 def doctor(call: click.Context, as_json: bool) -> None:
     """Say what is installed, what answers, what is wrong and what to do about it; exit status 1 if something is."""
     findings = checks.examine(call.obj.settings)
+    healthy = all(each.fine for each in findings)
     if as_json:
-        print_json(
-            {"healthy": all(each.fine for each in findings), "findings": [each.as_json() for each in findings]}
-        )
+        print_json({"healthy": healthy, "findings": [each.as_json() for each in findings]})
     else:
         for each in findings:
             click.echo(each.line)

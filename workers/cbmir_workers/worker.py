@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -21,8 +23,6 @@ from cbmir_workers.client import QUEUES, ROLES, make_app
 from cbmir_workers.sweeper import Sweeper
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
-QUIET = ("celery.worker.strategy", "celery.app.trace", "celery.redirected")
-"""Celery's loggers that repeat what ours say of each job."""
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ def environment(settings: Settings, role: str) -> dict[str, str]:
 
 def _consume(app: Celery, role: str) -> int:
     worker = app.Worker(
-        hostname=f"{role}@%h",
+        hostname=f"{role}@{socket.gethostname()}",
         pool="solo",
         queues=[QUEUES[kind] for kind in ROLES[role]],
         without_gossip=True,
@@ -81,7 +81,8 @@ def _listen(bench: tasks.Bench) -> None:
     """Hear of Celery's comings and goings."""
     sweeper = Sweeper(bench.database, bench.app, bench.settings, bench.stop)
     _on(signals.setup_logging, _set_up_logging)
-    _on(signals.worker_ready, lambda: _start(sweeper))
+    _on(signals.worker_ready, sweeper.start)
+    _on(signals.worker_ready, lambda: log.info("ready"))
     _on(signals.worker_shutting_down, bench.stop.set)
 
 
@@ -89,21 +90,16 @@ def _on(signal: Any, action: Callable[[], None]) -> None:
     signal.connect(lambda **_: action(), weak=False)
 
 
-def _start(sweeper: Sweeper) -> None:
-    sweeper.start()
-    log.info("ready")
-
-
 def _set_up_logging() -> None:
     logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
-    for name in QUIET:
-        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("celery").setLevel(logging.WARNING)  # of each job it would repeat what ours says
+    # it warns root of pickle, which no message of ours may hold
+    warnings.filterwarnings("ignore", message="You're running the worker with superuser privileges")
 
 
 def _warm(bench: tasks.Bench) -> None:
     """Load the encoder in use and its gallery, so that the first query does not wait for them."""
     from cbmir.services.extract import load_encoder
-
     from cbmir.services.gallery import GALLERIES
 
     try:

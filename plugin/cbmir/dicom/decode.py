@@ -9,21 +9,33 @@ import numpy.typing as npt
 from pydicom import Dataset
 from pydicom.encaps import get_frame
 from pydicom.pixels.decoders.base import Decoder, get_decoder
-from pydicom.uid import JPEG2000, JPEG2000Lossless, JPEGLSLossless, JPEGLSNearLossless, RLELossless
+from pydicom.uid import (
+    JPEG2000,
+    JPEG2000Lossless,
+    JPEGExtended12Bit,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+    JPEGTransferSyntaxes,
+    RLELossless,
+)
 
-from cbmir.dicom import values
+from cbmir.dicom import jpeg12, values
 from cbmir.dicom.boundary import RESEND, translated
+from cbmir.dicom.codestream import declared_size
 from cbmir.dicom.layout import Layout
 from cbmir.errors import BrokenFile, Undecodable
 
 PREFERRED: dict[str, tuple[str, ...]] = {
     JPEGLSLossless: ("pyjpegls", "gdcm"),
     JPEGLSNearLossless: ("pyjpegls", "gdcm"),
-    JPEG2000Lossless: ("pylibjpeg", "gdcm", "pillow"),
-    JPEG2000: ("pylibjpeg", "gdcm", "pillow"),
+    JPEG2000Lossless: ("pylibjpeg", "pillow", "gdcm"),
+    JPEG2000: ("pylibjpeg", "pillow", "gdcm"),
+    JPEGExtended12Bit: (jpeg12.NAME, "gdcm", "pillow"),
     RLELossless: ("pylibjpeg", "pydicom"),
 }
 """Decoders in the order in which they are tried, by transfer syntax; for others pydicom's own order."""
+
+jpeg12.register()
 
 
 def decoder_for(layout: Layout, name: str) -> Decoder:
@@ -71,13 +83,22 @@ def stored_values(dataset: Dataset, layout: Layout, index: int, name: str) -> tu
     """
     decoder = decoder_for(layout, name)
     if layout.syntax.is_encapsulated:
-        with translated(f"{name} has no frame {index + 1} that could be found in its compressed pixel data"):
-            get_frame(values.octets(dataset, "PixelData"), index, number_of_frames=layout.frames)
+        _check_frame(dataset, layout, index, name)
         pixels, photometric = _decompress(decoder, dataset, layout, index, name)
     else:
         with translated(f"{name}: the uncompressed pixels of frame {index + 1} do not fit its header"):
             pixels, photometric = _decode(decoder, dataset, layout, index, "")
     return _significant(pixels, layout), photometric
+
+
+def _check_frame(dataset: Dataset, layout: Layout, index: int, name: str) -> None:
+    """Refuse a compressed frame that is not there, or of another size than the header says."""
+    with translated(f"{name} has no frame {index + 1} that could be found in its compressed pixel data"):
+        frame = get_frame(values.octets(dataset, "PixelData"), index, number_of_frames=layout.frames)
+    size = declared_size(frame)
+    if size is not None and size != (layout.rows, layout.columns):
+        reason = f"{name} claims {layout.rows} x {layout.columns} pixels, but its frame {index + 1} is"
+        raise BrokenFile(f"{reason} {size[0]} x {size[1]}.", RESEND)
 
 
 def _decompress(
@@ -120,23 +141,28 @@ def _decode(
         "photometric_interpretation": layout.photometric,
         "allow_excess_frames": False,
     }
-    if _own_bits(layout):
+    if not layout.syntax.is_encapsulated or layout.syntax == RLELossless or layout.syntax in JPEGTransferSyntaxes:
         options["correct_unused_bits"] = False
     pixels, properties = decoder.as_array(dataset, index=index, raw=True, decoding_plugin=plugin, **options)
     return pixels, str(properties["photometric_interpretation"])
 
 
-def _own_bits(layout: Layout) -> bool:
-    """Whether the value lies elsewhere than in the lowest bits, which pydicom does not heed."""
-    return layout.keyword == "PixelData" and layout.allocated > 1 and layout.high != layout.stored - 1
-
-
 def _significant(pixels: npt.NDArray[Any], layout: Layout) -> npt.NDArray[Any]:
-    """Move the value's bits down from its high bit, keeping its sign (PS3.5 8.1.1)."""
-    if not _own_bits(layout) or (layout.syntax.is_encapsulated and layout.syntax != RLELossless):
+    """Move the value's bits down from its high bit, keeping its sign (PS3.5 8.1.1).
+
+    JPEG frames hold nothing but the value, from bit 0: there only a sign is extended, since masking would turn a
+    lossy value just above the highest into black.
+    """
+    bits = 8 * pixels.dtype.itemsize
+    if pixels.dtype.kind not in "iu" or layout.stored >= bits or layout.allocated == 1:
         return pixels
-    shifted = np.left_shift(pixels, layout.allocated - 1 - layout.high)
-    return np.asarray(np.right_shift(shifted, layout.allocated - layout.stored))
+    high = layout.high
+    if layout.syntax.is_encapsulated and layout.syntax != RLELossless:
+        if not (layout.signed and layout.syntax in JPEGTransferSyntaxes):
+            return pixels
+        high = layout.stored - 1
+    shifted = np.left_shift(pixels, bits - 1 - high)
+    return np.asarray(np.right_shift(shifted, bits - layout.stored))
 
 
 def _undecodable(layout: Layout, name: str, why: str = "no decoder for it is installed") -> Undecodable:

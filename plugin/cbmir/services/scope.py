@@ -45,7 +45,7 @@ def scoped(session: Session, gallery: Gallery, subject: Subject, where: Where, e
         cbmir.errors.EmptyGallery: if that leaves nothing; it says what to do.
     """
     if len(gallery.index) == 0:
-        raise _nothing_extracted(session, gallery.encoder_id)
+        raise nothing_extracted(session, gallery.encoder_id)
     allowed = None if where == Where() else features.frame_ids_where(session, gallery.encoder_id, where)
     if allowed is not None and len(allowed) == 0:
         raise EmptyGallery("The filter keeps no image that has a feature.", "Loosen the filter.")
@@ -59,7 +59,8 @@ def scoped(session: Session, gallery: Gallery, subject: Subject, where: Where, e
     return Scope(gallery, allowed, left_out, size)
 
 
-def _nothing_extracted(session: Session, encoder_id: str) -> EmptyGallery:
+def nothing_extracted(session: Session, encoder_id: str) -> EmptyGallery:
+    """The error for an encoder without features: it says what is missing, images or the extraction."""
     if not frames.any_stored(session):
         return EmptyGallery("The archive holds no image yet.", "Ingest some: `cbmir ingest PATH`.")
     return EmptyGallery(

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from cbmir.errors import DiskFull, NotFound, Unavailable
+from cbmir.errors import BrokenFile, DiskFull, NotFound, Unavailable
 from cbmir.types import ByteArray
 
 KEY = re.compile(r"[0-9a-f]{64}")
@@ -56,8 +56,13 @@ class Shelf:
 
         Raises:
             cbmir.errors.NotFound: if there is none of that key.
+            cbmir.errors.BrokenFile: if its file is damaged.
         """
-        return np.array(Image.open(BytesIO(self.png(key)), formats=("PNG",)))
+        data = self.png(key)
+        try:
+            return np.array(Image.open(BytesIO(data), formats=("PNG",)))
+        except (OSError, SyntaxError, ValueError) as error:
+            raise BrokenFile(f"The stored picture {key} is damaged.", "Ingest its object again.") from error
 
     def png(self, key: str, side: int | None = None) -> bytes:
         """The picture as a PNG file's bytes; with `side`, a thumbnail whose longer side is at most that.

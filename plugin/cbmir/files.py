@@ -1,0 +1,60 @@
+"""Files that are whole or not there: written beside their place, made durable, then renamed."""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from cbmir.errors import DiskFull, Unavailable
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[BinaryIO]:
+    """A stream whose content stands at `path` once the block ends well, and nowhere if it does not.
+
+    Raises:
+        cbmir.errors.DiskFull: if the disk has no room for it.
+        cbmir.errors.Unavailable: if it cannot be written for another reason.
+    """
+    with _translated(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, draft = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".draft")
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                yield stream
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.replace(draft, path)
+        except BaseException:
+            Path(draft).unlink(missing_ok=True)
+            raise
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Put `data` at `path`, replacing what was there; the folder is made where it is missing.
+
+    Raises:
+        cbmir.errors.DiskFull: if the disk has no room for it.
+        cbmir.errors.Unavailable: if it cannot be written for another reason.
+    """
+    with written_whole(path) as stream:
+        stream.write(data)
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise DiskFull(
+                f"The disk is full: {path.name} cannot be written.", "Free space, then repeat."
+            ) from error
+        raise Unavailable(
+            f"{path.name} cannot be written: {error.strerror}.", "Check the data folder and its permissions."
+        ) from error

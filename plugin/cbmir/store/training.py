@@ -1,0 +1,46 @@
+"""What a training starts from: every stored picture with its patient's group and its label."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from sqlalchemy import and_, func, select
+from sqlalchemy.orm import Session, aliased
+
+from cbmir.store.tables import Frame, Group, Instance, Label
+
+
+class TrainingFrame(NamedTuple):
+    """One stored frame: its picture's key, its group's row id and key, and its label.
+
+    `label` is the sub-class; without one the modality's class, without that the DICOM code, else empty.
+    """
+
+    picture: str
+    group_id: int
+    group: str
+    label: str
+
+
+def frames(session: Session) -> list[TrainingFrame]:
+    """All stored frames, in an order that depends on pictures, groups and labels alone, not on row ids."""
+    subclass, modality = aliased(Label), aliased(Label)
+    statement = (
+        select(
+            Frame.picture,
+            Group.id,
+            Group.key,
+            func.coalesce(subclass.value, modality.value, Instance.modality, ""),
+        )
+        .join(Instance, Instance.id == Frame.instance_id)
+        .join(Group, Group.id == Instance.group_id)
+        .outerjoin(subclass, and_(subclass.instance_id == Instance.id, subclass.name == "subclass"))
+        .outerjoin(modality, and_(modality.instance_id == Instance.id, modality.name == "modality"))
+    )
+    rows = [TrainingFrame(*row) for row in session.execute(statement)]
+    return sorted(rows, key=lambda row: (row.picture, row.group, row.label))
+
+
+def group_ids(session: Session) -> set[int]:
+    """Row ids of all groups that are stored now."""
+    return set(session.scalars(select(Group.id)))

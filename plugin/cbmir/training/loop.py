@@ -1,0 +1,193 @@
+"""The training itself: mean squared error of the reconstruction, Adam, a learning rate that decays by the step."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cbmir.encoders.base import scaled
+from cbmir.errors import TrainingFailed
+from cbmir.progress import Progress
+from cbmir.training import checkpoint
+from cbmir.training.checkpoint import Record, Tensors
+from cbmir.types import ByteArray
+
+Rows = npt.NDArray[np.int64]
+
+AT_ONCE = 8
+"""Pictures that go through the network together; a batch's gradients are summed over such pieces. Their activations
+then stay in the processor's cache, and memory does not grow with the batch."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train; the defaults are the paper's."""
+
+    epochs: int = 35
+    batch_size: int = 32
+    seed: int = 0
+    learning_rate: float = 1e-3
+    decay: float = 2e-5
+    """By the step: learning_rate / (1 + decay * step), as Keras' inverse-time decay."""
+    epsilon: float = 1e-7
+    """Adam's; Keras' default."""
+
+    def rate(self, step: int) -> float:
+        """The learning rate of a step; the first is step 0."""
+        return self.learning_rate / (1 + self.decay * step)
+
+
+@dataclass(frozen=True)
+class Material:
+    """What is trained on.
+
+    Attributes:
+        pictures: uint8, shape (n, channels, side, side).
+        train: rows of it, int64, at least one.
+        validation: rows of it, int64, at least one.
+    """
+
+    pictures: ByteArray
+    train: Rows
+    validation: Rows
+
+
+class Training:
+    """One run from the first epoch, or from where an earlier start was cut off, to the last.
+
+    Args:
+        network: an initialised autoencoder: float32 (n, channels, side, side) -> the same.
+        material: what it is trained on.
+        recipe: how.
+        folder: where the checkpoint is kept; one folder for each material and recipe.
+    """
+
+    def __init__(self, network: nn.Module, material: Material, recipe: Recipe, folder: Path) -> None:
+        self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._material = material
+        self._recipe = recipe
+        self._folder = folder
+        self._optimiser = torch.optim.Adam(
+            self._network.parameters(), recipe.learning_rate, eps=recipe.epsilon, fused=True
+        )
+
+    def run(self, progress: Progress) -> Record:
+        """Train to the last epoch; with the same number of threads the outcome is the same to the last bit, cut off
+        in between or not.
+
+        Args:
+            progress: told after every batch; after every epoch with the detail `history`.
+
+        Returns:
+            The record, with the weights of the lowest validation loss; the first of equals.
+
+        Raises:
+            cbmir.errors.TrainingFailed: if the loss is no number any more.
+            cbmir.errors.JobCancelled: if the job should stop.
+            cbmir.errors.DiskFull: if a checkpoint does not fit.
+                In each case the last checkpoint stays.
+        """
+        record = checkpoint.restore(self._folder, self._network, self._optimiser)
+        self._tell(progress, record, 0)
+        while record.epoch < self._recipe.epochs:
+            self._epoch(record, progress)
+            checkpoint.save(self._folder, self._network, self._optimiser, record)
+            self._tell(progress, record, 0)
+        return record
+
+    def _epoch(self, record: Record, progress: Progress) -> None:
+        start, epoch = time.monotonic(), record.epoch + 1
+        train_loss = self._pass(record, epoch, progress)
+        row = {
+            "epoch": epoch,
+            "train_loss": train_loss,
+            "validation_loss": self._checked(self.loss(self._material.validation), epoch),
+            "learning_rate": self._recipe.rate(record.step - 1),
+            "seconds": round(time.monotonic() - start, 3),
+        }
+        if not record.history or row["validation_loss"] < record.history[record.best_epoch - 1]["validation_loss"]:
+            record.best_epoch, record.best = epoch, _copy(self._network)
+        record.history.append(row)
+
+    def _pass(self, record: Record, epoch: int, progress: Progress) -> float:
+        """One pass over the training part; the mean loss over it, each picture as it stood when it was seen."""
+        order = np.random.default_rng([self._recipe.seed, epoch]).permutation(self._material.train)
+        total = 0.0
+        for number, rows in enumerate(_pieces(order, self._recipe.batch_size), 1):
+            total += self._checked(self._step(rows, self._recipe.rate(record.step)), epoch) * len(rows)
+            record.step += 1
+            self._tell(progress, record, number)
+        return total / len(order)
+
+    def _step(self, rows: Rows, rate: float) -> float:
+        self._optimiser.param_groups[0]["lr"] = rate
+        self._optimiser.zero_grad()
+        total = 0.0
+        for piece in _pieces(rows, AT_ONCE):
+            loss = self._reconstruction_loss(piece) * (len(piece) / len(rows))
+            loss.backward()  # type: ignore[no-untyped-call]
+            total += loss.item()
+        self._optimiser.step()
+        return total
+
+    def loss(self, rows: Rows) -> float:
+        """Mean squared error over these pictures with the present weights, in units of the range [0, 1] squared."""
+        with torch.inference_mode():
+            sums = (self._reconstruction_loss(piece).item() * len(piece) for piece in _pieces(rows, AT_ONCE))
+            return sum(sums) / len(rows)
+
+    def _reconstruction_loss(self, rows: Rows) -> Tensor:
+        inputs = torch.from_numpy(scaled(self._material.pictures[rows]))
+        inputs = inputs.contiguous(memory_format=torch.channels_last)
+        return functional.mse_loss(self._network(inputs), inputs)
+
+    def _checked(self, loss: float, epoch: int) -> float:
+        if math.isfinite(loss):
+            return loss
+        raise TrainingFailed(
+            f"The loss is no number any more in epoch {epoch}.",
+            "Train with another seed, or with fewer epochs; the epochs before are kept.",
+        )
+
+    def _tell(self, progress: Progress, record: Record, batches: int) -> None:
+        in_epoch = -(-len(self._material.train) // self._recipe.batch_size)
+        done, total = record.epoch * in_epoch + batches, self._recipe.epochs * in_epoch
+        detail: dict[str, Any] | None = None if batches else {"history": list(record.history)}
+        progress.update(done, total, _message(record, self._recipe.epochs), detail)
+
+
+def _message(record: Record, epochs: int) -> str:
+    if record.epoch >= epochs:
+        return f"epoch {epochs} of {epochs}"
+    loss = f", loss {record.history[-1]['validation_loss']:.5f}" if record.history else ""
+    return f"epoch {record.epoch + 1} of {epochs}{loss}"
+
+
+def _pieces(rows: Rows, size: int) -> Iterator[Rows]:
+    return (rows[start : start + size] for start in range(0, len(rows), size))
+
+
+def _copy(network: nn.Module) -> Tensors:
+    return {name: values.detach().clone() for name, values in network.state_dict().items()}
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Let torch use so many threads in this block."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,57 @@
+"""What a training is asked for. No torch here: the web checks a form with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Self
+
+from cbmir.errors import BadRequest
+
+RANGES = {"epochs": (1, 100_000), "seed": (0, 2**63 - 1), "side": (16, 1024), "batch_size": (1, 65_536)}
+
+
+@dataclass(frozen=True)
+class TrainingRequest:
+    """What to train and how; on the same data the same request gives the same encoder.
+
+    Attributes:
+        architecture: what to train.
+        epochs: passes over the training part.
+        seed: of the split, the weights and the order of the pictures.
+        side: of the input in pixels; the architecture may ask for a multiple of some number.
+        batch_size: pictures a step.
+
+    Raises:
+        cbmir.errors.BadRequest: if a value is out of its range.
+    """
+
+    architecture: str = "cnn-autoencoder"
+    epochs: int = 35
+    seed: int = 0
+    side: int = 64
+    batch_size: int = 32
+
+    def __post_init__(self) -> None:
+        for name, (least, most) in RANGES.items():
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+                raise BadRequest(f"The training's {name} is {value!r}.", f"Give a number from {least} to {most}.")
+        if not isinstance(self.architecture, str):
+            raise BadRequest(f"The training's architecture is {self.architecture!r}.", "Give its name.")
+
+    def as_json(self) -> dict[str, Any]:
+        """The request as a job keeps it; `from_json` reads it back."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """Read what `as_json` gave, or any part of it.
+
+        Raises:
+            cbmir.errors.BadRequest: if a key is unknown or a value out of its range.
+        """
+        unknown = set(document) - {each.name for each in fields(cls)}
+        if unknown:
+            raise BadRequest(f"A training knows no {sorted(map(str, unknown))[0]!r}.")
+        return cls(**document)

@@ -150,7 +150,7 @@ def _parse(name: str, text: str, kind: type) -> object:
 def _kept_secret(path: Path) -> str:
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_suffix(f".{os.getpid()}")
+        draft = path.with_suffix(f".{secrets.token_hex(8)}")  # threads of one process may race too
         draft.touch(0o600)
         draft.write_text(secrets.token_hex(32), encoding="ascii")
         with suppress(FileExistsError):  # another process was first: its key counts

@@ -15,7 +15,7 @@ import redis
 from celery import Celery
 from kombu.exceptions import OperationalError
 
-from cbmir.errors import BadRequest
+from cbmir.errors import BadRequest, Unavailable
 from cbmir.settings import Settings
 from cbmir.store import jobs
 from cbmir.store.session import Database
@@ -113,15 +113,15 @@ def enqueue(database: Database, app: Celery, kind: JobKind, parameters: Mapping[
 
 
 def send(database: Database, app: Celery, job: Job) -> bool:
-    """Wake a worker for a queued job; True if the broker took the message."""
+    """Wake a worker for a queued job; True if the broker took the message, which the row then says."""
     kind = JobKind(job.kind)
     try:
         app.send_task(TASKS[kind], task_id=job.id, queue=QUEUES[kind], ignore_result=True)
-    except (OperationalError, redis.RedisError, OSError) as error:
-        log.warning("job %s (%s) stays queued: the broker does not answer (%s)", job.id, kind, type(error).__name__)
+        with database.write() as session:
+            jobs.mark_sent(session, job.id)
+    except (OperationalError, redis.RedisError, OSError, Unavailable) as error:
+        log.warning("job %s (%s) waits for the sweeper to send it: %s", job.id, kind, type(error).__name__)
         return False
-    with database.write() as session:
-        jobs.mark_sent(session, job.id)
     return True
 
 

@@ -16,6 +16,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 import cbmir_migrations
+from cbmir.encoders.machine import cores
 from cbmir.errors import CbmirError
 from cbmir.settings import Settings
 from cbmir.store import encoders, features, jobs
@@ -67,11 +68,8 @@ def _packages(_settings: Settings) -> Iterator[Finding]:
 
 
 def _threads(settings: Settings) -> Iterator[Finding]:
-    cores = os.cpu_count() or 1
-    chosen = (
-        f"{settings.threads} in each worker" if settings.threads else f"1 for retrieval, {cores} for the others"
-    )
-    yield Finding("torch threads", True, f"{chosen}, on {cores} cores")
+    chosen = f"{settings.threads} each" if settings.threads else f"1 for retrieval, {cores()} for other work"
+    yield Finding("torch threads", True, f"{chosen}; {cores()} cores")
 
 
 def _decoders(_settings: Settings) -> Iterator[Finding]:

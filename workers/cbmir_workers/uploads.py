@@ -16,7 +16,7 @@ def folder(settings: Settings, name: str) -> Path:
         cbmir.errors.NotFound: if it is gone, or `name` is not a plain name.
     """
     found = settings.uploads / name
-    if Path(name).name != name or not found.is_dir():
+    if not _is_plain(name) or not found.is_dir():
         raise NotFound("The uploaded files are no longer there.", "Upload them again.")
     return found
 
@@ -28,12 +28,17 @@ def read(settings: Settings, name: str, stored: str) -> bytes:
         cbmir.errors.NotFound: if it is gone, or a name is not a plain one.
     """
     path = folder(settings, name) / stored
-    if Path(stored).name != stored or not path.is_file():
+    if not _is_plain(stored) or not path.is_file():
         raise NotFound("The uploaded file is no longer there.", "Upload it again.")
     return path.read_bytes()
 
 
 def discard(settings: Settings, name: str) -> None:
     """Delete one upload, if it is still there."""
-    if Path(name).name == name:
+    if _is_plain(name):
         shutil.rmtree(settings.uploads / name, ignore_errors=True)
+
+
+def _is_plain(name: str) -> bool:
+    """Whether it is a name that the web gives: of letters and digits, so that it leads nowhere else."""
+    return name.isascii() and name.isalnum()

@@ -6,7 +6,6 @@ Solo, because torch hangs in a child that was forked after it had run; there is 
 from __future__ import annotations
 
 import logging
-import os
 import socket
 import warnings
 from collections.abc import Callable
@@ -41,7 +40,6 @@ def run(settings: Settings, database: Database, role: str) -> int:
     Raises:
         cbmir.errors.BrokerUnavailable: if the embedded Redis does not start.
     """
-    os.environ.update(environment(settings, role))
     with embedded_redis.running(settings):
         bench = tasks.Bench(settings, database, make_app(settings))
         tasks.register(bench)
@@ -52,15 +50,15 @@ def run(settings: Settings, database: Database, role: str) -> int:
 
 
 def environment(settings: Settings, role: str) -> dict[str, str]:
-    """What a worker of this role needs in its environment before torch and NumPy are imported.
+    """What a worker of this role is best started with.
 
-    One thread for retrieval: a single query gains nothing from more, and loses much on a busy machine. The rest
-    keeps glibc from giving every big tensor back to the kernel, which doubles the speed of both training and
-    extraction on the processor.
+    For retrieval one thread of linear algebra: a single query gains little from more, and loses much on a busy
+    machine. The other services set their threads themselves.
     """
-    threads = str(settings.threads or (1 if role == "retrieve" else os.cpu_count() or 1))
-    counts = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), threads)
-    return {**counts, "MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "-1"}
+    if role != "retrieve":
+        return {}
+    threads = str(settings.threads or 1)
+    return dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), threads)
 
 
 def _consume(app: Celery, role: str) -> int:

@@ -1,0 +1,179 @@
+"""What a task does with a job's row: claim it once, do the duty, record whatever came of it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from threading import Thread
+from typing import Any
+
+import pytest
+from celery import Celery
+from sqlalchemy import func, select
+
+from cbmir.errors import NotFound
+from cbmir.settings import Settings
+from cbmir.store import jobs, tables
+from cbmir.store.session import Database
+from cbmir.store.tables import Job
+from cbmir.types import JobKind, JobState
+from cbmir_workers import client, duties, uploads
+from cbmir_workers.tasks import Bench, perform, register
+
+JobOf = Callable[[str], Job]
+Upload = Callable[[int], dict[str, Any]]
+
+
+@pytest.fixture
+def bench(settings: Settings, database: Database, app: Celery) -> Bench:
+    """A worker's, without the worker; its broker is down unless the test asks for one."""
+    return Bench(settings, database, app)
+
+
+def queued(bench: Bench, kind: JobKind, parameters: dict[str, Any]) -> str:
+    return client.enqueue(bench.database, bench.app, kind, parameters).id
+
+
+def instances(database: Database) -> int:
+    with database.read() as session:
+        return session.scalar(select(func.count(tables.Instance.id))) or 0
+
+
+def add_encoder(database: Database) -> None:
+    with database.write() as session:
+        session.add(
+            tables.Encoder(
+                id="cnn-autoencoder-00000000",
+                architecture="cnn-autoencoder",
+                weights_file="",
+                weights_sha256="0" * 64,
+                dimension=48,
+                preprocessing={},
+                training={},
+                metrics={},
+            )
+        )
+
+
+def test_every_kind_of_job_has_a_duty_and_a_task(bench: Bench) -> None:
+    register(bench)
+    assert set(duties.DUTIES) == set(JobKind)
+    assert set(client.TASKS.values()) <= set(bench.app.tasks)
+
+
+def test_an_ingest_job_ends_with_its_counts_and_without_its_files(
+    bench: Bench, upload: Upload, job_of: JobOf, settings: Settings
+) -> None:
+    job_id = queued(bench, JobKind.INGEST, upload(3))
+    perform(bench, job_id)
+    job = job_of(job_id)
+    assert job.state == JobState.SUCCEEDED
+    assert job.result == {"ingested": 3, "duplicates": 0, "quarantined": 0, "failed": 0}
+    assert (job.done, job.total, job.attempts) == (3, 3, 1)
+    assert not (settings.uploads / "test").exists()
+
+
+def test_a_redelivered_message_does_nothing(bench: Bench, upload: Upload, job_of: JobOf) -> None:
+    job_id = queued(bench, JobKind.INGEST, upload(1))
+    perform(bench, job_id)
+    finished = job_of(job_id)
+    perform(bench, job_id)
+    again = job_of(job_id)
+    assert (again.attempts, again.finished_at, again.result) == (1, finished.finished_at, finished.result)
+
+
+def test_of_two_workers_one_does_the_job(bench: Bench, upload: Upload, job_of: JobOf) -> None:
+    job_id = queued(bench, JobKind.INGEST, upload(20))
+    both = [Thread(target=perform, args=(bench, job_id)) for _ in range(2)]
+    for each in both:
+        each.start()
+    for each in both:
+        each.join()
+    assert (job_of(job_id).state, job_of(job_id).attempts) == (JobState.SUCCEEDED, 1)
+    assert job_of(job_id).result == {"ingested": 20, "duplicates": 0, "quarantined": 0, "failed": 0}
+
+
+def test_a_failure_is_recorded_with_code_reason_and_remedy(bench: Bench, job_of: JobOf) -> None:
+    job_id = queued(bench, JobKind.INGEST, {"upload": "gone", "files": {}})
+    perform(bench, job_id)
+    job = job_of(job_id)
+    assert (job.state, job.error_code) == (JobState.FAILED, "not-found")
+    assert job.error_message == "The uploaded files are no longer there. Upload them again."
+
+
+def test_a_failed_upload_is_kept_for_the_retry(
+    bench: Bench, upload: Upload, job_of: JobOf, settings: Settings
+) -> None:
+    asked = upload(1)
+    job_id = queued(bench, JobKind.INGEST, {**asked, "files": None})
+    perform(bench, job_id)
+    assert (settings.uploads / "test" / "0").is_file()
+    with bench.database.write() as session:
+        jobs.get(session, job_id).parameters = asked
+    client.retry(bench.database, bench.app, job_id)
+    perform(bench, job_id)
+    assert job_of(job_id).state == JobState.SUCCEEDED
+
+
+def test_an_unexpected_error_fails_the_job_and_its_words_stay_out_of_log_and_row(
+    bench: Bench, job_of: JobOf, caplog: pytest.LogCaptureFixture
+) -> None:
+    job_id = queued(bench, JobKind.INGEST, {"upload": "test", "files": "Doe^John"})
+    (bench.settings.uploads / "test").mkdir(parents=True)
+    with caplog.at_level(logging.INFO):
+        perform(bench, job_id)
+    job = job_of(job_id)
+    assert (job.state, job.error_code) == (JobState.FAILED, "internal")
+    assert "Doe" not in f"{job.error_message}{caplog.text}"
+    assert job_id in caplog.text
+
+
+def test_a_row_that_is_not_there_is_no_error(bench: Bench) -> None:
+    perform(bench, "no-such-job")
+
+
+def test_new_images_are_extracted_with_the_encoder_in_use(bench: Bench, upload: Upload) -> None:
+    add_encoder(bench.database)
+    perform(bench, queued(bench, JobKind.INGEST, upload(1)))
+    with bench.database.read() as session:
+        (follower,) = jobs.listing(session, kind=JobKind.EXTRACT)
+    assert follower.parameters == {"encoder": "cnn-autoencoder-00000000"}
+    assert follower.state == JobState.QUEUED
+
+
+@pytest.mark.parametrize("known_before", [0, 1])
+def test_without_an_encoder_or_new_images_nothing_follows(bench: Bench, upload: Upload, known_before: int) -> None:
+    asked = upload(1)
+    if known_before:
+        image = (bench.settings.uploads / "test" / "0").read_bytes()
+        perform(bench, queued(bench, JobKind.INGEST, asked))
+        (bench.settings.uploads / "test").mkdir()
+        (bench.settings.uploads / "test" / "0").write_bytes(image)
+        add_encoder(bench.database)
+    perform(bench, queued(bench, JobKind.INGEST, asked))
+    with bench.database.read() as session:
+        assert jobs.listing(session, kind=JobKind.EXTRACT) == []
+    assert instances(bench.database) == 1
+
+
+def test_a_stopping_worker_gives_the_job_back_and_it_counts_as_no_attempt(
+    bench: Bench, upload: Upload, job_of: JobOf
+) -> None:
+    job_id = queued(bench, JobKind.INGEST, upload(2))
+    bench.stop.set()
+    perform(bench, job_id)
+    assert (job_of(job_id).state, job_of(job_id).attempts) == (JobState.QUEUED, 0)
+    bench.stop.clear()
+    perform(bench, job_id)
+    assert job_of(job_id).state == JobState.SUCCEEDED
+
+
+@pytest.mark.parametrize("name", ["../secrets", "", ".", "..", "/etc", "a/b"])
+def test_no_upload_lies_outside_its_folder(settings: Settings, name: str) -> None:
+    settings.uploads.mkdir(parents=True)
+    (settings.data / "secrets").mkdir()
+    with pytest.raises(NotFound):
+        uploads.folder(settings, name)
+    uploads.discard(settings, name)
+    assert (settings.data / "secrets").is_dir()
+    assert settings.uploads.is_dir()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from io import BytesIO
 from typing import Any
@@ -11,6 +12,10 @@ import pytest
 from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
+
+from cbmir.settings import Settings
+from cbmir.store import encoders
+from cbmir.store.session import Database
 
 
 @pytest.fixture
@@ -43,6 +48,38 @@ def make_dicom() -> Callable[..., bytes]:
         return buffer.getvalue()
 
     return make
+
+
+@pytest.fixture
+def add_network(settings: Settings) -> Callable[..., str]:
+    """Stores the paper's network, untrained, as an encoder and returns its id; another seed gives another."""
+    from cbmir.encoders import weights
+    from cbmir.encoders.base import Preprocessing
+    from cbmir.encoders.cnn_autoencoder import CnnAutoencoder
+
+    def add(database: Database, seed: int = 0) -> str:
+        network = CnnAutoencoder(16)
+        network.initialise(seed)
+        data = weights.to_bytes(network.state_dict())
+        sha256 = hashlib.sha256(data).hexdigest()
+        encoder_id = f"cnn-autoencoder-{sha256[:8]}"
+        settings.weights.mkdir(parents=True, exist_ok=True)
+        (settings.weights / f"{encoder_id}.safetensors").write_bytes(data)
+        with database.write() as session:
+            encoders.add(
+                session,
+                id=encoder_id,
+                architecture="cnn-autoencoder",
+                weights_file=f"{encoder_id}.safetensors",
+                weights_sha256=sha256,
+                dimension=48,
+                preprocessing=Preprocessing(16).as_json(),
+                training={"seed": seed},
+                metrics={},
+            )
+        return encoder_id
+
+    return add
 
 
 def _mr_image(seed: int) -> Dataset:

@@ -11,10 +11,10 @@ from matplotlib.figure import Figure
 
 CURVES = {
     "precision": ("#1b6ca8", "-"),
-    "recall_capped": ("#c8553d", "-"),
+    "recall_capped": ("#c8553d", "--"),
     "recall": ("#c8553d", ":"),
     "map": ("#3c7a3c", "-"),
-    "accuracy": ("#6b6b6b", "--"),
+    "accuracy": ("#6b6b6b", "-."),
 }
 """Metric -> colour and line; told apart by the line too, for those who do not see the colours."""
 MOST_BARS = 40
@@ -47,7 +47,7 @@ def by_label(per_class: Mapping[str, Mapping[str, Any]], k: str) -> bytes:
     axes.invert_yaxis()
     axes.set_xlim(0, 1.0)
     axes.set_xlabel(f"at {k} retrieved images (number of queries in brackets)")
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2, frameon=False)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)
     return _svg(figure)
 
 

@@ -129,7 +129,8 @@ def _feature(session: Session, encoder: tables.Encoder, asked: Subject, settings
             return stored
     pixels = Shelf(settings.pictures).get(asked.picture) if asked.pixels is None else asked.pixels
     network = load_encoder(encoder, settings)
-    return network.encode(network.preprocessing.apply(pixels)[np.newaxis])[0]
+    feature: FloatArray = network.encode(network.preprocessing.apply(pixels)[np.newaxis])[0]
+    return feature
 
 
 def _hits(session: Session, ranking: Ranking) -> list[Hit]:

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from cbmir.errors import EncoderMismatch, NotFound
 from cbmir.store.tables import Encoder, Feature, GroupPart
+from cbmir.store.writing import insert_new
 from cbmir.types import Part
 
 
@@ -92,8 +93,7 @@ def set_parts(session: Session, encoder_id: str, parts: Mapping[int, Part]) -> N
     """Keep in which part of the split each group (by row id) stood; replaces what was kept before."""
     session.execute(delete(GroupPart).where(GroupPart.encoder_id == encoder_id))
     rows = [{"encoder_id": encoder_id, "group_id": group, "part": part.value} for group, part in parts.items()]
-    if rows:
-        session.execute(GroupPart.__table__.insert(), rows)  # type: ignore[attr-defined]
+    insert_new(session, GroupPart, rows)
 
 
 def parts(session: Session, encoder_id: str) -> dict[int, Part]:

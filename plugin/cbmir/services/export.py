@@ -1,0 +1,139 @@
+"""Features as a JSON document, and back: file name, feature and label as in the paper, and what identifies them.
+
+Both directions work on a stream, in memory that does not grow with the number of features.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any, BinaryIO
+
+import orjson
+from sqlalchemy.orm import Session
+
+from cbmir.errors import EncoderMismatch
+from cbmir.progress import Progress
+from cbmir.settings import Settings
+from cbmir.store import encoders, exported, features, imported
+from cbmir.store.document import SCHEMA
+from cbmir.store.document_stream import Document, Ledger
+from cbmir.store.session import Database
+from cbmir.store.tables import Encoder
+
+ROWS_AT_ONCE = 2_000
+
+
+def export_json(
+    database: Database, encoder_id: str | None, write: Callable[[bytes], object], progress: Progress
+) -> dict[str, Any]:
+    """Write all features of an encoder as a `cbmir-features/1` document.
+
+    Each number is the shortest text that reads back to the same float32. Nothing identifies a patient but the
+    pseudonym of the group; where a file came from is left out.
+
+    Args:
+        database: read as it is at the beginning.
+        encoder_id: None for the encoder in use.
+        write: takes UTF-8 bytes, piece by piece.
+        progress: counts features.
+
+    Returns:
+        `{"encoder": id, "features": how many}`.
+
+    Raises:
+        cbmir.errors.NotFound: if there is no such encoder; nothing is written then.
+        cbmir.errors.JobCancelled: if progress says so.
+    """
+    with database.read() as session:
+        exported.freeze(session)
+        encoder = encoders.resolve(session, encoder_id)
+        total, done = features.count(session, encoder.id), 0
+        head = _json(SCHEMA), _json(exported.encoder_object(encoder))
+        write(b'{"schema": %b,\n"encoder": %b,\n"features": [' % head)
+        for batch in exported.batches(session, encoder):
+            write((b",\n" if done else b"\n") + b",\n".join(map(_json, batch)))
+            done += len(batch)
+            progress.update(done, total)
+        write(b"\n]}\n")
+    return {"encoder": encoder.id, "features": done}
+
+
+def import_json(database: Database, settings: Settings, source: BinaryIO, progress: Progress) -> dict[str, Any]:
+    """Take in the features of a `cbmir-features/1` document, with their instances, frames and labels.
+
+    The document is checked as a whole before anything of it is written; then it is written in batches. If that is
+    interrupted, importing it again goes on where it stopped: what is known is passed over. An instance that is here
+    already, by the hash of its file, is given the features. An encoder that is not here is added without weights,
+    unless their file is in the weights folder under the encoder's id.
+
+    Args:
+        database: written to.
+        settings: where the weights are.
+        source: seekable.
+        progress: counts bytes, of two passes.
+
+    Returns:
+        `{"encoder": id, "rows", "instances", "frames", "features"}`: rows read, and how many of each were new.
+
+    Raises:
+        cbmir.errors.BadExport: if the document does not follow the schema or contradicts itself or the database;
+            the reason names the row.
+        cbmir.errors.EncoderMismatch: if the encoder's id is known here with other weights.
+        cbmir.errors.JobCancelled: if progress says so.
+    """
+    document = Document(source)
+    _check(database, document, progress)
+    encoder_id = document.encoder["id"]
+    counts = imported.Counts()
+    with database.write() as session:
+        _add_encoder(session, settings, document.encoder)
+    for batch in document.batches(ROWS_AT_ONCE):
+        with database.write() as session:
+            imported.add(session, encoder_id, batch, counts)
+        progress.update(document.size + document.position, 2 * document.size, "importing")
+    return {"encoder": encoder_id, **counts.as_json()}
+
+
+def _json(value: Any) -> bytes:
+    return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def _check(database: Database, document: Document, progress: Progress) -> None:
+    ledger, done = Ledger(), 0
+    with database.read() as session:
+        _refuse_other_weights(session.get(Encoder, document.encoder["id"]), document.encoder)
+        for batch in document.batches(ROWS_AT_ONCE):
+            ledger.enter(batch)
+            position = imported.known_otherwise(session, batch)
+            if position is not None:
+                raise document.fault(done + position + 1, "Its SOP Instance UID is stored here with another file.")
+            done += len(batch)
+            progress.update(document.position, 2 * document.size, "checking")
+    contradiction = ledger.contradiction()
+    if contradiction is not None:
+        raise document.fault(*contradiction)
+
+
+def _refuse_other_weights(known: Encoder | None, told: dict[str, Any]) -> None:
+    keys = ("weights_sha256", "dimension")
+    if known is not None and any(getattr(known, key) != told[key] for key in keys):
+        raise EncoderMismatch(
+            f"The encoder {known.id} is stored here with other weights.",
+            "Features of two encoders are never mixed.",
+        )
+
+
+def _add_encoder(session: Session, settings: Settings, told: dict[str, Any]) -> None:
+    row = session.get(Encoder, told["id"]) or Encoder(**told, weights_file="", generation=0)
+    row.weights_file = row.weights_file or _weights_here(settings, told)
+    session.add(row)
+
+
+def _weights_here(settings: Settings, told: dict[str, Any]) -> str:
+    """The name of the encoder's weights file, if the right one has been put into the weights folder; else ''."""
+    file = settings.weights / f"{told['id']}.safetensors"
+    if not file.is_file():
+        return ""
+    with file.open("rb") as weights:
+        return file.name if hashlib.file_digest(weights, "sha256").hexdigest() == told["weights_sha256"] else ""

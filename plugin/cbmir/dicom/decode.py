@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from pydicom.uid import (
 
 from cbmir.dicom import jpeg12, values
 from cbmir.dicom.boundary import RESEND, translated
-from cbmir.dicom.codestream import declared_size
+from cbmir.dicom.codestream import declared_size, declares_sign
 from cbmir.dicom.layout import Layout
 from cbmir.errors import BrokenFile, Undecodable
 
@@ -83,22 +84,43 @@ def stored_values(dataset: Dataset, layout: Layout, index: int, name: str) -> tu
     """
     decoder = decoder_for(layout, name)
     if layout.syntax.is_encapsulated:
-        _check_frame(dataset, layout, index, name)
+        layout = _checked_against_frame(dataset, layout, index, name)
         pixels, photometric = _decompress(decoder, dataset, layout, index, name)
+    elif layout.allocated == 1:
+        return packed_bits(values.octets(dataset, layout.keyword), layout, index), layout.photometric
     else:
         with translated(f"{name}: the uncompressed pixels of frame {index + 1} do not fit its header"):
             pixels, photometric = _decode(decoder, dataset, layout, index, "")
     return _significant(pixels, layout), photometric
 
 
-def _check_frame(dataset: Dataset, layout: Layout, index: int, name: str) -> None:
-    """Refuse a compressed frame that is not there, or of another size than the header says."""
+def packed_bits(data: bytes, layout: Layout, index: int) -> npt.NDArray[np.uint8]:
+    """Unpack a frame of one bit a pixel, the first in the lowest bit (PS3.5 8.1.1).
+
+    Frames follow each other without a gap, in mid-byte if need be; pydicom 3.0 drops pixels of some of those.
+
+    Returns:
+        uint8 (rows, columns) of 0 and 1.
+    """
+    count = layout.rows * layout.columns
+    first, skipped = divmod(index * count, 8)
+    cells = np.frombuffer(data, np.uint8, count=(skipped + count + 7) // 8, offset=first)
+    bits = np.unpackbits(cells, count=skipped + count, bitorder="little")
+    return bits[skipped:].reshape(layout.rows, layout.columns)
+
+
+def _checked_against_frame(dataset: Dataset, layout: Layout, index: int, name: str) -> Layout:
+    """Refuse a compressed frame that is not there, or of another size than the header says.
+
+    A JPEG 2000 codestream that says that it is signed is believed: some scanners say unsigned in the header.
+    """
     with translated(f"{name} has no frame {index + 1} that could be found in its compressed pixel data"):
         frame = get_frame(values.octets(dataset, "PixelData"), index, number_of_frames=layout.frames)
     size = declared_size(frame)
     if size is not None and size != (layout.rows, layout.columns):
         reason = f"{name} claims {layout.rows} x {layout.columns} pixels, but its frame {index + 1} is"
         raise BrokenFile(f"{reason} {size[0]} x {size[1]}.", RESEND)
+    return replace(layout, signed=layout.signed or declares_sign(frame))
 
 
 def _decompress(

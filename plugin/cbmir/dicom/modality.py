@@ -10,7 +10,11 @@ from pydicom import Dataset
 
 from cbmir.dicom import values
 from cbmir.dicom.groups import macro
-from cbmir.dicom.tables import is_little_endian, read_table
+from cbmir.dicom.tables import Table, is_little_endian, read_table
+
+LINEARISING = ("1.2.840.10008.5.1.4.1.1.12.1", "1.2.840.10008.5.1.4.1.1.12.2", "1.2.840.10008.5.1.4.1.1.12.3")
+"""X-ray angiography and fluoroscopy: their Modality LUT undoes a logarithm and is not meant for display
+(PS3.3 C.8.7.1)."""
 
 
 def to_modality(stored: npt.NDArray[Any], dataset: Dataset, index: int) -> npt.NDArray[Any]:
@@ -24,9 +28,8 @@ def to_modality(stored: npt.NDArray[Any], dataset: Dataset, index: int) -> npt.N
         Same shape. Without either, or with a slope of 0, the values as they are; rescaled values are float32 where
         16 bits were stored, since these keep their order in it, else float64.
     """
-    for item in values.items(dataset, "ModalityLUTSequence")[:1]:
-        if table := read_table(item, little_endian=is_little_endian(dataset)):
-            return table.apply(stored)
+    if (table := _table(dataset)) is not None:
+        return table.apply(stored)
     slope, intercept = rescale(dataset, index)
     if (slope, intercept) == (1.0, 0.0):
         return stored
@@ -34,6 +37,13 @@ def to_modality(stored: npt.NDArray[Any], dataset: Dataset, index: int) -> npt.N
     np.multiply(rescaled, slope, out=rescaled)
     np.add(rescaled, intercept, out=rescaled)
     return rescaled
+
+
+def _table(dataset: Dataset) -> Table | None:
+    if values.text(dataset, "SOPClassUID") in LINEARISING:
+        return None
+    first = values.items(dataset, "ModalityLUTSequence")[:1]
+    return read_table(first[0], little_endian=is_little_endian(dataset)) if first else None
 
 
 def rescale(dataset: Dataset, index: int) -> tuple[float, float]:

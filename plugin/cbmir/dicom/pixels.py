@@ -56,6 +56,9 @@ def grey(stored: npt.NDArray[Any], dataset: Dataset, layout: Layout, index: int)
 
 
 def is_inverse(dataset: Dataset, layout: Layout) -> bool:
-    """Whether the lowest value is the brightest: said by MONOCHROME1, and by Presentation LUT Shape INVERSE, which
-    goes with it and does not invert once more (PS3.3 C.8.11.3, C.11.6)."""
+    """Whether the lowest value is the brightest, which MONOCHROME1 says, and Presentation LUT Shape INVERSE.
+
+    The two belong together and do not invert twice. MONOCHROME1 with the shape IDENTITY, which the standard forbids
+    and some radiography systems write, is inverted.
+    """
     return layout.photometric == "MONOCHROME1" or values.text(dataset, "PresentationLUTShape") == "INVERSE"

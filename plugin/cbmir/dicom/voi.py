@@ -82,6 +82,6 @@ def _default_range(
     inputs: npt.NDArray[Any], layout: Layout, counted: npt.NDArray[np.bool_] | None
 ) -> tuple[float, float]:
     if layout.stored <= 8 and inputs.dtype.itemsize == 1:
-        low = -(2.0 ** (layout.stored - 1)) if layout.signed else 0.0
+        low = -(2.0 ** (layout.stored - 1)) if inputs.dtype.kind == "i" else 0.0
         return low, low + 2.0**layout.stored - 1
     return robust_range(inputs if counted is None else inputs[counted])

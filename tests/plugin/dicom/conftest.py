@@ -1,0 +1,94 @@
+"""DICOM objects made in memory, and the pictures that become of them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
+
+from cbmir.dicom.frames import frames
+from cbmir.dicom.read import read_dataset
+from cbmir.types import FloatArray
+
+
+def object_of(pixels: npt.NDArray[Any], syntax: str = ExplicitVRLittleEndian, **elements: Any) -> Dataset:
+    """A Secondary Capture object around (rows, columns) or (rows, columns, 3); None takes an element away."""
+    dataset = Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = syntax
+    dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID = SecondaryCaptureImageStorage
+    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID = generate_uid()
+    dataset.Modality = "OT"
+    dataset.Rows, dataset.Columns = pixels.shape[:2]
+    dataset.SamplesPerPixel = 3 if pixels.ndim == 3 else 1
+    dataset.PhotometricInterpretation = "RGB" if pixels.ndim == 3 else "MONOCHROME2"
+    if pixels.ndim == 3:
+        dataset.PlanarConfiguration = 0
+    dataset.BitsAllocated = dataset.BitsStored = 8 * pixels.dtype.itemsize
+    dataset.HighBit = dataset.BitsStored - 1
+    dataset.PixelRepresentation = int(pixels.dtype.kind == "i")
+    order = ">" if syntax == ExplicitVRBigEndian else "<"
+    dataset.PixelData = pixels.astype(pixels.dtype.newbyteorder(order)).tobytes()
+    dataset["PixelData"].VR = "OW"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # some tests set what no object should hold
+        for keyword, value in elements.items():
+            if value is None:
+                delattr(dataset, keyword)
+            else:
+                setattr(dataset, keyword, value)
+    return dataset
+
+
+def bytes_of(dataset: Dataset) -> bytes:
+    """The object as a file; odd pixel data is padded to an even length."""
+    buffer = BytesIO()
+    if len(dataset.get("PixelData", b"")) % 2:
+        dataset.PixelData += b"\0"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        dataset.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+def pictures_of(data: bytes, max_pixels: int = 1_000_000, max_frames: int = 64) -> list[FloatArray]:
+    """What `frames` makes of a file."""
+    dataset = read_dataset(data, "made.dcm")
+    return [pixels for _, pixels in frames(dataset, "made.dcm", max_pixels=max_pixels, max_frames=max_frames)]
+
+
+@pytest.fixture
+def make_object() -> Callable[..., Dataset]:
+    """`object_of`."""
+    return object_of
+
+
+@pytest.fixture
+def encode() -> Callable[[Dataset], bytes]:
+    """`bytes_of`."""
+    return bytes_of
+
+
+@pytest.fixture
+def convert_all() -> Callable[..., list[FloatArray]]:
+    """`pictures_of`."""
+    return pictures_of
+
+
+@pytest.fixture
+def show() -> Callable[..., FloatArray]:
+    """The picture of an object of one frame: `show(pixels, **elements)`."""
+
+    def show(pixels: npt.NDArray[Any], syntax: str = ExplicitVRLittleEndian, **elements: Any) -> FloatArray:
+        (picture,) = pictures_of(bytes_of(object_of(pixels, syntax, **elements)))
+        assert picture.dtype == np.float32
+        return picture
+
+    return show

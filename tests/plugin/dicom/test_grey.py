@@ -1,0 +1,249 @@
+"""The grey scale, against the formulas of the standard written out value by value."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydicom.dataset import Dataset
+
+RAMP = np.arange(-2048, 2048, dtype=np.int16).reshape(64, 64)
+quick = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def linear(x: float, center: float, width: float) -> float:
+    """PS3.3 C.11.2.1.2.1, with 0 and 1 as the output's limits."""
+    if x <= center - 0.5 - (width - 1) / 2:
+        return 0.0
+    if x > center - 0.5 + (width - 1) / 2:
+        return 1.0
+    return (x - (center - 0.5)) / (width - 1) + 0.5
+
+
+def linear_exact(x: float, center: float, width: float) -> float:
+    """PS3.3 C.11.2.1.3.2."""
+    if x <= center - width / 2:
+        return 0.0
+    return 1.0 if x > center + width / 2 else (x - center) / width + 0.5
+
+
+def sigmoid(x: float, center: float, width: float) -> float:
+    """PS3.3 C.11.2.1.3.1."""
+    return 1 / (1 + math.exp(min(-4 * (x - center) / width, 700)))
+
+
+FUNCTIONS = {"LINEAR": linear, "LINEAR_EXACT": linear_exact, "SIGMOID": sigmoid}
+
+
+@quick
+@given(center=st.integers(-1500, 1500), width=st.integers(1, 4000), name=st.sampled_from(sorted(FUNCTIONS)))
+def test_windows_follow_the_standard(show: Any, center: int, width: int, name: str) -> None:
+    shown = show(RAMP, WindowCenter=center, WindowWidth=width, VOILUTFunction=name)
+    expected = [FUNCTIONS[name](float(x), center, width) for x in RAMP.ravel()]
+    np.testing.assert_allclose(shown.ravel(), expected, atol=2e-5)
+
+
+def test_linear_is_the_default_and_the_first_window_counts(show: Any) -> None:
+    shown = show(RAMP, WindowCenter=[100, 500], WindowWidth=[301, 20])
+    np.testing.assert_allclose(shown, np.vectorize(linear)(RAMP, 100, 301), atol=1e-6)
+
+
+@pytest.mark.parametrize("width", [0, -5])
+def test_a_window_without_width_is_ignored(show: Any, width: int) -> None:
+    assert np.array_equal(show(RAMP, WindowCenter=0, WindowWidth=width), show(RAMP))
+
+
+@quick
+@given(slope=st.sampled_from([0.25, 1, 2.5, -1]), intercept=st.integers(-1024, 1024))
+def test_the_window_applies_to_rescaled_values(show: Any, slope: float, intercept: int) -> None:
+    shown = show(RAMP, RescaleSlope=slope, RescaleIntercept=intercept, WindowCenter=40, WindowWidth=400)
+    expected = np.vectorize(linear)(RAMP * slope + intercept, 40, 400)
+    np.testing.assert_allclose(shown, expected, atol=1e-5)
+
+
+def test_a_slope_of_zero_is_ignored(show: Any) -> None:
+    window = {"WindowCenter": 40, "WindowWidth": 400}
+    assert np.array_equal(show(RAMP, RescaleSlope=0, RescaleIntercept=7, **window), show(RAMP, **window))
+
+
+def test_a_malformed_window_is_taken_for_none(make_object: Any, encode: Any, convert_all: Any) -> None:
+    data = encode(make_object(RAMP, WindowCenter="40", WindowWidth="400"))
+    (shown,) = convert_all(data.replace(b"\x02\x0040", b"\x02\x00x "))
+    assert np.array_equal(shown, convert_all(encode(make_object(RAMP)))[0])
+
+
+def test_monochrome1_is_inverted_last(show: Any) -> None:
+    window = {"WindowCenter": 300, "WindowWidth": 100, "RescaleSlope": 2, "RescaleIntercept": 1}
+    positive = show(RAMP, **window)
+    np.testing.assert_allclose(
+        show(RAMP, PhotometricInterpretation="MONOCHROME1", **window), 1 - positive, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    ("photometric", "shape", "inverse"),
+    [
+        ("MONOCHROME1", "INVERSE", True),
+        ("MONOCHROME1", "IDENTITY", True),
+        ("MONOCHROME2", "INVERSE", True),
+        ("MONOCHROME2", "IDENTITY", False),
+    ],
+)
+def test_the_presentation_shape_never_inverts_twice(show: Any, photometric: str, shape: str, inverse: bool) -> None:
+    window = {"WindowCenter": 0, "WindowWidth": 4096}
+    shown = show(RAMP, PhotometricInterpretation=photometric, PresentationLUTShape=shape, **window)
+    assert (shown[0, 0] > shown[-1, -1]) == inverse
+
+
+def lut(keyword_type: str, descriptor: list[int], data: list[int]) -> Dataset:
+    item = Dataset()
+    item.add_new("LUTDescriptor", "US" if descriptor[1] >= 0 else "SS", descriptor)
+    item.ModalityLUTType = keyword_type
+    item.add_new("LUTData", "US", data)
+    return item
+
+
+def test_a_modality_lut_comes_before_the_window(show: Any) -> None:
+    values = np.array([[0, 1, 2, 3, 250]], np.uint8)
+    item = lut("US", [4, 0, 16], [100, 400, 200, 300])
+    shown = show(values, ModalityLUTSequence=[item], WindowCenter=250, WindowWidth=301)
+    expected = [linear(x, 250, 301) for x in (100, 400, 200, 300, 300)]
+    np.testing.assert_allclose(shown[0], expected, atol=1e-6)
+
+
+def test_the_modality_lut_of_angiography_is_not_for_display(show: Any) -> None:
+    values = np.array([[0, 100, 255]], np.uint8)
+    item = lut("US", [256, 0, 8], list(range(255, -1, -1)))
+    shown = show(values, ModalityLUTSequence=[item], SOPClassUID="1.2.840.10008.5.1.4.1.1.12.1")
+    np.testing.assert_allclose(shown[0], values[0] / 255, atol=1e-6)
+
+
+def test_a_voi_lut_is_preferred_to_the_window_and_clamps(show: Any) -> None:
+    values = np.array([[-10, -2, -1, 0, 1, 9]], np.int16)
+    item = lut("US", [4, -2, 10], [0, 1023, 512, 256])
+    shown = show(values, VOILUTSequence=[item], WindowCenter=0, WindowWidth=10)
+    np.testing.assert_allclose(shown[0], np.array([0, 0, 1023, 512, 256, 256]) / 1023, atol=1e-6)
+
+
+def test_a_lut_without_data_is_ignored(show: Any) -> None:
+    assert np.array_equal(show(RAMP, VOILUTSequence=[Dataset()]), show(RAMP))
+
+
+def test_eight_bits_without_a_window_are_shown_as_they_are(show: Any) -> None:
+    values = np.array([[50, 60, 70]], np.uint8)
+    np.testing.assert_allclose(show(values)[0], values[0] / 255, atol=1e-6)
+    signed = np.array([[-128, 0, 127]], np.int8)
+    np.testing.assert_allclose(show(signed)[0], [0, 128 / 255, 1], atol=1e-6)
+
+
+def test_more_bits_without_a_window_are_stretched_between_percentiles(show: Any) -> None:
+    values = np.linspace(1000, 3000, 10_000).astype(np.uint16).reshape(100, 100)
+    values[0, 0], values[-1, -1] = 0, 60_000
+    shown = show(values)
+    low, high = np.percentile(values, (0.5, 99.5))
+    np.testing.assert_allclose(shown, np.clip((values - low) / (high - low), 0, 1), atol=1e-5)
+
+
+def test_a_flat_picture_and_an_almost_empty_mask_are_shown(show: Any) -> None:
+    assert not show(np.full((8, 8), 700, np.uint16)).any()
+    mask = np.zeros((100, 100), np.uint16)
+    mask[3, 4] = 9
+    assert show(mask).max() == 1
+
+
+@pytest.mark.parametrize("dtype", [np.int16, np.uint16])
+def test_padding_is_black_and_does_not_count(show: Any, dtype: Any) -> None:
+    inside = np.linspace(0, 1000, 400).astype(dtype).reshape(20, 20)
+    padded = np.full((60, 60), -2000, np.int16).view(dtype)
+    padded[20:40, 20:40] = inside
+    shown = show(padded, PixelPaddingValue=int(padded[0, 0]))
+    np.testing.assert_allclose(shown[20:40, 20:40], show(inside), atol=1e-6)
+    assert not shown[:20].any()
+
+
+def test_a_padding_value_of_the_wrong_sign_is_understood(make_object: Any, encode: Any, convert_all: Any) -> None:
+    dataset = make_object(np.array([[-2000, 0, 50]], np.int16), WindowCenter=-2000, WindowWidth=4000)
+    dataset.add_new("PixelPaddingValue", "US", 63536)
+    assert convert_all(encode(dataset))[0][0, 0] == 0
+
+
+def test_padding_of_an_inverted_picture_is_black_too(show: Any) -> None:
+    values = np.array([[0, 0, 100, 200]], np.uint8)
+    shown = show(values, PhotometricInterpretation="MONOCHROME1", PixelPaddingValue=0)
+    np.testing.assert_allclose(shown[0], [0, 0, 155 / 255, 55 / 255], atol=1e-6)
+
+
+def test_a_padding_range_counts_whole(show: Any) -> None:
+    values = np.array([[0, 5, 10, 11, 255]], np.uint8)
+    shown = show(values, PixelPaddingValue=0, PixelPaddingRangeLimit=10, PhotometricInterpretation="MONOCHROME1")
+    np.testing.assert_allclose(shown[0], [0, 0, 0, 244 / 255, 0], atol=1e-6)
+
+
+@pytest.mark.parametrize(("stored", "high"), [(12, 11), (12, 15), (10, 12), (16, 15)])
+@pytest.mark.parametrize("signed", [False, True])
+def test_unused_bits_do_not_matter(show: Any, stored: int, high: int, signed: bool) -> None:
+    low = -(1 << (stored - 1)) if signed else 0
+    values = np.linspace(low, low + (1 << stored) - 1, 256).astype(np.int32).reshape(16, 16)
+    field = ((1 << stored) - 1) << (high + 1 - stored)
+    noise = np.random.default_rng(0).integers(0, 1 << 16, values.shape)
+    cells = ((values << (high + 1 - stored)) & field) | (noise & ~field)
+    shown = show(
+        cells.astype(np.uint16).view(np.int16 if signed else np.uint16),
+        BitsStored=stored,
+        HighBit=high,
+        WindowCenter=low + (1 << (stored - 1)),
+        WindowWidth=1 << stored,
+    )
+    np.testing.assert_allclose(shown, np.linspace(0, 1, 256).reshape(16, 16), atol=3e-3)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "keyword"), [(np.float32, "FloatPixelData"), (np.float64, "DoubleFloatPixelData")]
+)
+def test_float_pixels(make_object: Any, encode: Any, convert_all: Any, dtype: Any, keyword: str) -> None:
+    values = np.linspace(-1e-3, 1e-3, 1024).astype(dtype).reshape(32, 32)
+    values[0, 0] = np.nan
+    bits = 8 * values.itemsize
+    dataset = make_object(RAMP[:32, :32], PixelData=None, BitsStored=None, HighBit=None, PixelRepresentation=None)
+    dataset.BitsAllocated = bits
+    setattr(dataset, keyword, values.tobytes())
+    (shown,) = convert_all(encode(dataset))
+    assert shown[0, 0] == 0
+    assert np.all(np.diff(shown.ravel()[1:]) >= 0)
+    assert shown[-1, -1] == 1
+
+
+def test_packed_bits(make_object: Any, encode: Any, convert_all: Any) -> None:
+    frames = np.random.default_rng(1).integers(0, 2, (3, 5, 7)).astype(np.uint8)
+    dataset = make_object(frames[0], NumberOfFrames=3, BitsAllocated=1, BitsStored=1, HighBit=0)
+    dataset.PixelData = np.packbits(frames.ravel(), bitorder="little").tobytes()
+    assert np.array_equal(np.stack(convert_all(encode(dataset))), frames)
+
+
+def test_each_frame_of_an_enhanced_object_has_its_own_scale(
+    make_object: Any, encode: Any, convert_all: Any
+) -> None:
+    values = np.array([[[0, 100]], [[0, 100]]], np.uint16)
+    groups = []
+    for slope, center in ((1, 50), (2, 100)):
+        transformation, window, group = Dataset(), Dataset(), Dataset()
+        transformation.RescaleSlope, transformation.RescaleIntercept = slope, 0
+        window.WindowCenter, window.WindowWidth, window.VOILUTFunction = center, 2 * center, "LINEAR_EXACT"
+        group.PixelValueTransformationSequence, group.FrameVOILUTSequence = [transformation], [window]
+        groups.append(group)
+    dataset = make_object(values[0], NumberOfFrames=2, PerFrameFunctionalGroupsSequence=groups)
+    dataset.PixelData = values.tobytes()
+    for shown in convert_all(encode(dataset)):
+        np.testing.assert_allclose(shown, [[0, 1]], atol=1e-6)
+
+
+def test_a_shared_functional_group_holds_for_all_frames(make_object: Any, encode: Any, convert_all: Any) -> None:
+    window, shared = Dataset(), Dataset()
+    window.WindowCenter, window.WindowWidth = 50, 101
+    shared.FrameVOILUTSequence = [window]
+    dataset = make_object(np.array([[0, 50, 100]], np.uint16), SharedFunctionalGroupsSequence=[shared])
+    np.testing.assert_allclose(convert_all(encode(dataset))[0], [[0.005, 0.505, 1]], atol=1e-6)

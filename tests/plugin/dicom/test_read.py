@@ -1,0 +1,139 @@
+"""DICOM is found by its content, parsed in every encoding, and refused in words when it is damaged."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydicom.data import get_testdata_file
+from pydicom.dataset import Dataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_dataset
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
+
+from cbmir.dicom import read
+from cbmir.dicom.read import is_dicom, read_dataset
+from cbmir.errors import BrokenFile, NotAPicture, UnsafeArchive
+
+PIXELS = np.arange(64, dtype=np.uint16).reshape(8, 8)
+ENCODINGS = {
+    ImplicitVRLittleEndian: (True, True),
+    ExplicitVRLittleEndian: (False, True),
+    ExplicitVRBigEndian: (False, False),
+}
+
+
+def without_meta(dataset: Dataset, syntax: str) -> bytes:
+    stream = DicomBytesIO()
+    stream.is_implicit_VR, stream.is_little_endian = ENCODINGS[syntax]
+    write_dataset(stream, dataset)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("syntax", [*ENCODINGS, DeflatedExplicitVRLittleEndian])
+def test_every_uncompressed_encoding_is_read(make_object: Any, encode: Any, syntax: str) -> None:
+    dataset = read_dataset(encode(make_object(PIXELS, syntax)), "a.dcm")
+    assert dataset.Rows == 8
+    assert dataset.file_meta.TransferSyntaxUID == syntax
+
+
+@pytest.mark.parametrize("syntax", list(ENCODINGS))
+def test_an_object_without_preamble_and_meta_header_is_recognised(make_object: Any, syntax: str) -> None:
+    data = without_meta(make_object(PIXELS, syntax), syntax)
+    assert is_dicom(data)
+    dataset = read_dataset(data, "bare")
+    assert dataset.file_meta.TransferSyntaxUID == syntax
+    assert dataset.Columns == 8
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"hello world, this is no picture", b"PK\3\4" + bytes(200), bytes(500), b"\x08\0" + b"x" * 300, b"DICM"],
+)
+def test_other_files_are_no_dicom(data: bytes) -> None:
+    assert not is_dicom(data)
+    with pytest.raises(NotAPicture, match=r"notes\.dcm"):
+        read_dataset(data, "notes.dcm")
+
+
+def test_the_letters_alone_are_a_broken_file() -> None:
+    for data in (bytes(128) + b"DICM", bytes(128) + b"DICM" + np.random.default_rng(0).bytes(4000)):
+        with pytest.raises(BrokenFile, match="noise"):
+            read_dataset(data, "noise")
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(share=st.floats(0.05, 1))
+def test_a_file_cut_anywhere_is_broken(make_object: Any, encode: Any, share: float) -> None:
+    whole = encode(make_object(PIXELS))
+    cut = whole[: min(int(share * len(whole)), len(whole) - 1)]
+    if len(cut) < 132:
+        return
+    try:
+        dataset = read_dataset(cut, "cut.dcm")
+    except BrokenFile:
+        return
+    assert "PixelData" not in dataset, "cut exactly between two elements"
+
+
+def test_a_compressed_file_cut_in_its_pixels_is_broken() -> None:
+    whole = Path(get_testdata_file("MR_small_RLE.dcm")).read_bytes()
+    with pytest.raises(BrokenFile, match="cut short"):
+        read_dataset(whole[:-2000], "rle.dcm")
+
+
+def test_padding_behind_the_pixels_may_be_cut() -> None:
+    whole = Path(get_testdata_file("CT_small.dcm")).read_bytes()
+    assert read_dataset(whole[:-1], "ct.dcm").Rows == 128
+
+
+def test_a_deflated_bomb_is_refused(make_object: Any, encode: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(read, "MAX_INFLATED", 4_000_000)
+    bomb = encode(make_object(np.zeros((2000, 2000), np.uint16), DeflatedExplicitVRLittleEndian))
+    assert len(bomb) < 100_000
+    with pytest.raises(UnsafeArchive, match=r"bomb\.dcm"):
+        read_dataset(bomb, "bomb.dcm")
+
+
+def test_a_deflated_file_that_is_cut_is_broken(make_object: Any, encode: Any) -> None:
+    pixels = np.random.default_rng(0).integers(0, 999, (64, 64)).astype(np.uint16)
+    whole = encode(make_object(pixels, DeflatedExplicitVRLittleEndian))
+    with pytest.raises(BrokenFile, match=r"cut\.dcm"):
+        read_dataset(whole[:-3000], "cut.dcm")
+
+
+def test_sequences_nested_a_thousand_deep_are_broken_and_no_crash(make_object: Any, encode: Any) -> None:
+    item = b"\xfe\xff\x00\xe0\xff\xff\xff\xff"
+    nested = (b"\x08\x00\x40\x11SQ\0\0\xff\xff\xff\xff" + item) * 20_000
+    with pytest.raises(BrokenFile, match=r"deep\.dcm"):
+        read_dataset(encode(make_object(PIXELS, PixelData=None)) + nested, "deep.dcm")
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(changes=st.lists(st.tuples(st.integers(132, 900), st.integers(0, 255)), min_size=1, max_size=12))
+def test_changed_bytes_raise_nothing_but_broken_file(
+    make_object: Any, encode: Any, changes: list[tuple[int, int]]
+) -> None:
+    data = bytearray(encode(make_object(PIXELS)))
+    for position, value in changes:
+        data[position % len(data)] = value
+    with suppress(BrokenFile, NotAPicture):
+        read_dataset(bytes(data), "changed.dcm")
+
+
+def test_no_patient_is_named_in_an_error(make_object: Any, encode: Any) -> None:
+    data = encode(make_object(PIXELS, PatientName="Doe^Jane", PatientID="MRN-0815"))
+    with pytest.raises(BrokenFile) as caught:
+        read_dataset(data[:-5], "a.dcm")
+    assert "Doe" not in caught.value.sentence
+    assert "0815" not in caught.value.sentence

@@ -55,7 +55,7 @@ def ids_of_groups(session: Session, keys: Collection[str]) -> list[int]:
 
 def group_keys(session: Session) -> dict[int, str]:
     """Key of each group by its row id."""
-    return dict(session.execute(select(Group.id, Group.key)).tuples().all())
+    return {row.id: row.key for row in session.execute(select(Group.id, Group.key))}
 
 
 def labelled(session: Session, encoder_id: str, name: str) -> Labelled:

@@ -29,12 +29,15 @@ from cbmir.errors import BrokenFile, Undecodable
 PREFERRED: dict[str, tuple[str, ...]] = {
     JPEGLSLossless: ("pyjpegls", "gdcm"),
     JPEGLSNearLossless: ("pyjpegls", "gdcm"),
-    JPEG2000Lossless: ("pylibjpeg", "pillow", "gdcm"),
-    JPEG2000: ("pylibjpeg", "pillow", "gdcm"),
+    JPEG2000Lossless: ("pylibjpeg", "pillow"),
+    JPEG2000: ("pylibjpeg", "pillow"),
     JPEGExtended12Bit: (jpeg12.NAME, "gdcm", "pillow"),
     RLELossless: ("pylibjpeg", "pydicom"),
 }
-"""Decoders in the order in which they are tried, by transfer syntax; for others pydicom's own order."""
+"""Decoders in the order in which they are tried, by transfer syntax; for others `USUAL`. GDCM is left out for JPEG
+2000: it holds the same OpenJPEG as the other two, is slower, and writes to stderr."""
+
+USUAL = ("gdcm", "pylibjpeg", "pillow")
 
 jpeg12.register()
 
@@ -144,7 +147,7 @@ def _decompress(
 
 
 def _plugins(decoder: Decoder) -> list[str]:
-    preferred = PREFERRED.get(decoder.UID, ("gdcm", "pylibjpeg", "pillow"))
+    preferred = PREFERRED.get(decoder.UID, USUAL)
     return [each for each in preferred if each in decoder.available_plugins] or list(decoder.available_plugins)
 
 

@@ -115,8 +115,12 @@ def _check_bits(layout: Layout, name: str) -> None:
         raise BrokenFile(
             reason, "Only 1, 8, 16, 32 and 64 bits allocated are allowed by the standard and read here."
         )
-    if layout.samples not in (1, 3) or layout.planar not in (0, 1):
-        reason = f"{name} claims {layout.samples} samples per pixel in planar configuration {layout.planar}."
+    if (
+        layout.samples not in (1, 3)
+        or layout.planar not in (0, 1)
+        or (layout.samples == 3 and layout.allocated == 1)
+    ):
+        reason = f"{name} claims {layout.samples} samples of {layout.allocated} bits, planar {layout.planar}."
         raise BrokenFile(reason, RESEND)
 
 

@@ -1,0 +1,112 @@
+"""Colours: samples by pixel and by plane, YBR, and palettes of every build."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian
+
+from cbmir.dicom.palette import expand
+from cbmir.errors import BrokenFile
+
+RGB = np.random.default_rng(0).integers(0, 256, (6, 8, 3)).astype(np.uint8)
+
+
+def to_ybr(rgb: Any) -> Any:
+    """ITU-T T.871 7, 8 bits."""
+    red, green, blue = (rgb[..., each].astype(float) for each in range(3))
+    luma = 0.299 * red + 0.587 * green + 0.114 * blue
+    chroma = (128 + (blue - luma) / 1.772, 128 + (red - luma) / 1.402)
+    return np.clip(np.rint(np.stack([luma, *chroma], axis=-1)), 0, 255).astype(np.uint8)
+
+
+def test_rgb_by_pixel_and_by_plane(show: Any) -> None:
+    np.testing.assert_allclose(show(RGB), RGB / 255, atol=1e-6)
+    planes = np.ascontiguousarray(RGB.transpose(2, 0, 1)).tobytes()
+    np.testing.assert_allclose(show(RGB, PixelData=planes, PlanarConfiguration=1), RGB / 255, atol=1e-6)
+
+
+def test_rgb_of_sixteen_bits(show: Any) -> None:
+    np.testing.assert_allclose(show(RGB.astype(np.uint16) * 257), RGB / 255, atol=1e-5)
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_ybr_full(show: Any, deep: bool) -> None:
+    stored = to_ybr(RGB).astype(np.uint16) * 257 if deep else to_ybr(RGB)
+    shown = show(stored, PhotometricInterpretation="YBR_FULL")
+    np.testing.assert_allclose(shown, RGB / 255, atol=3 / 255)
+
+
+def test_ybr_full_422(show: Any) -> None:
+    smooth = np.repeat(RGB[:, ::2], 2, axis=1)
+    ybr = to_ybr(smooth)
+    pairs = np.stack([ybr[:, ::2, 0], ybr[:, 1::2, 0], ybr[:, ::2, 1], ybr[:, ::2, 2]], axis=-1)
+    shown = show(ybr, PixelData=pairs.tobytes(), PhotometricInterpretation="YBR_FULL_422")
+    np.testing.assert_allclose(shown, smooth / 255, atol=2 / 255)
+
+
+def palette(bits: int, tables: Any, first: int = 0, **more: Any) -> dict[str, Any]:
+    elements: dict[str, Any] = {"PhotometricInterpretation": "PALETTE COLOR", **more}
+    for name, table in zip(("Red", "Green", "Blue"), tables, strict=True):
+        elements[f"{name}PaletteColorLookupTableDescriptor"] = [len(table), first, bits]
+        elements[f"{name}PaletteColorLookupTableData"] = np.asarray(table).tobytes()
+    return elements
+
+
+COLOURS = np.random.default_rng(1).integers(0, 256, (3, 16))
+INDICES = np.arange(16, dtype=np.uint8).reshape(4, 4)
+
+
+@pytest.mark.parametrize(
+    ("bits", "dtype", "scale"), [(16, "<u2", 257), (8, "u1", 1), (16, "<u2", 1), (8, "<u2", 1)]
+)
+def test_palettes_of_eight_and_sixteen_bits(show: Any, bits: int, dtype: str, scale: int) -> None:
+    shown = show(INDICES, **palette(bits, (COLOURS * scale).astype(dtype)))
+    np.testing.assert_allclose(shown.reshape(16, 3), COLOURS.T / 255, atol=1e-6)
+
+
+def test_a_big_endian_palette(show: Any) -> None:
+    words = (COLOURS * 257).astype(">u2")
+    shown = show(INDICES.astype(np.uint16), ExplicitVRBigEndian, **palette(16, words))
+    np.testing.assert_allclose(shown.reshape(16, 3), COLOURS.T / 255, atol=1e-6)
+
+
+def test_values_outside_a_palette_take_its_ends(show: Any) -> None:
+    values = np.array([[0, 9, 10, 25, 26, 60000]], np.uint16)
+    shown = show(values, **palette(16, (COLOURS * 257).astype("<u2"), first=10))
+    np.testing.assert_allclose(shown[0], COLOURS.T[[0, 0, 0, 15, 15, 15]] / 255, atol=1e-6)
+
+
+def test_a_segmented_palette(show: Any) -> None:
+    # discrete 3 entries, linear to 1000 in 4 steps, then both once more
+    words = [0, 3, 10, 20, 30, 1, 4, 1000, 2, 2, 0, 0]
+    entries = [10, 20, 30, 272, 515, 758, 1000]
+    elements: dict[str, Any] = {"PhotometricInterpretation": "PALETTE COLOR"}
+    for name in ("Red", "Green", "Blue"):
+        elements[f"{name}PaletteColorLookupTableDescriptor"] = [14, 0, 16]
+        elements[f"Segmented{name}PaletteColorLookupTableData"] = np.array(words, "<u2").tobytes()
+    shown = show(np.arange(14, dtype=np.uint8).reshape(2, 7), **elements)
+    np.testing.assert_allclose(shown[0, :, 0] * 65535, entries, atol=1)
+    np.testing.assert_allclose(shown[1], shown[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("segments", [[2, 9, 0, 0], [1, 3, 7], [0, 200, 1], [7, 7, 7], [0], [2, 65535, 2, 0, 0, 0]])
+@pytest.mark.parametrize("wide", [True, False])
+def test_senseless_segments_end_the_table(segments: list[int], wide: bool) -> None:
+    assert len(expand(segments, wide=wide)) <= 0x10000
+
+
+def test_segments_that_multiply_stay_within_bounds() -> None:
+    bomb = [0, 1, 5, 1, 65535, 9] + [2, 65535, 0, 0] * 1000
+    assert len(expand(bomb, wide=True)) == 0x10000
+
+
+def test_a_palette_that_is_missing_or_uneven_is_broken(show: Any) -> None:
+    with pytest.raises(BrokenFile, match="describes no palette"):
+        show(INDICES, PhotometricInterpretation="PALETTE COLOR")
+    elements = palette(16, (COLOURS * 257).astype("<u2"))
+    del elements["GreenPaletteColorLookupTableData"]
+    with pytest.raises(BrokenFile, match="tables are missing"):
+        show(INDICES, ExplicitVRLittleEndian, **elements)

@@ -49,10 +49,10 @@ def export_json(
         exported.freeze(session)
         encoder = encoders.resolve(session, encoder_id)
         total, done = features.count(session, encoder.id), 0
-        head = _json(SCHEMA), _json(exported.encoder_object(encoder))
+        head = to_json(SCHEMA), to_json(exported.encoder_object(encoder))
         write(b'{"schema": %b,\n"encoder": %b,\n"features": [' % head)
         for batch in exported.batches(session, encoder):
-            write((b",\n" if done else b"\n") + b",\n".join(map(_json, batch)))
+            write((b",\n" if done else b"\n") + b",\n".join(map(to_json, batch)))
             done += len(batch)
             progress.update(done, total)
         write(b"\n]}\n")
@@ -95,7 +95,8 @@ def import_json(database: Database, settings: Settings, source: BinaryIO, progre
     return {"encoder": encoder_id, **counts.as_json()}
 
 
-def _json(value: Any) -> bytes:
+def to_json(value: Any) -> bytes:
+    """JSON of a value, a numpy array being a list."""
     return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
 
 

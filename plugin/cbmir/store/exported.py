@@ -78,7 +78,7 @@ def batches(session: Session, encoder: Encoder) -> Iterator[list[dict[str, Any]]
     )
     for rows in session.execute(statement).partitions():
         labels = _labels(session, {row.instance_id for row in rows})
-        features = _features([row.vector for row in rows], encoder.dimension)
+        features = features_to_write([row.vector for row in rows], encoder.dimension)
         yield [
             _member(row._mapping, labels.get(row.instance_id, {}), feature)
             for row, feature in zip(rows, features, strict=True)
@@ -95,7 +95,7 @@ def _labels(session: Session, instance_ids: set[int]) -> Labels:
     return labels
 
 
-def _features(vectors: Sequence[bytes], dimension: int) -> list[Any]:
+def features_to_write(vectors: Sequence[bytes], dimension: int) -> list[Any]:
     """Each feature as what is to be written: float32, whose shortest text is short, wherever that is safe.
 
     Readers take the text for a float64 and round that to float32. Once in some billion numbers the first rounding

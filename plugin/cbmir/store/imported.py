@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from sqlalchemy import select, update
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy.orm import Session
 
 from cbmir.store import features
 from cbmir.store.document import Row
@@ -76,13 +76,13 @@ def add(session: Session, encoder_id: str, rows: Sequence[Row], counts: Counts) 
 
 def _instances(session: Session, rows: Sequence[Row]) -> tuple[list[int], int]:
     """The row id of each row's instance, and how many were new."""
-    groups, _ = _ids(session, (Group.key,), {(row.group,): {"key": row.group} for row in rows})
+    groups, _ = _ids(session, Group, ("key",), {(row.group,): {"key": row.group} for row in rows})
     wanted: dict[Key, dict[str, Any]] = {}
     for row in rows:
         wanted.setdefault(
             (row.instance["sha256"],), {**row.instance, "origin": "", "group_id": groups[(row.group,)]}
         )
-    found, new = _ids(session, (Instance.sha256,), wanted)
+    found, new = _ids(session, Instance, ("sha256",), wanted)
     return [found[(row.instance["sha256"],)] for row in rows], new
 
 
@@ -91,16 +91,17 @@ def _frames(session: Session, rows: Sequence[Row], instance_ids: Sequence[int]) 
     wanted: dict[Key, dict[str, Any]] = {}
     for row, key in zip(rows, keys, strict=True):
         wanted.setdefault(key, {**row.frame, "instance_id": key[0]})
-    found, new = _ids(session, (Frame.instance_id, Frame.frame_number), wanted)
+    found, new = _ids(session, Frame, ("instance_id", "frame_number"), wanted)
     return [found[key] for key in keys], new
 
 
 def _ids(
-    session: Session, columns: tuple[InstrumentedAttribute[Any], ...], wanted: dict[Key, dict[str, Any]]
+    session: Session, table: type[Base], key_names: tuple[str, ...], wanted: dict[Key, dict[str, Any]]
 ) -> tuple[dict[Key, int], int]:
     """Row ids by unique key, after the missing rows have been added; and how many were."""
-    table: type[Base] = columns[0].class_
-    statement = select(table.__table__.c.id, *columns).where(columns[0].in_({key[0] for key in wanted}))
+    columns = table.__table__.c
+    statement = select(columns.id, *(columns[name] for name in key_names))
+    statement = statement.where(columns[key_names[0]].in_({key[0] for key in wanted}))
 
     def stored() -> dict[Key, int]:
         return {tuple(key): row_id for row_id, *key in session.execute(statement)}

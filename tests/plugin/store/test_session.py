@@ -93,14 +93,14 @@ def test_moments_are_aware_and_in_utc(any_database: Database) -> None:
 def test_a_missing_table_or_column_asks_for_the_upgrade(tmp_path: Path, postgres_url: str) -> None:
     for url in (f"sqlite:///{tmp_path / 'empty.sqlite'}", postgres_url):
         database = Database(url)
-        for statement in ("SELECT id FROM jobs", "SELECT nothing FROM there"):
+        for statement in ("SELECT id FROM jobs", "SELECT lacking FROM there"):
             with pytest.raises(SchemaOutdated) as caught, database.write() as session:
                 session.execute(text(statement))
             assert "cbmir db upgrade" in caught.value.remedy
         with database.write() as session:
             session.execute(text("CREATE TABLE there (something INTEGER)"))
         with pytest.raises(SchemaOutdated), database.read() as session:
-            session.execute(text("SELECT nothing FROM there"))
+            session.execute(text("SELECT lacking FROM there"))
         database.dispose()
 
 

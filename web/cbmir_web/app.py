@@ -66,5 +66,6 @@ def _configure(app: Flask, settings: Settings) -> None:
         API_TITLE="cbmir",
         API_VERSION=__version__,
         OPENAPI_VERSION="3.0.3",
+        OPENAPI_URL_PREFIX="/api",
     )
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True

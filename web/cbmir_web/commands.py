@@ -24,7 +24,8 @@ def web(context: Context, host: str | None, port: int | None) -> None:
         port=context.settings.port if port is None else port,
     )
     context.database.dispose()  # asked for only so that an embedded database is brought up to date
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s")
+    logging.getLogger("cbmir_web").setLevel(logging.INFO)
     server = make_server(settings)
     click.echo(f"cbmir is at {address(server)}", err=True)
     server.run()

@@ -26,8 +26,10 @@ class Curve:
 
     train: str
     validation: str
-    best: tuple[float, float] | None
-    best_epoch: int | None
+    ends: tuple[float, float]
+    """Of the line of the training loss: all of it after one epoch."""
+    best: tuple[float, float]
+    best_epoch: int
     x_ticks: list[Tick]
     y_ticks: list[Tick]
     last: Mapping[str, Any]
@@ -56,6 +58,7 @@ def draw(history: Sequence[Mapping[str, Any]], epochs: int | None = None) -> Cur
     return Curve(
         train=_line(rows, "train_loss", last, top),
         validation=_line(rows, "validation_loss", last, top),
+        ends=(_x(int(rows[-1]["epoch"]), last), _y(float(rows[-1]["train_loss"]), top)),
         best=(_x(int(best["epoch"]), last), _y(float(best["validation_loss"]), top)),
         best_epoch=int(best["epoch"]),
         x_ticks=[Tick(_x(epoch, last), str(epoch)) for epoch in _epoch_ticks(last)],

@@ -8,6 +8,9 @@ import time
 from flask import Flask, Response, g, request
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
+FREQUENT = frozenset({"static", "health.alive", "health.ready", "health.metrics"})
+"""Asked again and again by machines: logged only for who wants every detail."""
+
 log = logging.getLogger("cbmir_web.requests")
 
 
@@ -29,5 +32,6 @@ def install(app: Flask) -> None:
         method = request.method if request.url_rule else "unknown"  # anybody may invent methods
         count.labels(method, route, str(response.status_code)).inc()
         duration.labels(route).observe(seconds)
-        log.info("%s %s %d %.0f ms", request.method, route, response.status_code, seconds * 1000)
+        level = logging.DEBUG if request.endpoint in FREQUENT else logging.INFO
+        log.log(level, "%s %s %d %.0f ms", method, route, response.status_code, seconds * 1000)
         return response

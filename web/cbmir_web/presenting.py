@@ -28,7 +28,7 @@ def install(app: Flask) -> None:
     """Give the templates these filters and names."""
     app.jinja_env.filters.update(
         ago=ago, moment=moment, duration=duration, count=count, size=size, spaced=spaced, decimal=decimal,
-        job_title=job_title, job_subject=job_subject, terms=terms,
+        job_title=job_title, job_subject=job_subject, said=said, terms=terms,
     )  # fmt: skip
     app.jinja_env.globals.update(version=__version__, is_open=is_open, draw=curves.draw, elapsed=elapsed)
 
@@ -95,6 +95,20 @@ def decimal(value: Any, digits: int = 3) -> str:
 def is_open(job: Job) -> bool:
     """True while the job waits or runs."""
     return not JobState(job.state).is_final
+
+
+def left(job: Job) -> str:
+    """How long a running job may still take, by its pace so far; empty while that cannot be told."""
+    seconds = elapsed(job)
+    if job.state != JobState.RUNNING or seconds is None or not job.done or job.done >= job.total or seconds < 5:
+        return ""
+    return f"about {_span(seconds * (job.total - job.done) / job.done)} left"
+
+
+def said(job: Job) -> str:
+    """What a running job tells of its progress: `35 of 180 · epoch 2 of 6 · about 3 min left`."""
+    steps = f"{job.done:,} of {job.total:,}" if job.total else ""
+    return " · ".join(part for part in (steps, job.message, left(job)) if part)
 
 
 def job_title(job: Job) -> str:

@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import Any
 
 from flask import make_response, redirect, render_template, request, url_for
+from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response
 
 from cbmir.errors import CbmirError
@@ -30,8 +31,8 @@ RECENT = 6
 
 @blueprint.get("/")
 def search() -> str:
-    """The form."""
-    return _form()
+    """The form; `?frame_id=` asks about an image of the archive, with other filters than before."""
+    return _form(request.args)
 
 
 @blueprint.post("/")
@@ -63,7 +64,8 @@ def _file() -> Any:
     return file if file and file.filename else None
 
 
-def _form(problem: Problem | None = None) -> str:
+def _form(given: MultiDict[str, str], problem: Problem | None = None) -> str:
+    asked = given.get("frame_id", type=int)
     with installation().database.read() as session:
         return render_template(
             "search.html",
@@ -72,12 +74,15 @@ def _form(problem: Problem | None = None) -> str:
             encoders=encoders.listing(session),
             statistics=library.statistics(session),
             recent=[(query, jobs.get(session, query.job_id)) for query in queries.recent(session, RECENT)],
-            given=request.form,
+            asked=frames.by_id(session, [asked]).get(asked) if asked else None,
+            given=given,
         )
 
 
 def _refused(problem: Problem) -> Response:
-    return make_response(errors.answer(problem) if errors.wants_json() else _form(problem), problem.status)
+    if errors.wants_json():
+        return errors.answer(problem)
+    return make_response(_form(request.form, problem), problem.status)
 
 
 def _asked(job_id: str) -> dict[str, Any]:
@@ -107,11 +112,12 @@ def _summary(query: Query) -> list[tuple[str, int]]:
     return sorted(((value, values.count(value)) for value in set(values)), key=lambda pair: (-pair[1], pair[0]))
 
 
-def _again(job: Job, query: Query) -> list[tuple[str, str]]:
+def _again(job: Job, query: Query) -> dict[str, list[str]]:
     """The fields of a form that asks the same of another image."""
-    fields = [("k", str(query.k)), *(("where", term) for term in terms(query.where))]
-    if job.parameters.get("encoder"):
-        fields.append(("encoder", job.parameters["encoder"]))
-    if job.parameters.get("exclude_same_patient"):
-        fields.append(("exclude_same_patient", "true"))
-    return fields
+    asked = job.parameters
+    return {
+        "k": [str(query.k)],
+        "where": terms(query.where),
+        "encoder": [asked["encoder"]] if asked.get("encoder") else [],
+        "exclude_same_patient": ["true"] if asked.get("exclude_same_patient") else [],
+    }

@@ -64,13 +64,12 @@ class CnnAutoencoder(nn.Module):
         return reconstruction
 
     def initialise(self, seed: int) -> None:
-        """Draw all weights: Glorot uniform, as Keras does by default; biases 0."""
-        generator = torch.Generator().manual_seed(seed)
-        for name, values in self.named_parameters():
-            if name.endswith("bias"):
-                nn.init.zeros_(values)
-            else:
-                nn.init.xavier_uniform_(values, generator=generator)
+        """Draw all weights anew, as torch does by default; the same seed gives the same weights."""
+        with torch.random.fork_rng(devices=()):
+            torch.manual_seed(seed)
+            for module in self.modules():
+                if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+                    module.reset_parameters()
 
 
 def _down(channels: int) -> tuple[nn.Module, ...]:

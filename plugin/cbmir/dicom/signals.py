@@ -64,14 +64,15 @@ def read_signals(dataset: Dataset, name: str) -> Signals:
     units = [_unit(each) for each in channels]
     samples = stored.astype(np.float64)
     for column, (channel, unit) in enumerate(zip(channels, units, strict=True)):
-        _calibrate(samples[:, column], channel, MICROVOLTS.get(unit, 1.0))
+        samples[:, column] = _calibrated(_significant(stored[:, column], channel, name), channel)
+        samples[:, column] *= MICROVOLTS.get(unit, 1.0)
     samples[_padding(group, stored)] = np.nan
     electrical = len(units) == stored.shape[1] and all(unit in MICROVOLTS for unit in units)
     return Signals(samples.astype(np.float32), frequency, electrical)
 
 
 def _stored(group: Dataset, name: str, *, little_endian: bool) -> npt.NDArray[Any]:
-    """The samples as stored, (time, channels), their unused high bits replaced by the sign."""
+    """The samples as stored, (time, channels)."""
     channels = values.integer(group, "NumberOfWaveformChannels", name)
     count = values.integer(group, "NumberOfWaveformSamples", name)
     if channels < 1 or count < 1:
@@ -82,10 +83,14 @@ def _stored(group: Dataset, name: str, *, little_endian: bool) -> npt.NDArray[An
         reason = f"{name} promises {channels} channels of {count} samples and holds {len(data)} bytes of them."
         raise BrokenFile(reason, RESEND)
     samples = np.frombuffer(data, dtype, count=channels * count).reshape(count, channels)[:, :MAX_CHANNELS]
-    native = samples.astype(dtype.newbyteorder("="))
-    bits = 8 * dtype.itemsize
-    unused = bits - min(max(values.integer(group, "WaveformBitsStored", name, default=bits), 1), bits)
-    return np.asarray(native << unused >> unused) if unused else native
+    return samples.astype(dtype.newbyteorder("="))
+
+
+def _significant(samples: npt.NDArray[Any], channel: Dataset, name: str) -> npt.NDArray[Any]:
+    """A channel's samples, the bits above Waveform Bits Stored (003A,021A) replaced by the sign."""
+    bits = 8 * samples.dtype.itemsize
+    unused = bits - min(max(values.integer(channel, "WaveformBitsStored", name, default=bits), 1), bits)
+    return np.asarray(samples << unused >> unused)
 
 
 def _dtype(group: Dataset, name: str, little_endian: bool) -> np.dtype[Any]:
@@ -102,12 +107,12 @@ def _unit(channel: Dataset) -> str:
     return values.text(units[0], "CodeValue") if units and "ChannelSensitivity" in channel else ""
 
 
-def _calibrate(samples: npt.NDArray[np.float64], channel: Dataset, scale: float) -> None:
+def _calibrated(samples: npt.NDArray[Any], channel: Dataset) -> npt.NDArray[np.float64]:
+    """A channel's samples in its own unit."""
     sensitivity = values.number(channel, "ChannelSensitivity")
     correction = values.number(channel, "ChannelSensitivityCorrectionFactor")
-    samples *= (1.0 if sensitivity is None else sensitivity) * (1.0 if correction is None else correction)
-    samples += values.number(channel, "ChannelBaseline") or 0.0
-    samples *= scale
+    factor = (1.0 if sensitivity is None else sensitivity) * (1.0 if correction is None else correction)
+    return samples.astype(np.float64) * factor + (values.number(channel, "ChannelBaseline") or 0.0)
 
 
 def _padding(group: Dataset, stored: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:

@@ -17,7 +17,10 @@ def to_bytes(pixels: FloatArray) -> ByteArray:
     Returns:
         uint8 of the same shape.
     """
-    scaled = np.clip(np.nan_to_num(pixels), 0.0, 1.0) * np.float32(255) + np.float32(0.5)
+    scaled = np.nan_to_num(pixels)
+    np.clip(scaled, 0.0, 1.0, out=scaled)
+    np.multiply(scaled, 255.0, out=scaled)
+    np.add(scaled, 0.5, out=scaled)
     return scaled.astype(np.uint8)
 
 

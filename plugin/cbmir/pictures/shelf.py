@@ -24,6 +24,10 @@ COMPRESSION = 1
 """zlib's level for stored pictures: a tenth larger than the default, and several times as fast."""
 
 
+END = b"IEND\xaeB`\x82"
+"""The last bytes of every PNG file (ISO 15948 11.2.5)."""
+
+
 class Shelf:
     """A folder of PNG files, two levels deep: `ab/cd/abcd….png`. Safe for many processes at once."""
 
@@ -46,7 +50,7 @@ class Shelf:
         pixels = np.ascontiguousarray(pixels, np.uint8)
         key = hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()
         path = self._path(key)
-        if not path.exists():
+        if not _is_whole(path):
             with _translated():
                 _write(path, _png(Image.fromarray(pixels)))
         return key
@@ -74,6 +78,8 @@ class Shelf:
             data = self._path(key).read_bytes()
         except FileNotFoundError as error:
             raise _missing(key) from error
+        if not data.endswith(END):
+            raise _missing(key)
         if side is None:
             return data
         image = Image.open(BytesIO(data), formats=("PNG",))
@@ -98,6 +104,16 @@ def _missing(key: str) -> NotFound:
     return NotFound(f"There is no picture {key[:64]!r}.", "Ingest its object again.")
 
 
+def _is_whole(path: Path) -> bool:
+    """Whether the picture is there and has its end: a power failure may leave a file that was never filled."""
+    try:
+        with path.open("rb") as stream:
+            stream.seek(-len(END), os.SEEK_END)
+            return stream.read() == END
+    except OSError:
+        return False
+
+
 def _png(image: Image.Image) -> bytes:
     stream = BytesIO()
     image.save(stream, "PNG", compress_level=COMPRESSION)
@@ -105,14 +121,12 @@ def _png(image: Image.Image) -> bytes:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Write beside the place and rename: no reader ever sees half a picture, no crash leaves one."""
+    """Write beside the place and rename: no reader ever sees half a picture."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, draft = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".draft")
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
         os.replace(draft, path)
     except BaseException:
         Path(draft).unlink(missing_ok=True)

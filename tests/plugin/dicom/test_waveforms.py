@@ -81,7 +81,7 @@ def test_every_sample_interpretation(kind: str, dtype: str) -> None:
 
 def test_unused_high_bits_are_replaced_by_the_sign() -> None:
     samples = np.array([[0x0FFF], [0xF001]], "<u2").view("<i2")
-    np.testing.assert_array_equal(signals(samples, [channel()], WaveformBitsStored=12).samples, [[-1], [1]])
+    np.testing.assert_array_equal(signals(samples, [channel(WaveformBitsStored=12)]).samples, [[-1], [1]])
 
 
 def test_big_endian_samples() -> None:

@@ -72,6 +72,18 @@ def test_what_is_no_key_or_not_there_is_not_found(shelf: Shelf, key: str) -> Non
         shelf.get(key)
 
 
+@pytest.mark.parametrize("left", [b"", b"\x89PNG\r\n\x1a\n", bytes(5000)])
+def test_a_picture_that_a_power_failure_emptied_is_missing_and_can_be_put_again(
+    shelf: Shelf, tmp_path: Path, left: bytes
+) -> None:
+    key = shelf.put(GREY)
+    next((tmp_path / "pictures").rglob("*.png")).write_bytes(left)
+    with pytest.raises(NotFound):
+        shelf.get(key)
+    assert shelf.put(GREY) == key
+    assert np.array_equal(shelf.get(key), GREY)
+
+
 def test_discarding(shelf: Shelf) -> None:
     key = shelf.put(GREY)
     shelf.discard(key)
@@ -86,10 +98,10 @@ def test_discarding(shelf: Shelf) -> None:
 def test_a_failing_disk_leaves_no_half_picture(
     shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, error: type[Exception]
 ) -> None:
-    def fail(_: int) -> None:
+    def fail(*_: object) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(os, "fsync", fail)
+    monkeypatch.setattr(os, "replace", fail)
     with pytest.raises(error):
         shelf.put(GREY)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]

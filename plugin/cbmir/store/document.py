@@ -140,8 +140,14 @@ def _moment(raw: dict[str, Any]) -> dict[str, datetime]:
     return {"created_at": now() if text is None else datetime.fromisoformat(text)}
 
 
-def _is_text(limit: int, shortest: int = 1) -> Check:
-    return lambda value: isinstance(value, str) and shortest <= len(value) <= limit and storable(value) == value
+def _is_text(limit: int) -> Check:
+    def good(value: object) -> bool:
+        # printable text is storable, and quicker to tell
+        return (
+            isinstance(value, str) and 0 < len(value) <= limit and (value.isprintable() or storable(value) == value)
+        )
+
+    return good
 
 
 def _is_like(pattern: str) -> Check:

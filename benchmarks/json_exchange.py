@@ -1,0 +1,232 @@
+"""Export and import of many features as JSON: seconds and peak memory, beside the standard library's `json`.
+
+    python benchmarks/json_exchange.py [--rows 1000000] [--peer-rows 100000] [--folder DIR] [--output FILE.json]
+
+Each step runs in a process of its own, whose peak resident memory is read from the kernel (getrusage). The standard
+library's `json` holds the whole document in memory, so it is given fewer rows unless told otherwise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sqlalchemy import insert
+
+import cbmir_migrations
+from cbmir.progress import Silence
+from cbmir.services.export import export_json, import_json
+from cbmir.settings import Settings
+from cbmir.store.session import Database
+from cbmir.store.tables import Base, Encoder, Feature, Frame, Group, Instance, Label, now
+
+DIMENSION = 48
+LIMIT_MB = 300
+ROWS_AT_ONCE = 10_000
+SUBCLASSES = ("brain_glioma", "brain_menin", "covid", "normal", "cnv", "drusen")
+
+
+def main() -> int:
+    """Run all steps, print a table, write the figures as JSON; 1 if a step of ours needs more than the limit."""
+    arguments = read_arguments()
+    if arguments.step:
+        perform(arguments.step, Path(arguments.folder), arguments.rows)
+        return 0
+    peer_rows = min(arguments.rows, arguments.peer_rows)
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+        figures = [measure(step, Path(folder), arguments.rows) for step in ("fill", "export", "import")]
+        figures += [measure(step, Path(folder), peer_rows) for step in ("shorten", "json.load", "json.dump")]
+    print_table(figures)
+    if arguments.output:
+        report = {"machine": platform.processor() or platform.machine(), "python": platform.python_version()}
+        Path(arguments.output).write_text(
+            json.dumps({**report, "dimension": DIMENSION, "steps": figures}, indent=2)
+        )
+    return int(any(each["peak_mb"] > LIMIT_MB for each in figures if each["step"] in ("export", "import")))
+
+
+def read_arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--peer-rows", type=int, default=100_000, help="rows for the standard library's json")
+    parser.add_argument("--folder", help="where some 4 GB of a million rows are kept meanwhile")
+    parser.add_argument("--output", help="file for the figures as JSON")
+    parser.add_argument("--step", choices=[*STEPS], help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def measure(step: str, folder: Path, rows: int) -> dict[str, Any]:
+    """Run one step in a process of its own, which tells its seconds and its peak in MB first."""
+    command = [sys.executable, __file__, "--step", step, "--folder", str(folder), "--rows", str(rows)]
+    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    seconds, peak = (float(word) for word in told.splitlines()[0].split())
+    return {"step": step, "rows": rows, "seconds": seconds, "rows_per_second": rows / seconds, "peak_mb": peak}
+
+
+def fill(folder: Path, rows: int) -> None:
+    """Make a database of random features, of a hundred instances a patient."""
+    cbmir_migrations.upgrade(url(folder, "full"))
+    database = Database(url(folder, "full"))
+    random = np.random.default_rng(0)
+    with database.write() as session:
+        session.add(new_encoder())
+        session.execute(insert(Group), [{"id": n, "key": f"p-{n:016x}"} for n in range(1, rows // 100 + 2)])
+    for start in range(1, rows + 1, ROWS_AT_ONCE):
+        numbers = range(start, min(start + ROWS_AT_ONCE, rows + 1))
+        vectors = random.normal(size=(len(numbers), DIMENSION)).astype("<f4")
+        with database.write() as session:
+            for table, new in synthetic(numbers, vectors).items():
+                session.execute(insert(table), new)
+    database.dispose()
+
+
+def new_encoder() -> Encoder:
+    """An encoder that nobody trained."""
+    return Encoder(
+        id="cnn-autoencoder-00000000",
+        architecture="cnn-autoencoder",
+        weights_file="",
+        weights_sha256="0" * 64,
+        dimension=DIMENSION,
+        preprocessing={"side": 64, "channels": 1},
+        training={"seed": 0},
+        metrics={},
+    )
+
+
+def synthetic(numbers: range, vectors: np.ndarray[Any, Any]) -> dict[type[Base], list[dict[str, Any]]]:
+    """Rows of DICOM instances with one frame each, two labels each and their features."""
+    digests = [hashlib.sha256(str(n).encode()).hexdigest() for n in numbers]
+    return {
+        Instance: [
+            {
+                "id": n,
+                "group_id": n // 100 + 1,
+                "file_name": f"IM{n:08d}.dcm",
+                "origin": f"/archive/IM{n:08d}.dcm",
+                "sha256": digest,
+                "sop_instance_uid": f"1.2.826.0.1.3680043.8.498.{n:026d}",
+                "study_instance_uid": f"1.2.826.0.1.3680043.8.498.{n // 100:024d}",
+                "series_instance_uid": f"1.2.826.0.1.3680043.8.498.{n // 20:025d}",
+                "sop_class_uid": "1.2.840.10008.5.1.4.1.1.4",
+                "transfer_syntax_uid": "1.2.840.10008.1.2.1",
+                "modality": "MR",
+                "body_part": "HEAD",
+                "created_at": now(),
+            }
+            for n, digest in zip(numbers, digests, strict=True)
+        ],
+        Frame: [
+            {
+                "id": n,
+                "instance_id": n,
+                "frame_number": 1,
+                "picture": digest,
+                "rows": 512,
+                "columns": 512,
+                "pipeline": "dicom-2d/1",
+            }
+            for n, digest in zip(numbers, digests, strict=True)
+        ],
+        Label: [
+            {"instance_id": n, "name": name, "value": value, "origin": "manifest"}
+            for n in numbers
+            for name, value in (("modality", "mri"), ("subclass", SUBCLASSES[n % len(SUBCLASSES)]))
+        ],
+        Feature: [
+            {"encoder_id": "cnn-autoencoder-00000000", "frame_id": n, "vector": vector.tobytes()}
+            for n, vector in zip(numbers, vectors, strict=True)
+        ],
+    }
+
+
+def write_out(folder: Path, _rows: int) -> None:
+    """Our export."""
+    with (folder / "features.json").open("wb") as out:
+        export_json(Database(url(folder, "full")), None, out.write, Silence())
+
+
+def read_back(folder: Path, rows: int) -> None:
+    """Our import, into an empty database."""
+    cbmir_migrations.upgrade(url(folder, "copy"))
+    with (folder / "features.json").open("rb") as source:
+        report = import_json(Database(url(folder, "copy")), Settings(data=folder), source, Silence())
+    if report["features"] != rows:
+        raise SystemExit(f"{report['features']} of {rows} features came back.")
+
+
+def shorten(folder: Path, rows: int) -> None:
+    """The same document with fewer rows: each stands on a line of its own."""
+    with (folder / "features.json").open("rb") as whole, (folder / "peer.json").open("wb") as part:
+        part.writelines(islice(whole, 2 + rows))
+        part.write(whole.readline().rstrip(b",\n") + b"\n]}\n")
+
+
+def peer_load(folder: Path, _rows: int) -> None:
+    """The standard library's way in."""
+    with (folder / "peer.json").open(encoding="utf-8") as source:
+        json.load(source)
+
+
+def peer_dump(folder: Path, _rows: int) -> None:
+    """The standard library's way out, of what it has read; the peak is that of both."""
+    with (folder / "peer.json").open(encoding="utf-8") as source:
+        document = json.load(source)
+    began = time.perf_counter()
+    with (folder / "peer-again.json").open("w", encoding="utf-8") as out:
+        json.dump(document, out)
+    tell(time.perf_counter() - began)
+
+
+def url(folder: Path, name: str) -> str:
+    """Of a SQLite database in the folder."""
+    return f"sqlite:///{folder / name}.sqlite"
+
+
+def perform(step: str, folder: Path, rows: int) -> None:
+    """Do one step in this process and tell its cost."""
+    began = time.perf_counter()
+    STEPS[step](folder, rows)
+    tell(time.perf_counter() - began)
+
+
+def tell(seconds: float) -> None:
+    """Print seconds and this process's peak resident memory in MB."""
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, kilobytes on Linux
+    print(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6)
+
+
+def print_table(figures: list[dict[str, Any]]) -> None:
+    """One line a step."""
+    print(f"{'step':<12}{'rows':>12}{'seconds':>10}{'rows/s':>12}{'peak MB':>10}")
+    for each in figures:
+        print(
+            f"{each['step']:<12}{each['rows']:>12,}{each['seconds']:>10.1f}"
+            f"{each['rows_per_second']:>12,.0f}{each['peak_mb']:>10.0f}"
+        )
+
+
+STEPS: dict[str, Callable[[Path, int], None]] = {
+    "fill": fill,
+    "export": write_out,
+    "import": read_back,
+    "shorten": shorten,
+    "json.load": peer_load,
+    "json.dump": peer_dump,
+}
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -66,6 +66,10 @@ class Sweeper:
         """Begin; the first sweep is at once."""
         self._thread.start()
 
+    def join(self) -> None:
+        """Wait until it has ended."""
+        self._thread.join()
+
     def _run(self) -> None:
         while not self._stop.is_set():
             try:

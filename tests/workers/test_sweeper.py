@@ -1,0 +1,160 @@
+"""Jobs that nobody works on any more are given back, on both databases; those in order are left alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+import pytest
+from celery import Celery
+
+from cbmir.settings import Settings
+from cbmir.store import jobs
+from cbmir.store.session import Database
+from cbmir.store.tables import Job, now
+from cbmir.types import JobKind, JobState
+from cbmir_workers import client, embedded_redis
+from cbmir_workers.sweeper import Sweeper, sweep
+
+LONG_AGO = timedelta(hours=1)
+WaitFor = Callable[..., None]
+
+
+class House:
+    """A database with an application, and ways to make jobs grow old."""
+
+    def __init__(self, database: Database, app: Celery, settings: Settings) -> None:
+        self.database, self.app, self.settings = database, app, settings
+
+    def sweep(self) -> list[str]:
+        return sweep(self.database, self.app, self.settings)
+
+    def sent(self, kind: JobKind = JobKind.EXTRACT) -> str:
+        return client.enqueue(self.database, self.app, kind, {}).id
+
+    def claim(self, job_id: str) -> None:
+        with self.database.write() as session:
+            assert jobs.claim(session, job_id)
+
+    def age(self, job_id: str, *columns: str) -> None:
+        with self.database.write() as session:
+            for column in columns:
+                setattr(jobs.get(session, job_id), column, now() - LONG_AGO)
+
+    def look(self, job_id: str) -> Job:
+        with self.database.read() as session:
+            return jobs.get(session, job_id)
+
+    def waiting(self, kind: JobKind = JobKind.EXTRACT) -> int:
+        return client.broker_state(self.app).waiting[client.QUEUES[kind]]
+
+    def lose_messages(self) -> None:
+        with self.app.connection_for_write() as connection:
+            channel: Any = connection.channel()
+            channel.client.flushall()
+
+
+@pytest.fixture
+def house(any_database: Database, app: Celery, settings: Settings) -> House:
+    return House(any_database, app, settings)
+
+
+@pytest.mark.usefixtures("broker")
+def test_what_is_in_order_is_left_alone(house: House) -> None:
+    job_ids = [house.sent() for _ in range(3)]
+    house.claim(job_ids[0])
+    assert house.sweep() == []
+    assert house.waiting() == 3
+
+
+@pytest.mark.usefixtures("broker")
+def test_a_job_whose_heart_is_silent_is_sent_again(house: House) -> None:
+    job_id = house.sent()
+    house.claim(job_id)
+    house.age(job_id, "heartbeat_at")
+    assert house.sweep() == [job_id]
+    assert (house.look(job_id).state, house.look(job_id).attempts) == (JobState.QUEUED, 1)
+    assert house.sweep() == []
+
+
+@pytest.mark.usefixtures("broker")
+def test_a_job_that_died_three_times_fails(house: House) -> None:
+    job_id = house.sent()
+    for _ in range(3):
+        house.claim(job_id)
+        house.age(job_id, "heartbeat_at")
+        swept = house.sweep()
+    assert swept == []
+    job = house.look(job_id)
+    assert (job.state, job.error_code) == (JobState.FAILED, "worker-lost")
+    assert job.error_message
+
+
+@pytest.mark.usefixtures("broker")
+def test_a_dead_job_that_was_cancelled_is_not_begun_again(house: House) -> None:
+    job_id = house.sent()
+    house.claim(job_id)
+    client.cancel(house.database, house.app, job_id)
+    house.age(job_id, "heartbeat_at")
+    assert house.sweep() == []
+    assert house.look(job_id).state == JobState.CANCELLED
+
+
+def test_what_was_never_sent_is_sent_when_the_broker_is_back(house: House) -> None:
+    job_id = house.sent()
+    house.age(job_id, "created_at")
+    assert house.sweep() == [], "the broker is still down"
+    with embedded_redis.running(house.settings):
+        assert house.sweep() == [job_id]
+        assert house.look(job_id).sent_at is not None
+        assert house.waiting() == 1
+
+
+@pytest.mark.usefixtures("broker")
+def test_a_message_that_was_lost_is_sent_again(house: House) -> None:
+    job_id = house.sent()
+    house.lose_messages()
+    assert house.sweep() == [], "it may just have been taken from the queue"
+    house.age(job_id, "sent_at")
+    assert house.sweep() == [job_id]
+    assert house.waiting() == 1
+
+
+@pytest.mark.usefixtures("broker")
+def test_a_message_that_waits_behind_others_is_not_lost(house: House) -> None:
+    job_id = house.sent(JobKind.TRAIN)
+    house.age(job_id, "sent_at", "created_at")
+    assert house.sweep() == []
+    assert house.waiting(JobKind.TRAIN) == 1
+
+
+@pytest.mark.usefixtures("broker")
+def test_two_sweepers_give_a_dead_job_back_once(house: House) -> None:
+    job_ids = [house.sent() for _ in range(5)]
+    for job_id in job_ids:
+        house.claim(job_id)
+        house.age(job_id, "heartbeat_at")
+    found: list[str] = []
+    both = [Thread(target=lambda: found.extend(house.sweep())) for _ in range(2)]
+    for each in both:
+        each.start()
+    for each in both:
+        each.join()
+    assert {house.look(job_id).attempts for job_id in job_ids} == {1}
+    assert set(found) == set(job_ids)
+
+
+@pytest.mark.usefixtures("broker")
+def test_the_thread_survives_a_database_that_does_not_answer(
+    house: House, tmp_path: Path, wait_for: WaitFor, caplog: pytest.LogCaptureFixture
+) -> None:
+    empty, stop = Database(f"sqlite:///{tmp_path / 'empty.sqlite'}"), Event()
+    sweeper = Sweeper(empty, house.app, house.settings, stop)
+    sweeper.start()
+    wait_for(lambda: caplog.text.count("no sweep: schema-outdated") > 1)
+    stop.set()
+    sweeper.join()
+    empty.dispose()

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import pytest
+
+from cbmir.errors import BadRequest
+from cbmir.training.request import TrainingRequest
+
+
+def test_the_defaults_are_the_papers() -> None:
+    assert TrainingRequest() == TrainingRequest("cnn-autoencoder", epochs=35, seed=0, side=64, batch_size=32)
+
+
+def test_it_is_read_back() -> None:
+    request = TrainingRequest(epochs=3, seed=7, side=128)
+    assert TrainingRequest.from_json(request.as_json()) == request
+    assert TrainingRequest.from_json({"epochs": 3}) == TrainingRequest(epochs=3)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"epochs": 0},
+        {"epochs": "35"},
+        {"epochs": True},
+        {"seed": -1},
+        {"side": 8},
+        {"batch_size": 0},
+        {"architecture": 1},
+        {"epoch": 3},
+    ],
+)
+def test_what_makes_no_sense_is_refused(document: dict[str, object]) -> None:
+    with pytest.raises(BadRequest, match=next(iter(document))):
+        TrainingRequest.from_json(document)

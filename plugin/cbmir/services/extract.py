@@ -42,7 +42,7 @@ def load_encoder(row: tables.Encoder, settings: Settings) -> Encoder:
     if not row.weights_file or Path(row.weights_file).name != row.weights_file:
         raise NotFound(
             f"The encoder {row.id} was imported without its weights.",
-            f"Copy them into the folder `weights` as {row.id}.safetensors, or train an encoder here.",
+            f"Put {row.id}.safetensors into the folder `weights` and import again, or train an encoder here.",
         )
     preprocessing = json.dumps(row.preprocessing, sort_keys=True)
     return _loaded(row.architecture, settings.weights / row.weights_file, row.weights_sha256, preprocessing)

@@ -23,11 +23,14 @@ def declared_size(frame: bytes) -> tuple[int, int] | None:
     if at >= 0 and len(frame) >= at + 24:
         columns, rows, left, top = struct.unpack_from(">4L", frame, at + 8)
         return rows - top, columns - left
-    for marker, at, _ in _segments(frame):
-        if marker == JPEG_LS_FRAME or (0xC0 <= marker <= 0xCF and marker not in NO_FRAME):
-            rows, columns = struct.unpack_from(">2H", frame, at + 5)
-            return rows, columns
-    return None
+    found = _start_of_frame(frame)
+    return None if found is None else found[1:]
+
+
+def jpeg_precision(frame: bytes) -> int | None:
+    """Bits of a sample of a JPEG or JPEG-LS frame; None of anything else."""
+    found = _start_of_frame(frame)
+    return None if found is None else found[0]
 
 
 def declares_sign(frame: bytes) -> bool:
@@ -46,6 +49,15 @@ def with_sequential_scan(frame: bytes) -> bytes:
             end = at + 2 + length
             return frame[: end - 3] + b"\x00\x3f\x00" + frame[end:]
     return frame
+
+
+def _start_of_frame(frame: bytes) -> tuple[int, int, int] | None:
+    """(precision, rows, columns) of a JPEG or JPEG-LS frame's header (ISO 10918-1 B.2.2)."""
+    for marker, at, _ in _segments(frame):
+        if marker == JPEG_LS_FRAME or (0xC0 <= marker <= 0xCF and marker not in NO_FRAME):
+            precision, rows, columns = struct.unpack_from(">B2H", frame, at + 4)
+            return precision, rows, columns
+    return None
 
 
 def _segments(frame: bytes) -> Iterator[tuple[int, int, int]]:

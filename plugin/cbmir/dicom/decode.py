@@ -93,7 +93,7 @@ def stored_values(dataset: Dataset, layout: Layout, index: int, name: str) -> tu
         return packed_bits(values.octets(dataset, layout.keyword), layout, index), layout.photometric
     else:
         with translated(f"{name}: the uncompressed pixels of frame {index + 1} do not fit its header"):
-            pixels, photometric = _decode(decoder, dataset, layout, index, "")
+            pixels, photometric = _decode(decoder, dataset, _as_written(dataset, layout), index, "")
     return _significant(pixels, layout), photometric
 
 
@@ -110,6 +110,13 @@ def packed_bits(data: bytes, layout: Layout, index: int) -> npt.NDArray[np.uint8
     cells = np.frombuffer(data, np.uint8, count=(skipped + count + 7) // 8, offset=first)
     bits = np.unpackbits(cells, count=skipped + count, bitorder="little")
     return bits[skipped:].reshape(layout.rows, layout.columns)
+
+
+def _as_written(dataset: Dataset, layout: Layout) -> Layout:
+    """Some writers say 4:2:2 of uncompressed pixels whose colour is not subsampled: the length tells."""
+    whole = replace(layout, photometric="YBR_FULL")
+    subsampled = layout.photometric == "YBR_FULL_422"
+    return whole if subsampled and len(values.octets(dataset, "PixelData")) >= whole.native_bytes else layout
 
 
 def _checked_against_frame(dataset: Dataset, layout: Layout, index: int, name: str) -> Layout:
@@ -129,21 +136,17 @@ def _checked_against_frame(dataset: Dataset, layout: Layout, index: int, name: s
 def _decompress(
     decoder: Decoder, dataset: Dataset, layout: Layout, index: int, name: str
 ) -> tuple[npt.NDArray[Any], str]:
-    """Try one decoder after the other; what the last one says goes into the error's chain."""
-    *others, last = _plugins(decoder)
-    for plugin in others:
+    """Try one decoder after the other; if none can, what each said goes into the error's chain."""
+    failures: list[Exception] = []
+    for plugin in _plugins(decoder):
         try:
             return _decode(decoder, dataset, layout, index, plugin)
         except MemoryError:
             raise
-        except Exception:  # noqa: BLE001, S112 a decoder may raise anything; the last one's error is reported
-            continue
-    try:
-        return _decode(decoder, dataset, layout, index, last)
-    except MemoryError:
-        raise
-    except Exception as error:
-        raise _undecodable(layout, name, f"frame {index + 1} is damaged or of a kind not supported") from error
+        except Exception as error:  # noqa: BLE001 a decoder may raise anything
+            failures.append(error)
+    why = f"frame {index + 1} is damaged or of a kind not supported"
+    raise _undecodable(layout, name, why) from ExceptionGroup("no decoder could", failures)
 
 
 def _plugins(decoder: Decoder) -> list[str]:

@@ -11,7 +11,7 @@ import gdcm
 from pydicom.pixels.decoders.base import DecodeRunner, JPEGExtended12BitDecoder
 from pydicom.uid import JPEGExtended12Bit
 
-from cbmir.dicom.codestream import with_sequential_scan
+from cbmir.dicom.codestream import jpeg_precision, with_sequential_scan
 
 NAME = "gdcm-12-bit"
 """What pydicom calls this plugin."""
@@ -31,10 +31,10 @@ def decode_frame(source: bytes, runner: DecodeRunner) -> bytes:
     """Decode one compressed frame to 16-bit little endian samples.
 
     Raises:
-        ValueError: if GDCM cannot, or the frame has 8 bits.
+        ValueError: if GDCM cannot, or the frame is not of 12 bits.
     """
-    if runner.bits_stored <= 8:
-        raise ValueError("a JPEG of 8 bits, which the other decoders take")
+    if jpeg_precision(source) != BITS:
+        raise ValueError("no JPEG of 12 bits: the other decoders may take it")
     image = gdcm.Image()
     image.SetNumberOfDimensions(2)
     image.SetDimensions((runner.columns, runner.rows, 1))

@@ -13,7 +13,7 @@ from PIL import Image
 from pydicom.data import get_testdata_file
 from pydicom.encaps import get_frame
 
-from cbmir.dicom.codestream import declared_size, declares_sign, with_sequential_scan
+from cbmir.dicom.codestream import declared_size, declares_sign, jpeg_precision, with_sequential_scan
 from cbmir.dicom.read import read_dataset
 
 
@@ -34,6 +34,14 @@ def test_real_frames_say_what_their_headers_say(name: str, signed: bool) -> None
     frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
     assert declared_size(frame) == (dataset.Rows, dataset.Columns)
     assert declares_sign(frame) == signed
+
+
+@pytest.mark.parametrize(
+    ("name", "bits"), [("JPGExtended.dcm", 12), ("SC_rgb_jpeg_gdcm.dcm", 8), ("693_J2KI.dcm", None)]
+)
+def test_the_precision_of_a_jpeg(name: str, bits: int | None) -> None:
+    dataset = read_dataset(Path(get_testdata_file(name)).read_bytes(), name)
+    assert jpeg_precision(get_frame(dataset.PixelData, 0, number_of_frames=1)) == bits
 
 
 @given(st.binary(max_size=200), st.sampled_from([b"", b"\xff\xd8", b"\xff\xd8\xff", b"\xff\x4f\xff\x51"]))

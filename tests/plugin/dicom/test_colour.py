@@ -47,6 +47,11 @@ def test_ybr_full_422(show: Any) -> None:
     np.testing.assert_allclose(shown, smooth / 255, atol=2 / 255)
 
 
+def test_ybr_that_says_422_and_is_not(show: Any) -> None:
+    shown = show(to_ybr(RGB), PhotometricInterpretation="YBR_FULL_422")
+    np.testing.assert_allclose(shown, RGB / 255, atol=2 / 255)
+
+
 def palette(bits: int, tables: Any, first: int = 0, **more: Any) -> dict[str, Any]:
     elements: dict[str, Any] = {"PhotometricInterpretation": "PALETTE COLOR", **more}
     for name, table in zip(("Red", "Green", "Blue"), tables, strict=True):

@@ -60,6 +60,13 @@ def test_a_filter_is_applied_before_the_search(make: Make) -> None:
     assert [id for id, _ in index.search(floats([0, 0]), 200, most)[0]] == most.tolist()
 
 
+def test_a_filter_may_name_what_the_index_does_not_hold(make: Make) -> None:
+    index = make(list(range(0, 200, 2)), [[float(number)] for number in range(100)])
+    for kept in (np.array([-5, 3, 7, 8, 11, 500]), np.arange(1, 200, 2), np.arange(7, 1000)):
+        expected = [id for id in kept.tolist() if id % 2 == 0 and 0 <= id < 200][:5]
+        assert [id for id, _ in index.search(floats([0]), 5, kept)[0]] == expected
+
+
 def test_a_filter_that_keeps_nothing_gives_nothing(make: Make) -> None:
     index = make([1, 2], [[0], [1]])
     assert index.search(floats([0], [1]), 5, np.array([], np.int64)) == [[], []]

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cbmir.index import bounds, exact
+from cbmir.index import bounds, sweep
 from cbmir.index.base import IdArray, Ranking
 from cbmir.index.exact import ExactIndex
+from cbmir.index.sweep import GROUP, Members
 from cbmir.types import FloatArray
 
 
@@ -67,48 +68,66 @@ def test_equals_brute_force_over_what_a_filter_keeps(
 def test_bounds_hold_in_exact_arithmetic(case: tuple[IdArray, FloatArray, FloatArray, int]) -> None:
     _, vectors, queries, _ = case
     vectors, query = vectors[:5, :48], queries[-1:, :48]
-    members = bounds.table(vectors)
     if max(bounds.lengths(vectors).max(), bounds.lengths(query).max()) > bounds.WIDEST:
         return
-    lower = bounds.lower(members, query)[0]
-    for row, vector in enumerate(vectors):
-        pairs = [(Fraction(float(x)), Fraction(float(q))) for x, q in zip(vector, query[0], strict=True)]
-        true = sum(x * x - 2 * q * x for x, q in pairs)
-        tiny = Fraction(2) ** -110
-        assert Fraction(float(lower[row])) <= true + tiny
-        assert true <= Fraction(float(bounds.limit(members[[row]], query[0], lower[[row]])))
+    lower = (bounds.factors(query) @ bounds.table(vectors).T)[0]
+    for bound, vector in zip(lower.tolist(), vectors.tolist(), strict=True):
+        pairs = [(Fraction(x), Fraction(q)) for x, q in zip(vector, query[0].tolist(), strict=True)]
+        assert Fraction(bound) <= sum(x * x - 2 * q * x for x, q in pairs) + Fraction(2) ** -110
+        distance = float(np.sqrt(((np.array(vector) - query[0].astype(np.float64)) ** 2).sum()))
+        assert bound <= bounds.ceiling(distance, query[0])
 
 
-def test_a_large_gallery_equals_brute_force_and_hardly_anything_is_measured() -> None:
+def test_a_large_gallery_equals_brute_force_and_hardly_anything_is_measured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    measured: list[int] = []
+    distances = Members._distances
+
+    def counted(self: Members, query: FloatArray, rows: np.ndarray) -> np.ndarray:
+        measured.append(len(rows))
+        return distances(self, query, rows)
+
+    monkeypatch.setattr(Members, "_distances", counted)
     random = np.random.default_rng(3)
     centres = random.normal(size=(40, 48)) * 3
     vectors = (centres[random.integers(0, 40, 30_000)] + random.normal(size=(30_000, 48))).astype(np.float32)
     ids, queries = np.arange(30_000), vectors[:20] + np.float32(0.01)
-    found = ExactIndex(ids, vectors).search(queries, 100)
-    assert found == [brute_force(ids, vectors, query, 100) for query in queries]
-    members = bounds.table(vectors)
-    lower = bounds.lower(members, queries)
-    measured = [len(bounds.candidates(members, query, row, 100)) for query, row in zip(queries, lower, strict=True)]
-    assert max(measured) < 110
+    found = ExactIndex(ids, vectors).search(queries, 5)
+    assert found == [brute_force(ids, vectors, query, 5) for query in queries]
+    assert max(measured) <= 5 * GROUP
+
+
+@pytest.mark.parametrize("k", [1, 5, 100, 1000, 4000])
+def test_any_k_equals_brute_force(k: int) -> None:
+    random = np.random.default_rng(8)
+    vectors = np.round(random.normal(size=(5001, 6)), 1).astype(np.float32)
+    ids, query = np.arange(5001), vectors[17:18]
+    assert ExactIndex(ids, vectors).search(query, k) == [brute_force(ids, vectors, query[0], k)]
+    some = ids[ids % 3 == 0]
+    expected = brute_force(some, vectors[some], query[0], k)
+    assert ExactIndex(ids, vectors).search(query, k, some) == [expected]
 
 
 def test_a_batch_that_does_not_fit_at_once_is_answered_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     random = np.random.default_rng(4)
     vectors, queries = (random.normal(size=(n, 7)).astype(np.float32) for n in (500, 23))
     whole = ExactIndex(np.arange(500), vectors).search(queries, 9)
-    monkeypatch.setattr(exact, "AT_ONCE", 1700)
+    for name, value in (("QUERIES", 5), ("TILE", 400), ("DIFFERENCES", 40)):
+        monkeypatch.setattr(sweep, name, value)
     assert ExactIndex(np.arange(500), vectors).search(queries, 9) == whole
-    monkeypatch.setattr(exact, "AT_ONCE", 1)
-    assert ExactIndex(np.arange(500), vectors).search(queries, 9) == whole
+    assert ExactIndex(np.arange(500), vectors).search(queries, 9, np.arange(100, 500)) == [
+        brute_force(np.arange(100, 500), vectors[100:], query, 9) for query in queries
+    ]
 
 
 def test_distances_that_float64_cannot_tell_apart_are_ties() -> None:
-    ids = np.arange(10)
-    vectors = np.column_stack([ids, ids * 0]).astype(np.float32)
-    query = np.array([[5e17, 0]], np.float32)
+    ids = np.arange(1000)
+    vectors = np.column_stack([ids - 1000, ids * 0]).astype(np.float32)
+    query = np.array([[5e17, 0]], np.float32)  # its neighbours among the float64 numbers are 64 away
     found = ExactIndex(ids, vectors).search(query, 3)[0]
     assert found == brute_force(ids, vectors, query[0], 3)
-    assert [id for id, _ in found] == [0, 1, 2]
+    assert len({distance for _, distance in found}) == 1
 
 
 @pytest.mark.parametrize("scale", [1e-23, 3e-23, 1e-22, 3e-22, 1e-21])

@@ -67,14 +67,16 @@ def _file() -> Any:
 def _form(given: MultiDict[str, str], problem: Problem | None = None) -> str:
     asked = given.get("frame_id", type=int)
     with installation().database.read() as session:
+        recent = queries.recent(session, RECENT)
+        known = frames.by_id(session, [number for number in (asked, *(each.frame_id for each in recent)) if number])
         return render_template(
             "search.html",
             problem=problem,
             facets=filters.facets(session),
             encoders=encoders.listing(session),
             statistics=library.statistics(session),
-            recent=[(query, jobs.get(session, query.job_id)) for query in queries.recent(session, RECENT)],
-            asked=frames.by_id(session, [asked]).get(asked) if asked else None,
+            recent=[(query, jobs.get(session, query.job_id), known.get(query.frame_id or 0)) for query in recent],
+            asked=known.get(asked or 0),
             given=given,
         )
 

@@ -12,4 +12,5 @@ document.querySelectorAll("dialog#compare").forEach(compare);
 document.querySelectorAll("form[data-submit-on-change] select").forEach((select) =>
   select.addEventListener("change", () => select.form.requestSubmit()),
 );
+document.querySelector(".top [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 document.querySelector("[role=alert].notice")?.focus();

@@ -1,0 +1,146 @@
+"""docker-compose.yml: accepted by Docker Compose, hardened, and each service runs by the command that stands there."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from shutil import which
+from typing import Any
+
+import pytest
+from sqlalchemy import make_url
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = Path(sys.executable).parent
+SECRETS = ("POSTGRES_PASSWORD", "REDIS_PASSWORD", "CBMIR_PASSWORD", "CBMIR_SECRET_KEY")
+
+Service = dict[str, Any]
+
+
+def compose(folder: Path, *words: str, secrets: tuple[str, ...] = SECRETS) -> subprocess.CompletedProcess[str]:
+    (folder / "env").write_text("".join(f"{name}=test-{name.lower()}\n" for name in secrets))
+    command = [BIN / "docker-compose", "-f", ROOT / "docker-compose.yml", "--env-file", folder / "env", *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env={"HOME": str(folder)})
+
+
+@pytest.fixture
+def services(tmp_path: Path) -> dict[str, Service]:
+    """The services as Docker Compose reads them, with passwords filled in."""
+    done = compose(tmp_path, "--profile", "pacs", "config", "--format", "json")
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Service] = json.loads(done.stdout)["services"]
+    return found
+
+
+def test_all_services_are_there_watched_and_hardened(services: dict[str, Service]) -> None:
+    assert set(services) == {"postgres", "redis", "migrate", "web", "worker", "trainer", "orthanc"}
+    for name, service in services.items():
+        assert service["healthcheck"]["test"], name
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert all(port["host_ip"] == "127.0.0.1" for port in service.get("ports", [])), name
+        if name != "orthanc":
+            assert service["read_only"] is True, name
+            assert not service["user"].startswith(("0", "root")), name
+
+
+@pytest.mark.parametrize("missing", SECRETS)
+def test_no_password_has_a_default(tmp_path: Path, missing: str) -> None:
+    given = tuple(name for name in SECRETS if name != missing)
+    done = compose(tmp_path, "config", "--quiet", secrets=given)
+    assert done.returncode != 0
+    assert f"{missing} is missing a value" in done.stderr
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def running(command: list[str], environment: dict[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    with log.open("wb") as out:
+        process = subprocess.Popen(command, env=environment, stdout=out, stderr=out, start_new_session=True)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+
+
+def environment_of(service: Service, **instead: str) -> dict[str, str]:
+    path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
+    return {"PATH": path, "HOME": instead["CBMIR_DATA"], **service["environment"], **instead}
+
+
+def run_health_check(service: Service, environment: dict[str, str], port: int) -> subprocess.CompletedProcess[str]:
+    kind, *words = service["healthcheck"]["test"]
+    words = [word.replace(":8000", f":{port}") for word in words]
+    command = ["sh", "-c", *words] if kind == "CMD-SHELL" else words
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def wait_until_healthy(service: Service, environment: dict[str, str], port: int, log: Path) -> None:
+    deadline = time.monotonic() + 60
+    while (done := run_health_check(service, environment, port)).returncode != 0:
+        assert time.monotonic() < deadline, done.stdout + done.stderr + log.read_text()
+        time.sleep(0.5)
+
+
+@pytest.mark.skipif(which("redis-server") is None, reason="needs redis-server: run `make services`")
+def test_each_command_runs_as_it_stands_there(
+    services: dict[str, Service], tmp_path: Path, postgres_url: str
+) -> None:
+    redis_port, web_port = free_port(), free_port()
+    instead = {
+        "CBMIR_DATA": str(tmp_path / "data"),
+        "CBMIR_DATABASE_URL": make_url(postgres_url).render_as_string(hide_password=False),
+        "CBMIR_BROKER_URL": f"redis://:test-redis_password@127.0.0.1:{redis_port}/0",
+        "CBMIR_PORT": str(web_port),
+    }
+    redis, redis_log = services["redis"], tmp_path / "redis.log"
+    *shell, script = redis["command"]
+    script = script.replace("$$", "$").replace("/data", str(tmp_path)) + f" --port {redis_port}"
+    secret = {"PATH": os.environ["PATH"], "REDISCLI_AUTH": redis["environment"]["REDISCLI_AUTH"]}
+    with running([*shell, script], secret, redis_log):
+        check = {**redis, "healthcheck": {"test": ["CMD-SHELL", f"redis-cli -p {redis_port} ping | grep -q PONG"]}}
+        wait_until_healthy(check, secret, 0, redis_log)
+
+        migrate = services["migrate"]
+        environment = environment_of(migrate, **instead)
+        subprocess.run(migrate["command"], env=environment, check=True, capture_output=True)
+        assert run_health_check(migrate, environment, 0).returncode == 0
+
+        for name in ("web", "worker", "trainer"):
+            service, log = services[name], tmp_path / f"{name}.log"
+            environment = environment_of(service, **instead)
+            with running(service["command"], environment, log) as process:
+                wait_until_healthy(service, environment, web_port, log)
+                assert process.poll() is None, log.read_text()
+                if name == "web":
+                    assert status_without_password(web_port) == 401
+
+
+def status_without_password(port: int) -> int:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/library") as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code

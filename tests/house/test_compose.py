@@ -1,4 +1,4 @@
-"""docker-compose.yml: accepted by Docker Compose, hardened, and each service runs by the command that stands there."""
+"""docker-compose.yml: accepted by Docker Compose, hardened, and each service runs by its command there."""
 
 from __future__ import annotations
 

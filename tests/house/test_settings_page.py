@@ -43,7 +43,7 @@ def _shown(default: str) -> str:
     if default.startswith("field(default="):
         default = "''"
     value = eval(default, {}) if default[:1].isdigit() or default[:1] in "'\"" else default
-    return f"`{value:,}`" if isinstance(value, int) else f"`{value}`" if value else "none"
+    return f"`{value}`" if isinstance(value, int) else f"`{value}`" if value else "none"
 
 
 def test_the_page_says_what_the_code_says() -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -65,7 +66,6 @@ class _Batch:
 @dataclass
 class _Tally:
     extracted: int = 0
-    already: int = 0
     failures: dict[int, str] = field(default_factory=dict)
 
     @property
@@ -85,8 +85,9 @@ def extract(database: Database, settings: Settings, encoder_id: str | None, prog
         progress: told after every batch.
 
     Returns:
-        `encoder`: its id; `extracted`: features that are new; `already`: that were there; `failed`: frames whose
-        picture is missing or damaged; `reasons`: why, by frame id, of the first twenty of these.
+        `encoder`: its id; `extracted`: features that are new; `already`: those that were there, or that another
+        run has added meanwhile; `failed`: frames whose picture is missing or damaged; `reasons`: why, by frame id,
+        of the first twenty of these.
 
     Raises:
         cbmir.errors.NotFound: if there is no such encoder, or its weights are not here.
@@ -94,32 +95,36 @@ def extract(database: Database, settings: Settings, encoder_id: str | None, prog
         cbmir.errors.EmptyGallery: if no picture is stored.
         cbmir.errors.JobCancelled: if the job should stop; what is extracted stays.
     """
-    row, tally, total = _start(database, encoder_id)
+    row, total = _start(database, encoder_id)
+    tally = _Tally()
     encoder, shelf = load_encoder(row, settings), Shelf(settings.pictures)
     machine.keep_memory()
     progress.update(0, total, "extracting")
     missing = _missing(database, row.id, settings.batch_size)
     threads = settings.threads or machine.cores()
-    for batch in _in_order(lambda frames: _encode(frames, shelf, encoder), missing, threads):
-        _keep(database, row, batch, tally)
-        progress.update(tally.done, max(total, tally.done), "extracting")
+    with closing(_in_order(lambda frames: _encode(frames, shelf, encoder), missing, threads)) as batches:
+        for batch in batches:
+            _keep(database, row, batch, tally)
+            progress.update(tally.done, max(total, tally.done), "extracting")
+    with database.read() as session:
+        stored = features.count(session, row.id)
     return {
         "encoder": row.id,
         "extracted": tally.extracted,
-        "already": tally.already,
+        "already": stored - tally.extracted,
         "failed": len(tally.failures),
         "reasons": {str(frame): tally.failures[frame] for frame in list(tally.failures)[:REASONS_SHOWN]},
     }
 
 
-def _start(database: Database, encoder_id: str | None) -> tuple[tables.Encoder, _Tally, int]:
+def _start(database: Database, encoder_id: str | None) -> tuple[tables.Encoder, int]:
+    """The encoder, and how many frames lack its features."""
     with database.read() as session:
         row = _newest(encoders.listing(session)) if encoder_id is None else encoders.get(session, encoder_id)
-        tally = _Tally(already=features.count(session, row.id))
-        total = features.count_missing(session, row.id)
-    if not total and not tally.already:
+        total, stored = features.count_missing(session, row.id), features.count(session, row.id)
+    if not total and not stored:
         raise EmptyGallery("There is no picture to extract features of.", "Ingest some first: `cbmir ingest`.")
-    return row, tally, total
+    return row, total
 
 
 def _newest(rows: list[tables.Encoder]) -> tables.Encoder:
@@ -162,12 +167,10 @@ def _keep(database: Database, row: tables.Encoder, batch: _Batch, tally: _Tally)
     if batch.vectors is None:
         return
     with database.write() as session:
-        added = features.add_batch(session, row, batch.frame_ids, batch.vectors)
-    tally.extracted += added
-    tally.already += len(batch.frame_ids) - added
+        tally.extracted += features.add_batch(session, row, batch.frame_ids, batch.vectors)
 
 
-def _in_order(work: Callable[[Given], Made], given: Iterable[Given], threads: int) -> Iterator[Made]:
+def _in_order(work: Callable[[Given], Made], given: Iterable[Given], threads: int) -> Generator[Made, None, None]:
     """What `work` makes of each, in the same order, a few at a time: memory stays bounded."""
     running: deque[Future[Made]] = deque()
     with ThreadPoolExecutor(threads) as pool:

@@ -31,10 +31,9 @@ def stock(settings: Settings) -> Callable[..., None]:
 
     def put(database: Database, patients: int = 6) -> None:
         shelf = Shelf(settings.pictures)
-        for number in range(2 * patients):
-            kind = ("disc", "bar")[number // 2 % 2]
-            pixels = picture(kind, number)
-            with database.write() as session:
+        with database.write() as session:
+            for number in range(2 * patients):
+                kind = ("disc", "bar")[number // 2 % 2]
                 instances.add(
                     session,
                     converted_header=None,
@@ -42,7 +41,7 @@ def stock(settings: Settings) -> Callable[..., None]:
                     origin="",
                     sha256=hashlib.sha256(str(number).encode()).hexdigest(),
                     group_key=f"patient-{number // 2}",
-                    frames=[NewFrame(1, shelf.put(pixels), 40, 32, "image/1")],
+                    frames=[NewFrame(1, shelf.put(picture(kind, number)), 40, 32, "image/1")],
                     labels={"subclass": (kind, LabelOrigin.MANIFEST)},
                 )
 

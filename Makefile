@@ -1,44 +1,60 @@
-# make demo    builds a small archive of DICOM objects, indexes it, and serves it at http://127.0.0.1:8000
-# make test    installs what the tests need and runs them all
-# make services, make up, make clean: below
+# Two commands for a stranger: `make demo` and `make test`. Everything else is below `make help`.
+# PYTHON chooses the interpreter that the virtual environment is made of; 3.11 or newer.
 
 PYTHON ?= python3
-VENV := .venv
-BIN := $(VENV)/bin
-PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --constraint constraints.txt
-ARGS ?=
+VENV   ?= .venv
+ARGS   ?=
 
-.PHONY: demo up test services clean
+BIN     := $(VENV)/bin
+SOURCES := pyproject.toml constraints.txt
+PIP     := $(BIN)/python -m pip --disable-pip-version-check
 
-demo: $(VENV)/installed
+ROOT    := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo up test lint services clean
+
+help: ## Show what can be made
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
+
+install: $(VENV)/installed ## Make the virtual environment
+
+demo: $(VENV)/installed ## Do the main job on drawn patients and serve the result (ARGS=--no-serve ends by itself)
 	@$(BIN)/cbmir demo $(ARGS)
 
-up: $(VENV)/installed
+up: $(VENV)/installed ## Run the web and all workers (ARGS="--data DIR" and so on)
 	@$(BIN)/cbmir up $(ARGS)
 
-test: $(VENV)/installed-for-tests
+test: $(VENV)/installed-test ## Install what the tests need and run them all (ARGS="-k word" for some)
 	@$(BIN)/python -m pytest $(ARGS)
 
-# PostgreSQL, Redis, Chromium, Orthanc and dcmtk, for the tests that talk to them (Debian; as root)
-services:
-	apt-get update
-	DEBIAN_FRONTEND=noninteractive apt-get install -y postgresql redis-server chromium orthanc dcmtk
+lint: $(VENV)/installed-test ## Style, types, and who may import whom
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 
-clean:
-	rm -rf $(VENV) .demo
+services: ## Install the programs that some tests need (Debian; as root or with sudo)
+	@command -v apt-get >/dev/null || { echo "make services knows only Debian's apt-get: install PostgreSQL, Redis, Chromium, Orthanc and dcmtk by hand." >&2; exit 1; }
+	$(ROOT) apt-get update -q
+	$(ROOT) env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends postgresql redis-server chromium orthanc dcmtk dicom3tools
 
-$(BIN)/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-		|| { echo "cbmir needs Python 3.11 or newer: make PYTHON=/path/to/python3.11"; exit 1; }
-	@$(PYTHON) -m venv $(VENV)
+clean: ## Take away everything that was made, the demo's folder too
+	rm -rf $(VENV) .demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist build
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(VENV)/installed: pyproject.toml constraints.txt | $(BIN)/python
-	@echo "Installing cbmir into $(VENV): the first time this takes a few minutes."
-	@$(PIP) --upgrade pip
-	@$(PIP) --editable .
+# Stamps: what is installed is installed anew when the files that say so have changed.
+$(VENV)/installed: $(SOURCES) | $(VENV)/bin/python
+	@echo "Installing cbmir and what it needs; the first time this takes a few minutes."
+	@$(PIP) install --quiet --upgrade 'pip>=24'
+	@$(PIP) install --quiet -c constraints.txt -e .
 	@touch $@
 
-$(VENV)/installed-for-tests: $(VENV)/installed
-	@echo "Installing what the tests need."
-	@$(PIP) --editable ".[test]"
+$(VENV)/installed-test: $(VENV)/installed
+	@$(PIP) install --quiet -c constraints.txt -e '.[test]'
 	@touch $@
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "cbmir needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1). Name another: make PYTHON=python3.12 demo" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "On Debian: apt-get install python3-venv" >&2; rm -rf $(VENV); exit 1; }

@@ -27,7 +27,7 @@ Upload = Callable[[int], dict[str, object]]
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
     """An installation whose dead workers are noticed soon."""
-    return replace(settings, heartbeat_seconds=0.2, heartbeat_timeout_seconds=1.5, batch_size=8)
+    return replace(settings, heartbeat_seconds=0.2, heartbeat_timeout_seconds=3.0, batch_size=2)
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def job_of(database: Database) -> Callable[[str], Job]:
 def wait_for() -> Callable[..., None]:
     """Waits until a condition holds; fails the test after some seconds."""
 
-    def wait(condition: Callable[[], object], seconds: float = 20) -> None:
+    def wait(condition: Callable[[], object], seconds: float = 60) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, "waited in vain"

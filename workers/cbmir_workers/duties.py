@@ -1,12 +1,13 @@
 """What each kind of job does: from its parameters to the service, and from the service to the row.
 
-Services are imported when their job runs: a process that only hands jobs out never loads torch.
+Services are imported by those who work, when they make ready: who only hands jobs out never loads torch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -85,6 +86,12 @@ def _retrieve(duty: Duty) -> Result:
         frame_id=asked["frame_id"],
     )
     return retrieve(duty.database, duty.settings, question).as_json()
+
+
+def make_ready(kinds: Iterable[JobKind]) -> None:
+    """Import the services of these kinds of jobs, which takes seconds, before the first job waits for it."""
+    for kind in kinds:
+        import_module(f"cbmir.services.{kind.value}")
 
 
 DUTIES: dict[JobKind, Callable[[Duty], Result]] = {

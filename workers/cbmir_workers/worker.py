@@ -17,7 +17,7 @@ from cbmir.errors import CbmirError
 from cbmir.settings import Settings
 from cbmir.store import encoders
 from cbmir.store.session import Database
-from cbmir_workers import embedded_redis, tasks
+from cbmir_workers import duties, embedded_redis, tasks
 from cbmir_workers.client import QUEUES, ROLES, make_app
 from cbmir_workers.sweeper import Sweeper
 
@@ -44,6 +44,7 @@ def run(settings: Settings, database: Database, role: str) -> int:
         bench = tasks.Bench(settings, database, make_app(settings))
         tasks.register(bench)
         _listen(bench)
+        duties.make_ready(ROLES[role])
         if role == "retrieve":
             _warm(bench)
         return _consume(bench.app, role)
@@ -62,6 +63,8 @@ def environment(settings: Settings, role: str) -> dict[str, str]:
 
 
 def _consume(app: Celery, role: str) -> int:
+    # it warns root of pickle, which no message of ours may hold
+    warnings.filterwarnings("ignore", message="You're running the worker with superuser privileges")
     worker = app.Worker(
         hostname=f"{role}@{socket.gethostname()}",
         pool="solo",
@@ -91,8 +94,6 @@ def _on(signal: Any, action: Callable[[], None]) -> None:
 def _set_up_logging() -> None:
     logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
     logging.getLogger("celery").setLevel(logging.WARNING)  # of each job it would repeat what ours says
-    # it warns root of pickle, which no message of ours may hold
-    warnings.filterwarnings("ignore", message="You're running the worker with superuser privileges")
 
 
 def _warm(bench: tasks.Bench) -> None:

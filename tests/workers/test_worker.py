@@ -1,0 +1,203 @@
+"""Real worker processes on a real Redis: jobs run, and survive whatever happens to worker and broker."""
+
+from __future__ import annotations
+
+import hashlib
+import signal
+import subprocess
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from celery import Celery
+from sqlalchemy import func, select
+
+from cbmir.encoders import weights
+from cbmir.encoders.base import Preprocessing
+from cbmir.encoders.cnn_autoencoder import DIMENSION, NAME, CnnAutoencoder
+from cbmir.pictures.shelf import Shelf
+from cbmir.settings import Settings
+from cbmir.store import encoders, jobs, queries, tables
+from cbmir.store.filters import Where
+from cbmir.store.session import Database
+from cbmir.store.tables import Job
+from cbmir.types import JobKind, JobState
+from cbmir_workers import client, embedded_redis
+
+StartWorker = Callable[[str], "subprocess.Popen[bytes]"]
+Upload = Callable[[int], dict[str, Any]]
+WaitFor = Callable[..., None]
+
+SIDE = 32
+FRAMES = 300
+"""Enough that a worker extracts for a second or more, a few at a time."""
+SOME = 30
+
+
+class House:
+    """An installation as its users see it."""
+
+    def __init__(self, settings: Settings, database: Database, app: Celery, wait_for: WaitFor) -> None:
+        self.settings, self.database, self.app, self.wait_for = settings, database, app, wait_for
+
+    def enqueue(self, kind: JobKind, parameters: dict[str, Any]) -> str:
+        return client.enqueue(self.database, self.app, kind, parameters).id
+
+    def job(self, job_id: str) -> Job:
+        with self.database.read() as session:
+            return jobs.get(session, job_id)
+
+    def finish(self, job_id: str) -> Job:
+        """Wait until the job has ended, and see that it ended well."""
+        self.wait_for(lambda: JobState(self.job(job_id).state).is_final)
+        job = self.job(job_id)
+        assert job.state == JobState.SUCCEEDED, job.error_message
+        return job
+
+    def count(self, table: type[tables.Base]) -> int:
+        with self.database.read() as session:
+            return session.scalar(select(func.count()).select_from(table)) or 0
+
+    def extracted_more_than(self, count: int) -> None:
+        self.wait_for(lambda: self.count(tables.Feature) > count)
+
+    def add_encoder(self) -> str:
+        """An encoder with weights as they are before training."""
+        network = CnnAutoencoder(SIDE)
+        network.initialise(0)
+        data = weights.to_bytes(network.state_dict())
+        self.settings.weights.mkdir(parents=True)
+        (self.settings.weights / "test.safetensors").write_bytes(data)
+        with self.database.write() as session:
+            return encoders.add(
+                session,
+                id="test",
+                architecture=NAME,
+                weights_file="test.safetensors",
+                weights_sha256=hashlib.sha256(data).hexdigest(),
+                dimension=DIMENSION,
+                preprocessing=Preprocessing(SIDE).as_json(),
+                training={},
+                metrics={},
+            ).id
+
+    def add_frames(self, count: int) -> None:
+        """One object of so many frames, which all show the same."""
+        picture = Shelf(self.settings.pictures).put(np.zeros((SIDE, SIDE), np.uint8))
+        with self.database.write() as session:
+            numbers = range(1, count + 1)
+            frames = [
+                tables.Frame(frame_number=number, picture=picture, rows=SIDE, columns=SIDE, pipeline="test")
+                for number in numbers
+            ]
+            group = tables.Group(key="p-1")
+            session.add(tables.Instance(group=group, file_name="long.dcm", sha256="0" * 64, frames=frames))
+
+
+@pytest.fixture
+def house(settings: Settings, database: Database, app: Celery, broker: str, wait_for: WaitFor) -> House:
+    assert broker
+    return House(settings, database, app, wait_for)
+
+
+def question(**asked: object) -> dict[str, Any]:
+    nothing = dict.fromkeys(("upload", "sop_instance_uid", "frame_number", "frame_id", "encoder"))
+    return {**nothing, "k": 5, "where": Where().as_json(), "exclude_same_patient": False, **asked}
+
+
+def test_images_handed_in_become_features_and_a_query_finds_them_while_others_wait(
+    house: House, start_worker: StartWorker, upload: Upload
+) -> None:
+    asked = upload(6)
+    query = (house.settings.uploads / "test" / "0").read_bytes()
+    house.add_encoder()
+    start_worker("index")
+    start_worker("retrieve")
+    house.finish(house.enqueue(JobKind.INGEST, asked))
+    house.wait_for(lambda: house.count(tables.Feature) == 6)
+
+    folder = house.settings.uploads / "query"
+    folder.mkdir()
+    (folder / "0").write_bytes(query)
+    handed_in = {"folder": "query", "stored": "0", "file_name": "mine.png"}
+    job_id = house.enqueue(JobKind.RETRIEVE, question(upload=handed_in))
+    answer = house.finish(job_id).result
+    assert answer is not None
+    assert [hit["rank"] for hit in answer["hits"]] == [1, 2, 3, 4, 5]
+    assert "0.png" not in [hit["file_name"] for hit in answer["hits"]], "its own image is left out"
+    with house.database.read() as session:
+        kept = queries.get(session, job_id)
+    assert (kept.hits, kept.k, kept.encoder_id) == (answer["hits"], 5, "test")
+    assert list(house.settings.uploads.iterdir()) == []
+
+    house.add_frames(2 * FRAMES)
+    long = house.enqueue(JobKind.EXTRACT, {"encoder": "test"})
+    house.extracted_more_than(SOME)
+    house.finish(house.enqueue(JobKind.RETRIEVE, question(frame_id=1)))
+    assert house.job(long).state == JobState.RUNNING
+
+
+def test_a_worker_stopped_and_one_killed_in_mid_extraction_lose_nothing_and_repeat_nothing(
+    house: House, start_worker: StartWorker
+) -> None:
+    house.add_frames(FRAMES)
+    job_id = house.enqueue(JobKind.EXTRACT, {"encoder": house.add_encoder()})
+    stopped = start_worker("index")
+    house.extracted_more_than(SOME)
+    stopped.send_signal(signal.SIGTERM)
+    assert stopped.wait(30) == 0
+    assert (house.job(job_id).state, house.job(job_id).attempts) == (JobState.QUEUED, 0), "given back at once"
+
+    killed = start_worker("index")
+    house.extracted_more_than(house.count(tables.Feature) + SOME)
+    killed.kill()
+    killed.wait()
+    kept = house.count(tables.Feature)
+    assert kept < FRAMES, "it was killed in time"
+    assert house.job(job_id).state == JobState.RUNNING
+
+    start_worker("index")
+    job = house.finish(job_id)
+    assert house.count(tables.Feature) == FRAMES
+    assert job.result is not None
+    assert (job.result["already"], job.result["extracted"], job.result["failed"]) == (kept, FRAMES - kept, 0)
+    assert job.attempts == 2
+
+
+def test_a_running_job_stops_when_it_is_cancelled_and_goes_on_when_retried(
+    house: House, start_worker: StartWorker
+) -> None:
+    house.add_frames(FRAMES)
+    job_id = house.enqueue(JobKind.EXTRACT, {"encoder": house.add_encoder()})
+    start_worker("index")
+    house.extracted_more_than(SOME)
+    client.cancel(house.database, house.app, job_id)
+    house.wait_for(lambda: house.job(job_id).state == JobState.CANCELLED)
+    kept = house.count(tables.Feature)
+    assert kept < FRAMES
+    client.retry(house.database, house.app, job_id)
+    result = house.finish(job_id).result
+    assert result is not None
+    assert (result["already"], result["extracted"]) == (kept, FRAMES - kept)
+
+
+def test_a_restart_of_the_broker_loses_no_job_and_the_worker_finds_it_again(
+    house: House, start_worker: StartWorker
+) -> None:
+    house.add_frames(1)
+    asked = {"encoder": house.add_encoder()}
+    before = [house.enqueue(JobKind.EXTRACT, asked) for _ in range(2)]
+    embedded_redis.stop(house.settings)
+    embedded_redis.ensure(house.settings)
+    assert client.broker_state(house.app).waiting["extract"] == 2
+    start_worker("index")
+    for job_id in before:
+        house.finish(job_id)
+
+    embedded_redis.stop(house.settings)
+    while_down = house.enqueue(JobKind.EXTRACT, asked)
+    assert house.job(while_down).sent_at is None
+    embedded_redis.ensure(house.settings)
+    house.finish(while_down)
+    house.finish(house.enqueue(JobKind.EXTRACT, asked))

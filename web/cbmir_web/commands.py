@@ -16,7 +16,7 @@ from cbmir.cli.context import Context
 @click.pass_obj
 def web(context: Context, host: str | None, port: int | None) -> None:
     """Serve the pages and the REST API; workers run beside it (`cbmir worker`, or both with `cbmir up`)."""
-    from cbmir_web.serving import address, make_server
+    from cbmir_web.serving import make_server
 
     settings = replace(
         context.settings,
@@ -27,5 +27,5 @@ def web(context: Context, host: str | None, port: int | None) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s")
     logging.getLogger("cbmir_web").setLevel(logging.INFO)
     server = make_server(settings)
-    click.echo(f"cbmir is at {address(server)}", err=True)
+    click.echo(f"cbmir is at http://{settings.host}:{server.effective_port}", err=True)
     server.run()

@@ -22,6 +22,8 @@ from cbmir_web.arguments import sentence
 
 log = logging.getLogger(__name__)
 
+UNTRUSTED = "untrusted-host"
+
 STATUS: Mapping[str, HTTPStatus] = {
     **{leaf.code: HTTPStatus.UNPROCESSABLE_ENTITY for leaf in errors.UnusableInput.__subclasses__()},
     errors.UnusableInput.code: HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -42,7 +44,7 @@ STATUS: Mapping[str, HTTPStatus] = {
     jobs.WORKER_LOST: HTTPStatus.SERVICE_UNAVAILABLE,
     "malformed": HTTPStatus.BAD_REQUEST,
     "form-expired": HTTPStatus.BAD_REQUEST,
-    "untrusted-host": HTTPStatus.BAD_REQUEST,
+    UNTRUSTED: HTTPStatus.BAD_REQUEST,
     "unauthorized": HTTPStatus.UNAUTHORIZED,
     "forbidden": HTTPStatus.FORBIDDEN,
     "method-not-allowed": HTTPStatus.METHOD_NOT_ALLOWED,
@@ -104,6 +106,8 @@ def answer(problem: Problem) -> Response:
     """The problem as JSON for programs, as a page for people."""
     if wants_json():
         return make_response(jsonify(problem.as_json()), problem.status)
+    if problem.code == UNTRUSTED:  # no address of ours can be built, and so no page
+        return Response(f"{problem.reason} {problem.remedy}", problem.status, mimetype="text/plain")
     return make_response(render_template("error.html", problem=problem), problem.status)
 
 
@@ -127,7 +131,7 @@ def _problem_of_http(error: HTTPException) -> Problem:
         return Problem("form-expired", "The form was opened too long ago.", "Reload the page and send it again.")
     if isinstance(error, SecurityError):
         return Problem(
-            "untrusted-host",
+            UNTRUSTED,
             "The request names a host that this installation does not know as its own.",
             "Add the name to CBMIR_TRUSTED_HOSTS, or use http://localhost.",
         )

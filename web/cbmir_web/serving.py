@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 from http import HTTPStatus
 from typing import Any
 
 import orjson
 import waitress
 from waitress.channel import HTTPChannel
-from waitress.server import BaseWSGIServer
 from waitress.task import ErrorTask
 
 from cbmir.errors import Unavailable
@@ -53,29 +53,23 @@ def make_server(settings: Settings) -> Any:
         cbmir.errors.Unavailable: if the address is taken or not of this machine.
     """
     app = create_app(settings)
-    listeners: dict[int, Any] = {}
+    server = waitress.create_server(
+        app,
+        sockets=[_listener(settings)],
+        threads=THREADS,
+        max_request_body_size=settings.max_upload_bytes,
+        ident="cbmir",
+    )
+    server.channel_class = RefusingChannel
+    return server
+
+
+def _listener(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
-        server = waitress.create_server(
-            app,
-            map=listeners,
-            host=settings.host,
-            port=settings.port,
-            threads=THREADS,
-            max_request_body_size=settings.max_upload_bytes,
-            ident="cbmir",
-        )
+        return socket.create_server((settings.host, settings.port), family=family)
     except OSError as error:
         raise Unavailable(
             f"{settings.host}:{settings.port} cannot be bound: {error.strerror}.",
             "Stop what uses it, or choose another with --port.",
         ) from error
-    for each in listeners.values():
-        if isinstance(each, BaseWSGIServer):  # a name such as localhost may stand for several addresses
-            each.channel_class = RefusingChannel
-    return server
-
-
-def address(server: Any) -> str:
-    """Where the server is: `http://127.0.0.1:8000`; of several addresses the first."""
-    host, port = getattr(server, "effective_listen", [(server.adj.host, None)])[0]
-    return f"http://{host}:{port or server.effective_port}"

@@ -174,7 +174,7 @@ def statistics(session: Session) -> Statistics:
         instances=_count(session, Instance),
         frames=_count(session, Frame),
         quarantined=_count(session, Quarantined),
-        features=dict(session.execute(features).tuples().all()),
+        features=dict(iter(session.execute(features))),
         jobs={(kind, state): count for kind, state, count in session.execute(jobs)},
     )
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
-from typing import Any
-
-from flask import Response, jsonify, request
+from flask import Response, jsonify, make_response, request
 from flask_smorest import Blueprint
 
 from cbmir.types import JobState
@@ -42,7 +39,7 @@ BODY = {
 @blueprint.alt_response(202, schema=JobSchema, description="The job; its `result` will be the answer.")
 @blueprint.alt_response(409, schema=ErrorSchema, description="Nothing to search in.")
 @blueprint.alt_response(413, schema=ErrorSchema)
-def ask(wait: dict[str, float]) -> Any:
+def ask(wait: dict[str, float]) -> Response:
     """Search with a file, a SOP Instance UID or a frame of the archive.
 
     Give exactly one of `file`, `sop_instance_uid` and `frame_id`. With `wait`, the answer comes in this call.
@@ -52,7 +49,8 @@ def ask(wait: dict[str, float]) -> Any:
     job = asking.enqueue(here, question)
     job = waiting.finished(here.database, job.id, wait["wait"])
     if job.state == JobState.SUCCEEDED:
-        return Response(jsonify(job.result).data, HTTPStatus.OK, mimetype="application/json")
+        return jsonify(job.result)
     if waiting.is_final(job):
         return errors.answer(errors.problem_of_job(job))
-    return accepted(job)
+    body, status, headers = accepted(job)
+    return make_response(jsonify(JobSchema().dump(body)), status, headers)

@@ -15,13 +15,24 @@ class Input(Schema):
     """What is handed in: empty fields count as absent, as HTML forms send them; unknown ones are refused."""
 
     @pre_load
-    def drop_empty(self, data: Mapping[str, Any], **_: Any) -> dict[str, Any]:
+    def drop_empty(self, data: Any, **_: Any) -> Any:
         """Leave out the fields that were not filled in."""
+        if not isinstance(data, Mapping):
+            return data  # no object at all: the schema will say so
         return {name: _filled(value) for name, value in data.items() if value not in ("", None)}
 
 
 def _filled(value: Any) -> Any:
     return [each for each in value if each != ""] if isinstance(value, list) else value
+
+
+class Whole(fields.Integer):
+    """A whole number, as JSON or as text; 1.5 and true are none."""
+
+    def _validated(self, value: Any) -> int:
+        if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
+            raise self.make_error("invalid", input=value)
+        return super()._validated(value)
 
 
 class ErrorBody(Schema):
@@ -36,9 +47,9 @@ class ErrorSchema(Schema):
 
 class QuestionSchema(Input):
     sop_instance_uid = fields.String(validate=[UID, validate.Length(max=64)])
-    frame_number = fields.Integer(validate=validate.Range(min=1), metadata={"description": "With a UID; from 1."})
-    frame_id = fields.Integer(validate=validate.Range(min=1))
-    k = fields.Integer(load_default=5, validate=validate.Range(min=1, max=MOST_HITS))
+    frame_number = Whole(validate=validate.Range(min=1), metadata={"description": "With a UID; from 1."})
+    frame_id = Whole(validate=validate.Range(min=1))
+    k = Whole(load_default=5, validate=validate.Range(min=1, max=MOST_HITS))
     where = fields.List(
         fields.String(),
         metadata={"description": "Terms that all must hold.", "example": ["modality=MR", "subclass=brain_glioma"]},
@@ -56,8 +67,8 @@ class WaitSchema(Input):
 
 
 class PageSchema(Input):
-    limit = fields.Integer(load_default=50, validate=validate.Range(min=1, max=500))
-    offset = fields.Integer(load_default=0, validate=validate.Range(min=0, max=2**31))
+    limit = Whole(load_default=50, validate=validate.Range(min=1, max=500))
+    offset = Whole(load_default=0, validate=validate.Range(min=0, max=2**31))
 
 
 class JobsPageSchema(PageSchema):
@@ -71,10 +82,10 @@ class ImagesPageSchema(PageSchema):
 
 class TrainingSchema(Input):
     architecture = fields.String(load_default="cnn-autoencoder", validate=validate.Length(max=64))
-    epochs = fields.Integer(load_default=35, validate=validate.Range(min=1, max=10_000))
-    seed = fields.Integer(load_default=0, validate=validate.Range(min=0, max=2**31 - 1))
-    side = fields.Integer(load_default=64, validate=validate.Range(min=16, max=512))
-    batch_size = fields.Integer(load_default=32, validate=validate.Range(min=1, max=4096))
+    epochs = Whole(load_default=35, validate=validate.Range(min=1, max=10_000))
+    seed = Whole(load_default=0, validate=validate.Range(min=0, max=2**31 - 1))
+    side = Whole(load_default=64, validate=validate.Range(min=16, max=512))
+    batch_size = Whole(load_default=32, validate=validate.Range(min=1, max=4096))
 
 
 class ExtractionSchema(Input):
@@ -83,7 +94,7 @@ class ExtractionSchema(Input):
 
 class EvaluationSchema(ExtractionSchema):
     k = fields.List(
-        fields.Integer(validate=validate.Range(min=1, max=MOST_HITS)), load_default=lambda: [20, 40, 60, 80, 100]
+        Whole(validate=validate.Range(min=1, max=MOST_HITS)), load_default=lambda: [20, 40, 60, 80, 100]
     )
     label = fields.String(load_default="subclass", validate=validate.Length(min=1, max=64))
 
@@ -93,7 +104,7 @@ class EncoderQuerySchema(Input):
 
 
 class ThumbnailSchema(Input):
-    side = fields.Integer(load_default=256, validate=validate.Range(min=16, max=512))
+    side = Whole(load_default=256, validate=validate.Range(min=16, max=512))
 
 
 class JobErrorSchema(Schema):

@@ -1,0 +1,120 @@
+"""One map from code to status, one shape of JSON, one page for people; no traces."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from cbmir import errors
+from cbmir.errors import CbmirError
+from cbmir.settings import Settings
+from cbmir.store.session import Database
+from cbmir_web import create_app
+from cbmir_web.errors import STATUS
+
+
+def family(error: type[CbmirError]) -> set[type[CbmirError]]:
+    """The error and all that descend from it."""
+    return {error}.union(*map(family, error.__subclasses__()))
+
+
+def test_every_error_has_a_status() -> None:
+    assert {error.code for error in family(CbmirError)} <= STATUS.keys()
+
+
+@pytest.mark.parametrize("error", sorted(family(CbmirError), key=lambda each: each.code))
+def test_every_error_is_answered_in_one_shape(app: Flask, error: type[CbmirError]) -> None:
+    @app.get("/api/v1/raise")
+    def fail() -> None:
+        raise error("It went wrong.", "Do it right.")
+
+    response = app.test_client().get("/api/v1/raise")
+    assert response.status_code == STATUS[error.code]
+    assert response.json == {"error": {"code": error.code, "reason": "It went wrong.", "remedy": "Do it right."}}
+
+
+def shape(response: Any) -> str:
+    """The code of an error, having checked that the answer has the shape of one and nothing else."""
+    assert set(response.json) == {"error"}
+    assert set(response.json["error"]) == {"code", "reason", "remedy"}
+    assert response.json["error"]["reason"]
+    return str(response.json["error"]["code"])
+
+
+def test_what_flask_refuses_has_the_same_shape(client: FlaskClient) -> None:
+    assert shape(client.get("/api/v1/nothing")) == "not-found"
+    wrong_method = client.delete("/api/v1/jobs")
+    assert shape(wrong_method) == "method-not-allowed"
+    assert "GET" in wrong_method.headers["Allow"]
+    assert shape(client.post("/api/v1/train", data="{", content_type="application/json")) == "malformed"
+    assert shape(client.post("/api/v1/query", data="{", content_type="application/json")) == "malformed"
+    assert shape(client.post("/api/v1/train", json={"epochs": -1, "odd": 1})) == "bad-request"
+    assert shape(client.get("/api/v1/images/99999")) == "not-found"
+
+
+def test_several_wrong_fields_are_all_named(client: FlaskClient) -> None:
+    reason = client.post("/api/v1/train", json={"epochs": -1, "odd": 1}).json["error"]["reason"]
+    assert "epochs: Must be" in reason
+    assert "odd: Unknown field." in reason
+
+
+def test_too_large_an_upload_names_the_limit(settings: Settings, database: Database) -> None:  # noqa: ARG001
+    client = create_app(replace(settings, max_upload_bytes=20_000)).test_client()
+    sent = {"files": (io.BytesIO(b"x" * 30_000), "big.dcm")}
+    response = client.post("/api/v1/ingest", data=sent)
+    assert response.status_code == 413
+    assert shape(response) == "too-large"
+    assert "20,000 bytes" in response.json["error"]["reason"]
+    assert list(settings.uploads.iterdir()) == []
+
+
+def test_people_get_a_page(client: FlaskClient) -> None:
+    response = client.get("/nothing")
+    assert response.status_code == 404
+    assert response.mimetype == "text/html"
+    assert "There is nothing at this address." in response.text
+    assert client.get("/nothing", headers={"Accept": "application/json"}).mimetype == "application/json"
+
+
+@pytest.mark.parametrize("path", ["/api/v1/break", "/break"])
+def test_what_nobody_foresaw_shows_no_trace(app: Flask, caplog: pytest.LogCaptureFixture, path: str) -> None:
+    patient = "Doe"
+
+    @app.get(path)
+    def fail() -> None:
+        raise ZeroDivisionError(patient)
+
+    with caplog.at_level(logging.INFO):
+        response = app.test_client().get(path)
+    assert response.status_code == 500
+    assert "Traceback" not in response.text
+    assert "Doe" not in response.text + caplog.text
+    assert "ZeroDivisionError" in caplog.text
+    assert "test_errors.py" in caplog.text
+
+
+def test_a_form_without_its_token_is_refused(client: FlaskClient, token: Callable[..., str]) -> None:
+    response = client.post("/upload", data={"csrf_token": "wrong"})
+    assert response.status_code == 400
+    assert "Reload the page and send it again." in response.text
+    assert client.post("/", data={"csrf_token": token(), "frame_id": "1"}).status_code == 303
+
+
+def test_a_missing_schema_is_said(settings: Settings) -> None:
+    client = create_app(settings).test_client()
+    response = client.get("/api/v1/jobs")
+    assert response.status_code == 503
+    assert shape(response) == "schema-outdated"
+    assert "cbmir db upgrade" in response.json["error"]["remedy"]
+
+
+def test_the_tree_and_the_webs_own_codes_do_not_clash() -> None:
+    own = {"malformed", "form-expired", "untrusted-host", "unauthorized", "forbidden", "method-not-allowed"}
+    assert not own & {error.code for error in family(errors.CbmirError)}

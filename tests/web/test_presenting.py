@@ -1,0 +1,75 @@
+"""How values are shown."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from cbmir.store.filters import Where
+from cbmir.store.tables import Job, now
+from cbmir_web import presenting
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(0, "just now"), (50, "50 s ago"), (90, "1 min ago"), (7300, "2 h ago"), (3 * 86400, "3 d ago")],
+)
+def test_moments_are_told_by_their_distance(seconds: int, shown: str) -> None:
+    assert presenting.ago(now() - timedelta(seconds=seconds)) == shown
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(None, ""), (0.44, "0.4 s"), (12.3, "12 s"), (200, "3 min 20 s"), (7500, "2 h 5 min")],
+)
+def test_spans_of_time(seconds: float | None, shown: str) -> None:
+    assert presenting.duration(seconds) == shown
+
+
+def test_numbers_with_their_nouns() -> None:
+    assert presenting.count(1, "image") == "1 image"
+    assert presenting.count(8842, "image") == "8,842 images"
+    assert presenting.count(2, "query", "queries") == "2 queries"
+    assert presenting.count(1234) == "1,234"
+
+
+@pytest.mark.parametrize(
+    ("number", "shown"), [(0, "0 bytes"), (2048, "2 kB"), (512 * 2**20, "512 MB"), (3 * 2**30, "3.0 GB")]
+)
+def test_sizes(number: int, shown: str) -> None:
+    assert presenting.size(number) == shown
+
+
+def running(seconds: float, done: int, total: int) -> Job:
+    """A job that has run so long and come so far."""
+    started = now() - timedelta(seconds=seconds)
+    return Job(kind="train", state="running", started_at=started, done=done, total=total, message="epoch 2")
+
+
+def test_a_running_job_tells_what_is_left() -> None:
+    assert presenting.said(running(60, 10, 40)) == "10 of 40 · epoch 2 · about 3 min left"
+    assert presenting.said(running(2, 10, 40)) == "10 of 40 · epoch 2"
+    assert presenting.said(running(60, 0, 0)) == "epoch 2"
+
+
+@pytest.mark.parametrize(
+    ("kind", "parameters", "shown"),
+    [
+        ("ingest", {"files": {"0": "a.dcm"}}, "a.dcm"),
+        ("ingest", {"files": {"0": "a.dcm", "1": "b.dcm"}}, "2 files"),
+        ("train", {"epochs": 3, "side": 64, "seed": 1}, "3 epochs, 64 px, seed 1"),
+        ("extract", {"encoder": None}, "the encoder in use"),
+        ("evaluate", {"encoder": "cnn"}, "cnn"),
+        ("retrieve", {"upload": {"file_name": "x.dcm"}}, "x.dcm"),
+        ("retrieve", {"upload": None, "frame_id": 7}, "image 7 of the archive"),
+        ("retrieve", {"upload": None, "frame_id": None, "sop_instance_uid": "1.2"}, "1.2"),
+    ],
+)
+def test_what_a_job_is_about(kind: str, parameters: dict[str, object], shown: str) -> None:
+    assert presenting.job_subject(Job(kind=kind, parameters=parameters)) == shown
+
+
+def test_a_stored_filter_reads_as_it_was_typed() -> None:
+    typed = ["modality=MR", "subclass=brain", "body_part=HEAD"]
+    assert presenting.terms(Where.parse(typed).as_json()) == typed

@@ -1,0 +1,91 @@
+"""The server itself: addresses, refusals before the application, the command."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cbmir.errors import Unavailable
+from cbmir.settings import Settings
+from cbmir.store.session import Database
+from cbmir_web.serving import make_server
+
+
+@contextmanager
+def serving(settings: Settings) -> Iterator[http.client.HTTPConnection]:
+    """A running server and a connection to it."""
+    server: Any = make_server(settings)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    connection = http.client.HTTPConnection("127.0.0.1", server.effective_port, timeout=20)
+    try:
+        yield connection
+    finally:
+        connection.close()
+        server.close()
+        thread.join(5)
+
+
+def test_it_serves(settings: Settings, database: Database) -> None:  # noqa: ARG001
+    with serving(replace(settings, port=0)) as connection:
+        connection.request("GET", "/healthz")
+        response = connection.getresponse()
+        assert response.status == 200
+        assert json.load(response) == {"status": "alive"}
+
+
+def test_too_large_a_body_is_refused_before_it_is_sent(settings: Settings, database: Database) -> None:  # noqa: ARG001
+    with serving(replace(settings, port=0, max_upload_bytes=1000)) as connection:
+        connection.putrequest("POST", "/api/v1/ingest")
+        connection.putheader("Content-Length", str(10**12))
+        connection.endheaders()
+        response = connection.getresponse()
+        assert response.status == 413
+        assert json.load(response)["error"]["code"] == "too-large"
+
+
+def test_what_is_no_http_is_refused_in_our_words(settings: Settings, database: Database) -> None:  # noqa: ARG001
+    with serving(replace(settings, port=0)) as connection:
+        connection.connect()
+        connection.sock.sendall(b"GET / HTTP/1.1\r\nbroken header\r\n\r\n")
+        response = http.client.HTTPResponse(connection.sock)
+        response.begin()
+        assert response.status == 400
+        assert json.load(response)["error"]["code"] == "malformed"
+
+
+def test_a_taken_port_is_said(settings: Settings, database: Database) -> None:  # noqa: ARG001
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(Unavailable, match="cannot be bound"):
+            make_server(replace(settings, port=taken.getsockname()[1]))
+
+
+def test_a_name_may_stand_for_the_address(settings: Settings, database: Database) -> None:  # noqa: ARG001
+    with serving(replace(settings, port=0, host="localhost")) as connection:
+        connection.request("GET", "/healthz")
+        assert connection.getresponse().status == 200
+
+
+def test_the_command_refuses_an_open_door(tmp_path: Path) -> None:
+    environment = {**os.environ, "CBMIR_DATA": str(tmp_path)}
+    command = [sys.executable, "-m", "cbmir", "web", "--host", "0.0.0.0"]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 1
+    assert "no password is configured" in ended.stderr
+    assert "CBMIR_PASSWORD" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1

@@ -20,6 +20,9 @@ QUICK_SECONDS = 10.0
 MOST_QUICK_DEATHS = 4
 """So many quick deaths in a row mean that starting it again will not help."""
 
+FIRST_PAUSE_SECONDS = 0.5
+"""Doubled with each quick death before the child is started again."""
+
 GRACE_SECONDS = 8.0
 """What a child has to end in good order; afterwards it is killed, and its job is found by the sweeper."""
 
@@ -78,7 +81,7 @@ class _Child:
                 "Its last words stand above; see also `cbmir doctor`.",
             )
         log.warning("the %s ended (exit status %d) and is started again", self.program.name, status)
-        self._start_at = time.monotonic() + 0.5 * 2**self._quick_deaths
+        self._start_at = time.monotonic() + FIRST_PAUSE_SECONDS * 2**self._quick_deaths
 
     def end(self, deadline: float) -> None:
         """Wait for it until the deadline, then kill it."""

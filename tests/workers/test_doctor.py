@@ -1,0 +1,114 @@
+"""`cbmir doctor` finds what is wrong, says what to do, and tells by its exit status."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from sqlalchemy import text
+
+from cbmir.cli.context import Context
+from cbmir.settings import Settings
+from cbmir.store import jobs
+from cbmir.store.session import Database
+from cbmir.store.tables import Encoder, now
+from cbmir.types import JobKind
+from cbmir_workers.commands import doctor
+from cbmir_workers.doctor import Finding, examine
+
+
+def findings(settings: Settings) -> dict[str, Finding]:
+    return {each.name: each for each in examine(settings)}
+
+
+def wrong(settings: Settings) -> dict[str, Finding]:
+    """What is not fine; each must say what to do."""
+    found = {name: each for name, each in findings(settings).items() if not each.fine}
+    assert all(each.remedy for each in found.values())
+    return found
+
+
+def test_a_new_installation_is_healthy_and_nothing_is_started(settings: Settings) -> None:
+    found = findings(settings)
+    assert wrong(settings) == {}
+    assert found["database"].detail == "SQLite, schema missing"
+    assert "not running" in found["broker"].detail
+    assert not (settings.data / "cbmir.sqlite").exists()
+
+
+def test_every_transfer_syntax_has_a_decoder(settings: Settings) -> None:
+    decoders = [each for name, each in findings(settings).items() if name.startswith("decoder ")]
+    assert len(decoders) >= 16
+    assert "JPEG 2000" in findings(settings)["decoder 1.2.840.10008.1.2.4.90"].detail
+
+
+@pytest.mark.usefixtures("database", "broker")
+def test_what_runs_is_described(settings: Settings) -> None:
+    found = findings(settings)
+    assert found["broker"].detail == "embedded, waiting: ingest 0, extract 0, train 0, evaluate 0, retrieve 0"
+    assert found["database"].detail == "SQLite, schema current"
+    assert found["gallery"].detail == "0 frames"
+
+
+def test_an_outside_broker_that_is_silent_is_wrong_and_its_password_untold(settings: Settings) -> None:
+    elsewhere = replace(settings, broker_url="redis://:geheim@127.0.0.1:1/0")
+    (finding,) = wrong(elsewhere).values()
+    assert finding.name == "broker"
+    assert "geheim" not in finding.line
+
+
+def test_a_database_that_is_silent_is_wrong(settings: Settings) -> None:
+    elsewhere = replace(settings, database_url="postgresql+psycopg://nobody:geheim@127.0.0.1:1/none")
+    found = wrong(elsewhere)
+    assert "does not answer" in found["database"].detail
+    assert "geheim" not in found["database"].line
+
+
+def test_an_outside_database_without_tables_needs_an_upgrade(settings: Settings, tmp_path: Path) -> None:
+    elsewhere = replace(settings, database_url=f"sqlite:///{tmp_path / 'other.sqlite'}")
+    assert wrong(elsewhere)["database"].remedy == "Run `cbmir db upgrade`."
+
+
+def test_a_job_without_a_heartbeat_and_weights_that_are_gone_are_found(
+    settings: Settings, database: Database
+) -> None:
+    with database.write() as session:
+        job = jobs.create(session, JobKind.TRAIN, {})
+        jobs.claim(session, job.id)
+        job.heartbeat_at = now() - timedelta(hours=1)
+        session.add(
+            Encoder(
+                id="lost",
+                architecture="cnn-autoencoder",
+                weights_file="lost.safetensors",
+                weights_sha256="0" * 64,
+                dimension=48,
+                preprocessing={},
+                training={},
+                metrics={},
+            )
+        )
+    assert set(wrong(settings)) == {"dead jobs", "encoder lost"}
+
+
+def test_a_database_of_a_newer_version_is_left_alone(settings: Settings, database: Database) -> None:
+    with database.write() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = 'future'"))
+    assert "newer" in wrong(settings)["database"].remedy
+
+
+@pytest.mark.parametrize(("broker_url", "status"), [("", 0), ("redis://127.0.0.1:1/0", 1)])
+def test_exit_status_and_json(settings: Settings, broker_url: str, status: int) -> None:
+    context = Context(replace(settings, broker_url=broker_url))
+    result = CliRunner().invoke(doctor, ["--json"], obj=context)
+    document = json.loads(result.stdout)
+    assert result.exit_code == status
+    assert document["healthy"] == (status == 0)
+    assert {"name", "fine", "detail", "remedy"} == set(document["findings"][0])
+    lines = CliRunner().invoke(doctor, [], obj=context).stdout.splitlines()
+    assert len(lines) == len(document["findings"])
+    assert any(line.startswith("BAD  broker") for line in lines) == (status == 1)

@@ -1,0 +1,123 @@
+"""`cbmir up` as a user runs it: ready, working, alone, and gone within seconds."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import fields, replace
+from pathlib import Path
+
+import pytest
+import yaml
+from celery import Celery
+
+from cbmir.settings import Settings
+from cbmir.store.filters import Where
+from cbmir.store.session import Database
+from cbmir.store.tables import Job
+from cbmir.types import JobKind, JobState
+from cbmir_workers import client, embedded_redis
+from cbmir_workers.up import child_environment, workers
+
+Run = Callable[[int], "subprocess.Popen[str]"]
+JobOf = Callable[[str], Job]
+WaitFor = Callable[..., None]
+
+COMPOSE = Path(__file__).resolve().parents[2] / "docker-compose.yml"
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def run_up(settings: Settings) -> Iterator[Run]:
+    """Runs `cbmir up` on the installation at a port; ended, if need be, at the end."""
+    started: list[subprocess.Popen[str]] = []
+
+    def run(port: int) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "cbmir", "up", "--port", str(port)]
+        started.append(
+            subprocess.Popen(
+                command, env=child_environment(settings), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            )
+        )
+        return started[-1]
+
+    yield run
+    for process in started:
+        process.terminate()
+        process.communicate(timeout=60)
+
+
+def failed_search(database: Database, app: Celery, job_of: JobOf, wait_for: WaitFor) -> str:
+    """The error of a search in an empty archive: it shows that a worker answers."""
+    parameters = {"k": 5, "where": Where().as_json(), "exclude_same_patient": False, "frame_id": 1}
+    nothing = dict.fromkeys(("upload", "sop_instance_uid", "frame_number", "encoder"))
+    job_id = client.enqueue(database, app, JobKind.RETRIEVE, {**nothing, **parameters}).id
+    wait_for(lambda: job_of(job_id).state == JobState.FAILED)
+    return str(job_of(job_id).error_message)
+
+
+def test_it_runs_everything_once_and_ends_it_within_seconds(
+    run_up: Run, database: Database, settings: Settings, app: Celery, port: int, job_of: JobOf, wait_for: WaitFor
+) -> None:
+    up = run_up(port)
+    assert up.stdout is not None
+    assert up.stdout.readline() == f"cbmir is ready: http://127.0.0.1:{port}\n"
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=10) as answer:
+        assert answer.status == 200
+    assert "no encoder yet" in failed_search(database, app, job_of, wait_for)
+
+    _, said = (second := run_up(port + 1)).communicate(timeout=60)
+    assert second.returncode == 1
+    assert said.startswith("cbmir: Another `cbmir up` runs on ")
+
+    began = time.monotonic()
+    up.send_signal(signal.SIGINT)
+    rest, said = up.communicate(timeout=60)
+    assert time.monotonic() - began < 15
+    assert (up.returncode, rest.replace("worker: Warm shutdown (MainProcess)", "").strip()) == (0, ""), said
+    assert not embedded_redis.is_running(settings)
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port))
+
+
+def test_a_port_in_use_is_named_and_nothing_is_started(run_up: Run, settings: Settings, port: int) -> None:
+    with socket.create_server(("127.0.0.1", port)):
+        _, said = (up := run_up(port)).communicate(timeout=60)
+    assert up.returncode == 1
+    assert said.strip().splitlines()[-1].startswith(f"cbmir: Port {port} of 127.0.0.1 cannot be used")
+    assert not embedded_redis.is_running(settings)
+
+
+def test_children_get_these_very_settings_and_no_others(tmp_path: Path) -> None:
+    settings = replace(Settings(data=tmp_path), password="geheim", port=1234, heartbeat_seconds=0.5)
+    inherited = {"PATH": os.environ["PATH"], "CBMIR_PASSWORD_FILE": "/run/secrets/other", "CBMIR_PORT": "1"}
+    environment = child_environment(settings, inherited)
+    assert Settings.from_environment(environment) == settings
+    assert environment["PATH"] == os.environ["PATH"]
+    assert len([name for name in environment if name.startswith("CBMIR_")]) == len(fields(Settings))
+
+
+def test_every_role_has_a_process_of_its_own(settings: Settings) -> None:
+    programs = workers(settings, tuple(client.ROLES))
+    assert [program.arguments for program in programs] == [("worker", "--role", role) for role in client.ROLES]
+    (retrieve,) = (program for program in programs if program.name == "worker for retrieve")
+    assert retrieve.environment["OMP_NUM_THREADS"] == "1"
+
+
+def test_every_queue_has_a_consumer_in_the_compose_file() -> None:
+    services = yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))["services"]
+    commands = [each["command"] for each in services.values() if "worker" in each.get("command", ())]
+    roles = [word for command in commands for word in command if word in client.ROLES]
+    assert sorted(roles) == sorted(client.ROLES)

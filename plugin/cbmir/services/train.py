@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,8 @@ from cbmir.store.session import Database
 from cbmir.store.training import TrainingFrame
 from cbmir.training import pictures, splits
 from cbmir.training.checkpoint import Record
-from cbmir.training.loop import Material, Recipe, Rows, Training, threads
+from cbmir.training.gradients import Rows, workers
+from cbmir.training.loop import Material, Recipe, Training
 from cbmir.training.pictures import PreparedPictures
 from cbmir.training.request import TrainingRequest
 from cbmir.types import Part
@@ -98,9 +100,9 @@ def train(
     folder = runs / plan.fingerprint[:32]  # the same run on other data begins anew
     count = settings.threads or machine.cores()
     machine.keep_memory()
-    with threads(count):
-        prepared = _prepare(plan, folder, Shelf(settings.pictures), count, progress)
-        trained = _fit(plan, folder, prepared, progress)
+    prepared = _prepare(plan, folder, Shelf(settings.pictures), count, progress)
+    with workers(count) as pool:
+        trained = _fit(plan, folder, prepared, pool, progress)
     encoder_id = _store(database, settings, plan, trained)
     shutil.rmtree(runs if run else folder, ignore_errors=True)
     return encoder_id
@@ -146,16 +148,17 @@ def _rows(plan: Plan, prepared: PreparedPictures) -> dict[Part, Rows]:
 _PURPOSE = {Part.TRAIN: "train on", Part.VALIDATION: "validate with", Part.TEST: "test with"}
 
 
-def _fit(plan: Plan, folder: Path, prepared: PreparedPictures, progress: Progress) -> Trained:
+def _fit(
+    plan: Plan, folder: Path, prepared: PreparedPictures, pool: ThreadPoolExecutor, progress: Progress
+) -> Trained:
     rows = _rows(plan, prepared)
     network = CnnAutoencoder(plan.request.side)
     network.initialise(plan.request.seed)
     recipe = Recipe(plan.request.epochs, plan.request.batch_size, plan.request.seed)
     material = Material(prepared.values, rows[Part.TRAIN], rows[Part.VALIDATION])
-    training = Training(network, material, recipe, folder)
+    training = Training(network, material, recipe, folder, pool)
     record = training.run(progress)
-    network.load_state_dict(record.best)
-    return Trained(record, rows, len(prepared.unreadable), training.loss(rows[Part.TEST]))
+    return Trained(record, rows, len(prepared.unreadable), training.loss(record.best, rows[Part.TEST]))
 
 
 def _store(database: Database, settings: Settings, plan: Plan, trained: Trained) -> str:

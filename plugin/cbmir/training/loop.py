@@ -4,30 +4,21 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import nn
 
-from cbmir.encoders.base import scaled
 from cbmir.errors import TrainingFailed
 from cbmir.progress import Progress
 from cbmir.training import checkpoint
 from cbmir.training.checkpoint import Record, Tensors
+from cbmir.training.gradients import Losses, Rows
 from cbmir.types import ByteArray
-
-Rows = npt.NDArray[np.int64]
-
-AT_ONCE = 8
-"""Pictures that go through the network together; a batch's gradients are summed over such pieces. Their activations
-then stay in the processor's cache, and memory does not grow with the batch."""
 
 
 @dataclass(frozen=True)
@@ -71,20 +62,24 @@ class Training:
         material: what it is trained on.
         recipe: how.
         folder: where the checkpoint is kept; one folder for each material and recipe.
+        pool: the threads, from `cbmir.training.gradients.workers`.
     """
 
-    def __init__(self, network: nn.Module, material: Material, recipe: Recipe, folder: Path) -> None:
+    def __init__(
+        self, network: nn.Module, material: Material, recipe: Recipe, folder: Path, pool: ThreadPoolExecutor
+    ) -> None:
         self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._material = material
         self._recipe = recipe
         self._folder = folder
+        self._losses = Losses(self._network, material.pictures, pool)
         self._optimiser = torch.optim.Adam(
             self._network.parameters(), recipe.learning_rate, eps=recipe.epsilon, fused=True
         )
 
     def run(self, progress: Progress) -> Record:
-        """Train to the last epoch; with the same number of threads the outcome is the same to the last bit, cut off
-        in between or not.
+        """Train to the last epoch. On one kind of processor the outcome is the same to the last bit, whatever the
+        number of threads, and whether it was cut off in between or not.
 
         Args:
             progress: told after every batch; after every epoch with the detail `history`.
@@ -112,7 +107,7 @@ class Training:
         row = {
             "epoch": epoch,
             "train_loss": train_loss,
-            "validation_loss": self._checked(self.loss(self._material.validation), epoch),
+            "validation_loss": self._checked(self._losses.mean(self._material.validation), epoch),
             "learning_rate": self._recipe.rate(record.step - 1),
             "seconds": round(time.monotonic() - start, 3),
         }
@@ -122,35 +117,28 @@ class Training:
 
     def _pass(self, record: Record, epoch: int, progress: Progress) -> float:
         """One pass over the training part; the mean loss over it, each picture as it stood when it was seen."""
-        order = np.random.default_rng([self._recipe.seed, epoch]).permutation(self._material.train)
         total = 0.0
-        for number, rows in enumerate(_pieces(order, self._recipe.batch_size), 1):
+        for number, rows in enumerate(self._batches(epoch), 1):
             total += self._checked(self._step(rows, self._recipe.rate(record.step)), epoch) * len(rows)
             record.step += 1
             self._tell(progress, record, number)
-        return total / len(order)
+        return total / len(self._material.train)
+
+    def _batches(self, epoch: int) -> list[Rows]:
+        order = np.random.default_rng([self._recipe.seed, epoch]).permutation(self._material.train)
+        size = self._recipe.batch_size
+        return [order[start : start + size] for start in range(0, len(order), size)]
 
     def _step(self, rows: Rows, rate: float) -> float:
         self._optimiser.param_groups[0]["lr"] = rate
-        self._optimiser.zero_grad()
-        total = 0.0
-        for piece in _pieces(rows, AT_ONCE):
-            loss = self._reconstruction_loss(piece) * (len(piece) / len(rows))
-            loss.backward()  # type: ignore[no-untyped-call]
-            total += loss.item()
+        loss = self._losses.descend(rows)
         self._optimiser.step()
-        return total
+        return loss
 
-    def loss(self, rows: Rows) -> float:
-        """Mean squared error over these pictures with the present weights, in units of the range [0, 1] squared."""
-        with torch.inference_mode():
-            sums = (self._reconstruction_loss(piece).item() * len(piece) for piece in _pieces(rows, AT_ONCE))
-            return sum(sums) / len(rows)
-
-    def _reconstruction_loss(self, rows: Rows) -> Tensor:
-        inputs = torch.from_numpy(scaled(self._material.pictures[rows]))
-        inputs = inputs.contiguous(memory_format=torch.channels_last)
-        return functional.mse_loss(self._network(inputs), inputs)
+    def loss(self, weights: Tensors, rows: Rows) -> float:
+        """Mean squared error over these pictures with these weights, in units of the range [0, 1] squared."""
+        self._network.load_state_dict(weights)
+        return self._losses.mean(rows)
 
     def _checked(self, loss: float, epoch: int) -> float:
         if math.isfinite(loss):
@@ -174,20 +162,5 @@ def _message(record: Record, epochs: int) -> str:
     return f"epoch {record.epoch + 1} of {epochs}{loss}"
 
 
-def _pieces(rows: Rows, size: int) -> Iterator[Rows]:
-    return (rows[start : start + size] for start in range(0, len(rows), size))
-
-
 def _copy(network: nn.Module) -> Tensors:
     return {name: values.detach().clone() for name, values in network.state_dict().items()}
-
-
-@contextmanager
-def threads(count: int) -> Iterator[None]:
-    """Let torch use so many threads in this block."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

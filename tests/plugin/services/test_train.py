@@ -35,7 +35,7 @@ from cbmir.services.train import TrainingRequest, train
 from cbmir.settings import Settings
 from cbmir.store.session import Database
 
-settings = Settings(data=Path(sys.argv[1]), threads=1)
+settings = Settings(data=Path(sys.argv[1]), threads=1)  # the other run uses all cores
 request = TrainingRequest(epochs=int(sys.argv[2]), side=16, batch_size=4)
 print(train(Database(settings.resolved_database_url), settings, request, Silence(), run="job-1"))
 """
@@ -50,12 +50,6 @@ class StopAt(Silence):
     def update(self, done: int, total: int, message: str = "", detail: object = None) -> None:
         if message.startswith("epoch") and done == self.done:
             raise JobCancelled("enough")
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    """One thread: the outcome of a training depends on their number in its last bits."""
-    return Settings(data=tmp_path / "data", threads=1)
 
 
 def test_a_trained_encoder_is_stored(any_database: Database, settings: Settings, stock: Stock) -> None:

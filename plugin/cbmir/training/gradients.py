@@ -1,0 +1,90 @@
+"""Reconstruction losses and their gradients, piece by piece, by several threads.
+
+Each piece goes through the network in one thread, and the pieces are summed in their order: the number of threads
+changes the time, and not one bit of the outcome. Nor do threads wait for each other layer by layer, as torch's own
+do: on a busy machine that takes ten times as long.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cbmir.encoders.base import scaled
+from cbmir.types import ByteArray
+
+Rows = npt.NDArray[np.int64]
+
+AT_ONCE = 4
+"""Pictures of a piece: their activations stay in the processor's cache, memory does not grow with the batch, and a
+batch of 32 gives work to eight threads."""
+
+
+class Losses:
+    """Mean squared errors of an autoencoder's reconstructions, in units of the range [0, 1] squared.
+
+    Args:
+        network: float32 (n, channels, side, side) -> the same; its weights in the memory format channels last.
+        pictures: uint8, shape (n, channels, side, side).
+        pool: the threads; see `workers`.
+    """
+
+    def __init__(self, network: nn.Module, pictures: ByteArray, pool: ThreadPoolExecutor) -> None:
+        self._network = network
+        self._pictures = pictures
+        self._pool = pool
+        self._parameters = list(network.parameters())
+        self._sums = [torch.zeros_like(each) for each in self._parameters]  # of the weights' memory format
+        for parameter, gradient in zip(self._parameters, self._sums, strict=True):
+            parameter.grad = gradient
+
+    def mean(self, rows: Rows) -> float:
+        """The mean over these pictures, with the present weights."""
+        pieces = _pieces(rows)
+        losses = self._pool.map(self._loss, pieces)
+        return sum(loss * len(piece) for piece, loss in zip(pieces, losses, strict=True)) / len(rows)
+
+    def descend(self, rows: Rows) -> float:
+        """The mean over these pictures; its gradient is left with the network's parameters."""
+        pieces, total = _pieces(rows), 0.0
+        torch._foreach_zero_(self._sums)
+        for piece, (loss, gradients) in zip(pieces, self._pool.map(self._gradients, pieces), strict=True):
+            share = len(piece) / len(rows)
+            torch._foreach_add_(self._sums, gradients, alpha=share)
+            total += loss * share
+        return total
+
+    def _gradients(self, piece: Rows) -> tuple[float, tuple[Tensor, ...]]:
+        loss = self._error(piece)
+        return loss.item(), torch.autograd.grad(loss, self._parameters)
+
+    def _loss(self, piece: Rows) -> float:
+        with torch.inference_mode():
+            return self._error(piece).item()
+
+    def _error(self, piece: Rows) -> Tensor:
+        inputs = torch.from_numpy(scaled(self._pictures[piece])).contiguous(memory_format=torch.channels_last)
+        return functional.mse_loss(self._network(inputs), inputs)
+
+
+def _pieces(rows: Rows) -> list[Rows]:
+    return [rows[start : start + AT_ONCE] for start in range(0, len(rows), AT_ONCE)]
+
+
+@contextmanager
+def workers(count: int) -> Iterator[ThreadPoolExecutor]:
+    """So many threads for `Losses`; meanwhile torch itself uses one in each of them."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(count) as pool:
+            yield pool
+    finally:
+        torch.set_num_threads(before)

@@ -7,6 +7,8 @@ from typing import Any
 
 from marshmallow import Schema, fields, pre_load, validate
 
+from cbmir.training.request import RANGES
+
 MOST_HITS = 1000
 UID = validate.Regexp(r"^[0-9]+(\.[0-9]+)+$", error="Not a DICOM UID.")
 
@@ -82,10 +84,10 @@ class ImagesPageSchema(PageSchema):
 
 class TrainingSchema(Input):
     architecture = fields.String(load_default="cnn-autoencoder", validate=validate.Length(max=64))
-    epochs = Whole(load_default=35, validate=validate.Range(min=1, max=10_000))
-    seed = Whole(load_default=0, validate=validate.Range(min=0, max=2**31 - 1))
-    side = Whole(load_default=64, validate=validate.Range(min=16, max=512))
-    batch_size = Whole(load_default=32, validate=validate.Range(min=1, max=4096))
+    epochs = Whole(load_default=35, validate=validate.Range(*RANGES["epochs"]))
+    seed = Whole(load_default=0, validate=validate.Range(*RANGES["seed"]))
+    side = Whole(load_default=64, validate=validate.Range(*RANGES["side"]))
+    batch_size = Whole(load_default=32, validate=validate.Range(*RANGES["batch_size"]))
 
 
 class ExtractionSchema(Input):

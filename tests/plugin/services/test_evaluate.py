@@ -62,9 +62,8 @@ class Bench:
         return evaluate(self.database, self.settings, None, ks, label, Silence(), report)
 
 
-@pytest.fixture
-def bench(any_database: Database, settings: Settings) -> Bench:
-    with any_database.write() as session:
+def empty_bench(database: Database, settings: Settings) -> Bench:
+    with database.write() as session:
         encoders.add(
             session,
             id="line",
@@ -76,12 +75,12 @@ def bench(any_database: Database, settings: Settings) -> Bench:
             training={},
             metrics={"history": [1]},
         )
-    return Bench(any_database, settings)
+    return Bench(database, settings)
 
 
-@pytest.fixture
-def small(bench: Bench) -> Bench:
+def small_bench(database: Database, settings: Settings) -> Bench:
     """Test: one glioma at 0 and one cyst at 10. Gallery on the line: g(1) c(2) g(3) ... c(11) c(12)."""
+    bench = empty_bench(database, settings)
     bench.add("asked", "glioma", 0)
     bench.add("asked", "cyst", 10)
     bench.add("one", "glioma", 1, 3)
@@ -91,8 +90,18 @@ def small(bench: Bench) -> Bench:
     return bench
 
 
-def test_the_numbers_are_those_worked_out_by_hand(small: Bench) -> None:
-    result = small.run(3, 1)
+@pytest.fixture
+def bench(database: Database, settings: Settings) -> Bench:
+    return empty_bench(database, settings)
+
+
+@pytest.fixture
+def small(database: Database, settings: Settings) -> Bench:
+    return small_bench(database, settings)
+
+
+def test_the_numbers_are_those_worked_out_by_hand(any_database: Database, settings: Settings) -> None:
+    result = small_bench(any_database, settings).run(3, 1)
     assert (result["encoder"], result["label"], result["queries"], result["gallery"]) == ("line", "subclass", 2, 5)
     assert list(result["at"]) == ["1", "3"]
     # glioma at 0 retrieves g c g | cyst at 10 retrieves c c g; two gliomas and three cysts are in the gallery

@@ -92,7 +92,7 @@ def build(folder: Path, progress: Progress, *, seed: int = 0, patients: int = PA
 def _examined(folder: Path, seed: int, patients: int) -> Iterator[list[Entry]]:
     for kind, ((modality, subclass), examine) in enumerate(SUBCLASSES.items()):
         for nth in range(patients):
-            study = Study(patient=kind * patients + nth + 1, subclass=subclass, seed=seed)
+            study = Study(patient=1000 * kind + nth + 1, subclass=subclass, seed=seed)
             rng = np.random.default_rng((seed, kind, nth))
             yield [
                 _keep(folder, dataset, study, modality, f"{subclass}_{nth + 1:02d}_{number}", nth)
@@ -110,6 +110,15 @@ def _syntax(dataset: Dataset, nth: int) -> UID:
     if "PixelData" in dataset:
         return SYNTAXES[nth % len(SYNTAXES)]
     return DeflatedExplicitVRLittleEndian if nth % 5 == 4 else ExplicitVRLittleEndian
+
+
+def read_manifest(folder: Path) -> list[Entry]:
+    """What `build` wrote there; nothing where it was not finished."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as stream:
+        return [Entry(**row) for row in csv.DictReader(stream)]
 
 
 def _write_manifest(path: Path, entries: list[Entry]) -> None:

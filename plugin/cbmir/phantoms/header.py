@@ -31,7 +31,7 @@ class Study:
 
     @property
     def patient_id(self) -> str:
-        return f"PHANTOM-{self.seed}-{self.patient:03d}"
+        return f"PHANTOM-{self.seed}-{self.patient:05d}"
 
     def uid(self, *parts: object) -> UID:
         """A UID of this visit that is the same in every run (PS3.5 B.2: from a UUID)."""
@@ -51,14 +51,14 @@ class Study:
         return dataset
 
     def _patient_and_study(self, dataset: Dataset) -> None:
-        dataset.PatientName = f"Phantom^{self.subclass.replace('_', ' ').title()}^{self.patient:03d}"
+        dataset.PatientName = f"Phantom^{self.subclass.replace('_', ' ').title()}^{self.patient:05d}"
         dataset.PatientID = self.patient_id
         dataset.IssuerOfPatientID = "CBMIR-PHANTOMS"
         dataset.PatientBirthDate = f"{1940 + self.patient % 60}0101"
         dataset.PatientSex = "MF"[self.patient % 2]
         dataset.StudyInstanceUID = self.uid("study")
         dataset.SeriesInstanceUID = self.uid("series")
-        dataset.StudyID = dataset.AccessionNumber = f"P{self.patient:04d}"
+        dataset.StudyID = dataset.AccessionNumber = f"P{self.patient:05d}"
         dataset.StudyDescription = "Drawn phantom: nobody's data"
         dataset.SeriesNumber = 1
         dataset.ReferringPhysicianName = ""

@@ -11,13 +11,12 @@ import pytest
 from celery import Celery
 from sqlalchemy import func, select
 
-from cbmir.errors import NotFound
 from cbmir.settings import Settings
 from cbmir.store import jobs, tables
 from cbmir.store.session import Database
 from cbmir.store.tables import Job
 from cbmir.types import JobKind, JobState
-from cbmir_workers import client, duties, uploads
+from cbmir_workers import client, duties
 from cbmir_workers.tasks import Bench, perform, register
 
 JobOf = Callable[[str], Job]
@@ -166,14 +165,3 @@ def test_a_stopping_worker_gives_the_job_back_and_it_counts_as_no_attempt(
     bench.stop.clear()
     perform(bench, job_id)
     assert job_of(job_id).state == JobState.SUCCEEDED
-
-
-@pytest.mark.parametrize("name", ["../secrets", "", ".", "..", "/etc", "a/b"])
-def test_no_upload_lies_outside_its_folder(settings: Settings, name: str) -> None:
-    settings.uploads.mkdir(parents=True)
-    (settings.data / "secrets").mkdir()
-    with pytest.raises(NotFound):
-        uploads.folder(settings, name)
-    uploads.discard(settings, name)
-    assert (settings.data / "secrets").is_dir()
-    assert settings.uploads.is_dir()

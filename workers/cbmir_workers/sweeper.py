@@ -14,6 +14,7 @@ from cbmir.store import jobs
 from cbmir.store.session import Database
 from cbmir.store.tables import Job, now
 from cbmir.types import JobKind, JobState
+from cbmir_workers import uploads
 from cbmir_workers.client import QUEUES, broker_state, send
 
 SWEEPS_A_TIMEOUT = 3
@@ -58,6 +59,7 @@ class Sweeper:
 
     def __init__(self, database: Database, app: Celery, settings: Settings, stop: Event) -> None:
         self._work = (database, app, settings)
+        self._settings = settings
         self._every = settings.heartbeat_timeout_seconds / SWEEPS_A_TIMEOUT
         self._stop = stop
         self._thread = Thread(target=self._run, name="sweeper", daemon=True)
@@ -74,6 +76,7 @@ class Sweeper:
         while not self._stop.is_set():
             try:
                 sweep(*self._work)
-            except CbmirError as error:  # the database may be back at the next sweep
-                log.warning("no sweep: %s", error.code)
+                uploads.forget_old(self._settings)
+            except (CbmirError, OSError) as error:  # database and disk may be back at the next sweep
+                log.warning("no sweep: %s", getattr(error, "code", type(error).__name__))
             self._stop.wait(self._every)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import time
 from pathlib import Path
 
 from cbmir.errors import NotFound
 from cbmir.settings import Settings
+
+KEPT_DAYS = 7
+"""How long the files of a failed or cancelled job are kept for a retry."""
 
 
 def folder(settings: Settings, name: str) -> Path:
@@ -37,6 +41,21 @@ def discard(settings: Settings, name: str) -> None:
     """Delete one upload, if it is still there."""
     if _is_plain(name):
         shutil.rmtree(settings.uploads / name, ignore_errors=True)
+
+
+def forget_old(settings: Settings) -> int:
+    """Delete uploads that wait for a retry longer than `KEPT_DAYS`: they may show patients.
+
+    Returns:
+        How many.
+    """
+    if not settings.uploads.is_dir():
+        return 0
+    oldest = time.time() - KEPT_DAYS * 24 * 3600
+    old = [each for each in settings.uploads.iterdir() if each.is_dir() and each.stat().st_mtime < oldest]
+    for each in old:
+        shutil.rmtree(each, ignore_errors=True)
+    return len(old)
 
 
 def _is_plain(name: str) -> bool:

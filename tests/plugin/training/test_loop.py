@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import resource
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from cbmir.encoders import weights
 from cbmir.encoders.cnn_autoencoder import CnnAutoencoder
-from cbmir.errors import JobCancelled, TrainingFailed, WeightsMismatch
+from cbmir.errors import DiskFull, JobCancelled, TrainingFailed, WeightsMismatch
 from cbmir.progress import Silence
 from cbmir.training import checkpoint
 from cbmir.training.checkpoint import Record
@@ -134,6 +135,19 @@ def test_a_loss_that_is_no_number_keeps_the_last_good_state(bench: Bench, tmp_pa
     good = (tmp_path / checkpoint.FILE).read_bytes()
     with pytest.raises(TrainingFailed, match="epoch 2"):
         bench.training(tmp_path, Recipe(epochs=2, batch_size=10, learning_rate=1e38)).run(Silence())
+    assert (tmp_path / checkpoint.FILE).read_bytes() == good
+
+
+def test_a_full_disk_keeps_the_last_checkpoint(bench: Bench, tmp_path: Path) -> None:
+    bench.training(tmp_path, Recipe(epochs=1, batch_size=10)).run(Silence())
+    good = (tmp_path / checkpoint.FILE).read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(good) // 2, hard))  # the kernel refuses to write beyond
+    try:
+        with pytest.raises(DiskFull, match="checkpoint"):
+            bench.training(tmp_path, Recipe(epochs=2, batch_size=10)).run(Silence())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert (tmp_path / checkpoint.FILE).read_bytes() == good
 
 

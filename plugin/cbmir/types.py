@@ -113,14 +113,6 @@ class Labelling:
 
 
 @dataclass(frozen=True)
-class Neighbour:
-    """A gallery member found by an index: its row in the gallery and its Euclidean distance to the query."""
-
-    row: int
-    distance: float
-
-
-@dataclass(frozen=True)
 class Hit:
     """One answer to a query; `rank` starts at 1, `distance` is Euclidean in the encoder's feature space."""
 

@@ -32,7 +32,7 @@ def query_command(
     as_json: bool,
 ) -> None:
     """Find the most similar images to a file, or to an object of the library."""
-    from cbmir.services.retrieve import Question, retrieve
+    from cbmir.services.retrieve import Question, forget, retrieve
 
     question = Question(
         k=k,
@@ -42,11 +42,12 @@ def query_command(
         frame_number=frame_number,
         **_subject(subject),
     )
-    answer = retrieve(context.database, context.settings, question).as_json()
+    answer = retrieve(context.database, context.settings, question)
+    forget(context.database, context.settings, answer)
     if as_json:
-        print_json(answer)
+        print_json(answer.as_json())
     else:
-        _print_hits(answer)
+        _print_hits(answer.as_json())
 
 
 def _subject(subject: str) -> dict[str, Any]:

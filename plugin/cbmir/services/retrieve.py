@@ -108,6 +108,15 @@ def retrieve(database: Database, settings: Settings, question: Question) -> Answ
     return Answer(_described(question, asked, scope), encoder.id, hits, asked.picture, asked.frame_id)
 
 
+def forget(database: Database, settings: Settings, answer: Answer) -> None:
+    """Take the query's picture, which is patient data, from the shelf again, unless the archive or a kept query
+    shows it too. For those who keep no record of the question."""
+    with database.read() as session:
+        shown = frames.shows(session, answer.picture)
+    if not shown:
+        Shelf(settings.pictures).discard(answer.picture)
+
+
 def _check(question: Question) -> None:
     if not 1 <= question.k <= LARGEST_K:
         raise BadRequest(f"k must be between 1 and {LARGEST_K}, not {question.k}.")

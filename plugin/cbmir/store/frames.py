@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import and_, exists, select
+from sqlalchemy import and_, exists, select, union_all
 from sqlalchemy.orm import Session, joinedload
 
-from cbmir.store.tables import Feature, Frame, Group, Instance, Label
+from cbmir.store.tables import Feature, Frame, Group, Instance, Label, Query
 
 IdArray = npt.NDArray[np.int64]
 
@@ -74,3 +74,11 @@ def labelled(session: Session, encoder_id: str, name: str) -> Labelled:
         group_ids=np.array([row.group_id for row in rows], np.int64),
         values=[row.value for row in rows],
     )
+
+
+def shows(session: Session, picture: str) -> bool:
+    """Whether a frame of the archive or a kept query shows the picture of this key."""
+    used = union_all(
+        select(Frame.picture).where(Frame.picture == picture), select(Query.picture).where(Query.picture == picture)
+    )
+    return session.scalars(used.limit(1)).first() is not None

@@ -59,7 +59,7 @@ def labelled(tmp_path: Path, make_png: Make) -> Path:
     return folder
 
 
-def test_the_main_job(cbmir: Callable[..., Result], labelled: Path, tmp_path: Path) -> None:
+def test_the_main_job(cbmir: Callable[..., Result], labelled: Path, tmp_path: Path, make_png: Make) -> None:
     counts = cbmir("ingest", labelled, "--labels", labelled / "manifest.csv", "--json").json
     assert counts == {"ingested": 24, "duplicates": 0, "quarantined": 0, "failed": 0}
 
@@ -82,6 +82,11 @@ def test_the_main_job(cbmir: Callable[..., Result], labelled: Path, tmp_path: Pa
         "query", labelled / "7.png", "-k", 3, "--where", "subclass=a", "--exclude-same-patient", "--json"
     ).json
     assert [hit["labels"]["subclass"] for hit in few["hits"]] == ["a", "a", "a"]
+
+    kept = sorted((tmp_path / "data" / "pictures").rglob("*.png"))
+    (tmp_path / "stranger.png").write_bytes(make_png(99))
+    assert cbmir("query", tmp_path / "stranger.png").status == 0
+    assert sorted((tmp_path / "data" / "pictures").rglob("*.png")) == kept, "a query's picture is not kept"
 
     result = cbmir("evaluate", "--k", "1,5", "--label", "subclass", "--report", tmp_path / "report", "--json").json
     assert set(result) >= {"encoder", "label", "queries", "gallery", "at", "per_class"}

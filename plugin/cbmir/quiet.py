@@ -8,15 +8,8 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import gdcm
-
 # pydicom's log and warnings quote the values of elements, and so, at times, a patient's name.
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)
-
-# GDCM writes straight to stderr what it thinks of each damaged frame.
-gdcm.Trace.DebugOff()
-gdcm.Trace.WarningOff()
-gdcm.Trace.ErrorOff()
 
 _lock = threading.RLock()  # warnings.catch_warnings changes the state of the whole process
 

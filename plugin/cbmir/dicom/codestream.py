@@ -28,7 +28,7 @@ def declared_size(frame: bytes) -> tuple[int, int] | None:
 
 
 def jpeg_precision(frame: bytes) -> int | None:
-    """Bits of a sample of a JPEG or JPEG-LS frame; None of anything else."""
+    """Bits of a sample of a JPEG or JPEG-LS frame, of which the standards allow 2 to 16; None of anything else."""
     found = _start_of_frame(frame)
     return None if found is None else found[0]
 
@@ -37,18 +37,6 @@ def declares_sign(frame: bytes) -> bool:
     """Whether the samples of a JPEG 2000 frame's first component are signed (Ssiz, ISO 15444-1 A.5.1)."""
     at = frame.find(J2K_START, 0, SEARCHED)
     return at >= 0 and len(frame) > at + 42 and bool(frame[at + 42] & 0x80)
-
-
-def with_sequential_scan(frame: bytes) -> bytes:
-    """A JPEG frame whose scan header names all coefficients, as a sequential JPEG's must (ISO 10918-1 B.2.3).
-
-    Some writers leave zeros there; every decoder passes over that, but libjpeg says so on stderr each time.
-    """
-    for marker, at, length in _segments(frame):
-        if marker == START_OF_SCAN:
-            end = at + 2 + length
-            return frame[: end - 3] + b"\x00\x3f\x00" + frame[end:]
-    return frame
 
 
 def _start_of_frame(frame: bytes) -> tuple[int, int, int] | None:

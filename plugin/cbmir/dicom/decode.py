@@ -11,35 +11,48 @@ from pydicom import Dataset
 from pydicom.encaps import get_frame
 from pydicom.pixels.decoders.base import Decoder, get_decoder
 from pydicom.uid import (
+    HTJ2K,
     JPEG2000,
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
     JPEG2000Lossless,
+    JPEGBaseline8Bit,
     JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
     JPEGLSLossless,
     JPEGLSNearLossless,
     JPEGTransferSyntaxes,
     RLELossless,
 )
 
-from cbmir.dicom import jpeg12, values
+from cbmir.dicom import codecs, values
 from cbmir.dicom.boundary import RESEND, translated
-from cbmir.dicom.codestream import declared_size, declares_sign
+from cbmir.dicom.codestream import declared_size, declares_sign, jpeg_precision
 from cbmir.dicom.layout import Layout
 from cbmir.errors import BrokenFile, Undecodable
 
 PREFERRED: dict[str, tuple[str, ...]] = {
-    JPEGLSLossless: ("pyjpegls", "gdcm"),
-    JPEGLSNearLossless: ("pyjpegls", "gdcm"),
+    JPEGBaseline8Bit: (codecs.NAME, "pillow"),
+    JPEGExtended12Bit: (codecs.NAME, "pillow"),
+    JPEGLossless: (codecs.NAME,),
+    JPEGLosslessSV1: (codecs.NAME,),
+    JPEGLSLossless: ("pyjpegls",),
+    JPEGLSNearLossless: ("pyjpegls",),
     JPEG2000Lossless: ("pylibjpeg", "pillow"),
     JPEG2000: ("pylibjpeg", "pillow"),
-    JPEGExtended12Bit: (jpeg12.NAME, "gdcm", "pillow"),
-    RLELossless: ("pylibjpeg", "pydicom"),
+    HTJ2KLossless: ("pylibjpeg",),
+    HTJ2KLosslessRPCL: ("pylibjpeg",),
+    HTJ2K: ("pylibjpeg",),
+    RLELossless: (codecs.NAME, "pydicom"),
 }
-"""Decoders in the order in which they are tried, by transfer syntax; for others `USUAL`. GDCM is left out for JPEG
-2000: it holds the same OpenJPEG as the other two, is slower, and writes to stderr."""
+"""Decoders in the order in which they are tried, by transfer syntax. GDCM, which pydicom would take where it is
+installed, is left out: some damaged frames make it end the process. So is pylibjpeg for RLE, which then panics."""
 
-USUAL = ("gdcm", "pylibjpeg", "pillow")
+MAX_PRECISION = 16
+"""Bits of a JPEG or JPEG-LS sample; CharLS spends ten seconds on tables for a frame that claims 17."""
 
-jpeg12.register()
+codecs.register()
 
 
 def decoder_for(layout: Layout, name: str) -> Decoder:
@@ -52,7 +65,7 @@ def decoder_for(layout: Layout, name: str) -> Decoder:
         decoder = get_decoder(layout.syntax)
     except NotImplementedError as error:
         raise _undecodable(layout, name) from error
-    if not decoder.is_available:
+    if layout.syntax.is_encapsulated and not _plugins(decoder):
         raise _undecodable(layout, name)
     return decoder
 
@@ -130,6 +143,8 @@ def _checked_against_frame(dataset: Dataset, layout: Layout, index: int, name: s
     if size is not None and size != (layout.rows, layout.columns):
         reason = f"{name} claims {layout.rows} x {layout.columns} pixels, but its frame {index + 1} is"
         raise BrokenFile(f"{reason} {size[0]} x {size[1]}.", RESEND)
+    if (jpeg_precision(frame) or MAX_PRECISION) > MAX_PRECISION:
+        raise BrokenFile(f"{name} has a JPEG frame of more than {MAX_PRECISION} bits.", RESEND)
     return replace(layout, signed=layout.signed or declares_sign(frame))
 
 
@@ -150,8 +165,7 @@ def _decompress(
 
 
 def _plugins(decoder: Decoder) -> list[str]:
-    preferred = PREFERRED.get(decoder.UID, USUAL)
-    return [each for each in preferred if each in decoder.available_plugins] or list(decoder.available_plugins)
+    return [each for each in PREFERRED.get(decoder.UID, ()) if each in decoder.available_plugins]
 
 
 def _decode(

@@ -7,17 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from pydicom.data import get_testdata_file
 from pydicom.encaps import get_frame
 
-from cbmir.dicom.codestream import declared_size, declares_sign, jpeg_precision, with_sequential_scan
+from cbmir.dicom.codestream import declared_size, declares_sign, jpeg_precision
 from cbmir.dicom.read import read_dataset
 
 
 @pytest.mark.parametrize("file_format", ["JPEG", "JPEG2000"])
+@settings(deadline=None)
 @given(rows=st.integers(1, 40), columns=st.integers(1, 40))
 def test_the_size_is_read(file_format: str, rows: int, columns: int) -> None:
     stream = BytesIO()
@@ -44,14 +45,9 @@ def test_the_precision_of_a_jpeg(name: str, bits: int | None) -> None:
     assert jpeg_precision(get_frame(dataset.PixelData, 0, number_of_frames=1)) == bits
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200), st.sampled_from([b"", b"\xff\xd8", b"\xff\xd8\xff", b"\xff\x4f\xff\x51"]))
 def test_noise_is_survived(noise: bytes, start: bytes) -> None:
     declared_size(start + noise)
     declares_sign(start + noise)
-    assert len(with_sequential_scan(start + noise)) >= len(start + noise) - 2
-
-
-def test_a_sequential_jpeg_stays_as_it_is() -> None:
-    stream = BytesIO()
-    Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)).save(stream, "JPEG")
-    assert with_sequential_scan(stream.getvalue()) == stream.getvalue()
+    jpeg_precision(start + noise)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cbmir.pictures.scale import shrink, to_bytes, without_colour
@@ -15,11 +15,13 @@ def test_rounding_clipping_and_nan() -> None:
     assert to_bytes(values).tolist() == [0, 0, 1, 255, 255, 0, 0, 255]
 
 
+@settings(deadline=None)
 @given(st.integers(0, 255))
 def test_every_level_survives(level: int) -> None:
     assert to_bytes(np.array([level / 255], np.float32))[0] == level
 
 
+@settings(deadline=None)
 @given(st.integers(1, 90), st.integers(1, 90), st.integers(1, 60), st.booleans())
 def test_the_longer_side_fits_and_the_aspect_stays(rows: int, columns: int, side: int, colour: bool) -> None:
     small = shrink(np.full((rows, columns, 3) if colour else (rows, columns), 77, np.uint8), side)

@@ -1,0 +1,131 @@
+"""Damaged and hostile compressed frames: refused in words, quickly, and without ending the process."""
+
+from __future__ import annotations
+
+import struct
+import time
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from pydicom.data import get_testdata_file
+from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate, get_frame
+from pydicom.uid import JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLosslessSV1, JPEGLSLossless, RLELossless
+
+from cbmir.dicom.decode import stored_values
+from cbmir.dicom.frames import frames
+from cbmir.dicom.layout import read_layout
+from cbmir.dicom.read import read_dataset
+from cbmir.errors import BrokenFile, Undecodable, UnusableInput
+
+COLOURS = np.random.default_rng(0).integers(0, 256, (4, 4, 3)).astype(np.uint8).repeat(16, 0).repeat(16, 1)
+
+
+def compressed(make_object: Any, frame: bytes, syntax: str, pixels: Any, **elements: Any) -> Dataset:
+    """The object with its pixels replaced by one compressed frame."""
+    dataset: Dataset = make_object(pixels, **elements)
+    dataset.file_meta.TransferSyntaxUID = syntax
+    dataset.PixelData = encapsulate([frame])
+    dataset["PixelData"].VR = "OB"
+    return dataset
+
+
+def shown(dataset: Dataset) -> Any:
+    return next(frames(dataset, "x.dcm", max_pixels=10**6, max_frames=1))[1]
+
+
+def rle(segments: list[bytes], count: int | None = None, offsets: list[int] | None = None) -> bytes:
+    """An RLE frame; `count` and `offsets` lie where they are given."""
+    starts = list(64 + np.cumsum([0, *(len(each) for each in segments)])[:-1])
+    header = [len(segments) if count is None else count, *(starts if offsets is None else offsets)]
+    return struct.pack("<16L", *(header + [0] * (16 - len(header)))) + b"".join(segments)
+
+
+@pytest.mark.parametrize("photometric", ["RGB", "YBR_FULL"])
+def test_the_photometric_interpretation_says_what_a_jpeg_holds(make_object: Any, photometric: str) -> None:
+    """Three components without a marker of their own: the header decides whether they are YBR."""
+    stream = BytesIO()
+    Image.fromarray(COLOURS).save(stream, "JPEG", quality=98, subsampling=0, keep_rgb=photometric == "RGB")
+    dataset = compressed(
+        make_object, stream.getvalue(), JPEGBaseline8Bit, COLOURS, PhotometricInterpretation=photometric
+    )
+    np.testing.assert_allclose(shown(dataset), COLOURS / 255, atol=0.06)
+
+
+@pytest.mark.parametrize("name", ["MR_small_RLE.dcm", "SC_rgb_rle_16bit.dcm", "rtdose_rle_1frame.dcm"])
+def test_rle_gives_what_pydicom_gives(name: str) -> None:
+    dataset = read_dataset(Path(get_testdata_file(name)).read_bytes(), name)
+    theirs = dataset.pixel_array
+    ours, _ = stored_values(dataset, read_layout(dataset, name, max_pixels=10**6), 0, name)
+    assert np.array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        b"\1\0\0\0",
+        rle([b"\x3f" * 10], count=0),
+        rle([b"\x3f" * 10], count=2),
+        rle([b"\x3f" * 10], count=2**31),
+        rle([b"\x3f" * 10], offsets=[2**31]),
+        rle([b"\x3f" * 10], offsets=[0]),
+        rle([b"\x3f" * 10], offsets=[74]),
+        rle([b"\x81\x07"]),
+    ],
+)
+def test_a_senseless_rle_frame_is_refused(
+    make_object: Any, frame: bytes, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises((Undecodable, BrokenFile), match=r"x\.dcm"):
+        shown(compressed(make_object, frame, RLELossless, np.zeros((20, 20), np.uint8)))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_an_rle_segment_that_goes_on_is_cut_where_the_picture_ends(make_object: Any) -> None:
+    frame = rle([b"\x81\x07" * 1000])
+    assert np.unique(
+        shown(compressed(make_object, frame, RLELossless, np.zeros((20, 20), np.uint8)))
+    ) == np.float32(7 / 255)
+
+
+def test_a_jpeg_ls_frame_of_seventeen_bits_is_refused_at_once(make_object: Any) -> None:
+    """Found by changing bytes at random: CharLS computed for ten seconds before it refused."""
+    frame = bytes.fromhex(
+        "ffd8fff7001108000a000a03011100021100031100ffda000c0301000200030000020001596657ff"
+    ).replace(b"\x00\x11\x08", b"\x00\x11\x11")
+    began = time.process_time()
+    with pytest.raises(BrokenFile, match="16 bits"):
+        shown(compressed(make_object, frame, JPEGLSLossless, np.zeros((10, 10, 3), np.uint8)))
+    assert time.process_time() - began < 1
+
+
+@pytest.mark.parametrize(
+    ("name", "syntax"),
+    [
+        ("JPGExtended.dcm", JPEGExtended12Bit),
+        ("SC_rgb_jpeg_gdcm.dcm", JPEGLosslessSV1),
+        ("MR_small_RLE.dcm", RLELossless),
+    ],
+)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(changes=st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 255)), min_size=1, max_size=8))
+def test_changed_bytes_give_a_picture_or_a_reason(
+    name: str, syntax: str, changes: list[tuple[int, int]], capfd: pytest.CaptureFixture[str]
+) -> None:
+    dataset = read_dataset(Path(get_testdata_file(name)).read_bytes(), name)
+    assert dataset.file_meta.TransferSyntaxUID == syntax
+    frame = bytearray(get_frame(dataset.PixelData, 0, number_of_frames=1))
+    for position, value in changes:
+        frame[position % len(frame)] = value
+    dataset.PixelData = encapsulate([bytes(frame)])
+    try:
+        assert np.isfinite(shown(dataset)).all()
+    except UnusableInput as error:
+        assert "x.dcm" in error.reason  # noqa: PT017 either outcome is right
+    assert capfd.readouterr() == ("", "")

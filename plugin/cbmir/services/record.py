@@ -20,7 +20,7 @@ from cbmir.store import instances
 from cbmir.store.instances import NewFrame
 from cbmir.store.session import Database
 from cbmir.store.tables import Instance
-from cbmir.types import ConvertedObject, Labelling, LabelOrigin
+from cbmir.types import ConvertedObject, Labelling, LabelOrigin, Picture
 
 
 class Outcome(Enum):
@@ -69,11 +69,13 @@ def prepare(
         file_name=_shown_name(source, converted, labelling),
         group=(labelling and labelling.group) or group_key(converted, settings.resolved_secret_key),
         converted=converted,
-        frames=tuple(
-            NewFrame(each.frame_number, shelf.put(each.pixels), *each.pixels.shape[:2], converted.pipeline)
-            for each in converted.pictures
-        ),
+        frames=tuple(_new_frame(each, shelf, converted.pipeline) for each in converted.pictures),
     )
+
+
+def _new_frame(picture: Picture, shelf: Shelf, pipeline: str) -> NewFrame:
+    rows, columns = picture.pixels.shape[:2]
+    return NewFrame(picture.frame_number, shelf.put(picture.pixels), rows, columns, pipeline)
 
 
 def _shown_name(source: Source, converted: ConvertedObject, labelling: Labelling | None) -> str:

@@ -27,7 +27,7 @@ Upload = Callable[[int], dict[str, object]]
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
     """An installation whose dead workers are noticed soon."""
-    return replace(settings, heartbeat_seconds=0.2, heartbeat_timeout_seconds=3.0, batch_size=2)
+    return replace(settings, heartbeat_seconds=0.2, heartbeat_timeout_seconds=5.0, batch_size=2)
 
 
 @pytest.fixture

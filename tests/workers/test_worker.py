@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import signal
+import socket
 import subprocess
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +17,7 @@ import pytest
 from celery import Celery
 from sqlalchemy import func, select
 
+import cbmir_migrations
 from cbmir.encoders import weights
 from cbmir.encoders.base import Preprocessing
 from cbmir.encoders.cnn_autoencoder import DIMENSION, NAME, CnnAutoencoder
@@ -24,6 +29,7 @@ from cbmir.store.session import Database
 from cbmir.store.tables import Job
 from cbmir.types import JobKind, JobState
 from cbmir_workers import client, embedded_redis
+from cbmir_workers.up import child_environment
 
 StartWorker = Callable[[str], "subprocess.Popen[bytes]"]
 Upload = Callable[[int], dict[str, Any]]
@@ -201,3 +207,38 @@ def test_a_restart_of_the_broker_loses_no_job_and_the_worker_finds_it_again(
     embedded_redis.ensure(house.settings)
     house.finish(while_down)
     house.finish(house.enqueue(JobKind.EXTRACT, asked))
+
+
+@pytest.fixture
+def outside_redis(tmp_path: Path) -> Iterator[str]:
+    """A Redis as an administrator runs one: over TCP, with a password."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [str(embedded_redis.binary()), "--port", str(port), "--requirepass", "geheim", "--dir", str(tmp_path)]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    yield f"redis://:geheim@127.0.0.1:{port}/0"
+    server.terminate()
+    server.wait()
+
+
+def test_several_roles_work_on_postgresql_and_an_outside_redis_and_stop_together(
+    settings: Settings, postgres_url: str, outside_redis: str, wait_for: WaitFor
+) -> None:
+    cbmir_migrations.upgrade(postgres_url)
+    settings = replace(settings, database_url=postgres_url, broker_url=outside_redis)
+    database, app = Database(postgres_url), client.make_app(settings)
+    wait_for(lambda: client.broker_state(app).reachable)
+    house = House(settings, database, app, wait_for)
+    house.add_frames(3)
+    command = [sys.executable, "-m", "cbmir", "worker", "--role", "retrieve", "--role", "index"]
+    with subprocess.Popen(command, env=child_environment(settings)) as both:
+        house.finish(house.enqueue(JobKind.EXTRACT, {"encoder": house.add_encoder()}))
+        house.wait_for(lambda: house.count(tables.Feature) == 3)
+        job_id = house.enqueue(JobKind.RETRIEVE, question(frame_id=1))
+        house.wait_for(lambda: house.job(job_id).error_code == "empty-gallery")
+        both.terminate()
+        assert both.wait(30) == 0
+    assert not (settings.data / "redis").exists(), "none of its own is started"
+    app.close()
+    database.dispose()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import socket
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from celery import Celery, signals
@@ -17,6 +17,7 @@ from cbmir.errors import CbmirError
 from cbmir.settings import Settings
 from cbmir.store import encoders
 from cbmir.store.session import Database
+from cbmir.types import JobKind
 from cbmir_workers import duties, embedded_redis, tasks
 from cbmir_workers.client import QUEUES, ROLES, make_app
 from cbmir_workers.sweeper import Sweeper
@@ -45,8 +46,7 @@ def run(settings: Settings, database: Database, role: str) -> int:
         tasks.register(bench)
         _listen(bench)
         duties.make_ready(ROLES[role])
-        if role == "retrieve":
-            _warm(bench)
+        _warm(bench, ROLES[role])
         return _consume(bench.app, role)
 
 
@@ -96,15 +96,18 @@ def _set_up_logging() -> None:
     logging.getLogger("celery").setLevel(logging.WARNING)  # of each job it would repeat what ours says
 
 
-def _warm(bench: tasks.Bench) -> None:
-    """Load the encoder in use and its gallery, so that the first query does not wait for them."""
+def _warm(bench: tasks.Bench, kinds: Collection[JobKind]) -> None:
+    """Load the encoder in use, and for queries its gallery, so that the first job does not wait for them."""
     from cbmir.services.extract import load_encoder
     from cbmir.services.gallery import GALLERIES
 
+    if not {JobKind.RETRIEVE, JobKind.EXTRACT}.intersection(kinds):
+        return
     try:
         with bench.database.read() as session:
             encoder = encoders.resolve(session, None)
-            GALLERIES.of(bench.database, session, encoder)
+            if JobKind.RETRIEVE in kinds:
+                GALLERIES.of(bench.database, session, encoder)
         load_encoder(encoder, bench.settings)
     except CbmirError as error:
         log.info("nothing to load beforehand: %s", error.code)

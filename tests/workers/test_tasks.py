@@ -140,6 +140,22 @@ def test_new_images_are_extracted_with_the_encoder_in_use(bench: Bench, upload: 
     assert follower.state == JobState.QUEUED
 
 
+def test_a_new_encoder_gets_its_features(bench: Bench, upload: Upload, job_of: JobOf) -> None:
+    perform(bench, queued(bench, JobKind.INGEST, upload(6)))
+    job_id = queued(bench, JobKind.TRAIN, {"epochs": 1, "side": 16, "batch_size": 4})
+    perform(bench, job_id)
+    trained = job_of(job_id)
+    assert trained.state == JobState.SUCCEEDED, trained.error_message
+    assert len(trained.detail["history"]) == 1
+    with bench.database.read() as session:
+        (follower,) = jobs.listing(session, kind=JobKind.EXTRACT)
+    assert follower.parameters == trained.result
+    perform(bench, follower.id)
+    result = job_of(follower.id).result
+    assert result is not None
+    assert (result["extracted"], result["failed"]) == (6, 0)
+
+
 @pytest.mark.parametrize("known_before", [0, 1])
 def test_without_an_encoder_or_new_images_nothing_follows(bench: Bench, upload: Upload, known_before: int) -> None:
     asked = upload(1)

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,14 @@ from cbmir.store.session import Database
 from cbmir_web.serving import make_server
 
 
-@contextmanager
-def serving(settings: Settings) -> Iterator[http.client.HTTPConnection]:
+def serving(settings: Settings) -> AbstractContextManager[http.client.HTTPConnection]:
     """A running server and a connection to it."""
-    server: Any = make_server(settings)
+    return running(make_server(settings))
+
+
+@contextmanager
+def running(server: Any) -> Iterator[http.client.HTTPConnection]:
+    """The server runs meanwhile; gives a connection to it."""
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     connection = http.client.HTTPConnection("127.0.0.1", server.effective_port, timeout=20)
@@ -64,6 +68,20 @@ def test_what_is_no_http_is_refused_in_our_words(settings: Settings, database: D
         response.begin()
         assert response.status == 400
         assert json.load(response)["error"]["code"] == "malformed"
+
+
+def test_an_application_that_breaks_is_answered_for(settings: Settings, database: Database) -> None:  # noqa: ARG001
+    server: Any = make_server(replace(settings, port=0))
+
+    def broken(_environment: object, _start: object) -> None:
+        raise ZeroDivisionError
+
+    server.application = broken
+    with running(server) as connection:
+        connection.request("GET", "/")
+        response = connection.getresponse()
+        assert response.status == 500
+        assert json.load(response)["error"]["code"] == "internal"
 
 
 def test_a_taken_port_is_said(settings: Settings, database: Database) -> None:  # noqa: ARG001

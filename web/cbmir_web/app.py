@@ -68,4 +68,5 @@ def _configure(app: Flask, settings: Settings) -> None:
         OPENAPI_VERSION="3.0.3",
         OPENAPI_URL_PREFIX="/api",
     )
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # as the command line gives it
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True

@@ -11,7 +11,7 @@ import waitress
 from waitress.channel import HTTPChannel
 from waitress.task import ErrorTask
 
-from cbmir.errors import Unavailable
+from cbmir.errors import CbmirError, Unavailable
 from cbmir.settings import Settings
 from cbmir_web import create_app
 from cbmir_web.errors import Problem, too_large
@@ -21,7 +21,7 @@ THREADS = 16
 
 
 class RefusingTask(ErrorTask):  # type: ignore[misc]
-    """Answers a request that waitress itself refuses - too long, or no HTTP - in the API's shape of errors."""
+    """Answers what waitress answers by itself - too long, no HTTP, a broken application - in the API's shape."""
 
     def execute(self) -> None:
         """Write the answer and close the connection: the rest of the request is not read."""
@@ -34,8 +34,11 @@ class RefusingTask(ErrorTask):  # type: ignore[misc]
         self.write(body)
 
     def _problem(self) -> Problem:
-        if self.request.error.code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        code = self.request.error.code
+        if code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
             return too_large(self.channel.server.adj.max_request_body_size)
+        if code == HTTPStatus.INTERNAL_SERVER_ERROR:  # the application itself failed to answer
+            return Problem(CbmirError.code, "Something went wrong here.", "The log says more about it.")
         return Problem("malformed", "This is not a request that can be understood.")
 
 

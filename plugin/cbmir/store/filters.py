@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
-from sqlalchemy import ColumnElement, and_, exists, func, or_, select
+from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from cbmir.errors import BadRequest
@@ -105,7 +105,8 @@ def _of_modality(wanted: str) -> ColumnElement[bool]:
 
 
 def _labelled(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
-    return exists().where(Label.instance_id == Instance.id, *conditions)
+    # a list, found by the index on name and value, not a look at every instance: a rare label costs nothing
+    return Instance.id.in_(select(Label.instance_id).where(*conditions))
 
 
 def _same(column: InstrumentedAttribute[Any], value: str) -> ColumnElement[bool]:

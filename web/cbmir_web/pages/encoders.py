@@ -19,6 +19,7 @@ from cbmir_web.api.schemas import EvaluationSchema, ExtractionSchema, TrainingSc
 from cbmir_web.arguments import from_form
 from cbmir_web.errors import Problem
 from cbmir_web.installation import installation
+from cbmir_web.pages import filters
 from cbmir_web.pages.blueprint import blueprint
 
 WATCHED = {JobKind.TRAIN, JobKind.EXTRACT, JobKind.EVALUATE}
@@ -71,7 +72,7 @@ def _page(problem: Problem | None = None) -> str:
     with installation().database.read() as session:
         found, counts = rows.listing(session), library.statistics(session)
         used = rows.resolve(session, None).id if found else None
-        names = sorted(library.facets(session).labels)
+        names = sorted(filters.facets(session).labels)
     return render_template(
         "encoders.html", encoders=found, counts=counts, used=used, label_names=names, work=_work(), problem=problem,
         given=request.form,

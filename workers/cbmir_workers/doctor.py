@@ -76,6 +76,9 @@ def _decoders(_settings: Settings) -> Iterator[Finding]:
     from pydicom.pixels.decoders.base import get_decoder
     from pydicom.uid import AllTransferSyntaxes
 
+    from cbmir.dicom import codecs
+
+    codecs.register()
     for syntax in AllTransferSyntaxes:
         try:
             decoder = get_decoder(syntax)

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from glob import glob
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import NullPool, create_engine, text
 from sqlalchemy.exc import OperationalError
 
 import cbmir_migrations
@@ -18,7 +25,7 @@ from cbmir.store.session import Database
 from cbmir.store.tables import Base
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
-POSTGRES = os.environ.get("CBMIR_TEST_POSTGRES", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres")
+POSTGRES_PROGRAMS = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/usr/local/pgsql/bin")
 
 
 @pytest.fixture
@@ -29,17 +36,71 @@ def shared() -> Path:
     return SHARED
 
 
-@contextmanager
-def new_postgres() -> Iterator[str]:
-    """An empty PostgreSQL database, dropped afterwards; skips the test where there is no server."""
-    engine = create_engine(POSTGRES, isolation_level="AUTOCOMMIT", connect_args={"connect_timeout": 3})
-    name = f"cbmir_test_{uuid.uuid4().hex}"
-    try:
-        with engine.connect() as connection:
-            connection.execute(text(f"CREATE DATABASE {name}"))
-    except OperationalError:
-        engine.dispose()
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """The URL of a PostgreSQL server: the one in CBMIR_TEST_POSTGRES, else one of these tests' own."""
+    given = os.environ.get("CBMIR_TEST_POSTGRES")
+    programs = postgres_programs()
+    if given:
+        yield given
+    elif programs is None:
         pytest.skip("needs PostgreSQL: run `make services`, or set CBMIR_TEST_POSTGRES to a server's URL")
+    else:
+        with tempfile.TemporaryDirectory(prefix="cbmir-pg-") as folder, own_postgres(programs, Path(folder)) as url:
+            yield url
+
+
+def postgres_programs() -> Path | None:
+    """The folder of the newest installed server's programs."""
+    found = [Path(path) for pattern in POSTGRES_PROGRAMS for path in glob(pattern)]
+    on_path = shutil.which("initdb")
+    found += [Path(on_path).resolve().parent] if on_path else []
+    return max((path for path in found if (path / "initdb").is_file()), default=None)
+
+
+@contextmanager
+def own_postgres(programs: Path, folder: Path) -> Iterator[str]:
+    """A server without durability on a socket in `folder`; it refuses to run as root: another user does it then."""
+    data = folder / "data"
+    data.mkdir(mode=0o700)
+    user = None
+    if os.geteuid() == 0:
+        user = "postgres" if any(each.pw_name == "postgres" for each in pwd.getpwall()) else "nobody"
+        shutil.chown(folder, user)
+        shutil.chown(data, user)
+    how = {"user": user, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": folder}
+    made = [programs / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "-N"]
+    subprocess.run(made, check=True, **how)
+    careless = ("listen_addresses=", "fsync=off", "full_page_writes=off", "synchronous_commit=off")
+    options = [word for setting in careless for word in ("-c", setting)]
+    with subprocess.Popen([programs / "postgres", "-D", data, "-k", folder, *options], **how) as server:
+        url = f"postgresql+psycopg://postgres@/postgres?host={folder}"
+        wait_for_postgres(url)
+        try:
+            yield url
+        finally:
+            server.send_signal(signal.SIGINT)
+
+
+def wait_for_postgres(url: str) -> None:
+    engine = create_engine(url, poolclass=NullPool)
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            engine.connect().close()
+            return
+        except OperationalError:
+            assert time.monotonic() < deadline, "PostgreSQL does not start"
+            time.sleep(0.1)
+
+
+@contextmanager
+def new_postgres(server: str) -> Iterator[str]:
+    """An empty PostgreSQL database, dropped afterwards."""
+    engine = create_engine(server, isolation_level="AUTOCOMMIT")
+    name = f"cbmir_test_{uuid.uuid4().hex}"
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
     yield engine.url.set(database=name).render_as_string(hide_password=False)
     with engine.connect() as connection:
         connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
@@ -47,16 +108,16 @@ def new_postgres() -> Iterator[str]:
 
 
 @pytest.fixture
-def postgres_url() -> Iterator[str]:
+def postgres_url(postgres_server: str) -> Iterator[str]:
     """An empty PostgreSQL database of this test's own."""
-    with new_postgres() as url:
+    with new_postgres(postgres_server) as url:
         yield url
 
 
 @pytest.fixture(scope="session")
-def migrated_postgres_url() -> Iterator[str]:
+def migrated_postgres_url(postgres_server: str) -> Iterator[str]:
     """A migrated PostgreSQL database that tests share, one after the other: making one takes a second."""
-    with new_postgres() as url:
+    with new_postgres(postgres_server) as url:
         cbmir_migrations.upgrade(url)
         yield url
 

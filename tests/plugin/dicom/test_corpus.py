@@ -1,4 +1,4 @@
-"""The whole corpus of real objects in ../shared/dicom: each is converted, or refused for the right reason."""
+"""The corpus of real objects in ../shared/dicom: each is converted, or refused for the right reason."""
 
 from __future__ import annotations
 
@@ -75,6 +75,11 @@ def expected_outcome(path: str, expected: str) -> str:
     return listed or ("no-pixels" if expected.startswith("n/a") else "broken-file")
 
 
+def is_tried(path: str, place: int) -> bool:
+    """All but most slices of the long series, which are alike: of these every eighth."""
+    return not path.startswith("series/") or place % 8 == 0 or "DIRFILE" in path
+
+
 def outcome(path: Path, name: str) -> str:
     try:
         found = convert(path.read_bytes(), name, Settings())
@@ -86,7 +91,7 @@ def outcome(path: Path, name: str) -> str:
 
 def test_every_object_has_the_right_outcome(shared: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with (shared / "dicom" / "manifest.csv").open(encoding="utf-8", newline="") as manifest:
-        rows = list(csv.DictReader(manifest))
+        rows = [row for place, row in enumerate(csv.DictReader(manifest)) if is_tried(row["path"], place)]
     wrong, slow, outcomes = [], [], Counter[str]()
     for row in rows:
         began = time.perf_counter()
@@ -98,5 +103,5 @@ def test_every_object_has_the_right_outcome(shared: Path, capfd: pytest.CaptureF
             wrong.append((row["path"], row["expected"], found))
     assert not wrong
     assert not slow
-    assert outcomes["converted"] > 0.9 * len(rows)
+    assert outcomes["converted"] > 0.75 * len(rows) > 250
     assert capfd.readouterr() == ("", "")

@@ -17,7 +17,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -69,11 +70,18 @@ def read_arguments() -> argparse.Namespace:
 
 
 def measure(step: str, folder: Path, rows: int) -> dict[str, Any]:
-    """Run one step in a process of its own, which tells its seconds and its peak in MB first."""
+    """Run one step in a process of its own, which tells seconds, processor seconds and peak in MB first."""
     command = [sys.executable, __file__, "--step", step, "--folder", str(folder), "--rows", str(rows)]
     told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    seconds, peak = (float(word) for word in told.splitlines()[0].split())
-    return {"step": step, "rows": rows, "seconds": seconds, "rows_per_second": rows / seconds, "peak_mb": peak}
+    seconds, processor, peak = (float(word) for word in told.splitlines()[0].split())
+    return {
+        "step": step,
+        "rows": rows,
+        "seconds": seconds,
+        "processor_seconds": processor,
+        "rows_per_second": rows / seconds,
+        "peak_mb": peak,
+    }
 
 
 def fill(folder: Path, rows: int) -> None:
@@ -185,10 +193,8 @@ def peer_dump(folder: Path, _rows: int) -> None:
     """The standard library's way out, of what it has read; the peak is that of both."""
     with (folder / "peer.json").open(encoding="utf-8") as source:
         document = json.load(source)
-    began = time.perf_counter()
-    with (folder / "peer-again.json").open("w", encoding="utf-8") as out:
+    with told(), (folder / "peer-again.json").open("w", encoding="utf-8") as out:
         json.dump(document, out)
-    tell(time.perf_counter() - began)
 
 
 def url(folder: Path, name: str) -> str:
@@ -198,23 +204,26 @@ def url(folder: Path, name: str) -> str:
 
 def perform(step: str, folder: Path, rows: int) -> None:
     """Do one step in this process and tell its cost."""
-    began = time.perf_counter()
-    STEPS[step](folder, rows)
-    tell(time.perf_counter() - began)
+    with told():
+        STEPS[step](folder, rows)
 
 
-def tell(seconds: float) -> None:
-    """Print seconds and this process's peak resident memory in MB."""
+@contextmanager
+def told() -> Iterator[None]:
+    """Print the seconds, the processor's seconds and the process's peak resident memory in MB at the end."""
+    began, worked = time.perf_counter(), time.process_time()
+    yield
     unit = 1 if sys.platform == "darwin" else 1024  # bytes there, kilobytes on Linux
-    print(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+    print(time.perf_counter() - began, time.process_time() - worked, peak)
 
 
 def print_table(figures: list[dict[str, Any]]) -> None:
     """One line a step."""
-    print(f"{'step':<12}{'rows':>12}{'seconds':>10}{'rows/s':>12}{'peak MB':>10}")
+    print(f"{'step':<12}{'rows':>12}{'seconds':>10}{'processor':>11}{'rows/s':>12}{'peak MB':>10}")
     for each in figures:
         print(
-            f"{each['step']:<12}{each['rows']:>12,}{each['seconds']:>10.1f}"
+            f"{each['step']:<12}{each['rows']:>12,}{each['seconds']:>10.1f}{each['processor_seconds']:>11.1f}"
             f"{each['rows_per_second']:>12,.0f}{each['peak_mb']:>10.0f}"
         )
 

@@ -85,7 +85,7 @@ def test_it_runs_everything_once_and_ends_it_within_seconds(
     began = time.monotonic()
     up.send_signal(signal.SIGINT)
     rest, said = up.communicate(timeout=60)
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 30
     assert (up.returncode, rest.replace("worker: Warm shutdown (MainProcess)", "").strip()) == (0, ""), said
     assert not embedded_redis.is_running(settings)
     with pytest.raises(ConnectionRefusedError):

@@ -48,7 +48,8 @@ def stretch(values: npt.NDArray[Any], low: float, high: float) -> FloatArray:
         float32 of the same shape in [0, 1]; NaN becomes 0.
     """
     working = np.float32 if values.dtype.itemsize <= 2 else np.float64
-    shown = values.astype(working)
-    shown -= low
-    shown /= high - low
-    return np.nan_to_num(np.clip(shown, 0.0, 1.0, out=shown), copy=False, nan=0.0).astype(np.float32, copy=False)
+    shown: npt.NDArray[Any] = values.astype(working)
+    np.subtract(shown, low, out=shown)
+    np.divide(shown, high - low, out=shown)
+    np.clip(shown, 0.0, 1.0, out=shown)
+    return np.asarray(np.nan_to_num(shown, copy=False, nan=0.0), np.float32)

@@ -48,7 +48,8 @@ def main() -> int:
     peer_rows = min(arguments.rows, arguments.peer_rows)
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         figures = [measure(step, Path(folder), arguments.rows) for step in ("fill", "export", "import")]
-        figures += [measure(step, Path(folder), peer_rows) for step in ("shorten", "json.load", "json.dump")]
+        peers = ("shorten", "json.load", "json.dump") if peer_rows else ()
+        figures += [measure(step, Path(folder), peer_rows) for step in peers]
     print_table(figures)
     if arguments.output:
         report = {"machine": platform.processor() or platform.machine(), "python": platform.python_version()}
@@ -62,7 +63,7 @@ def read_arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--peer-rows", type=int, default=100_000, help="rows for the standard library's json")
+    parser.add_argument("--peer-rows", type=int, default=100_000, help="rows for the standard library's json; 0 leaves it out")
     parser.add_argument("--folder", help="where some 4 GB of a million rows are kept meanwhile")
     parser.add_argument("--output", help="file for the figures as JSON")
     parser.add_argument("--step", choices=[*STEPS], help=argparse.SUPPRESS)

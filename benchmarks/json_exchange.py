@@ -63,7 +63,7 @@ def read_arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--peer-rows", type=int, default=100_000, help="rows for the standard library's json; 0 leaves it out")
+    parser.add_argument("--peer-rows", type=int, default=100_000, help="rows for `json`; 0 leaves it out")
     parser.add_argument("--folder", help="where some 4 GB of a million rows are kept meanwhile")
     parser.add_argument("--output", help="file for the figures as JSON")
     parser.add_argument("--step", choices=[*STEPS], help=argparse.SUPPRESS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cbmir_web import curves
@@ -39,6 +39,7 @@ def test_the_axis_is_as_wide_as_the_training_will_be() -> None:
     assert drawn.ends[0] < (drawn.left + drawn.right) / 2
 
 
+@settings(deadline=None)  # other tests may take the processor
 @given(st.lists(st.floats(0, 1e6), min_size=1, max_size=60), st.none() | st.integers(1, 500))
 def test_everything_lies_within_the_drawing(losses: list[float], epochs: int | None) -> None:
     drawn = curves.draw(history(*losses), epochs)

@@ -8,12 +8,12 @@ from queue import Full, Queue
 from threading import Event, Thread
 from typing import Any
 
-from cbmir.services.export import export_json
 from flask import Response
 from flask_smorest import Blueprint
 
 from cbmir.errors import CbmirError, JobCancelled
 from cbmir.progress import Silence
+from cbmir.services.export import export_json
 from cbmir_web.api.encoders import known
 from cbmir_web.api.schemas import EncoderQuerySchema, ErrorSchema
 from cbmir_web.installation import installation

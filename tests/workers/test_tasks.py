@@ -7,12 +7,13 @@ from collections.abc import Callable
 from threading import Thread
 from typing import Any
 
+import numpy as np
 import pytest
 from celery import Celery
 from sqlalchemy import func, select
 
 from cbmir.settings import Settings
-from cbmir.store import jobs, tables
+from cbmir.store import encoders, features, jobs, tables
 from cbmir.store.session import Database
 from cbmir.store.tables import Job
 from cbmir.types import JobKind, JobState
@@ -21,6 +22,8 @@ from cbmir_workers.tasks import Bench, perform, register
 
 JobOf = Callable[[str], Job]
 Upload = Callable[[int], dict[str, Any]]
+
+ENCODER = "cnn-autoencoder-00000000"
 
 
 @pytest.fixture
@@ -42,7 +45,7 @@ def add_encoder(database: Database) -> None:
     with database.write() as session:
         session.add(
             tables.Encoder(
-                id="cnn-autoencoder-00000000",
+                id=ENCODER,
                 architecture="cnn-autoencoder",
                 weights_file="",
                 weights_sha256="0" * 64,
@@ -52,6 +55,14 @@ def add_encoder(database: Database) -> None:
                 metrics={},
             )
         )
+
+
+def give_features(database: Database) -> None:
+    """Store a feature for each frame that lacks one."""
+    with database.write() as session:
+        frame_ids = [frame_id for frame_id, _ in features.missing_frames(session, ENCODER, after=0, limit=99)]
+        vectors = np.ones((len(frame_ids), 48), np.float32)
+        features.add_batch(session, encoders.get(session, ENCODER), frame_ids, vectors)
 
 
 def test_every_kind_of_job_has_a_duty_and_a_task(bench: Bench) -> None:
@@ -136,7 +147,7 @@ def test_new_images_are_extracted_with_the_encoder_in_use(bench: Bench, upload: 
     perform(bench, queued(bench, JobKind.INGEST, upload(1)))
     with bench.database.read() as session:
         (follower,) = jobs.listing(session, kind=JobKind.EXTRACT)
-    assert follower.parameters == {"encoder": "cnn-autoencoder-00000000"}
+    assert follower.parameters == {"encoder": ENCODER}
     assert follower.state == JobState.QUEUED
 
 
@@ -156,19 +167,51 @@ def test_a_new_encoder_gets_its_features(bench: Bench, upload: Upload, job_of: J
     assert (result["extracted"], result["failed"]) == (6, 0)
 
 
-@pytest.mark.parametrize("known_before", [0, 1])
-def test_without_an_encoder_or_new_images_nothing_follows(bench: Bench, upload: Upload, known_before: int) -> None:
-    asked = upload(1)
-    if known_before:
-        image = (bench.settings.uploads / "test" / "0").read_bytes()
-        perform(bench, queued(bench, JobKind.INGEST, asked))
-        (bench.settings.uploads / "test").mkdir()
-        (bench.settings.uploads / "test" / "0").write_bytes(image)
-        add_encoder(bench.database)
-    perform(bench, queued(bench, JobKind.INGEST, asked))
+def followers(bench: Bench) -> list[Job]:
     with bench.database.read() as session:
-        assert jobs.listing(session, kind=JobKind.EXTRACT) == []
+        return jobs.listing(session, kind=JobKind.EXTRACT)
+
+
+def test_without_an_encoder_nothing_follows(bench: Bench, upload: Upload) -> None:
+    perform(bench, queued(bench, JobKind.INGEST, upload(1)))
     assert instances(bench.database) == 1
+    assert followers(bench) == []
+
+
+@pytest.mark.parametrize("missing", [True, False])
+def test_known_images_are_extracted_if_their_features_are_missing(
+    bench: Bench, upload: Upload, job_of: JobOf, missing: bool
+) -> None:
+    asked = upload(1)
+    image = (bench.settings.uploads / "test" / "0").read_bytes()
+    perform(bench, queued(bench, JobKind.INGEST, asked))
+    (bench.settings.uploads / "test").mkdir()
+    (bench.settings.uploads / "test" / "0").write_bytes(image)
+    add_encoder(bench.database)
+    if not missing:
+        give_features(bench.database)
+    again = queued(bench, JobKind.INGEST, asked)
+    perform(bench, again)
+    assert job_of(again).result == {"ingested": 0, "duplicates": 1, "quarantined": 0, "failed": 0}
+    assert len(followers(bench)) == missing
+
+
+@pytest.mark.parametrize("state", ["cancelled", "failed"])
+def test_what_an_unfinished_ingest_leaves_is_extracted_too(
+    bench: Bench, upload: Upload, job_of: JobOf, state: str
+) -> None:
+    asked = upload(1)
+    perform(bench, queued(bench, JobKind.INGEST, asked))
+    add_encoder(bench.database)
+    if state == "cancelled":
+        (bench.settings.uploads / "test").mkdir()
+    job_id = queued(bench, JobKind.INGEST, asked)
+    with bench.database.write() as session:
+        jobs.get(session, job_id).cancel_requested = state == "cancelled"
+    perform(bench, job_id)
+    assert job_of(job_id).state == state
+    (follower,) = followers(bench)
+    assert follower.parameters == {"encoder": ENCODER}
 
 
 def test_a_stopping_worker_gives_the_job_back_and_it_counts_as_no_attempt(

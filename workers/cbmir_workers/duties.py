@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from cbmir.errors import NotFound
 from cbmir.progress import Progress
 from cbmir.settings import Settings
-from cbmir.store import encoders, queries
+from cbmir.store import encoders, features, queries
 from cbmir.store.session import Database
 from cbmir.types import JobKind
 from cbmir_workers import uploads
@@ -104,16 +104,23 @@ DUTIES: dict[JobKind, Callable[[Duty], Result]] = {
 """The work of each kind of job."""
 
 
-def follow_up(session: Session, kind: JobKind, result: Result) -> FollowUp | None:
-    """The job that a finished one brings with it: new images and new encoders need features."""
-    if kind is JobKind.TRAIN:
+def follow_up(session: Session, kind: JobKind, result: Result | None) -> FollowUp | None:
+    """The job that an ended one brings with it: new images and new encoders need features.
+
+    An ingest may have ended half-way (`result` is None), or be the repetition of one that did and find only
+    duplicates: what counts is what the database lacks.
+    """
+    if kind is JobKind.TRAIN and result is not None:
         return JobKind.EXTRACT, {"encoder": result["encoder"]}
-    if kind is JobKind.INGEST and result["ingested"]:
-        try:
-            return JobKind.EXTRACT, {"encoder": encoders.resolve(session, None).id}
-        except NotFound:
-            return None  # no encoder yet: the first training will see these images
-    return None
+    return _missing_features(session) if kind is JobKind.INGEST else None
+
+
+def _missing_features(session: Session) -> FollowUp | None:
+    try:
+        encoder = encoders.resolve(session, None).id
+    except NotFound:
+        return None  # no encoder yet: the first training will see these images
+    return (JobKind.EXTRACT, {"encoder": encoder}) if features.count_missing(session, encoder) else None
 
 
 def remember(session: Session, kind: JobKind, job_id: str, asked: dict[str, Any], result: Result) -> None:

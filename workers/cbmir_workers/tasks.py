@@ -14,6 +14,7 @@ from threading import Event
 from typing import Any
 
 from celery import Celery, Task
+from sqlalchemy.orm import Session
 
 from cbmir.errors import CbmirError, JobCancelled
 from cbmir.settings import Settings
@@ -91,25 +92,40 @@ def _record_success(bench: Bench, job: Job, kind: JobKind, result: dict[str, Any
         if not jobs.succeed(session, job.id, result, attempt=job.attempts):
             return LOST
         duties.remember(session, kind, job.id, job.parameters, result)
-        next_up = duties.follow_up(session, kind, result)
-        follower = jobs.create(session, *next_up) if next_up else None
+        follower = _follower(session, kind, result)
     upload = duties.upload_of(kind, job.parameters)
     if upload:
         uploads.discard(bench.settings, upload)
-    if follower:
-        send(bench.database, bench.app, follower)
+    _wake(bench, follower)
     return "succeeded"
 
 
 def _record_failure(bench: Bench, job: Job, code: str, message: str) -> str:
     with bench.database.write() as session:
-        recorded = jobs.fail(session, job.id, code, message, attempt=job.attempts)
-    return f"failed: {code}" if recorded else LOST
+        if not jobs.fail(session, job.id, code, message, attempt=job.attempts):
+            return LOST
+        follower = _follower(session, JobKind(job.kind), None)
+    _wake(bench, follower)
+    return f"failed: {code}"
 
 
 def _record_cancelled(bench: Bench, job: Job) -> str:
     with bench.database.write() as session:
-        return "cancelled" if jobs.cancelled(session, job.id, attempt=job.attempts) else LOST
+        if not jobs.cancelled(session, job.id, attempt=job.attempts):
+            return LOST
+        follower = _follower(session, JobKind(job.kind), None)
+    _wake(bench, follower)
+    return "cancelled"
+
+
+def _follower(session: Session, kind: JobKind, result: dict[str, Any] | None) -> Job | None:
+    next_up = duties.follow_up(session, kind, result)
+    return jobs.create(session, *next_up) if next_up else None
+
+
+def _wake(bench: Bench, follower: Job | None) -> None:
+    if follower:
+        send(bench.database, bench.app, follower)
 
 
 def _give_back(bench: Bench, job: Job) -> str:

@@ -112,15 +112,21 @@ def _of_dicomdir(path: Path, settings: Settings) -> Iterator[Source | Unlisted]:
         yield Unlisted(path.name, str(path), error)
         return
     for parts in listed:
-        file = root.joinpath(*parts).resolve()
-        if file.is_relative_to(root) and file.is_file():
-            yield _plain(file, "/".join(parts), settings)
+        name = "/".join(parts)
+        file = _below(root, parts)
+        if file:
+            yield _plain(file, name, settings)
         else:
-            yield Unlisted(
-                "/".join(parts),
-                str(file),
-                NotFound(f"{'/'.join(parts)} is listed in {path.name} but is not there."),
-            )
+            yield Unlisted(name, str(path), NotFound(f"{name} is listed in {path.name} but is not there."))
+
+
+def _below(root: Path, parts: tuple[str, ...]) -> Path | None:
+    """The file of these path components, if there is one below `root` and nowhere else."""
+    try:
+        file = root.joinpath(*parts).resolve()
+        return file if file.is_relative_to(root) and file.is_file() else None
+    except (OSError, ValueError):  # a name too long for the system, or one with a NUL in it
+        return None
 
 
 def unreadable(file_name: str, error: OSError) -> CbmirError:

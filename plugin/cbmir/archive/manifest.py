@@ -80,7 +80,7 @@ class Manifest:
                 columns = tuple(reader.fieldnames or ())
                 _require_path(columns, path)
                 rows = _by_file(reader, path.parent.resolve())
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
+        except (OSError, ValueError, csv.Error) as error:  # a NUL in a path is a ValueError
             raise BadManifest(f"{path} cannot be read as CSV in UTF-8: {error}.", "Save it as such.") from error
         return cls(path, rows, tuple(name for name in columns if name not in COLUMNS))
 
@@ -99,11 +99,18 @@ class Manifest:
     def missing(self) -> Iterator[Unlisted]:
         """The files that the manifest names and that are not there."""
         for file, (row, *_) in self.rows.items():
-            if not file.is_file():
+            if not _is_there(file):
                 reason = f"{row.file_name} stands in {self.path.name} but is not there."
                 yield Unlisted(
                     row.file_name, str(file), NotFound(reason, "Correct the manifest or bring the file.")
                 )
+
+
+def _is_there(file: Path) -> bool:
+    try:
+        return file.is_file()
+    except OSError:  # a name too long for the system
+        return False
 
 
 def _require_path(columns: tuple[str, ...], path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -11,6 +12,16 @@ from pathlib import Path, PurePosixPath
 
 from cbmir.errors import BrokenFile, ImplausibleSize, UnsafeArchive
 from cbmir.settings import Settings
+
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""The methods that are unpacked piece by piece; of the others a few bytes can unpack to gigabytes in one step."""
+
+DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, LookupError, ValueError, RuntimeError)
+"""What zipfile raises on damaged or strange files; NotImplementedError and UnicodeDecodeError are among these."""
+
+CHUNK_BYTES = 1024 * 1024
+LONGEST_NAME = 1000
+REMEDY = "Unpack the zip yourself and ingest the folder."
 
 MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
 
@@ -44,13 +55,12 @@ def zip_members(path: Path, file_name: str, settings: Settings) -> Iterator[Memb
         cbmir.errors.UnsafeArchive: if it would unpack beyond all measure; nothing has been unpacked then.
     """
     try:
-        opened = _opened(path)
-    except zipfile.BadZipFile as error:
+        files = [info for info in _opened(path).infolist() if _is_wanted(info)]
+    except DAMAGE as error:
         raise BrokenFile(f"{file_name} is a damaged zip: {error}.", "Make the zip again.") from error
-    files = [info for info in opened.infolist() if _is_wanted(info)]
     _refuse_bomb(files, file_name, path.stat().st_size, settings)
     for info in files:
-        yield Member(info.filename, info.filename, _reader(path, info, settings))
+        yield Member(info.filename, info.filename[:LONGEST_NAME], _reader(path, info, settings))
 
 
 @lru_cache(maxsize=8)
@@ -60,7 +70,7 @@ def _opened(path: Path) -> zipfile.ZipFile:
 
 
 def _is_wanted(info: zipfile.ZipInfo) -> bool:
-    parts = PurePosixPath(info.filename).parts
+    parts = PurePosixPath(info.filename).parts or (info.filename,)
     return (
         not info.is_dir()
         and parts[-1].upper() != "DICOMDIR"
@@ -85,12 +95,18 @@ def _reader(path: Path, info: zipfile.ZipInfo, settings: Settings) -> Callable[[
                 f"{info.filename} has {info.file_size:,} bytes, more than the {settings.max_file_bytes:,} allowed.",
                 "Raise CBMIR_MAX_FILE_BYTES if it is meant to be that large.",
             )
+        if info.flag_bits & 1 or info.compress_type not in METHODS:
+            how = "encrypted" if info.flag_bits & 1 else "packed by a method that is not read here"
+            raise BrokenFile(f"{info.filename} is {how}.", REMEDY)
         try:
-            return _opened(path).read(info)
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-            reason = "is encrypted" if info.flag_bits & 1 else f"is damaged: {error}"
-            raise BrokenFile(
-                f"{info.filename} {reason}.", "Unpack the zip yourself and ingest the folder."
-            ) from error
+            return _unpacked(path, info)
+        except DAMAGE as error:
+            raise BrokenFile(f"{info.filename} is damaged: {error}.", REMEDY) from error
 
     return read
+
+
+def _unpacked(path: Path, info: zipfile.ZipInfo) -> bytes:
+    # piece by piece, so that no more is unpacked than the size that was checked, whatever the member holds
+    with _opened(path).open(info) as stream:
+        return b"".join(iter(lambda: stream.read(CHUNK_BYTES), b""))

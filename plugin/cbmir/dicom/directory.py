@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydicom.multival import MultiValue
 
+from cbmir.dicom.boundary import translated
 from cbmir.dicom.read import read_dataset
 from cbmir.errors import BrokenFile
 
@@ -18,11 +19,13 @@ def referenced_files(data: bytes, name: str) -> list[tuple[str, ...]]:
     Raises:
         cbmir.errors.UnusableInput: if it cannot be read or is no DICOMDIR.
     """
-    records = read_dataset(data, name).get("DirectoryRecordSequence")
-    if records is None:
-        raise BrokenFile(f"{name} has no Directory Record Sequence.", "Hand in the folder instead.")
-    listed = (record.get("ReferencedFileID") for record in records)
-    return list(dict.fromkeys(_components(entry) for entry in listed if entry))
+    dataset = read_dataset(data, name)
+    with translated(f"{name} has directory records that make no sense"):
+        records = dataset.get("DirectoryRecordSequence")
+        if records is None:
+            raise BrokenFile(f"{name} has no Directory Record Sequence.", "Hand in the folder instead.")
+        listed = (record.get("ReferencedFileID") for record in records)
+        return list(dict.fromkeys(_components(entry) for entry in listed if entry))
 
 
 def _components(entry: str | MultiValue[str]) -> tuple[str, ...]:

@@ -68,3 +68,46 @@ def test_an_encrypted_member_says_so(tmp_path: Path, settings: Settings) -> None
     assert isinstance(source, Source)
     with pytest.raises(CbmirError, match="is encrypted"):
         source.read()
+
+
+def test_a_member_that_is_larger_than_it_says_is_not_unpacked_further(tmp_path: Path, settings: Settings) -> None:
+    path = make_zip(tmp_path / "liar.zip", zeros=bytes(64 * 1024 * 1024))
+    data = path.read_bytes().replace(struct.pack("<I", 64 * 1024 * 1024), struct.pack("<I", 10))
+    path.write_bytes(data)
+    (source,) = find_sources([path], settings)
+    assert isinstance(source, Source)
+    with pytest.raises(BrokenFile, match="zeros is damaged"):
+        source.read()
+
+
+def test_methods_that_unpack_in_one_step_are_refused(tmp_path: Path, settings: Settings) -> None:
+    path = tmp_path / "bzip2.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_BZIP2) as archive:
+        archive.writestr("a", b"packed")
+    (source,) = find_sources([path], settings)
+    assert isinstance(source, Source)
+    with pytest.raises(BrokenFile, match="packed by a method that is not read here"):
+        source.read()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"name", b"n\xff\xfee"),  # said to be UTF-8 and is not
+        (b"name", b"\0\0\0\0"),
+        (b"name", b"././"),
+        (b"name", b"...."),
+        (b"PK\x01\x02\x14", b"PK\x01\x02\x63"),
+        (b"PK\x01\x02\x14\x03\x14", b"PK\x01\x02\x14\x03\x63"),  # needs version 9.9 to be unpacked
+    ],
+)
+def test_a_strange_zip_does_not_end_the_batch(tmp_path: Path, settings: Settings, old: bytes, new: bytes) -> None:
+    path = make_zip(tmp_path / "strange.zip", name=b"content")
+    data = path.read_bytes().replace(old, new)
+    if b"\xff" in new:
+        central = data.index(b"PK\x01\x02")
+        data = data[: central + 9] + b"\x08" + data[central + 10 :]  # the flag for names in UTF-8
+    path.write_bytes(data)
+    (tmp_path / "zz.png").write_bytes(b"after it")
+    *_, last = find_sources([tmp_path], settings)
+    assert last.file_name == "zz.png"

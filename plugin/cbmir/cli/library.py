@@ -37,8 +37,8 @@ def ingest_command(context: Context, paths: tuple[Path, ...], labels: str | None
     return 1 if counts.failed else 0
 
 
-def _complain(error: CbmirError) -> None:
-    click.echo(f"cbmir: {error.sentence}", err=True)
+def _complain(origin: str, error: CbmirError) -> None:
+    click.echo(f"cbmir: {origin}: {error.sentence}", err=True)
 
 
 def _print_counts(counts: Ingested) -> None:
@@ -61,7 +61,7 @@ def quarantine_command(context: Context, as_json: bool) -> None:
         print_json([_row(row) for row in rows])
         return
     for row in rows:
-        click.echo(f"{row.file_name}: {row.reason} {row.remedy}")
+        click.echo(f"{row.origin or row.file_name}: {row.reason} {row.remedy}")
     click.echo(f"{len(rows):,} set aside.")
 
 

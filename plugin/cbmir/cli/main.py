@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import replace
 from importlib import import_module
@@ -101,6 +102,7 @@ def main() -> None:
 
 
 def _run() -> int:
+    os.umask(0o077)  # pictures, features and exports are patient data: for this user alone
     try:
         status = cli.main(standalone_mode=False)
         return status if isinstance(status, int) else 0

@@ -8,24 +8,27 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from itertools import chain
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from cbmir.archive.folder import Source, Unlisted, find_sources, named_sources, unreadable
 from cbmir.archive.manifest import FolderLabels, Labeller, Manifest, NoLabels
 from cbmir.errors import CbmirError, UnusableInput
+from cbmir.files import written_whole
 from cbmir.progress import Progress
 from cbmir.services.record import Outcome, Prepared, prepare, record
 from cbmir.settings import Settings
 from cbmir.store import quarantine
 from cbmir.store.session import Database
 
-Report = Callable[[CbmirError], None]
+Report = Callable[[str, CbmirError], None]
+"""Told of a file's origin, and why it was set aside or failed."""
 
 Entry = Source | Unlisted
 
@@ -90,11 +93,11 @@ def ingest_uploads(
         as `ingest`.
     """
     entries = named_sources(((folder / stored, name) for stored, name in names.items()), settings)
-    ingestion = _Ingestion(database, settings, NoLabels(), _ignore, borrowed=True)
+    ingestion = _Ingestion(database, settings, NoLabels(), _ignore, borrowed=folder)
     return ingestion.run(list(entries), progress)
 
 
-def _ignore(_error: CbmirError) -> None:
+def _ignore(_origin: str, _error: CbmirError) -> None:
     """The quarantine keeps the reason: nobody waits for it."""
 
 
@@ -123,13 +126,13 @@ _Settled = Prepared | _Refused | Unlisted
 
 @dataclass(frozen=True)
 class _Ingestion:
-    """One call: what its steps share. `borrowed` says that the files will be gone after the job."""
+    """One call: what its steps share. `borrowed` is the folder of files that will be gone after the job."""
 
     database: Database
     settings: Settings
     labeller: Labeller
     report: Report
-    borrowed: bool = False
+    borrowed: Path | None = None
 
     def run(self, entries: list[Entry], progress: Progress) -> Ingested:
         counts: Counter[str] = Counter()
@@ -171,7 +174,7 @@ class _Ingestion:
                 return self._record(each)
             except UnusableInput as error:
                 each = _Refused(each.file_name, each.source.origin, each.sha256, error)
-        self.report(each.error)
+        self.report(each.origin, each.error)
         if isinstance(each.error, UnusableInput):
             self._set_aside(each, each.error)
             return "quarantined"
@@ -186,11 +189,11 @@ class _Ingestion:
 
     def _set_aside(self, each: _Refused | Unlisted, error: UnusableInput) -> None:
         sha256 = each.sha256 if isinstance(each, _Refused) else ""
-        origin = self._kept(each.origin) if self.borrowed else each.origin
+        origin = _kept(each.origin, self.borrowed, self.settings.set_aside) if self.borrowed else each.origin
         with self.database.write() as session:
             quarantine.put(
                 session,
-                file_name=each.file_name,
+                file_name=PurePosixPath(each.file_name).name,  # a folder's name may be a patient's
                 origin=origin,
                 sha256=sha256,
                 code=error.code,
@@ -198,12 +201,14 @@ class _Ingestion:
                 remedy=error.remedy,
             )
 
-    def _kept(self, origin: str) -> str:
-        """Keep a borrowed file under its hash; for a zip's member the whole zip, which is kept once."""
-        path, separator, member = origin.partition("!")
-        with open(path, "rb") as file:
-            kept = self.settings.set_aside / hashlib.file_digest(file, "sha256").hexdigest()
+
+def _kept(origin: str, borrowed: Path, folder: Path) -> str:
+    """Keep a borrowed file under its hash, for a zip's member the whole zip; the origin that it has now."""
+    stored, separator, member = os.path.relpath(origin, borrowed).partition("!")
+    with (borrowed / stored).open("rb") as file:
+        kept = folder / hashlib.file_digest(file, "sha256").hexdigest()
         if not kept.exists():
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            os.link(path, kept)
-        return f"{kept}{separator}{member}"
+            file.seek(0)
+            with written_whole(kept) as copy:
+                shutil.copyfileobj(file, copy)
+    return f"{kept}{separator}{member}"

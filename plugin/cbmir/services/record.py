@@ -62,7 +62,7 @@ def prepare(
     with database.read() as session:
         if instances.find_by_sha256(session, sha256):
             return known
-    converted = convert(data, source.file_name, settings)
+    converted = convert(data, PurePosixPath(source.file_name).name, settings)
     shelf = Shelf(settings.pictures)
     return replace(
         known,

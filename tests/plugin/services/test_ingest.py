@@ -92,7 +92,7 @@ def test_what_cannot_be_used_is_set_aside_with_its_reason_and_the_rest_goes_on(
     (inbox / "4-nopixels").write_bytes(make_dicom(4, PixelData=None, Rows=None, Columns=None))
     (inbox / "5-cut").write_bytes(make_dicom(5)[:-600])
     said: list[CbmirError] = []
-    counts = ingest(database, settings, [inbox], None, Silence(), said.append)
+    counts = ingest(database, settings, [inbox], None, Silence(), lambda _origin, error: said.append(error))
     assert counts == Ingested(ingested=1, quarantined=4)
     codes = quarantined(database)
     assert codes["1-text.dcm"] == "not-a-picture"
@@ -121,7 +121,9 @@ def test_a_manifest_labels_groups_and_names(
     manifest = inbox / "manifest.csv"
     manifest.write_text("path,modality,subclass,group,other\na.png,mri,glioma,p1,x\ngone.png,mri,glioma,p2,x\n")
     said: list[CbmirError] = []
-    counts = ingest(database, settings, [inbox], str(manifest), Silence(), said.append)
+    counts = ingest(
+        database, settings, [inbox], str(manifest), Silence(), lambda _origin, error: said.append(error)
+    )
     assert counts == Ingested(ingested=2, failed=1)
     assert [error.reason for error in said] == ["gone.png stands in manifest.csv but is not there."]
     assert labels_of(database, "a.png") == {"modality": "mri", "subclass": "glioma"}

@@ -48,8 +48,12 @@ def refuse_open_door(settings: Settings) -> None:
     """Refuse to serve patients' images to a network without asking for a password.
 
     Raises:
-        cbmir.errors.BadRequest: if `host` is not loopback and `username` or `password` is empty.
+        cbmir.errors.BadRequest: if `host` is not loopback and no password is configured, or half of one anywhere.
     """
+    if bool(settings.username) != bool(settings.password):
+        raise BadRequest(
+            "Of CBMIR_USERNAME and CBMIR_PASSWORD only one is set: no password would be asked for.", "Set both."
+        )
     if not is_loopback(settings.host) and not (settings.username and settings.password):
         raise BadRequest(
             f"{settings.host} can be reached from other machines, and no password is configured.",
@@ -60,7 +64,8 @@ def refuse_open_door(settings: Settings) -> None:
 def trusted_hosts(settings: Settings) -> list[str]:
     """The host names that requests may name: against DNS rebinding by a page of another site."""
     configured = [name.strip() for name in settings.trusted_hosts.split(",")]
-    return [name for name in (*LOOPBACK_NAMES, settings.host, *configured) if name]
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return [name for name in (*LOOPBACK_NAMES, host, *configured) if name]
 
 
 def session_key(settings: Settings) -> bytes:
@@ -113,9 +118,16 @@ def refuse_other_sites() -> None:
         return
     site = request.headers.get("Sec-Fetch-Site", "same-origin")
     origin = request.headers.get("Origin")
-    foreign = origin is not None and urlsplit(origin).netloc != request.host
+    foreign = origin is not None and _authority(origin) != request.host
     if site not in ("same-origin", "none") or foreign:
         raise Forbidden("The request was made by a page of another site.")
+
+
+def _authority(origin: str) -> str:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:  # such as an IPv6 address without its end
+        return ""
 
 
 def _keep_out_of_caches(response: Response) -> Response:

@@ -9,6 +9,9 @@ import pytest
 
 from cbmir.errors import NotFound
 from cbmir.settings import Settings
+from cbmir.store import jobs
+from cbmir.store.session import Database
+from cbmir.types import JobKind
 from cbmir_workers import uploads
 
 
@@ -42,9 +45,28 @@ def test_no_name_leads_outside(settings: Settings, name: str) -> None:
     assert (settings.uploads / "1f" / "0").is_file()
 
 
-def test_old_ones_are_forgotten(settings: Settings) -> None:
-    assert uploads.forget_old(settings) == 0
+def test_old_ones_are_forgotten(settings: Settings, database: Database) -> None:
+    assert uploads.forget_old(settings, database) == 0
     keep(settings, "young", uploads.KEPT_DAYS - 1)
     keep(settings, "old", uploads.KEPT_DAYS + 1)
-    assert uploads.forget_old(settings) == 1
+    assert uploads.forget_old(settings, database) == 1
     assert [each.name for each in settings.uploads.iterdir()] == ["young"]
+
+
+@pytest.mark.parametrize("claimed", [False, True])
+def test_what_an_unfinished_job_needs_is_kept_however_old(
+    settings: Settings, database: Database, claimed: bool
+) -> None:
+    for name in ("ingest", "query", "ended"):
+        keep(settings, name, 100 * uploads.KEPT_DAYS)
+    query = {"folder": "query", "stored": "0", "file_name": "a.dcm"}
+    with database.write() as session:
+        needing = [jobs.create(session, JobKind.INGEST, {"upload": "ingest", "files": {}})]
+        needing.append(jobs.create(session, JobKind.RETRIEVE, {"upload": query}))
+        jobs.create(session, JobKind.RETRIEVE, {"upload": None})
+        jobs.create(session, JobKind.EXTRACT, {"encoder": "x"})
+        jobs.request_cancel(session, jobs.create(session, JobKind.INGEST, {"upload": "ended"}).id)
+        for job in needing if claimed else ():
+            jobs.claim(session, job.id)
+    assert uploads.forget_old(settings, database) == 1
+    assert {each.name for each in settings.uploads.iterdir()} == {"ingest", "query"}

@@ -136,12 +136,3 @@ def remember(session: Session, kind: JobKind, job_id: str, asked: dict[str, Any]
             where=asked["where"],
             hits=result["hits"],
         )
-
-
-def upload_of(kind: JobKind, parameters: dict[str, Any]) -> str | None:
-    """The name of the upload folder that a job of this kind uses up, if it has one."""
-    if kind is JobKind.INGEST:
-        return str(parameters["upload"])
-    if kind is JobKind.RETRIEVE and parameters["upload"]:
-        return str(parameters["upload"]["folder"])
-    return None

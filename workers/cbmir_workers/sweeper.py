@@ -76,7 +76,7 @@ class Sweeper:
         while not self._stop.is_set():
             try:
                 sweep(*self._work)
-                uploads.forget_old(self._settings)
+                uploads.forget_old(self._settings, self._work[0])
             except (CbmirError, OSError) as error:  # database and disk may be back at the next sweep
                 log.warning("no sweep: %s", getattr(error, "code", type(error).__name__))
             self._stop.wait(self._every)

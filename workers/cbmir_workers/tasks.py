@@ -93,7 +93,7 @@ def _record_success(bench: Bench, job: Job, kind: JobKind, result: dict[str, Any
             return LOST
         duties.remember(session, kind, job.id, job.parameters, result)
         follower = _follower(session, kind, result)
-    upload = duties.upload_of(kind, job.parameters)
+    upload = uploads.of_job(kind, job.parameters)
     if upload:
         uploads.discard(bench.settings, upload)
     _wake(bench, follower)

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from cbmir.errors import NotFound
 from cbmir.settings import Settings
+from cbmir.store import jobs
+from cbmir.store.session import Database
+from cbmir.types import JobKind
 
 KEPT_DAYS = 7
 """How long the files of a failed or cancelled job are kept for a retry."""
@@ -43,19 +48,39 @@ def discard(settings: Settings, name: str) -> None:
         shutil.rmtree(settings.uploads / name, ignore_errors=True)
 
 
-def forget_old(settings: Settings) -> int:
+def of_job(kind: JobKind, parameters: Mapping[str, Any]) -> str | None:
+    """The name of the upload folder that a job of this kind uses up, if it has one."""
+    upload = parameters.get("upload")
+    if kind is JobKind.RETRIEVE and upload:
+        return str(upload["folder"])
+    return str(upload) if kind is JobKind.INGEST else None
+
+
+def forget_old(settings: Settings, database: Database) -> int:
     """Delete uploads that wait for a retry longer than `KEPT_DAYS`: they may show patients.
+
+    What a queued or running job names stays, however old.
 
     Returns:
         How many.
+
+    Raises:
+        cbmir.errors.DatabaseUnavailable: if the database does not answer; then nothing is deleted.
     """
     if not settings.uploads.is_dir():
         return 0
     oldest = time.time() - KEPT_DAYS * 24 * 3600
     old = [each for each in settings.uploads.iterdir() if each.is_dir() and each.stat().st_mtime < oldest]
-    for each in old:
+    needed = _needed(database) if old else set()
+    forgotten = [each for each in old if each.name not in needed]
+    for each in forgotten:
         shutil.rmtree(each, ignore_errors=True)
-    return len(old)
+    return len(forgotten)
+
+
+def _needed(database: Database) -> set[str | None]:
+    with database.read() as session:
+        return {of_job(JobKind(job.kind), job.parameters) for job in jobs.unfinished(session)}
 
 
 def _is_plain(name: str) -> bool:

@@ -61,6 +61,11 @@ def listing(
     return list(session.scalars(statement))
 
 
+def unfinished(session: Session) -> list[Job]:
+    """The jobs that are queued or running."""
+    return list(session.scalars(select(Job).where(Job.state.in_((JobState.QUEUED, JobState.RUNNING)))))
+
+
 def counts(session: Session) -> dict[JobState, int]:
     """How many jobs are in each state."""
     found = session.execute(select(Job.state, func.count()).group_by(Job.state))

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from sqlalchemy import delete, func, select
-from sqlalchemy.orm import Session
 
 from cbmir.errors import BadRequest, EmptyGallery, EncoderMismatch, NotAPicture, NotFound
 from cbmir.pictures.shelf import Shelf
 from cbmir.progress import Silence
-from cbmir.services import gallery
 from cbmir.services.extract import extract, load_encoder
 from cbmir.services.ingest import Ingested, ingest
 from cbmir.services.retrieve import Answer, Question, retrieve
@@ -357,42 +354,6 @@ def test_new_and_deleted_objects_count_at_once(
     ingest(database, settings, [tmp_path / "new"], None, Silence())
     extract(database, settings, None, Silence())
     assert ask(sop_instance_uid=uid(4)).hits[0].sop_instance_uid == uid("4.2")
-
-
-def test_the_gallery_is_loaded_once_also_by_many_threads(
-    ask: Ask, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    encoder_id = ask(sop_instance_uid=uid(4)).encoder
-    galleries, loads = gallery.Galleries(), []
-    read = features.matrix
-
-    def counted(session: Session, encoder_id: str) -> object:
-        loads.append(encoder_id)
-        return read(session, encoder_id)
-
-    def load(_: int) -> gallery.Gallery:
-        with database.read() as session:
-            return galleries.of(database, session, encoders.get(session, encoder_id))
-
-    monkeypatch.setattr(features, "matrix", counted)
-    with ThreadPoolExecutor(8) as pool:
-        held = list(pool.map(load, range(40)))
-    assert loads == [encoder_id]
-    assert all(each is held[0] for each in held)
-
-
-def test_only_the_galleries_asked_for_last_are_held(database: Database, add_network: Callable[..., str]) -> None:
-    first, second, third = (add_network(database, seed) for seed in (5, 6, 7))
-    galleries = gallery.Galleries()
-
-    def load(encoder_id: str) -> gallery.Gallery:
-        with database.read() as session:
-            return galleries.of(database, session, encoders.get(session, encoder_id))
-
-    held = {encoder_id: load(encoder_id) for encoder_id in (first, second, third)}
-    assert load(second) is held[second]
-    assert load(third) is held[third]
-    assert load(first) is not held[first]
 
 
 def test_both_databases_answer_alike(

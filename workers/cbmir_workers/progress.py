@@ -57,14 +57,14 @@ class JobProgress:
         """Write what is not written yet."""
         if self._unwritten:
             with self._database.write() as session:
-                self._heed(jobs.report(session, self._job.id, *self._latest, attempt=self._job.attempts))
+                self._heed(jobs.report(session, self._job.id, *self._latest, claimed=self._job.started_at))
             self._unwritten = False
             self._written_at = time.monotonic()
 
     def beat(self) -> None:
         """Say that the job lives, and hear whether it should stop; the next `update` acts on it."""
         with self._database.write() as session:
-            self._heed(jobs.beat(session, self._job.id, attempt=self._job.attempts))
+            self._heed(jobs.beat(session, self._job.id, claimed=self._job.started_at))
 
     def _heed(self, stop: bool) -> None:
         if stop:

@@ -89,7 +89,7 @@ def _attempt(bench: Bench, job: Job, progress: JobProgress) -> str:
 
 def _record_success(bench: Bench, job: Job, kind: JobKind, result: dict[str, Any]) -> str:
     with bench.database.write() as session:
-        if not jobs.succeed(session, job.id, result, attempt=job.attempts):
+        if not jobs.succeed(session, job.id, result, claimed=job.started_at):
             return LOST
         duties.remember(session, kind, job.id, job.parameters, result)
         follower = _follower(session, kind, result)
@@ -102,7 +102,7 @@ def _record_success(bench: Bench, job: Job, kind: JobKind, result: dict[str, Any
 
 def _record_failure(bench: Bench, job: Job, code: str, message: str) -> str:
     with bench.database.write() as session:
-        if not jobs.fail(session, job.id, code, message, attempt=job.attempts):
+        if not jobs.fail(session, job.id, code, message, claimed=job.started_at):
             return LOST
         follower = _follower(session, JobKind(job.kind), None)
     _wake(bench, follower)
@@ -111,7 +111,7 @@ def _record_failure(bench: Bench, job: Job, code: str, message: str) -> str:
 
 def _record_cancelled(bench: Bench, job: Job) -> str:
     with bench.database.write() as session:
-        if not jobs.cancelled(session, job.id, attempt=job.attempts):
+        if not jobs.cancelled(session, job.id, claimed=job.started_at):
             return LOST
         follower = _follower(session, JobKind(job.kind), None)
     _wake(bench, follower)
@@ -130,7 +130,7 @@ def _wake(bench: Bench, follower: Job | None) -> None:
 
 def _give_back(bench: Bench, job: Job) -> str:
     with bench.database.write() as session:
-        released = jobs.release(session, job.id, attempt=job.attempts)
+        released = jobs.release(session, job.id, claimed=job.started_at)
     if not released:
         return LOST
     send(bench.database, bench.app, job)

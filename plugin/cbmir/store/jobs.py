@@ -85,19 +85,19 @@ def claim(session: Session, job_id: str) -> Job | None:
     )
 
 
-def beat(session: Session, job_id: str, *, attempt: int | None = None) -> bool:
+def beat(session: Session, job_id: str, *, claimed: datetime | None = None) -> bool:
     """Say that the job's worker lives.
 
     Args:
         session: one that writes.
         job_id: the job.
-        attempt: the `attempts` of the claimed job: a worker that was taken for dead is then told to stop, also when
-            another has claimed the job since.
+        claimed: the `started_at` of the claimed job: a worker that was taken for dead is then told to stop, also
+            when another has claimed the job since. (`attempts` would not do: a retry counts them afresh.)
 
     Returns:
         Whether to stop: somebody asked for it, or the job is no longer this worker's.
     """
-    return _stop(_change(session, _held(job_id, attempt), heartbeat_at=now()))
+    return _stop(_change(session, _held(job_id, claimed), heartbeat_at=now()))
 
 
 def report(
@@ -108,7 +108,7 @@ def report(
     message: str,
     detail: Mapping[str, Any] | None = None,
     *,
-    attempt: int | None = None,
+    claimed: datetime | None = None,
 ) -> bool:
     """Write progress, and with it that the worker lives; `detail` of None leaves the one that is there.
 
@@ -118,33 +118,33 @@ def report(
     values: dict[str, Any] = {"done": done, "total": total, "message": storable(message), "heartbeat_at": now()}
     if detail is not None:
         values["detail"] = dict(detail)
-    return _stop(_change(session, _held(job_id, attempt), **values))
+    return _stop(_change(session, _held(job_id, claimed), **values))
 
 
-def succeed(session: Session, job_id: str, result: Mapping[str, Any], *, attempt: int | None = None) -> bool:
+def succeed(session: Session, job_id: str, result: Mapping[str, Any], *, claimed: datetime | None = None) -> bool:
     """End a running job well; False if it was not running."""
-    return _end(session, job_id, attempt, state=JobState.SUCCEEDED, result=dict(result))
+    return _end(session, job_id, claimed, state=JobState.SUCCEEDED, result=dict(result))
 
 
-def fail(session: Session, job_id: str, code: str, message: str, *, attempt: int | None = None) -> bool:
+def fail(session: Session, job_id: str, code: str, message: str, *, claimed: datetime | None = None) -> bool:
     """End a running job with an error's code and sentence; False if it was not running."""
     return _end(
-        session, job_id, attempt, state=JobState.FAILED, error_code=code[:32], error_message=storable(message)
+        session, job_id, claimed, state=JobState.FAILED, error_code=code[:32], error_message=storable(message)
     )
 
 
-def cancelled(session: Session, job_id: str, *, attempt: int | None = None) -> bool:
+def cancelled(session: Session, job_id: str, *, claimed: datetime | None = None) -> bool:
     """End a running job because it was asked to stop; False if it was not running."""
-    return _end(session, job_id, attempt, state=JobState.CANCELLED)
+    return _end(session, job_id, claimed, state=JobState.CANCELLED)
 
 
-def release(session: Session, job_id: str, *, attempt: int | None = None) -> bool:
+def release(session: Session, job_id: str, *, claimed: datetime | None = None) -> bool:
     """Queue a running job again because its worker is stopping in good order: that counts as no attempt.
 
     Its message must be sent anew, by the sweeper if by nobody else. False if it was not running.
     """
     values = {"state": JobState.QUEUED, "attempts": Job.attempts - 1, **_UNSTARTED}
-    return _change(session, _held(job_id, attempt), **values) is not None
+    return _change(session, _held(job_id, claimed), **values) is not None
 
 
 def request_cancel(session: Session, job_id: str) -> Job:
@@ -217,23 +217,18 @@ def unclaimed(session: Session, *, sent_before: datetime) -> list[Job]:
 _UNSTARTED: dict[str, Any] = {"sent_at": None, "started_at": None, "heartbeat_at": None}
 _AFRESH: dict[str, Any] = {
     "state": JobState.QUEUED,
-    "attempts": 0,
     "cancel_requested": False,
-    "done": 0,
-    "total": 0,
+    **dict.fromkeys(("attempts", "done", "total"), 0),
     "message": "",
     "detail": {},
-    "result": None,
-    "error_code": None,
-    "error_message": None,
+    **dict.fromkeys(("result", "error_code", "error_message", "finished_at")),
     **_UNSTARTED,
-    "finished_at": None,
 }
 
 
-def _held(job_id: str, attempt: int | None) -> list[ColumnElement[bool]]:
+def _held(job_id: str, claimed: datetime | None) -> list[ColumnElement[bool]]:
     conditions = [Job.id == job_id, Job.state == JobState.RUNNING]
-    return conditions if attempt is None else [*conditions, Job.attempts == attempt]
+    return conditions if claimed is None else [*conditions, Job.started_at == claimed]
 
 
 def _change_all(session: Session, conditions: Sequence[Condition], **values: Any) -> list[Job]:
@@ -246,8 +241,8 @@ def _change(session: Session, conditions: Sequence[Condition], **values: Any) ->
     return next(iter(_change_all(session, conditions, **values)), None)
 
 
-def _end(session: Session, job_id: str, attempt: int | None, **values: Any) -> bool:
-    return _change(session, _held(job_id, attempt), finished_at=now(), **values) is not None
+def _end(session: Session, job_id: str, claimed: datetime | None, **values: Any) -> bool:
+    return _change(session, _held(job_id, claimed), finished_at=now(), **values) is not None
 
 
 def _stop(job: Job | None) -> bool:

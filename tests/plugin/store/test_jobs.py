@@ -160,21 +160,25 @@ def test_who_reports_on_a_job_that_is_not_running_is_told_to_stop(database: Data
     assert (read(database, job_id).done, read(database, job_id).heartbeat_at) == (0, None)
 
 
-def test_a_worker_taken_for_dead_cannot_touch_its_successors_job(any_database: Database) -> None:
+@pytest.mark.parametrize("retried", [False, True])
+def test_a_worker_taken_for_dead_cannot_touch_its_successors_job(any_database: Database, retried: bool) -> None:
     job_id = new_job(any_database)
-    first = act(any_database, "claim", job_id).attempts
+    first = act(any_database, "claim", job_id).started_at
     with any_database.write() as session:
         jobs.requeue_dead(session, silent_since=now() + timedelta(seconds=1))
-    second = act(any_database, "claim", job_id).attempts
+        if retried:  # which counts the attempts afresh
+            jobs.request_cancel(session, job_id)
+            jobs.retry(session, job_id)
+    second = act(any_database, "claim", job_id).started_at
     with any_database.write() as session:
-        assert jobs.beat(session, job_id, attempt=first) is True
-        assert jobs.report(session, job_id, 9, 9, "old", attempt=first) is True
-        assert jobs.succeed(session, job_id, {}, attempt=first) is False
-        assert jobs.fail(session, job_id, "x", "x", attempt=first) is False
-        assert jobs.cancelled(session, job_id, attempt=first) is False
-        assert jobs.release(session, job_id, attempt=first) is False
-        assert jobs.beat(session, job_id, attempt=second) is False
-        assert jobs.succeed(session, job_id, {"by": 2}, attempt=second) is True
+        assert jobs.beat(session, job_id, claimed=first) is True
+        assert jobs.report(session, job_id, 9, 9, "old", claimed=first) is True
+        assert jobs.succeed(session, job_id, {}, claimed=first) is False
+        assert jobs.fail(session, job_id, "x", "x", claimed=first) is False
+        assert jobs.cancelled(session, job_id, claimed=first) is False
+        assert jobs.release(session, job_id, claimed=first) is False
+        assert jobs.beat(session, job_id, claimed=second) is False
+        assert jobs.succeed(session, job_id, {"by": 2}, claimed=second) is True
     assert read(any_database, job_id).result == {"by": 2}
 
 

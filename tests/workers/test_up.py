@@ -8,10 +8,12 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
 from pathlib import Path
+from select import select
 
 import pytest
 import yaml
@@ -25,7 +27,7 @@ from cbmir.types import JobKind, JobState
 from cbmir_workers import client, embedded_redis
 from cbmir_workers.up import child_environment, workers
 
-Run = Callable[[int], "subprocess.Popen[str]"]
+Run = Callable[..., "subprocess.Popen[str]"]
 JobOf = Callable[[str], Job]
 WaitFor = Callable[..., None]
 
@@ -44,12 +46,11 @@ def run_up(settings: Settings) -> Iterator[Run]:
     """Runs `cbmir up` on the installation at a port; ended, if need be, at the end."""
     started: list[subprocess.Popen[str]] = []
 
-    def run(port: int) -> subprocess.Popen[str]:
+    def run(port: int, **changes: str) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "cbmir", "up", "--port", str(port)]
+        environment = child_environment(replace(settings, **changes))
         started.append(
-            subprocess.Popen(
-                command, env=child_environment(settings), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-            )
+            subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         )
         return started[-1]
 
@@ -90,6 +91,15 @@ def test_it_runs_everything_once_and_ends_it_within_seconds(
     assert not embedded_redis.is_running(settings)
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port))
+
+
+def test_it_is_said_to_be_ready_where_a_password_is_asked(run_up: Run, port: int) -> None:
+    up = run_up(port, username="jörg", password="geheim: ä")
+    assert up.stdout is not None
+    assert select([up.stdout], [], [], 60)[0], "it never said that it is ready"
+    assert up.stdout.readline() == f"cbmir is ready: http://127.0.0.1:{port}\n"
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=10)
 
 
 def test_a_port_in_use_is_named_and_nothing_is_started(run_up: Run, settings: Settings, port: int) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import fcntl
 import http.client
 import os
 import socket
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
@@ -17,6 +19,9 @@ from cbmir_workers import embedded_redis
 from cbmir_workers.client import ROLES
 from cbmir_workers.supervisor import Program, Supervisor
 from cbmir_workers.worker import environment
+
+ASK_SECONDS = 0.25
+"""How often the web is asked whether it is ready."""
 
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared with, not bound to
 
@@ -114,19 +119,34 @@ class _Announcement:
     def __init__(self, settings: Settings, say: Callable[[str], None]) -> None:
         self._host = "127.0.0.1" if settings.host in EVERYWHERE else settings.host
         self._port = settings.port
+        self._headers = _credentials(settings)
+        self._ask_at = float("-inf")
         self._say: Callable[[str], None] | None = say
 
     def __call__(self) -> None:
-        if self._say and self._is_ready():
+        if self._say and self._is_due() and self._is_ready():
             self._say(f"cbmir is ready: http://{self._host}:{self._port}")
             self._say = None
+
+    def _is_due(self) -> bool:
+        if time.monotonic() < self._ask_at:
+            return False
+        self._ask_at = time.monotonic() + ASK_SECONDS
+        return True
 
     def _is_ready(self) -> bool:
         connection = http.client.HTTPConnection(self._host, self._port, timeout=2)
         try:
-            connection.request("GET", "/readyz")
+            connection.request("GET", "/readyz", headers=self._headers)
             return connection.getresponse().status == 200
         except (OSError, http.client.HTTPException):
             return False
         finally:
             connection.close()
+
+
+def _credentials(settings: Settings) -> dict[str, str]:
+    if not (settings.username and settings.password):
+        return {}
+    pair = f"{settings.username}:{settings.password}".encode()
+    return {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}

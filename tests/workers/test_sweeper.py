@@ -17,9 +17,11 @@ from cbmir.store.session import Database
 from cbmir.store.tables import Job, now
 from cbmir.types import JobKind, JobState
 from cbmir_workers import client, embedded_redis
-from cbmir_workers.sweeper import Sweeper, sweep
+from cbmir_workers.sweeper import GIVEN_UP_TIMEOUTS, Sweeper, sweep
 
 LONG_AGO = timedelta(hours=1)
+TIMEOUT = timedelta(seconds=5)
+"""The heartbeat timeout of the settings here."""
 WaitFor = Callable[..., None]
 
 
@@ -39,10 +41,10 @@ class House:
         with self.database.write() as session:
             assert jobs.claim(session, job_id)
 
-    def age(self, job_id: str, *columns: str) -> None:
+    def age(self, job_id: str, *columns: str, by: timedelta = LONG_AGO) -> None:
         with self.database.write() as session:
             for column in columns:
-                setattr(jobs.get(session, job_id), column, now() - LONG_AGO)
+                setattr(jobs.get(session, job_id), column, now() - by)
 
     def look(self, job_id: str) -> Job:
         with self.database.read() as session:
@@ -126,9 +128,30 @@ def test_a_message_that_was_lost_is_sent_again(house: House) -> None:
 @pytest.mark.usefixtures("broker")
 def test_a_message_that_waits_behind_others_is_not_lost(house: House) -> None:
     job_id = house.sent(JobKind.TRAIN)
-    house.age(job_id, "sent_at", "created_at")
+    house.age(job_id, "created_at")
+    house.age(job_id, "sent_at", by=(GIVEN_UP_TIMEOUTS - 1) * TIMEOUT)
     assert house.sweep() == []
     assert house.waiting(JobKind.TRAIN) == 1
+
+
+@pytest.mark.usefixtures("broker")
+def test_a_message_that_was_lost_from_a_busy_queue_is_sent_again_in_the_end(house: House) -> None:
+    lost = house.sent()
+    house.lose_messages()
+    house.sent()
+    house.age(lost, "sent_at", by=(GIVEN_UP_TIMEOUTS + 1) * TIMEOUT)
+    assert house.sweep() == [lost]
+    assert house.waiting() == 2
+    assert house.sweep() == [], "it was sent just now"
+
+
+def test_nothing_is_sent_to_a_broker_that_is_down(house: House) -> None:
+    with embedded_redis.running(house.settings):
+        job_id = house.sent()
+    house.age(job_id, "sent_at")
+    sent_at = house.look(job_id).sent_at
+    assert house.sweep() == []
+    assert house.look(job_id).sent_at == sent_at
 
 
 @pytest.mark.usefixtures("broker")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from threading import Event, Thread
 
@@ -20,6 +21,9 @@ from cbmir_workers.client import QUEUES, broker_state, send
 SWEEPS_A_TIMEOUT = 3
 """How often the sweeper looks within one heartbeat timeout."""
 
+GIVEN_UP_TIMEOUTS = 20
+"""After so many heartbeat timeouts unclaimed a message counts as lost, also in a queue that is never empty."""
+
 log = logging.getLogger(__name__)
 
 
@@ -27,8 +31,8 @@ def sweep(database: Database, app: Celery, settings: Settings) -> list[str]:
     """Look once.
 
     A running job whose heartbeat has been silent for the timeout is queued again; one that has died three times
-    fails. A queued job is sent if it never was, or if its queue is empty though it was sent a timeout ago. One
-    message too many does no harm: only one worker can claim the row.
+    fails. A queued job is sent if it never was, if its queue is empty though it was sent a timeout ago, or if it
+    was sent `GIVEN_UP_TIMEOUTS` ago. One message too many does no harm: only one worker can claim the row.
 
     Returns:
         The ids of the jobs that were sent.
@@ -36,22 +40,29 @@ def sweep(database: Database, app: Celery, settings: Settings) -> list[str]:
     Raises:
         cbmir.errors.DatabaseUnavailable: if the database does not answer.
     """
-    before = now() - timedelta(seconds=settings.heartbeat_timeout_seconds)
+    timeout = timedelta(seconds=settings.heartbeat_timeout_seconds)
     with database.write() as session:
-        dead = jobs.requeue_dead(session, silent_since=before)
+        dead = jobs.requeue_dead(session, silent_since=now() - timeout)
     for job in dead:
         log.warning("job %s (%s) was left by a dead worker: %s", job.id, job.kind, job.state)
     back = [job for job in dead if job.state == JobState.QUEUED]
-    return [job.id for job in (*back, *_forgotten(database, app, before)) if send(database, app, job)]
+    return [job.id for job in (*back, *_forgotten(database, app, timeout)) if send(database, app, job)]
 
 
-def _forgotten(database: Database, app: Celery, before: datetime) -> list[Job]:
-    """Queued jobs that no message stands for."""
+def _forgotten(database: Database, app: Celery, timeout: timedelta) -> list[Job]:
+    """Queued jobs that no message stands for, as far as one can tell."""
+    moment = now()
     with database.read() as session:
-        unsent = jobs.unsent(session, before=before)
-        unclaimed = jobs.unclaimed(session, sent_before=before)
+        unsent = jobs.unsent(session, before=moment - timeout)
+        unclaimed = jobs.unclaimed(session, sent_before=moment - timeout)
     waiting = broker_state(app).waiting if unclaimed else {}
-    return unsent + [job for job in unclaimed if waiting.get(QUEUES[JobKind(job.kind)]) == 0]
+    given_up = moment - GIVEN_UP_TIMEOUTS * timeout
+    return unsent + [job for job in unclaimed if _is_lost(job, waiting, given_up)]
+
+
+def _is_lost(job: Job, waiting: Mapping[str, int], given_up: datetime) -> bool:
+    in_queue = waiting.get(QUEUES[JobKind(job.kind)])  # None while the broker does not answer
+    return in_queue == 0 or (bool(in_queue) and job.sent_at is not None and job.sent_at < given_up)
 
 
 class Sweeper:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from threading import Event, Thread
 from typing import Any
 
-from cbmir.errors import JobCancelled, Unavailable
+from cbmir.errors import CbmirError, JobCancelled
 from cbmir.store import jobs
 from cbmir.store.session import Database
 from cbmir.store.tables import Job
@@ -88,5 +88,6 @@ def _beat(progress: JobProgress, every: float, finished: Event) -> None:
     while not finished.wait(every):
         try:
             progress.beat()
-        except Unavailable as error:  # the next may get through; if none does, the sweeper takes over
-            log.warning("a heartbeat failed: %s", error.code)
+        except Exception as error:  # noqa: BLE001 - the next may get through; if none does, the sweeper takes over
+            kind = error.code if isinstance(error, CbmirError) else type(error).__name__
+            log.warning("a heartbeat failed: %s", kind)

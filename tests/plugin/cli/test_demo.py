@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-SIZE = ("--patients", "3", "--epochs", "3")
+SIZE = ("--patients", "3", "--epochs", "2")
 
 
 def demo(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:

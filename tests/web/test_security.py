@@ -33,6 +33,12 @@ def test_an_open_door_without_a_password_is_refused(settings: Settings, host: st
     create_app(replace(settings, host=host, username="radiology", password="secret"))
 
 
+@pytest.mark.parametrize("half", [{"username": "radiology"}, {"password": "secret"}])
+def test_half_a_password_is_refused_also_on_loopback(settings: Settings, half: dict[str, str]) -> None:
+    with pytest.raises(BadRequest, match="only one is set"):
+        create_app(replace(settings, **half))
+
+
 def test_loopback_is_told_from_the_rest() -> None:
     assert all(map(is_loopback, ("127.0.0.1", "127.8.8.8", "::1", "localhost")))
     assert not any(map(is_loopback, ("0.0.0.0", "::", "10.0.0.1", "localhost.example.org", "")))
@@ -79,6 +85,7 @@ def test_configured_hosts_are_trusted(settings: Settings, database: Database) ->
         {"Origin": "https://evil.example.org"},
         {"Origin": "http://localhost:9999"},
         {"Origin": "null"},
+        {"Origin": "http://["},
     ],
 )
 def test_other_sites_can_start_nothing(client: FlaskClient, headers: dict[str, str]) -> None:

@@ -50,14 +50,14 @@ def refuse_open_door(settings: Settings) -> None:
     Raises:
         cbmir.errors.BadRequest: if `host` is not loopback and no password is configured, or half of one anywhere.
     """
-    if bool(settings.username) != bool(settings.password):
-        raise BadRequest(
-            "Of CBMIR_USERNAME and CBMIR_PASSWORD only one is set: no password would be asked for.", "Set both."
-        )
     if not is_loopback(settings.host) and not (settings.username and settings.password):
         raise BadRequest(
             f"{settings.host} can be reached from other machines, and no password is configured.",
             "Set CBMIR_USERNAME and CBMIR_PASSWORD (or CBMIR_PASSWORD_FILE), or bind to 127.0.0.1.",
+        )
+    if bool(settings.username) != bool(settings.password):
+        raise BadRequest(
+            "Of CBMIR_USERNAME and CBMIR_PASSWORD only one is set: no password would be asked for.", "Set both."
         )
 
 

@@ -58,8 +58,9 @@ def watched(context: BrowserContext, complaints: list[str]) -> Page:
 
 def wait_for_pictures(page: Page) -> None:
     """Wait until every picture of the answer has pixels; fails where one never has."""
-    drawn = "Array.from(document.querySelectorAll('.answer img')).every(image => image.naturalWidth > 0)"
-    page.wait_for_function(drawn, timeout=30_000)
+    for picture in page.locator(".answer img").all():
+        picture.scroll_into_view_if_needed()  # those below the screen are not loaded before
+        expect(picture).not_to_have_js_property("naturalWidth", 0, timeout=30_000)
 
 
 def test_a_file_is_searched_and_a_hit_looked_at(page: Page, running: Running) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import secrets
 from collections.abc import Mapping
@@ -127,6 +128,31 @@ class Settings:
                 values[each.name] = _parse(each.name, text, hints[each.name])
         values.update({name: value for name, value in overrides.items() if value is not None})
         return cls(**values)  # type: ignore[arg-type]
+
+
+def is_loopback(host: str) -> bool:
+    """True if only programs on this machine can reach `host`."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def refuse_open_door(settings: Settings) -> None:
+    """Refuse to serve patients' images to a network without asking for a password.
+
+    Raises:
+        cbmir.errors.BadRequest: if `host` is not loopback and no password is configured, or half of one anywhere.
+    """
+    if not is_loopback(settings.host) and not (settings.username and settings.password):
+        raise BadRequest(
+            f"{settings.host} can be reached from other machines, and no password is configured.",
+            "Set CBMIR_USERNAME and CBMIR_PASSWORD (or CBMIR_PASSWORD_FILE), or bind to 127.0.0.1.",
+        )
+    if bool(settings.username) != bool(settings.password):
+        raise BadRequest(
+            "Of CBMIR_USERNAME and CBMIR_PASSWORD only one is set: no password would be asked for.", "Set both."
+        )
 
 
 def _from_environment(environment: Mapping[str, str], name: str) -> str | None:

@@ -12,10 +12,9 @@ import pytest
 from flask.testing import FlaskClient
 
 from cbmir.errors import BadRequest, DiskFull
-from cbmir.settings import Settings
+from cbmir.settings import Settings, is_loopback
 from cbmir.store.session import Database
 from cbmir_web import create_app, uploads
-from cbmir_web.security import is_loopback
 
 PATHS = ("/", "/library", "/readyz", "/metrics", "/api/openapi.json", "/api/docs/", "/api/v1/jobs")
 

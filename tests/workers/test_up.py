@@ -110,6 +110,14 @@ def test_a_port_in_use_is_named_and_nothing_is_started(run_up: Run, settings: Se
     assert not embedded_redis.is_running(settings)
 
 
+def test_an_open_door_without_a_password_is_refused_at_once(run_up: Run, settings: Settings, port: int) -> None:
+    process = run_up(port, host="0.0.0.0")
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "no password is configured" in said
+    assert not embedded_redis.is_running(settings)
+
+
 def test_children_get_these_very_settings_and_no_others(tmp_path: Path) -> None:
     settings = replace(Settings(data=tmp_path), password="geheim", port=1234, heartbeat_seconds=0.5)
     inherited = {"PATH": os.environ["PATH"], "CBMIR_PASSWORD_FILE": "/run/secrets/other", "CBMIR_PORT": "1"}

@@ -8,7 +8,7 @@ from typing import IO
 from flask import Flask, Request
 
 from cbmir import __version__
-from cbmir.settings import Settings
+from cbmir.settings import Settings, refuse_open_door
 from cbmir_web import api, errors, health, installation, logs, pages, pictures, presenting, security
 
 MOST_PARTS = 20_000
@@ -39,7 +39,7 @@ def create_app(settings: Settings) -> Flask:
     Raises:
         cbmir.errors.BadRequest: if it would be reachable from other machines without a password.
     """
-    security.refuse_open_door(settings)
+    refuse_open_door(settings)
     app = Flask(__name__)
     app.extensions["cbmir"] = installation.make(settings)
     _configure(app, settings)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import ipaddress
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, request
@@ -14,7 +13,6 @@ from flask_wtf.csrf import CSRFProtect
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Forbidden, Unauthorized
 
-from cbmir.errors import BadRequest
 from cbmir.settings import Settings
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1")
@@ -34,31 +32,6 @@ OPEN_ENDPOINTS = frozenset({"health.alive"})
 
 csrf = CSRFProtect()
 talisman = Talisman()
-
-
-def is_loopback(host: str) -> bool:
-    """True if only programs on this machine can reach `host`."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def refuse_open_door(settings: Settings) -> None:
-    """Refuse to serve patients' images to a network without asking for a password.
-
-    Raises:
-        cbmir.errors.BadRequest: if `host` is not loopback and no password is configured, or half of one anywhere.
-    """
-    if not is_loopback(settings.host) and not (settings.username and settings.password):
-        raise BadRequest(
-            f"{settings.host} can be reached from other machines, and no password is configured.",
-            "Set CBMIR_USERNAME and CBMIR_PASSWORD (or CBMIR_PASSWORD_FILE), or bind to 127.0.0.1.",
-        )
-    if bool(settings.username) != bool(settings.password):
-        raise BadRequest(
-            "Of CBMIR_USERNAME and CBMIR_PASSWORD only one is set: no password would be asked for.", "Set both."
-        )
 
 
 def trusted_hosts(settings: Settings) -> list[str]:

@@ -14,7 +14,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 from cbmir.errors import BadRequest
-from cbmir.settings import Settings
+from cbmir.settings import Settings, refuse_open_door
 from cbmir_workers import embedded_redis
 from cbmir_workers.client import ROLES
 from cbmir_workers.supervisor import Program, Supervisor
@@ -34,10 +34,12 @@ def run(settings: Settings, say: Callable[[str], None]) -> None:
         say: told once the web answers.
 
     Raises:
-        cbmir.errors.BadRequest: if the port is taken, or the installation runs already.
+        cbmir.errors.BadRequest: if the port is taken, the installation runs already, or would be open to a network
+            without a password.
         cbmir.errors.BrokerUnavailable: if the embedded Redis does not start.
         cbmir.errors.Unavailable: if the web or a worker dies again and again.
     """
+    refuse_open_door(settings)
     with _alone(settings.data):
         _check_port(settings)
         with _broker(settings) as broker_url:

@@ -102,6 +102,20 @@ def test_it_is_said_to_be_ready_where_a_password_is_asked(run_up: Run, port: int
         urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=10)
 
 
+def test_a_redis_that_dies_is_started_again(
+    run_up: Run, database: Database, settings: Settings, app: Celery, port: int, job_of: JobOf, wait_for: WaitFor
+) -> None:
+    up = run_up(port)
+    assert up.stdout is not None
+    assert up.stdout.readline() == f"cbmir is ready: http://127.0.0.1:{port}\n"
+    pid_file = embedded_redis.folder(settings) / "redis.pid"
+    killed = pid_file.read_text()
+    os.kill(int(killed), signal.SIGKILL)
+    wait_for(lambda: pid_file.exists() and pid_file.read_text() not in ("", killed))
+    wait_for(lambda: embedded_redis.is_running(settings))
+    assert "no encoder yet" in failed_search(database, app, job_of, wait_for)
+
+
 def test_a_port_in_use_is_named_and_nothing_is_started(run_up: Run, settings: Settings, port: int) -> None:
     with socket.create_server(("127.0.0.1", port)):
         _, said = (up := run_up(port)).communicate(timeout=60)

@@ -10,6 +10,7 @@ import errno
 import fcntl
 import os
 import shutil
+import socket
 import stat
 import subprocess
 import tempfile
@@ -52,6 +53,19 @@ def ensure(settings: Settings) -> str:
             if not is_running(settings):
                 _start(settings)
     return url(settings)
+
+
+def is_gone(settings: Settings) -> bool:
+    """Whether nobody listens on the socket any more; one that is merely busy does not count."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(1.0)
+        try:
+            probe.connect(str(socket_path(settings)))
+        except (ConnectionRefusedError, FileNotFoundError):
+            return True
+        except OSError:
+            return False
+    return False
 
 
 @contextmanager
@@ -181,10 +195,10 @@ def _start(settings: Settings) -> None:
     )
 
 
-def _command(home: Path, socket: Path, log: Path, pid_file: Path) -> list[str]:
+def _command(home: Path, unix_socket: Path, log: Path, pid_file: Path) -> list[str]:
     options = {
         "port": "0",
-        "unixsocket": str(socket),
+        "unixsocket": str(unix_socket),
         "unixsocketperm": "700",
         "dir": str(home),
         "logfile": str(log),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import fcntl
 import http.client
+import logging
 import os
 import socket
 import time
@@ -13,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
 
-from cbmir.errors import BadRequest
+from cbmir.errors import BadRequest, Unavailable
 from cbmir.settings import Settings, refuse_open_door
 from cbmir_workers import embedded_redis
 from cbmir_workers.client import ROLES
@@ -23,7 +24,12 @@ from cbmir_workers.worker import environment
 ASK_SECONDS = 0.25
 """How often the web is asked whether it is ready."""
 
+REDIS_SECONDS = 2.0
+"""How often it is looked whether the embedded Redis is there."""
+
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared with, not bound to
+
+log = logging.getLogger(__name__)
 
 
 def run(settings: Settings, say: Callable[[str], None]) -> None:
@@ -45,7 +51,7 @@ def run(settings: Settings, say: Callable[[str], None]) -> None:
         with _broker(settings) as broker_url:
             shared = replace(settings, data=settings.data.absolute(), broker_url=broker_url)
             programs = [Program("web", ("web",), child_environment(shared)), *workers(shared, tuple(ROLES))]
-            Supervisor(programs, _Announcement(settings, say)).run()
+            Supervisor(programs, _Watch(settings, say)).run()
 
 
 def run_workers(settings: Settings, roles: Sequence[str]) -> None:
@@ -113,6 +119,30 @@ def _check_port(settings: Settings) -> None:
                 f"Port {settings.port} of {settings.host} cannot be used: {error.strerror}.",
                 "Stop what uses it, or choose another with --port.",
             ) from error
+
+
+class _Watch:
+    """Says once that the web is ready, and starts an embedded Redis again that has died."""
+
+    def __init__(self, settings: Settings, say: Callable[[str], None]) -> None:
+        self._announce = _Announcement(settings, say)
+        self._settings = settings
+        self._look_at = time.monotonic() + REDIS_SECONDS
+
+    def __call__(self) -> None:
+        self._announce()
+        if not self._settings.broker_url and time.monotonic() >= self._look_at:
+            self._revive()
+            self._look_at = time.monotonic() + REDIS_SECONDS
+
+    def _revive(self) -> None:
+        if not embedded_redis.is_gone(self._settings):
+            return
+        log.warning("the embedded Redis is gone and is started again")
+        try:
+            embedded_redis.ensure(self._settings)
+        except Unavailable as error:  # tried again in a moment; until then jobs wait in the database
+            log.warning("%s", error.sentence)
 
 
 class _Announcement:

@@ -17,7 +17,7 @@ from importlib import resources
 from typing import Any
 
 from cbmir.errors import BadExport
-from cbmir.store.tables import now
+from cbmir.store.tables import HEADER_COLUMNS, now
 from cbmir.store.writing import storable
 from cbmir.types import LabelOrigin, Part
 
@@ -216,15 +216,5 @@ _ROW_OPTIONAL: dict[str, Check] = {
     "pipeline": _code,
     "created_at": _is_moment,
 }
-_INSTANCE = (
-    "file_name",
-    "sha256",
-    "sop_instance_uid",
-    "sop_class_uid",
-    "study_instance_uid",
-    "series_instance_uid",
-    "transfer_syntax_uid",
-    "modality",
-    "body_part",
-)
+_INSTANCE = ("file_name", "sha256", *HEADER_COLUMNS)
 _FRAME: dict[str, Any] = {"frame_number": 1, "picture": "", "rows": 0, "columns": 0, "pipeline": "import"}

@@ -10,7 +10,7 @@ from sqlalchemy import exists, select, union_all, update
 from sqlalchemy.orm import Session, joinedload
 
 from cbmir.errors import BadRequest, ConflictingInstance, NotFound
-from cbmir.store.tables import Encoder, Feature, Frame, Group, Instance, Label, Query
+from cbmir.store.tables import HEADER_COLUMNS, Encoder, Feature, Frame, Group, Instance, Label, Query
 from cbmir.store.writing import insert_new, serialise, storable
 from cbmir.types import InstanceHeader, LabelOrigin
 
@@ -191,17 +191,8 @@ def _refuse_known_uid(session: Session, header: InstanceHeader | None) -> None:
 def _header_columns(header: InstanceHeader | None) -> dict[str, str | None]:
     if header is None:
         return {}
-    names = (
-        "sop_instance_uid",
-        "sop_class_uid",
-        "study_instance_uid",
-        "series_instance_uid",
-        "transfer_syntax_uid",
-        "modality",
-        "body_part",
-    )
     lengths = {"modality": 16}
-    return {name: storable(getattr(header, name), lengths.get(name, 64)) or None for name in names}
+    return {name: storable(getattr(header, name), lengths.get(name, 64)) or None for name in HEADER_COLUMNS}
 
 
 def _label(name: str, value: str, origin: LabelOrigin) -> Label:

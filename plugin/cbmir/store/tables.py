@@ -106,6 +106,18 @@ class Instance(Base):
     )
 
 
+HEADER_COLUMNS = (
+    "sop_instance_uid",
+    "sop_class_uid",
+    "study_instance_uid",
+    "series_instance_uid",
+    "transfer_syntax_uid",
+    "modality",
+    "body_part",
+)
+"""The columns of an instance that a DICOM header fills, named as in `cbmir.types.InstanceHeader`."""
+
+
 class Frame(Base):
     """One 2D image of an instance, stored as a picture."""
 

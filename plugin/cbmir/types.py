@@ -56,11 +56,30 @@ class Part(StrEnum):
 
 
 @dataclass(frozen=True)
+class UltrasoundRegion:
+    """One region of an ultrasound picture (PS3.3 C.8.5.5): its corners in pixels, both inclusive, and what it shows.
+
+    Attributes:
+        x0, y0, x1, y1: column and row of the first and of the last pixel, from 0.
+        spatial_format: 1 is 2D, 2 M-mode, 3 spectral; see Region Spatial Format (0018,6012).
+        data_type: 1 is tissue, 2 colour flow; see Region Data Type (0018,6014).
+    """
+
+    x0: int
+    y0: int
+    x1: int
+    y1: int
+    spatial_format: int
+    data_type: int
+
+
+@dataclass(frozen=True)
 class InstanceHeader:
     """What is kept of a DICOM object's header (PS3.3 C.12.1, C.7.3.1); empty text where it is absent.
 
     `patient_key` joins Patient ID and Issuer of Patient ID in clear: it is turned into a pseudonym before it
-    is stored (`cbmir.services.identity`) and appears nowhere else.
+    is stored (`cbmir.services.identity`) and appears nowhere else. `burned_in_annotation` is YES, NO or empty;
+    `laterality` L, R, B, U or empty; `view_position` a code such as MLO or AP.
     """
 
     sop_instance_uid: str
@@ -71,6 +90,11 @@ class InstanceHeader:
     body_part: str
     transfer_syntax_uid: str
     patient_key: str = field(repr=False)
+    photometric: str = ""
+    burned_in_annotation: str = ""
+    laterality: str = ""
+    view_position: str = ""
+    ultrasound_regions: tuple[UltrasoundRegion, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -80,10 +104,12 @@ class Picture:
     Attributes:
         frame_number: 1-based (PS3.3 C.7.6.6); 1 for a single image.
         pixels: uint8, shape (rows, columns) for grey or (rows, columns, 3) for RGB; 0 is black.
+        steps: what was done to make it, in order, such as "window: 40/400 LINEAR"; nothing of a patient is in it.
     """
 
     frame_number: int
     pixels: ByteArray
+    steps: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -93,14 +119,16 @@ class ConvertedObject:
     Attributes:
         sha256: of the file's bytes, 64 hexadecimal digits.
         header: None for PNG, JPEG, TIFF and BMP.
-        pipeline: name and version of the conversion that made the pictures.
+        pipeline: name, version and hash of the conversion that made the pictures, such as dicom-2d/2-0123456789ab.
         pictures: at least one, in the order of their frame numbers.
+        frame_count: frames that the object has, of which `pictures` may be a choice.
     """
 
     sha256: str
     header: InstanceHeader | None
     pipeline: str
     pictures: tuple[Picture, ...]
+    frame_count: int = 1
 
 
 @dataclass(frozen=True)

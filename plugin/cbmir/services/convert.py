@@ -42,6 +42,17 @@ def convert(data: bytes, name: str, settings: Settings) -> ConvertedObject:
     return ConvertedObject(sha256, header, dicom_frames.PIPELINE, _dicom_pictures(dataset, name, settings))
 
 
+def pipelines(settings: Settings) -> dict[str, str]:
+    """The conversions that this installation would make pictures with today: kind to name, version and hash."""
+    return {"dicom-2d": dicom_frames.PIPELINE, "picture-2d": plain.PIPELINE}
+
+
+def is_outdated(pipeline: str, settings: Settings) -> bool:
+    """Whether a picture made by `pipeline` would be made in another way today; of foreign ones nobody knows."""
+    kind = pipeline.partition("/")[0]
+    return pipelines(settings).get(kind, pipeline) != pipeline
+
+
 def _dicom_pictures(dataset: Dataset, name: str, settings: Settings) -> tuple[Picture, ...]:
     limits = {"max_pixels": settings.max_pixels, "max_frames": settings.max_frames}
     frames = dicom_frames.frames(dataset, name, **limits)

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 from alembic import command
-from sqlalchemy import create_engine, inspect, text
+from sqlalchemy import create_engine, inspect, select, text
 
 import cbmir_migrations
 from cbmir.errors import DatabaseUnavailable, SchemaOutdated
 from cbmir.store.session import Database
-from cbmir.store.tables import Base
+from cbmir.store.tables import Base, Feature, Frame, Instance
 from cbmir_migrations.schema import State, configuration
 
 
@@ -77,6 +77,41 @@ def test_every_revision_can_be_taken_back(empty_url: str) -> None:
     assert cbmir_migrations.state(empty_url) == State.MISSING
     cbmir_migrations.upgrade(empty_url)
     on_connection(empty_url, command.check)
+
+
+OLD_ROWS = (
+    "INSERT INTO groups VALUES (1, 'p-1')",
+    "INSERT INTO instances (id, group_id, file_name, origin, sha256, created_at) "
+    "VALUES (7, 1, 'a', '/a', 'abc', '2026-01-01 00:00:00')",
+    *(
+        "INSERT INTO frames (id, instance_id, frame_number, picture, rows, columns, pipeline) "
+        f"VALUES ({n}, 7, {n}, 'k', 2, 2, 'dicom-2d/1')"
+        for n in (1, 2)
+    ),
+    "INSERT INTO encoders (id, architecture, weights_file, weights_sha256, dimension, preprocessing, training, "
+    "metrics, generation, created_at) VALUES ('e', 'a', '', '0', 1, '{}', '{}', '{}', 0, '2026-01-01 00:00:00')",
+    "INSERT INTO features (id, encoder_id, frame_id, vector) VALUES (5, 'e', 2, 'abcd')",
+)
+
+
+def test_old_rows_learn_how_they_were_made_and_new_ids_stay_new(empty_url: str) -> None:
+    cbmir_migrations.upgrade(empty_url)
+    on_connection(empty_url, lambda config: command.downgrade(config, "0001"))
+    assert cbmir_migrations.state(empty_url) == State.BEHIND
+    for statement in OLD_ROWS:
+        execute(empty_url, statement)
+    cbmir_migrations.upgrade(empty_url)
+    database = Database(empty_url)
+    with database.read() as session:
+        assert session.scalars(select(Feature.pipeline)).all() == ["dicom-2d/1"]
+        assert session.scalars(select(Frame.steps)).all() == [[], []]
+        instance = session.scalars(select(Instance)).one()
+        assert (instance.frame_count, instance.photometric, instance.ultrasound_regions) == (2, None, None)
+    if database.is_sqlite:
+        with database.read() as session:
+            made = session.scalar(text("SELECT sql FROM sqlite_master WHERE name = 'frames'"))
+            assert "AUTOINCREMENT" in made, "an id must never be used again"
+    database.dispose()
 
 
 def test_a_database_of_a_newer_version_is_left_alone(empty_url: str) -> None:

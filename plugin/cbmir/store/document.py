@@ -9,7 +9,7 @@ import json
 import re
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
 from functools import cache
@@ -19,12 +19,13 @@ from typing import Any
 from cbmir.errors import BadExport
 from cbmir.store.tables import HEADER_COLUMNS, now
 from cbmir.store.writing import storable
-from cbmir.types import LabelOrigin, Part
+from cbmir.types import LabelOrigin, Part, UltrasoundRegion
 
 SCHEMA = "cbmir-features/1"
 SCHEMA_FILE = "cbmir-features-1.schema.json"
 MOST_NUMBERS = 65_536
 LARGEST = 2**31 - 1
+MOST_REGIONS, MOST_STEPS, LONGEST_STEP = 256, 64, 1000
 
 Check = Callable[[Any], bool]
 
@@ -40,6 +41,7 @@ class Row:
         labels: name -> (value, origin).
         part: of the split in which the group stood when the encoder was trained, if it did.
         vector: float32, little endian.
+        made_by: the conversion behind the picture that was encoded.
     """
 
     group: str
@@ -48,6 +50,7 @@ class Row:
     labels: dict[str, tuple[str, LabelOrigin]]
     part: str | None
     vector: bytes
+    made_by: str
 
 
 def published_schema() -> dict[str, Any]:
@@ -96,11 +99,14 @@ def read_row(raw: object, dimension: int) -> Row:
     _check(raw, _ROW, _ROW_OPTIONAL)
     return Row(
         group=raw["group"],
-        instance={key: raw.get(key) for key in _INSTANCE} | _moment(raw),
+        instance={key: raw.get(key) for key in _INSTANCE}
+        | {"frame_count": raw.get("frame_count") or 1, "ultrasound_regions": raw.get("ultrasound_regions") or None}
+        | _moment(raw),
         frame={key: raw.get(key) or absent for key, absent in _FRAME.items()},
         labels=_labels(raw["labels"], raw.get("label_origins") or {}),
         part=raw.get("part"),
         vector=_vector(raw["feature"], dimension),
+        made_by=raw.get("feature_pipeline") or raw.get("pipeline") or _FRAME["pipeline"],
     )
 
 
@@ -168,6 +174,14 @@ def _is_mapping(key: Check, value: Check) -> Check:
     return lambda found: isinstance(found, dict) and all(key(k) and value(v) for k, v in found.items())
 
 
+def _is_list(value: Check, most: int) -> Check:
+    return lambda found: isinstance(found, list) and len(found) <= most and all(map(value, found))
+
+
+def _is_region(value: object) -> bool:
+    return isinstance(value, dict) and value.keys() == _REGION and all(map(_is_whole(0), value.values()))
+
+
 def _is_moment(value: object) -> bool:
     try:
         return isinstance(value, str) and datetime.fromisoformat(value).tzinfo is not None
@@ -176,6 +190,7 @@ def _is_moment(value: object) -> bool:
 
 
 _NUMBERS = {int, float}
+_REGION = {each.name for each in fields(UltrasoundRegion)}
 _digest = _is_like("[0-9a-f]{64}")
 _uid = _is_like(r"[0-9.]{1,64}")
 _word = _is_like(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -208,13 +223,28 @@ _ROW_OPTIONAL: dict[str, Check] = {
     **dict.fromkeys(("sop_class_uid", "study_instance_uid", "series_instance_uid", "transfer_syntax_uid"), _uid),
     "modality": _is_text(16),
     "body_part": _code,
+    "photometric": _is_text(16),
+    "burned_in_annotation": _is_text(3),
+    "laterality": _is_text(1),
+    "view_position": _is_text(16),
+    "ultrasound_regions": _is_list(_is_region, MOST_REGIONS),
+    "frame_count": _is_whole(1),
     "label_origins": _is_mapping(_code, _is_one_of(LabelOrigin)),
     "part": _is_one_of(Part),
     "picture": _digest,
     "rows": _is_whole(0),
     "columns": _is_whole(0),
     "pipeline": _code,
+    "feature_pipeline": _code,
+    "steps": _is_list(_is_text(LONGEST_STEP), MOST_STEPS),
     "created_at": _is_moment,
 }
 _INSTANCE = ("file_name", "sha256", *HEADER_COLUMNS)
-_FRAME: dict[str, Any] = {"frame_number": 1, "picture": "", "rows": 0, "columns": 0, "pipeline": "import"}
+_FRAME: dict[str, Any] = {
+    "frame_number": 1,
+    "picture": "",
+    "rows": 0,
+    "columns": 0,
+    "pipeline": "import",
+    "steps": [],
+}

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import orjson
-from sqlalchemy import RowMapping, and_, select
+from sqlalchemy import RowMapping, and_, case, select
 from sqlalchemy.orm import Session
 
 from cbmir.store.features import STORED
@@ -58,11 +58,19 @@ def batches(session: Session, encoder: Encoder) -> Iterator[list[dict[str, Any]]
             Instance.transfer_syntax_uid,
             Instance.modality,
             Instance.body_part,
+            Instance.photometric,
+            Instance.burned_in_annotation,
+            Instance.laterality,
+            Instance.view_position,
+            Instance.ultrasound_regions,
+            Instance.frame_count,
             Instance.created_at,
             Frame.picture,
             Frame.rows,
             Frame.columns,
             Frame.pipeline,
+            Frame.steps,
+            case((Feature.pipeline != Frame.pipeline, Feature.pipeline)).label("feature_pipeline"),
             GroupPart.part,
             Frame.instance_id,
             Feature.vector,
@@ -122,4 +130,4 @@ def _member(row: RowMapping, labels: dict[str, tuple[str, str]], feature: Any) -
     }
     del member["vector"], member["instance_id"]
     first = {key: member.pop(key) for key in REQUIRED}
-    return first | {key: value for key, value in member.items() if value not in (None, "", {})}
+    return first | {key: value for key, value in member.items() if value not in (None, "", {}, [])}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +42,26 @@ def count(session: Session, encoder_id: str) -> int:
     return session.scalar(select(func.count()).where(Feature.encoder_id == encoder_id)) or 0
 
 
+def pipelines(session: Session, encoder_id: str) -> dict[str, int]:
+    """How many features of this encoder there are by the conversion that made their pictures."""
+    counts = select(Feature.pipeline, func.count()).where(Feature.encoder_id == encoder_id)
+    rows = session.execute(counts.group_by(Feature.pipeline).order_by(Feature.pipeline))
+    return {pipeline: count for pipeline, count in rows}  # noqa: C416 - rows are no pairs to the type checker
+
+
+def frame_ids_made_by(session: Session, encoder_id: str, made_by: Collection[str]) -> npt.NDArray[np.int64]:
+    """Frames whose features are of pictures that one of these conversions made: int64 [m], ascending."""
+    if not made_by:
+        return np.empty(0, np.int64)
+    statement = (
+        select(Feature.frame_id)
+        .where(Feature.encoder_id == encoder_id, Feature.pipeline.in_(made_by))
+        .order_by(Feature.frame_id)
+        .execution_options(yield_per=ROWS_AT_ONCE)
+    )
+    return np.fromiter(session.scalars(statement), np.int64)
+
+
 def add_batch(session: Session, encoder: Encoder, frame_ids: Sequence[int], vectors: FloatArray) -> int:
     """Store the features of these frames; one stored already stays, a frame deleted meanwhile is passed over.
 
@@ -58,12 +78,13 @@ def add_batch(session: Session, encoder: Encoder, frame_ids: Sequence[int], vect
         cbmir.errors.EncoderMismatch: if the shape is another, or a number is not finite.
     """
     _check(encoder, frame_ids, vectors)
-    alive = select(Frame.id).where(Frame.id.in_(frame_ids)).with_for_update(read=True, key_share=True)
-    present = set(session.scalars(alive))
+    alive = select(Frame.id, Frame.pipeline).where(Frame.id.in_(frame_ids))
+    locked = session.execute(alive.with_for_update(read=True, key_share=True))
+    made_by = {row.id: row.pipeline for row in locked}
     rows = [
-        {"encoder_id": encoder.id, "frame_id": frame_id, "vector": vector.tobytes()}
+        {"encoder_id": encoder.id, "frame_id": frame_id, "vector": vector.tobytes(), "pipeline": made_by[frame_id]}
         for frame_id, vector in zip(frame_ids, vectors.astype(STORED, copy=False), strict=True)
-        if frame_id in present
+        if frame_id in made_by
     ]
     added = insert_vectors(session, rows)
     if added:
@@ -72,7 +93,7 @@ def add_batch(session: Session, encoder: Encoder, frame_ids: Sequence[int], vect
 
 
 def insert_vectors(session: Session, rows: Sequence[dict[str, object]]) -> int:
-    """Insert checked rows of encoder_id, frame_id and vector; how many were new."""
+    """Insert checked rows of encoder_id, frame_id, vector and pipeline; how many were new."""
     if not rows:
         return 0
     statement = insert(session, Feature).on_conflict_do_nothing().returning(Feature.id)

@@ -62,7 +62,7 @@ def add(session: Session, encoder_id: str, rows: Sequence[Row], counts: Counts) 
     new_features = features.insert_vectors(
         session,
         [
-            {"encoder_id": encoder_id, "frame_id": frame_id, "vector": row.vector}
+            {"encoder_id": encoder_id, "frame_id": frame_id, "vector": row.vector, "pipeline": row.made_by}
             for row, frame_id in zip(rows, frame_ids, strict=True)
         ],
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from sqlalchemy import delete as delete_rows
 from sqlalchemy import exists, select, union_all, update
@@ -20,13 +21,15 @@ LONGEST_NAME, LONGEST_VALUE, LONGEST_GROUP = 64, 200, 200
 
 @dataclass(frozen=True)
 class NewFrame:
-    """A frame to be added: its 1-based number, its picture's key, the picture's size in pixels, the conversion."""
+    """A frame to be added: its 1-based number, its picture's key, the picture's size in pixels, the conversion
+    and what that did, in order."""
 
     frame_number: int
     picture: str
     rows: int
     columns: int
     pipeline: str
+    steps: tuple[str, ...] = ()
 
 
 def find_by_sha256(session: Session, sha256: str) -> Instance | None:
@@ -49,6 +52,7 @@ def add(
     group_key: str,
     frames: Sequence[NewFrame],
     labels: Mapping[str, tuple[str, LabelOrigin]],
+    frame_count: int | None = None,
 ) -> Instance:
     """Store one instance with its frames and labels.
 
@@ -61,6 +65,7 @@ def add(
         group_key: the patient's pseudonym, or what stands for it.
         frames: at least one.
         labels: name -> (value, origin).
+        frame_count: frames that the object has, of which `frames` may be a choice; None if they are all.
 
     Returns:
         The new instance; the stored one where another process has just added the same bytes.
@@ -80,12 +85,41 @@ def add(
         origin=storable(origin),
         sha256=sha256,
         **_header_columns(converted_header),
-        frames=[Frame(**asdict(each)) for each in frames],
+        frame_count=frame_count or len(frames),
+        frames=_new_frames(frames),
         labels=[_label(name, value, source) for name, (value, source) in labels.items()],
     )
     session.add(instance)
     session.flush()
     return instance
+
+
+def renew(
+    session: Session,
+    instance: Instance,
+    *,
+    converted_header: InstanceHeader | None,
+    frames: Sequence[NewFrame],
+    frame_count: int | None = None,
+) -> list[str]:
+    """Replace an instance's frames, which another conversion made, with those of today; their features go.
+
+    Its row id, group, labels, origin and name stay. The new frames have ids of their own, so that an extraction
+    that runs meanwhile cannot take the feature of an old picture for that of a new one.
+
+    Returns:
+        as `delete`.
+    """
+    pictures = _pictures(session, instance)
+    bump_encoders_of(session, instance)
+    session.execute(delete_rows(Frame).where(Frame.instance_id == instance.id))
+    session.expire(instance, ["frames"])
+    for name, value in _header_columns(converted_header).items():
+        setattr(instance, name, value)
+    instance.frame_count = frame_count or len(frames)
+    instance.frames.extend(_new_frames(frames))
+    session.flush()
+    return _unused(session, pictures)
 
 
 def group_id(session: Session, key: str) -> int:
@@ -159,19 +193,32 @@ def delete(session: Session, instance: Instance) -> list[str]:
         The keys of the pictures that no frame and no query uses any more: their files can be discarded once the
         session has committed.
     """
-    frame_ids = select(Frame.id).where(Frame.instance_id == instance.id)
-    pictures = set(session.scalars(select(Frame.picture).where(Frame.instance_id == instance.id)))
-    encoders = select(Feature.encoder_id).where(Feature.frame_id.in_(frame_ids))
-    session.execute(update(Encoder).where(Encoder.id.in_(encoders)).values(generation=Encoder.generation + 1))
+    pictures = _pictures(session, instance)
+    bump_encoders_of(session, instance)
     left = instance.group_id
     session.delete(instance)
     session.flush()
     session.execute(delete_rows(Group).where(Group.id == left, ~exists().where(Instance.group_id == left)))
+    return _unused(session, pictures)
+
+
+def bump_encoders_of(session: Session, instance: Instance) -> None:
+    """Tell every cached index that holds a feature of this instance that it has changed."""
+    frame_ids = select(Frame.id).where(Frame.instance_id == instance.id)
+    encoders = select(Feature.encoder_id).where(Feature.frame_id.in_(frame_ids))
+    session.execute(update(Encoder).where(Encoder.id.in_(encoders)).values(generation=Encoder.generation + 1))
+
+
+def _pictures(session: Session, instance: Instance) -> set[str]:
+    return set(session.scalars(select(Frame.picture).where(Frame.instance_id == instance.id)))
+
+
+def _unused(session: Session, pictures: set[str]) -> list[str]:
     used = union_all(
         select(Frame.picture).where(Frame.picture.in_(pictures)),
         select(Query.picture).where(Query.picture.in_(pictures)),
     )
-    return sorted(pictures - set(session.scalars(used)))
+    return sorted(pictures - set(session.scalars(used)) - {""})  # an imported frame may have named none
 
 
 _WITH_INSTANCE = (
@@ -188,11 +235,20 @@ def _refuse_known_uid(session: Session, header: InstanceHeader | None) -> None:
         )
 
 
-def _header_columns(header: InstanceHeader | None) -> dict[str, str | None]:
+def _new_frames(frames: Sequence[NewFrame]) -> list[Frame]:
+    return [Frame(**{**asdict(each), "steps": list(each.steps)}) for each in frames]
+
+
+def _header_columns(header: InstanceHeader | None) -> dict[str, Any]:
     if header is None:
         return {}
-    lengths = {"modality": 16}
-    return {name: storable(getattr(header, name), lengths.get(name, 64)) or None for name in HEADER_COLUMNS}
+    texts = {name: storable(getattr(header, name), _LENGTHS[name]) or None for name in HEADER_COLUMNS}
+    return {**texts, "ultrasound_regions": [asdict(region) for region in header.ultrasound_regions] or None}
+
+
+_LENGTHS: dict[str, int | None] = {
+    name: getattr(Instance.__table__.c[name].type, "length", None) for name in HEADER_COLUMNS
+}
 
 
 def _label(name: str, value: str, origin: LabelOrigin) -> Label:

@@ -23,6 +23,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
@@ -92,6 +93,17 @@ class Instance(Base):
     modality: Mapped[str | None] = mapped_column(String(16), index=True)
     """The DICOM code, such as MR; None for a plain image."""
     body_part: Mapped[str | None] = mapped_column(String(64), index=True)
+    photometric: Mapped[str | None] = mapped_column(String(16))
+    """Photometric Interpretation (0028,0004)."""
+    burned_in_annotation: Mapped[str | None] = mapped_column(String(3))
+    """Burned In Annotation (0028,0301): YES or NO; None where the header does not say."""
+    laterality: Mapped[str | None] = mapped_column(String(1))
+    """L, R, B or U."""
+    view_position: Mapped[str | None] = mapped_column(String(16))
+    ultrasound_regions: Mapped[list[dict[str, int]] | None] = mapped_column(JSON(none_as_null=True))
+    """`cbmir.types.UltrasoundRegion` of each as an object; None where there is none."""
+    frame_count: Mapped[int] = mapped_column(default=1, server_default="1")
+    """Frames that the object has; `frames` may be a choice of them."""
     created_at: Mapped[datetime] = mapped_column(Moment, default=now)
 
     group: Mapped[Group] = relationship()
@@ -114,8 +126,12 @@ HEADER_COLUMNS = (
     "transfer_syntax_uid",
     "modality",
     "body_part",
+    "photometric",
+    "burned_in_annotation",
+    "laterality",
+    "view_position",
 )
-"""The columns of an instance that a DICOM header fills, named as in `cbmir.types.InstanceHeader`."""
+"""The text columns of an instance that a DICOM header fills, named as in `cbmir.types.InstanceHeader`."""
 
 
 class Frame(Base):
@@ -134,6 +150,8 @@ class Frame(Base):
     columns: Mapped[int]
     pipeline: Mapped[str] = mapped_column(String(64))
     """Name and version of the conversion that made the picture."""
+    steps: Mapped[list[str]] = mapped_column(JSON, default=list, server_default=text("'[]'"))
+    """What that conversion did, in order: `cbmir.types.Picture.steps`."""
 
     instance: Mapped[Instance] = relationship(back_populates="frames")
 
@@ -192,13 +210,15 @@ class Feature(Base):
     """The vector that one encoder gives for one frame. It is patient data."""
 
     __tablename__ = "features"
-    __table_args__ = (UniqueConstraint("encoder_id", "frame_id"),)
+    __table_args__ = (UniqueConstraint("encoder_id", "frame_id"), Index(None, "encoder_id", "pipeline"))
 
     id: Mapped[int] = mapped_column(primary_key=True)
     encoder_id: Mapped[str] = mapped_column(ForeignKey("encoders.id", ondelete="CASCADE"))
     frame_id: Mapped[int] = mapped_column(ForeignKey("frames.id", ondelete="CASCADE"), index=True)
     vector: Mapped[bytes] = mapped_column(LargeBinary)
     """float32, little endian, `dimension` numbers."""
+    pipeline: Mapped[str] = mapped_column(String(64), server_default="")
+    """Name and version of the conversion that made the picture which was encoded."""
 
 
 class Job(Base):

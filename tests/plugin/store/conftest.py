@@ -41,6 +41,7 @@ def add_instance(
     labels: Mapping[str, str] | None = None,
     frames: int = 1,
     pictures: str | None = None,
+    steps: tuple[str, ...] = (),
 ) -> Instance:
     """One instance whose pictures have keys of their own, or those of another instance's name."""
     return instances.add(
@@ -50,7 +51,9 @@ def add_instance(
         origin=f"/archive/{name}",
         sha256=digest(name),
         group_key=group,
-        frames=[NewFrame(n, digest(f"{pictures or name}/{n}"), 30, 20, "test/1") for n in range(1, frames + 1)],
+        frames=[
+            NewFrame(n, digest(f"{pictures or name}/{n}"), 30, 20, "test/1", steps) for n in range(1, frames + 1)
+        ],
         labels={key: (value, LabelOrigin.FOLDER) for key, value in (labels or {}).items()},
     )
 

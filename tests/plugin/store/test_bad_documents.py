@@ -36,6 +36,7 @@ def is_empty(database: Database) -> bool:
         )
 
 
+REGION = {"x0": 0, "y0": 0, "x1": 5, "y1": 5, "spatial_format": 1, "data_type": 1}
 CHANGES: dict[str, Callable[[dict[str, Any]], Any]] = {
     "its 'feature' is a word": lambda row: row.update(feature="0.1 0.2"),
     "its feature is short": lambda row: row["feature"].pop(),
@@ -52,6 +53,14 @@ CHANGES: dict[str, Callable[[dict[str, Any]], Any]] = {
     "no file name": lambda row: row.update(file_name=""),
     "a file name with NUL": lambda row: row.update(file_name="a\0b"),
     "a file name of null": lambda row: row.update(file_name=None),
+    "steps are a text": lambda row: row.update(steps="window"),
+    "a step is empty": lambda row: row.update(steps=[""]),
+    "steps without end": lambda row: row.update(steps=["x"] * 65),
+    "no frame at all": lambda row: row.update(frame_count=0),
+    "a laterality of two letters": lambda row: row.update(laterality="LR"),
+    "a region without corners": lambda row: row.update(ultrasound_regions=[{"x0": 1}]),
+    "a region with a word": lambda row: row.update(ultrasound_regions=[{**REGION, "x1": "wide"}]),
+    "a region that knows more": lambda row: row.update(ultrasound_regions=[{**REGION, "name": "Doe"}]),
     "labels are a list": lambda row: row.update(labels=["x"]),
     "a label is a number": lambda row: row.update(labels={"subclass": 1}),
     "a label is too long": lambda row: row.update(labels={"subclass": "x" * 201}),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from io import BytesIO
 from typing import Any
 
@@ -14,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 from jsonschema import Draft202012Validator
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from cbmir.errors import BadExport, EncoderMismatch, JobCancelled, NotFound
 from cbmir.progress import Silence
@@ -25,12 +26,20 @@ from cbmir.store import document_stream, encoders, exported, features, instances
 from cbmir.store.document import published_schema
 from cbmir.store.session import Database
 from cbmir.store.tables import Base, Encoder, Feature, Frame, Group, GroupPart, Instance, Label
-from cbmir.types import FloatArray, InstanceHeader, LabelOrigin, Part
+from cbmir.types import FloatArray, InstanceHeader, LabelOrigin, Part, UltrasoundRegion
 
 ASTRAY = np.uint32(0x15AE43FD).view(np.float32)  # 7.038531e-26, which by way of a float64 is read as its neighbour
 VECTORS = np.array(
     [[0.1, -0.0, 1 / 3, 1e-45], [3.4028235e38, -3.4028235e38, 0, 2.5], [ASTRAY, 1, 2, 3], [4, 5, 6, 7]], np.float32
 )
+
+HOW_IT_WAS_MADE: dict[str, Any] = {
+    "photometric": "MONOCHROME2",
+    "burned_in_annotation": "YES",
+    "laterality": "L",
+    "view_position": "MLO",
+    "ultrasound_regions": (UltrasoundRegion(1, 2, 300, 400, 1, 2), UltrasoundRegion(0, 0, 5, 5, 3, 1)),
+}
 
 
 @pytest.fixture
@@ -43,10 +52,16 @@ def fill(
 
     def fill(database: Database) -> None:
         with database.write() as session:
-            head = new_header("1.2.3.7", "MR", "HEAD")
+            head = replace(new_header("1.2.3.7", "US", "HEAD"), **HOW_IT_WAS_MADE)
             scan = new_instance(
-                session, "scan.dcm", of=head, labels={"modality": "mri", "subclass": "tear"}, frames=2
+                session,
+                "scan.dcm",
+                of=head,
+                labels={"modality": "mri", "subclass": "tear"},
+                frames=2,
+                steps=("window: 40/400 LINEAR", "shrink: 512"),
             )
+            scan.frame_count = 90
             instances.set_labels(session, scan, {"side": "left"}, LabelOrigin.USER)
             plain = new_instance(session, "eeg/ü 1.png", group="p-2", labels={"modality": "eeg"})
             bare = new_instance(session, "bare.png", group="p-2")
@@ -377,3 +392,38 @@ def test_progress_grows_to_its_total(database: Database, settings: Settings, doc
     import_json(database, settings, BytesIO(json.dumps(document).encode()), Watch())
     assert seen == sorted(seen)
     assert seen[-1][0] == seen[-1][1] > 0
+
+
+def test_how_a_picture_was_made_travels_and_may_be_missing(
+    any_database: Database, settings: Settings, document: dict[str, Any]
+) -> None:
+    told = document["features"][0]
+    assert told["steps"] == ["window: 40/400 LINEAR", "shrink: 512"]
+    assert told["ultrasound_regions"][1] == {
+        "x0": 0, "y0": 0, "x1": 5, "y1": 5, "spatial_format": 3, "data_type": 1,
+    }  # fmt: skip
+    assert (told["photometric"], told["laterality"], told["frame_count"]) == ("MONOCHROME2", "L", 90)
+    assert "steps" not in document["features"][3], "nothing is told of which nothing is known"
+    for row in document["features"]:
+        for key in (*HOW_IT_WAS_MADE, "steps", "frame_count", "pipeline"):
+            row.pop(key, None)
+    read_in(any_database, settings, document)
+    with any_database.read() as session:
+        scan = session.scalars(select(Instance).where(Instance.file_name == "scan.dcm")).one()
+        assert (scan.photometric, scan.ultrasound_regions, scan.frame_count) == (None, None, 1)
+        assert [frame.steps for frame in scan.frames] == [[], []]
+        assert features.pipelines(session, "net-1") == {"import": 4}
+
+
+def test_a_feature_keeps_the_conversion_it_was_made_by(
+    any_database: Database, database: Database, settings: Settings, fill: Callable[[Database], None]
+) -> None:
+    fill(any_database)
+    with any_database.write() as session:
+        session.execute(update(Frame).where(Frame.frame_number == 2).values(pipeline="test/2"))
+    document = json.loads(written(any_database))
+    assert [row.get("feature_pipeline") for row in document["features"]] == [None, "test/1", None, None]
+    read_in(database, settings, document)
+    with database.read() as session:
+        assert features.pipelines(session, "net-1") == {"test/1": 4}
+        assert set(session.scalars(select(Frame.pipeline))) == {"test/1", "test/2"}

@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from cbmir.errors import EncoderMismatch, NotFound
 from cbmir.store import features, instances
 from cbmir.store.filters import Where
 from cbmir.store.session import Database
-from cbmir.store.tables import Encoder, Feature, Instance
+from cbmir.store.tables import Encoder, Feature, Frame, Instance
 from cbmir.types import FloatArray
 
 EXTREMES = np.array(
@@ -85,6 +85,19 @@ def test_a_stored_feature_stays_and_only_a_new_one_counts(archive: Archive) -> N
     with archive.database.read() as session:
         assert features.matrix(session, archive.encoder.id)[1].tobytes() == EXTREMES.tobytes()
         assert features.count(session, archive.encoder.id) == 3
+
+
+def test_features_know_the_conversion_of_the_frames_they_were_made_of(archive: Archive) -> None:
+    archive.add(archive.frame_ids[:2], EXTREMES[:2])
+    with archive.database.write() as session:
+        session.execute(update(Frame).values(pipeline="test/2"))
+    archive.add(archive.frame_ids, EXTREMES)
+    with archive.database.read() as session:
+        assert features.pipelines(session, archive.encoder.id) == {"test/1": 2, "test/2": 1}
+        assert features.pipelines(session, "another") == {}
+        old = features.frame_ids_made_by(session, archive.encoder.id, ["test/1", "test/0"])
+        assert (old.dtype, old.tolist()) == (np.int64, archive.frame_ids[:2])
+        assert features.frame_ids_made_by(session, archive.encoder.id, []).tolist() == []
 
 
 def test_an_empty_batch_changes_nothing(archive: Archive) -> None:

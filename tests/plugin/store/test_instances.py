@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -11,9 +12,10 @@ from sqlalchemy import func, select
 
 from cbmir.errors import BadRequest, ConflictingInstance, NotFound
 from cbmir.store import features, instances, jobs, queries
+from cbmir.store.instances import NewFrame
 from cbmir.store.session import Database
 from cbmir.store.tables import Encoder, Feature, Frame, Group, Instance, Label
-from cbmir.types import InstanceHeader, JobKind, LabelOrigin
+from cbmir.types import InstanceHeader, JobKind, LabelOrigin, UltrasoundRegion
 
 Make = Callable[..., Instance]
 Header = Callable[..., InstanceHeader]
@@ -211,3 +213,56 @@ def test_an_id_never_comes_back(any_database: Database, new_instance: Make) -> N
         instances.delete(session, first)
         again = new_instance(session, "b")
         assert (again.id > first.id, again.frames[0].id > frame_id) == (True, True)
+
+
+def test_a_renewed_instance_keeps_its_row_group_and_labels_and_gets_new_frames(
+    any_database: Database,
+    new_instance: Make,
+    new_header: Header,
+    new_encoder: Callable[..., Encoder],
+) -> None:
+    with any_database.write() as session:
+        row = new_instance(session, "a", of=new_header("1.2"), labels={"subclass": "tear"}, frames=2)
+        other = new_instance(session, "b", pictures="a")  # shows the first picture too
+        encoder, untouched = new_encoder(session), new_encoder(session, "net-2")
+        old = [frame.id for frame in row.frames]
+        features.add_batch(session, encoder, [*old, other.frames[0].id], np.ones((3, 4), np.float32))
+        features.add_batch(session, untouched, [other.frames[0].id], np.ones((1, 4), np.float32))
+        second = row.frames[1].picture
+    with any_database.write() as session:
+        gone = instances.renew(
+            session,
+            session.get_one(Instance, row.id),
+            converted_header=replace(new_header("1.2"), photometric="RGB", laterality="R"),
+            frames=[NewFrame(n, f"{n}" * 64, 8, 9, "test/2", ("invert",)) for n in (1, 2, 3)],
+            frame_count=12,
+        )
+    assert gone == [second]
+    with any_database.read() as session:
+        renewed = session.get_one(Instance, row.id)
+        assert (renewed.photometric, renewed.laterality, renewed.frame_count) == ("RGB", "R", 12)
+        assert (renewed.group.key, renewed.file_name, renewed.sha256) == ("p-1", "a", row.sha256)
+        assert [label.value for label in renewed.labels] == ["tear"]
+        assert [(each.frame_number, each.pipeline, each.steps) for each in renewed.frames] == [
+            (n, "test/2", ["invert"]) for n in (1, 2, 3)
+        ]
+        assert not {frame.id for frame in renewed.frames} & set(old), "an old id never names another picture"
+        assert features.count(session, encoder.id) == 1
+        assert session.get_one(Encoder, encoder.id).generation == 2
+        assert session.get_one(Encoder, untouched.id).generation == 1
+
+
+def test_what_a_header_says_of_the_picture_is_kept(
+    any_database: Database, new_instance: Make, new_header: Header
+) -> None:
+    region = UltrasoundRegion(1, 2, 3, 4, 1, 2)
+    told = {"photometric": "X" * 20, "burned_in_annotation": "YES", "laterality": "L", "view_position": "MLO"}
+    with any_database.write() as session:
+        full = new_instance(session, "a", of=replace(new_header("1.2"), **told, ultrasound_regions=(region,)))
+        empty = new_instance(session, "b", of=new_header("1.3"), frames=3)
+    with any_database.read() as session:
+        full, empty = session.get_one(Instance, full.id), session.get_one(Instance, empty.id)
+        assert (full.photometric, full.burned_in_annotation, full.view_position) == ("X" * 16, "YES", "MLO")
+        assert full.ultrasound_regions == [asdict(region)]
+        assert (empty.photometric, empty.laterality, empty.ultrasound_regions) == (None, None, None)
+        assert (full.frame_count, empty.frame_count) == (1, 3)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from itertools import islice
 
 from pydicom import Dataset
 
 from cbmir.dicom import values
 from cbmir.dicom.boundary import RESEND, translated
+from cbmir.dicom.groups import macro
 from cbmir.errors import BrokenFile
-from cbmir.types import InstanceHeader
+from cbmir.types import InstanceHeader, UltrasoundRegion
 
 UID = re.compile(r"[0-9]+(\.[0-9]+)+")
 """Digits and dots (PS3.5 9.1); leading zeros, which some vendors write, are let pass."""
@@ -20,9 +22,18 @@ MAX_UID = 64
 UNSAFE = re.compile(r"[^A-Z0-9_ /.,()-]")
 """What a code string is not made of (PS3.5 6.2, VR CS), but for the punctuation that body parts come with."""
 
+SIDES = ("L", "R", "B", "U")
+"""Left, right, both, unpaired: what a laterality may be (PS3.3 C.7.6.16.2.8, C.8.3.1.1.3)."""
+
+MAX_REGIONS = 64
+"""Ultrasound regions that are kept."""
+
+MAX_SIDE = 65_535
+"""Rows and Columns are unsigned 16-bit numbers, and so no corner of a region lies beyond."""
+
 
 def describe(dataset: Dataset, name: str) -> InstanceHeader:
-    """Read the identifiers of an object.
+    """Read the identifiers of an object, and what kind of picture it is.
 
     An invalid UID other than its own, or an element that cannot be read, is left empty; codes are upper case and
     free of anything but letters, digits and simple punctuation.
@@ -44,6 +55,11 @@ def describe(dataset: Dataset, name: str) -> InstanceHeader:
             body_part=_body_part(dataset),
             transfer_syntax_uid=_uid(meta, "TransferSyntaxUID"),
             patient_key=_patient_key(dataset),
+            photometric=_code(dataset, "PhotometricInterpretation", 16),
+            burned_in_annotation=_one_of(_code(dataset, "BurnedInAnnotation", 16), ("YES", "NO")),
+            laterality=_laterality(dataset),
+            view_position=_view_position(dataset),
+            ultrasound_regions=_ultrasound_regions(dataset),
         )
 
 
@@ -56,16 +72,56 @@ def _code(dataset: Dataset, keyword: str, length: int) -> str:
     return UNSAFE.sub("", values.text(dataset, keyword).upper())[:length].strip()
 
 
+def _one_of(code: str, known: tuple[str, ...]) -> str:
+    return code if code in known else ""
+
+
 def _body_part(dataset: Dataset) -> str:
-    """Body Part Examined, else the meaning of the first Anatomic Region code, also of a shared functional group."""
+    """Body Part Examined, else the meaning of the first Anatomic Region code, also of the first frame."""
     if part := _code(dataset, "BodyPartExamined", 64):
         return part
-    shared = values.items(dataset, "SharedFunctionalGroupsSequence")[:1]
-    anatomy = [item for group in shared for item in values.items(group, "FrameAnatomySequence")[:1]]
-    for source in (dataset, *anatomy):
+    for source in (dataset, macro(dataset, 0, "FrameAnatomySequence")):
         for region in values.items(source, "AnatomicRegionSequence")[:1]:
             return _code(region, "CodeMeaning", 64)
     return ""
+
+
+def _laterality(dataset: Dataset) -> str:
+    """Image Laterality, else the series' Laterality, else Frame Laterality of the first frame (C.7.6.16.2.8)."""
+    anatomy = macro(dataset, 0, "FrameAnatomySequence")
+    sources = ((dataset, "ImageLaterality"), (dataset, "Laterality"), (anatomy, "FrameLaterality"))
+    sides = (_one_of(_code(source, keyword, 16), SIDES) for source, keyword in sources)
+    return next(filter(None, sides), "")
+
+
+def _view_position(dataset: Dataset) -> str:
+    """View Position, else the meaning of the first View Code, cut to the 16 characters of a code."""
+    if position := _code(dataset, "ViewPosition", 16):
+        return position
+    views = values.items(dataset, "ViewCodeSequence")[:1]
+    return _code(views[0], "CodeMeaning", 16) if views else ""
+
+
+def _ultrasound_regions(dataset: Dataset) -> tuple[UltrasoundRegion, ...]:
+    """The first `MAX_REGIONS` of the Sequence of Ultrasound Regions (C.8.5.5) whose corners make sense."""
+    items = values.items(dataset, "SequenceOfUltrasoundRegions")
+    regions = (region for item in items if (region := _ultrasound_region(item)) is not None)
+    return tuple(islice(regions, MAX_REGIONS))
+
+
+def _ultrasound_region(item: Dataset) -> UltrasoundRegion | None:
+    """A region; None without all four corners, within a picture and in their order. A kind that is absent is 0."""
+    corners = [_whole(item, f"RegionLocation{corner}") for corner in ("MinX0", "MinY0", "MaxX1", "MaxY1")]
+    x0, y0, x1, y1 = (-1 if corner is None else corner for corner in corners)
+    if not (0 <= x0 <= x1 <= MAX_SIDE and 0 <= y0 <= y1 <= MAX_SIDE):
+        return None
+    kinds = (_whole(item, keyword) or 0 for keyword in ("RegionSpatialFormat", "RegionDataType"))
+    return UltrasoundRegion(x0, y0, x1, y1, *kinds)
+
+
+def _whole(dataset: Dataset, keyword: str) -> int | None:
+    value = values.number(dataset, keyword)
+    return None if value is None else int(value)
 
 
 def _patient_key(dataset: Dataset) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from cbmir.archive.zips import is_zip, zip_members
+from cbmir.archive.zips import is_zip, zip_member, zip_members
 from cbmir.dicom.directory import referenced_files
 from cbmir.errors import CbmirError, ImplausibleSize, NotFound, UnusableInput
 from cbmir.settings import Settings
@@ -53,7 +53,7 @@ def find_sources(paths: Iterable[Path], settings: Settings) -> Iterator[Source |
         if path.is_dir():
             for file in _walk(path):
                 yield from _of_file(file, file.relative_to(path).as_posix(), settings)
-        elif path.name.upper() == "DICOMDIR":
+        elif _is_dicomdir(path):
             yield from _of_dicomdir(path, settings)
         else:
             yield from _of_file(path, path.name, settings)
@@ -63,6 +63,45 @@ def named_sources(files: Iterable[tuple[Path, str]], settings: Settings) -> Iter
     """Files whose names on disk are not those that the user gave them: (path, file name)."""
     for path, file_name in files:
         yield from _of_file(path, file_name, settings)
+
+
+def sources_at(origin: str, file_name: str, settings: Settings) -> Iterator[Source | Unlisted]:
+    """What lies where a file once came from: itself, the members of a zip, the files of a DICOMDIR.
+
+    Args:
+        origin: as `Source.origin`: a path, or `zip!member`.
+        file_name: how it is called.
+        settings: for the bounds on sizes.
+
+    Raises:
+        cbmir.errors.NotFound: if there is nothing any more.
+    """
+    path = Path(origin)
+    if origin and path.is_file():
+        yield from _of_dicomdir(path, settings) if _is_dicomdir(path) else _of_file(path, file_name, settings)
+        return
+    source = _member_at(origin, file_name, settings)
+    if source is None:
+        raise NotFound(f"{file_name} is no longer where it was.", "Ingest it again from where it is now.")
+    yield source
+
+
+def _member_at(origin: str, file_name: str, settings: Settings) -> Source | Unlisted | None:
+    """The member of a zip that `zip!member` names; either name may hold an exclamation mark itself."""
+    for place in (place for place, character in enumerate(origin) if character == "!"):
+        path, name = Path(origin[:place]), origin[place + 1 :]
+        try:
+            if path.is_file() and is_zip(path) and (member := zip_member(path, name, file_name, settings)):
+                return Source(file_name, origin, member.read)
+        except OSError as error:
+            return Unlisted(file_name, origin, unreadable(file_name, error))
+        except UnusableInput as error:
+            return Unlisted(file_name, origin, error)
+    return None
+
+
+def _is_dicomdir(path: Path) -> bool:
+    return path.name.upper() == "DICOMDIR"
 
 
 def _walk(folder: Path) -> Iterator[Path]:

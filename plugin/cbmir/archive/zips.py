@@ -63,8 +63,26 @@ def zip_members(path: Path, file_name: str, settings: Settings) -> Iterator[Memb
         yield Member(info.filename, info.filename[:LONGEST_NAME], _reader(path, info, settings))
 
 
-@lru_cache(maxsize=8)
+def zip_member(path: Path, name: str, file_name: str, settings: Settings) -> Member | None:
+    """The member of this name; None if there is none.
+
+    Raises:
+        cbmir.errors.BrokenFile: if the zip's table of contents cannot be read.
+    """
+    try:
+        info = _opened(path).NameToInfo.get(name)
+    except DAMAGE as error:
+        raise BrokenFile(f"{file_name} is a damaged zip: {error}.", "Make the zip again.") from error
+    return Member(name, file_name, _reader(path, info, settings)) if info and _is_wanted(info) else None
+
+
 def _opened(path: Path) -> zipfile.ZipFile:
+    found = path.stat()
+    return _opened_as(path, found.st_mtime_ns, found.st_size)
+
+
+@lru_cache(maxsize=8)
+def _opened_as(path: Path, _changed: int, _size: int) -> zipfile.ZipFile:
     # reading the table of contents again for each member would make a large zip quadratic
     return zipfile.ZipFile(path)
 

@@ -29,6 +29,7 @@ OWN = {
     "query": "retrieval",
     "evaluate": "retrieval",
     "demo": "demo",
+    "reconvert": "reconvert",
 }
 """The library's subcommands and the module of each."""
 

@@ -1,7 +1,8 @@
 """Files into the archive's index: read and converted in parallel, recorded one object a transaction.
 
 Whatever happens to one file, the rest goes on: it is ingested, known already, set aside in the quarantine with its
-reason, or - where its bytes cannot be had at all - counted as failed and reported.
+reason, or - where its bytes cannot be had at all - counted as failed and reported. A known file whose pictures an
+earlier conversion made is ingested again.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from cbmir.archive.manifest import FolderLabels, Labeller, Manifest, NoLabels
 from cbmir.errors import CbmirError, UnusableInput
 from cbmir.files import written_whole
 from cbmir.progress import Progress
-from cbmir.services.record import Outcome, Prepared, prepare, record
+from cbmir.services.reconvert import discard, renew_namesake
+from cbmir.services.record import Outcome, Prepared, Recorded, prepare, record
 from cbmir.settings import Settings
 from cbmir.store import quarantine
 from cbmir.store.session import Database
@@ -181,11 +183,22 @@ class _Ingestion:
         return "failed"
 
     def _record(self, prepared: Prepared) -> str:
+        recorded = self._write(prepared)
+        if recorded.outcome is Outcome.INCOMPARABLE:
+            renew_namesake(self.database, self.settings, prepared)
+            recorded = self._write(prepared, believe_uid=True)
+        discard(self.settings, recorded)
+        return "duplicates" if recorded.outcome is Outcome.DUPLICATE else "ingested"
+
+    def _write(self, prepared: Prepared, *, believe_uid: bool = False) -> Recorded:
         with self.database.write() as session:
-            outcome = record(session, prepared)
-            ingested = outcome is Outcome.INGESTED
-            quarantine.release(session, origin=prepared.source.origin, sha256=prepared.sha256 if ingested else None)
-        return "ingested" if ingested else "duplicates"
+            recorded = record(session, prepared, believe_uid=believe_uid)
+            if recorded.outcome is not Outcome.INCOMPARABLE:
+                known = recorded.outcome is Outcome.DUPLICATE
+                quarantine.release(
+                    session, origin=prepared.source.origin, sha256=None if known else prepared.sha256
+                )
+        return recorded
 
     def _set_aside(self, each: _Refused | Unlisted, error: UnusableInput) -> None:
         sha256 = each.sha256 if isinstance(each, _Refused) else ""

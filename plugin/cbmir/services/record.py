@@ -13,7 +13,7 @@ from cbmir.archive.manifest import Labeller
 from cbmir.errors import ConflictingInstance, ConflictingLabels
 from cbmir.modalities import modality_class
 from cbmir.pictures.shelf import Shelf
-from cbmir.services.convert import convert
+from cbmir.services.convert import convert, is_outdated
 from cbmir.services.identity import group_key
 from cbmir.settings import Settings
 from cbmir.store import instances
@@ -27,7 +27,19 @@ class Outcome(Enum):
     """What became of a file that could be used."""
 
     INGESTED = auto()
+    RENEWED = auto()
+    """Its bytes were known, but an earlier conversion had made its pictures: they are replaced."""
     DUPLICATE = auto()
+    INCOMPARABLE = auto()
+    """Nothing is written: its UID is known with other bytes, and with pictures of another conversion."""
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """The outcome, and keys of pictures that nothing uses once the session has committed."""
+
+    outcome: Outcome
+    unused: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -36,7 +48,7 @@ class Prepared:
 
     Attributes:
         file_name: as it will be shown and exported.
-        converted: None if the very bytes are known already.
+        converted: None if the very bytes are known already, with pictures as they would be made today.
         frames: one for each picture of `converted`.
     """
 
@@ -52,7 +64,7 @@ class Prepared:
 def prepare(
     source: Source, data: bytes, sha256: str, labeller: Labeller, database: Database, settings: Settings
 ) -> Prepared:
-    """Convert a file unless its bytes are known.
+    """Convert a file unless its bytes are known and its pictures are as they would be made today.
 
     Raises:
         cbmir.errors.UnusableInput: if it cannot be used; the leaf says why.
@@ -60,7 +72,8 @@ def prepare(
     labelling = labeller.of(source)
     known = Prepared(source, sha256, source.file_name, labelling, "", None, ())
     with database.read() as session:
-        if instances.find_by_sha256(session, sha256):
+        stored = instances.find_by_sha256(session, sha256)
+        if stored and not any(is_outdated(each, settings) for each in instances.pipelines(session, stored)):
             return known
     converted = convert(data, PurePosixPath(source.file_name).name, settings)
     shelf = Shelf(settings.pictures)
@@ -75,7 +88,7 @@ def prepare(
 
 def _new_frame(picture: Picture, shelf: Shelf, pipeline: str) -> NewFrame:
     rows, columns = picture.pixels.shape[:2]
-    return NewFrame(picture.frame_number, shelf.put(picture.pixels), rows, columns, pipeline)
+    return NewFrame(picture.frame_number, shelf.put(picture.pixels), rows, columns, pipeline, picture.steps)
 
 
 def _shown_name(source: Source, converted: ConvertedObject, labelling: Labelling | None) -> str:
@@ -86,21 +99,38 @@ def _shown_name(source: Source, converted: ConvertedObject, labelling: Labelling
     return PurePosixPath(source.file_name).name if converted.header else source.file_name
 
 
-def record(session: Session, prepared: Prepared) -> Outcome:
+def record(session: Session, prepared: Prepared, *, believe_uid: bool = False) -> Recorded:
     """Write one prepared file into the database.
+
+    Args:
+        session: one that writes.
+        prepared: from `prepare`.
+        believe_uid: take an object of the same SOP Instance UID for the same one where their pictures, which
+            different conversions made, cannot be compared (PS3.5, section 9).
 
     Raises:
         cbmir.errors.ConflictingInstance: if its SOP Instance UID is known with other pixels.
         cbmir.errors.ConflictingLabels: if it is known under another name with other labels.
     """
-    if known := _find(session, prepared):
+    if known := instances.find_by_sha256(session, prepared.sha256):
         _label_again(session, known, prepared)
-        return Outcome.DUPLICATE
+        return _renewed(session, known, prepared)
     converted = prepared.converted
     if converted is None:
         raise ConflictingInstance(
             f"{prepared.file_name} was removed from the archive while it was ingested.", "Ingest it again."
         )
+    if known := _of_same_uid(session, converted):
+        if not believe_uid and instances.pipelines(session, known) != {converted.pipeline}:
+            return Recorded(Outcome.INCOMPARABLE)
+        _refuse_other_pixels(session, known, prepared, converted)
+        _label_again(session, known, prepared)
+        return Recorded(Outcome.DUPLICATE)
+    _add(session, prepared, converted)
+    return Recorded(Outcome.INGESTED)
+
+
+def _add(session: Session, prepared: Prepared, converted: ConvertedObject) -> None:
     instances.add(
         session,
         converted_header=converted.header,
@@ -110,23 +140,36 @@ def record(session: Session, prepared: Prepared) -> Outcome:
         group_key=prepared.group,
         frames=prepared.frames,
         labels=_labels(converted, prepared.labelling),
+        frame_count=converted.frame_count,
     )
-    return Outcome.INGESTED
 
 
-def _find(session: Session, prepared: Prepared) -> Instance | None:
-    if found := instances.find_by_sha256(session, prepared.sha256):
-        return found
-    header = prepared.converted.header if prepared.converted else None
-    if header is None:
-        return None
-    found = instances.find_by_sop_instance_uid(session, header.sop_instance_uid)
-    if found and {frame.picture for frame in found.frames} != {frame.picture for frame in prepared.frames}:
+def _renewed(session: Session, known: Instance, prepared: Prepared) -> Recorded:
+    converted = prepared.converted
+    if converted is None or instances.pipelines(session, known) == {converted.pipeline}:
+        return Recorded(Outcome.DUPLICATE)  # also where another process was quicker
+    unused = instances.renew(
+        session,
+        known,
+        converted_header=converted.header,
+        frames=prepared.frames,
+        frame_count=converted.frame_count,
+    )
+    return Recorded(Outcome.RENEWED, tuple(unused))
+
+
+def _of_same_uid(session: Session, converted: ConvertedObject) -> Instance | None:
+    header = converted.header
+    return instances.find_by_sop_instance_uid(session, header.sop_instance_uid) if header else None
+
+
+def _refuse_other_pixels(session: Session, known: Instance, prepared: Prepared, converted: ConvertedObject) -> None:
+    comparable = instances.pipelines(session, known) == {converted.pipeline}
+    if comparable and {frame.picture for frame in known.frames} != {frame.picture for frame in prepared.frames}:
         raise ConflictingInstance(
-            f"{prepared.file_name} has other pixels than the object known as {header.sop_instance_uid}.",
+            f"{prepared.file_name} has other pixels than the object known as {known.sop_instance_uid}.",
             "Keep the one that is right; give the other a UID of its own.",
         )
-    return found
 
 
 def _labels(converted: ConvertedObject, labelling: Labelling | None) -> dict[str, tuple[str, LabelOrigin]]:

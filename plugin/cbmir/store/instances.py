@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from sqlalchemy import ColumnElement, exists, func, select, union_all, update
 from sqlalchemy import delete as delete_rows
-from sqlalchemy import exists, select, union_all, update
 from sqlalchemy.orm import Session, joinedload
 
 from cbmir.errors import BadRequest, ConflictingInstance, NotFound
@@ -40,6 +40,32 @@ def find_by_sha256(session: Session, sha256: str) -> Instance | None:
 def find_by_sop_instance_uid(session: Session, uid: str) -> Instance | None:
     """The DICOM instance of this UID, if it is stored."""
     return session.scalar(select(Instance).where(Instance.sop_instance_uid == uid))
+
+
+def pipelines(session: Session, instance: Instance) -> set[str]:
+    """The conversions that made the pictures of its frames: one, as a rule."""
+    return set(session.scalars(select(Frame.pipeline).where(Frame.instance_id == instance.id).distinct()))
+
+
+def all_pipelines(session: Session) -> set[str]:
+    """The conversions that made any picture of the archive."""
+    return set(session.scalars(select(Frame.pipeline).distinct()))
+
+
+def made_by(session: Session, pipelines: Collection[str], *, after: int, limit: int) -> list[Instance]:
+    """Up to `limit` instances above id `after` with a picture that one of these conversions made, by id."""
+    statement = select(Instance).where(Instance.id > after, _has_frame_made_by(pipelines))
+    return list(session.scalars(statement.order_by(Instance.id).limit(limit)))
+
+
+def count_made_by(session: Session, pipelines: Collection[str]) -> int:
+    """Instances with a picture that one of these conversions made."""
+    statement = select(func.count()).select_from(Instance).where(_has_frame_made_by(pipelines))
+    return session.scalar(statement) or 0
+
+
+def _has_frame_made_by(pipelines: Collection[str]) -> ColumnElement[bool]:
+    return exists().where(Frame.instance_id == Instance.id, Frame.pipeline.in_(pipelines))
 
 
 def add(

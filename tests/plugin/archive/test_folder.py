@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,8 +10,8 @@ import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, MediaStorageDirectoryStorage, generate_uid
 
-from cbmir.archive.folder import Source, Unlisted, find_sources
-from cbmir.errors import ImplausibleSize
+from cbmir.archive.folder import Source, Unlisted, find_sources, sources_at
+from cbmir.errors import ImplausibleSize, NotFound
 from cbmir.settings import Settings
 
 
@@ -85,3 +86,32 @@ def test_a_broken_dicomdir_is_said_to_be_broken(tmp_path: Path, settings: Settin
     (entry,) = find_sources([write(tmp_path / "DICOMDIR", b"nonsense")], settings)
     assert isinstance(entry, Unlisted)
     assert "DICOMDIR" in entry.error.reason
+
+
+def test_a_file_is_found_again_where_it_came_from(tmp_path: Path, settings: Settings) -> None:
+    (tmp_path / "a!b.png").write_bytes(b"plain")
+    with zipfile.ZipFile(tmp_path / "some!.zip", "w") as archive:
+        archive.writestr("x/y!z.png", b"member")
+    for entry in list(find_sources([tmp_path], settings)):
+        assert isinstance(entry, Source)
+        (found,) = sources_at(entry.origin, entry.file_name, settings)
+        assert isinstance(found, Source)
+        assert (found.origin, found.file_name, found.read()) == (entry.origin, entry.file_name, entry.read())
+
+
+@pytest.mark.parametrize("gone", ["", "none.png", "some.zip!none.png", "none.zip!a.png", "."])
+def test_what_is_gone_is_said_to_be(tmp_path: Path, settings: Settings, gone: str) -> None:
+    with zipfile.ZipFile(tmp_path / "some.zip", "w") as archive:
+        archive.writestr("a.png", b"member")
+    with pytest.raises(NotFound, match="no longer where it was"):
+        list(sources_at(str(tmp_path / gone) if gone else "", "a.png", settings))
+
+
+def test_a_zip_that_was_made_again_is_read_again(tmp_path: Path, settings: Settings) -> None:
+    path = tmp_path / "some.zip"
+    for content in (b"first", b"the second"):
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("a.png", content)
+        (found,) = sources_at(f"{path}!a.png", "a.png", settings)
+        assert isinstance(found, Source)
+        assert found.read() == content

@@ -1,0 +1,39 @@
+"""`cbmir reconvert`: pictures that an earlier conversion made are made again."""
+
+from __future__ import annotations
+
+import click
+
+from cbmir.cli.context import Context, json_option, print_json
+from cbmir.errors import CbmirError
+from cbmir.services.reconvert import Reconverted, reconvert
+
+
+@click.command("reconvert")
+@json_option
+@click.pass_obj
+def reconvert_command(context: Context, as_json: bool) -> int:
+    """Make the pictures again that an earlier version's conversion made, from the files where they came from.
+
+    What is no longer there keeps its old pictures, until it is ingested again. Ends with status 1 if a file could
+    not be converted any more.
+    """
+    reasons: list[dict[str, str]] = []
+
+    def complain(file_name: str, error: CbmirError) -> None:
+        reasons.append({"file_name": file_name, "code": error.code, "reason": error.reason, "remedy": error.remedy})
+        click.echo(f"cbmir: {file_name}: {error.sentence}", err=True)
+
+    with context.progress("reconvert") as progress:
+        counts = reconvert(context.database, context.settings, progress, complain)
+    if as_json:
+        print_json({**counts.as_json(), "reasons": reasons})
+    else:
+        _print_counts(counts)
+    return 1 if counts.failed else 0
+
+
+def _print_counts(counts: Reconverted) -> None:
+    click.echo(f"{counts.renewed:,} renewed, {counts.gone:,} no longer where they were, {counts.failed:,} failed.")
+    if counts.renewed:
+        click.echo("Now their features: cbmir extract")

@@ -1,0 +1,161 @@
+"""The use case: pictures that an earlier conversion made are made again, from the files where those came from."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+
+from cbmir.archive.folder import Source, sources_at, unreadable
+from cbmir.archive.manifest import NoLabels
+from cbmir.errors import CbmirError, NotFound, Unavailable
+from cbmir.pictures.shelf import Shelf
+from cbmir.progress import Progress
+from cbmir.services.convert import is_outdated
+from cbmir.services.record import Outcome, Prepared, Recorded, prepare, record
+from cbmir.settings import Settings
+from cbmir.store import instances
+from cbmir.store.session import Database
+from cbmir.store.tables import Instance
+
+AT_ONCE = 500
+"""Rows read from the database at one time."""
+
+Report = Callable[[str, CbmirError], None]
+"""Told of an instance's file name, and why its pictures stay as they are."""
+
+
+@dataclass(frozen=True)
+class Reconverted:
+    """What became of the instances with outdated pictures: each is counted once.
+
+    Attributes:
+        renewed: their pictures are replaced; features of these are to be extracted.
+        gone: their files are no longer where they were, or changed: the old pictures stay.
+        failed: their files cannot be converted any more: the old pictures stay.
+    """
+
+    renewed: int = 0
+    gone: int = 0
+    failed: int = 0
+
+    def as_json(self) -> dict[str, int]:
+        """The counts as `reconvert --json` gives them."""
+        return asdict(self)
+
+
+def reconvert(
+    database: Database, settings: Settings, progress: Progress, report: Report | None = None
+) -> Reconverted:
+    """Convert every instance again that has a picture of an earlier conversion.
+
+    Each is recorded by itself: what is cut off goes on where it was. Its id, group and labels stay.
+
+    Args:
+        database: the installation's.
+        settings: the installation's.
+        progress: told after each instance.
+        report: told why an instance keeps its old pictures.
+
+    Raises:
+        cbmir.errors.JobCancelled: if asked to stop; what is renewed stays.
+        cbmir.errors.Unavailable: if the database or the disk fails; what is renewed stays.
+    """
+    with database.read() as session:
+        old = outdated(instances.all_pipelines(session), settings)
+        total = instances.count_made_by(session, old)
+    counts: Counter[str] = Counter()
+    progress.update(0, total)
+    for done, instance in enumerate(_listed(database, old), start=1):
+        counts[_outcome(database, settings, instance, report)] += 1
+        progress.update(done, max(done, total))
+    return Reconverted(**counts)
+
+
+def outdated(pipelines: set[str], settings: Settings) -> list[str]:
+    """Those of the conversions whose pictures would be made in another way today."""
+    return sorted(each for each in pipelines if is_outdated(each, settings))
+
+
+def renew(database: Database, settings: Settings, instance: Instance) -> bool:
+    """Make an instance's pictures again from the file that it came from; False if another process was quicker.
+
+    Raises:
+        cbmir.errors.NotFound: if the file is no longer there, or is another one now.
+        cbmir.errors.UnusableInput: if it cannot be converted any more.
+    """
+    source = _source(instance, settings)
+    try:
+        data = source.read()
+    except OSError as error:
+        raise unreadable(instance.file_name, error) from error
+    if hashlib.sha256(data).hexdigest() != instance.sha256:
+        raise NotFound(
+            f"Where {instance.file_name} came from there is another file now.", "Ingest it again from where it is."
+        )
+    prepared = prepare(source, data, instance.sha256, NoLabels(), database, settings)
+    with database.write() as session:
+        recorded = record(session, prepared)
+    discard(settings, recorded)
+    return recorded.outcome is Outcome.RENEWED
+
+
+def renew_namesake(database: Database, settings: Settings, prepared: Prepared) -> None:
+    """Renew the instance of the same SOP Instance UID, if that can be done, so that the two can be compared."""
+    header = prepared.converted.header if prepared.converted else None
+    with database.read() as session:
+        known = instances.find_by_sop_instance_uid(session, header.sop_instance_uid) if header else None
+    if known is None:
+        return
+    try:
+        renew(database, settings, known)
+    except Unavailable:
+        raise
+    except CbmirError:
+        return  # its old pictures say nothing about these: the UID will be believed
+
+
+def discard(settings: Settings, recorded: Recorded) -> None:
+    """Take pictures from the shelf that nothing uses any more, after their replacement is committed."""
+    shelf = Shelf(settings.pictures)
+    for key in recorded.unused:
+        shelf.discard(key)
+
+
+def _listed(database: Database, pipelines: list[str]) -> Iterator[Instance]:
+    after = 0
+    while True:
+        with database.read() as session:
+            found = instances.made_by(session, pipelines, after=after, limit=AT_ONCE)
+        if not found:
+            return
+        yield from found
+        after = found[-1].id
+
+
+def _outcome(database: Database, settings: Settings, instance: Instance, report: Report | None) -> str:
+    try:
+        renew(database, settings, instance)
+        return "renewed"
+    except Unavailable:
+        raise
+    except CbmirError as error:
+        if report:
+            report(instance.file_name, error)
+        return "gone" if isinstance(error, NotFound) else "failed"
+
+
+def _source(instance: Instance, settings: Settings) -> Source:
+    """Where the instance came from.
+
+    Raises:
+        cbmir.errors.NotFound: if it is no longer there.
+        cbmir.errors.UnusableInput: if it is in a zip that is damaged now.
+    """
+    for found in sources_at(instance.origin, instance.file_name, settings):
+        if isinstance(found, Source) and found.origin == instance.origin:
+            return found
+        if not isinstance(found, Source):
+            raise found.error
+    raise NotFound(f"{instance.file_name} is no longer where it was.", "Ingest it again from where it is now.")

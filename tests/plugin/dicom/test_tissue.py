@@ -88,6 +88,11 @@ def test_a_picture_full_of_tissue_is_kept() -> None:
     assert region(chest.astype(np.uint8), ()) is None
 
 
+def test_a_background_of_middle_grey_is_none() -> None:
+    assert region(breast(128, 250), ()) is None
+    assert_holds_the_breast_alone(region(breast(40, 180), ()))
+
+
 @pytest.mark.parametrize("side", [60, 392])
 def test_too_little_and_too_much_are_kept(side: int) -> None:
     picture = np.zeros((400, 400), np.uint8)

@@ -51,16 +51,31 @@ class Settings:
     """Largest request body in bytes; a larger one is refused with 413."""
 
     max_file_bytes: int = 2 * 1024 * 1024 * 1024
-    """Largest single file, or member of a zip, that is read into memory, in bytes."""
+    """Largest file that is read into memory, in bytes: a picture, a deflated object, or a member of a zip. Other
+    DICOM objects on disk are read frame by frame, whatever their size."""
 
-    max_pixels: int = 100_000_000
-    """Most pixels of one frame that are decoded: bounds memory to about 1 GB a frame."""
+    max_pixels: int = 50_000_000
+    """Most pixels of one frame that are decoded: bounds memory to 1 GB a frame."""
 
     max_unpacked_bytes: int = 64 * 1024 * 1024 * 1024
     """Most bytes that one zip may unpack to: a zip bomb stops here."""
 
+    frames: str = "spread"
+    """Which frames of an object are indexed: `all`; `every:N`; `spread`, evenly, at most `max_frames`; or
+    `representative`, at most `max_frames` that differ, for which every frame is decoded."""
+
     max_frames: int = 64
-    """Most frames indexed of one object; of longer ones that many, evenly spaced."""
+    """Most frames indexed of one object, unless `frames` is `all`."""
+
+    window: str = "auto"
+    """How grey pictures are windowed: `auto`, by the object's own VOI LUT or window, else by percentiles; `voi`,
+    the object's own, else all values; `full`, all values; or CENTER,WIDTH."""
+
+    crop: str = "none"
+    """`tissue` crops each picture to the region that holds tissue, away from burned-in text and markers."""
+
+    waveform: str = "traces"
+    """How ECG and EEG are drawn: `traces` or `spectrogram`."""
 
     picture_side: int = 512
     """Longer side in pixels of a stored picture: enough for a screen and for every encoder of today."""

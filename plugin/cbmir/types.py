@@ -57,7 +57,7 @@ class Part(StrEnum):
 
 @dataclass(frozen=True)
 class UltrasoundRegion:
-    """One region of an ultrasound picture (PS3.3 C.8.5.5): its corners in pixels, both inclusive, and what it shows.
+    """One region of an ultrasound picture (PS3.3 C.8.5.5): its corners in pixels, both inclusive, and its kind.
 
     Attributes:
         x0, y0, x1, y1: column and row of the first and of the last pixel, from 0.

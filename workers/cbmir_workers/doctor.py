@@ -73,25 +73,14 @@ def _threads(settings: Settings) -> Iterator[Finding]:
 
 
 def _decoders(_settings: Settings) -> Iterator[Finding]:
-    from pydicom.pixels.decoders.base import get_decoder
-    from pydicom.uid import AllTransferSyntaxes
+    from pydicom.uid import UID
 
-    from cbmir.dicom import codecs
+    from cbmir.dicom.codecs import CODECS
 
-    codecs.register()
-    for syntax in AllTransferSyntaxes:
-        try:
-            decoder = get_decoder(syntax)
-        except NotImplementedError:
-            continue  # films and streams, which nothing here decodes
-        plugins = ", ".join(decoder.available_plugins) or "needs no plugin"
-        missing = "; ".join(decoder.missing_dependencies)
-        yield Finding(
-            f"decoder {syntax}",
-            decoder.is_available,
-            f"{syntax.name}: {plugins if decoder.is_available else 'none.'}",
-            "" if decoder.is_available else f"Install one of: {missing}.",
-        )
+    for syntax, codecs in CODECS.items():
+        there = [codec.name for codec in codecs if codec.available]
+        said = f"{UID(syntax).name}: {', '.join(there) or 'none.'}"
+        yield Finding(f"decoder {syntax}", bool(there), said, "" if there else "Run `pip install imagecodecs`.")
 
 
 def _folder(settings: Settings) -> Iterator[Finding]:
@@ -138,6 +127,7 @@ def _contents(settings: Settings) -> Iterator[Finding]:
         yield Finding("gallery", True, f"{session.scalar(select(func.count(Frame.id)))} frames")
         for encoder in encoders.listing(session):
             yield _encoder(settings, encoder, features.count(session, encoder.id))
+            yield from _outdated(session, settings, encoder)
         yield from _jobs(session, settings)
 
 
@@ -146,6 +136,15 @@ def _encoder(settings: Settings, encoder: Encoder, count: int) -> Finding:
     detail = f"{count} features of {encoder.dimension} numbers{'' if there else '; its weights are missing.'}"
     remedy = f"Put {encoder.weights_file} back into {settings.weights}, or train again." if not there else ""
     return Finding(f"encoder {encoder.id}", there, detail, remedy)
+
+
+def _outdated(session: Session, settings: Settings, encoder: Encoder) -> Iterator[Finding]:
+    from cbmir.services import outdated
+
+    if old := outdated.count(session, encoder.id, settings):
+        detail = f"{old} are of pictures that are made otherwise today."
+        remedy = f"{outdated.REMEDY} Ingest again what is no longer there."
+        yield Finding(f"features of {encoder.id}", False, detail, remedy)
 
 
 def _jobs(session: Session, settings: Settings) -> Iterator[Finding]:

@@ -1,94 +1,172 @@
-"""JPEG and RLE frames by imagecodecs: libjpeg-turbo for 8 bits, 12 bits and lossless, its own code for RLE.
+"""Compressed frames to samples, by well-kept libraries: a table of decoders by transfer syntax, fastest first.
 
-Built as pydicom wants its decoding plugins, and made known to it by `register`. GDCM would decode all these too,
-but ends the whole process over some damaged frames.
+GDCM would decode most of these too, but ends the whole process over some damaged frames; pylibjpeg's RLE decoder
+panics on some; so neither is here.
 """
 
 from __future__ import annotations
 
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from io import BytesIO
 from typing import Any
 
 import imagecodecs
+import jpeg_ls
 import numpy as np
 import numpy.typing as npt
-from pydicom.pixels.decoders.base import (
-    Decoder,
-    DecodeRunner,
-    JPEGBaseline8BitDecoder,
-    JPEGExtended12BitDecoder,
-    JPEGLosslessDecoder,
-    JPEGLosslessSV1Decoder,
-    RLELosslessDecoder,
+from PIL import Image
+from pydicom.encaps import encapsulate
+from pydicom.pixels.decoders.base import RLELosslessDecoder
+from pydicom.uid import (
+    HTJ2K,
+    JPEG2000,
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+    RLELossless,
 )
 
-NAME = "imagecodecs"
-"""What pydicom calls these plugins."""
+from cbmir.dicom.codestream import j2k_sample
+from cbmir.dicom.layout import Layout
+
+Samples = npt.NDArray[Any]
+"""(rows, columns) or (rows, columns, 3), of an integer dtype."""
+
+Decode = Callable[[bytes, Layout], Samples]
+
+DEFLATED_FRAMES = "1.2.840.10008.1.2.8.1"
 
 HEADER_BYTES = 64
 """Of an RLE frame: the number of segments and up to 15 offsets (PS3.5 G.5)."""
 
-FUNCTIONS: dict[Decoder, str] = {
-    JPEGBaseline8BitDecoder: "decode_jpeg",
-    JPEGExtended12BitDecoder: "decode_jpeg",
-    JPEGLosslessDecoder: "decode_jpeg",
-    JPEGLosslessSV1Decoder: "decode_jpeg",
-    RLELosslessDecoder: "decode_rle",
-}
-"""The function of this module that decodes a transfer syntax."""
 
-DECODER_DEPENDENCIES = {decoder.UID: ("imagecodecs>=2025.3",) for decoder in FUNCTIONS}
+@dataclass(frozen=True)
+class Codec:
+    """A decoder.
 
-
-def is_available(uid: str) -> bool:
-    """Whether a plugin of this module decodes the transfer syntax."""
-    return uid in DECODER_DEPENDENCIES
-
-
-def decode_jpeg(source: bytes, runner: DecodeRunner) -> bytes:
-    """Decode a JPEG frame to little endian samples, colour by pixel, as they are stored: YBR stays YBR.
-
-    Raises:
-        Exception: whatever the codec raises.
+    Attributes:
+        name: of the library, as the steps of a picture give it.
+        decode: a whole frame; raises whatever the library does.
+        reduced: the same at half the rows and columns, rounded up, `halvings` times; None where it cannot.
+        rgb: whether YBR comes out as RGB.
+        available: whether this build of the library has it.
     """
-    space = "YCBCR" if runner.samples_per_pixel == 3 else None  # from and to the same: no conversion
-    pixels = imagecodecs.jpeg8_decode(source, colorspace=space, outcolorspace=space)
-    runner.set_option("bits_allocated", 8 * pixels.itemsize)
-    if runner.samples_per_pixel == 3:
-        runner.set_option("planar_configuration", 0)
-    return _little_endian(pixels)
+
+    name: str
+    decode: Decode
+    reduced: Callable[[bytes, Layout, int], Samples] | None = None
+    rgb: bool = False
+    available: bool = True
 
 
-def decode_rle(source: bytes, runner: DecodeRunner) -> bytes:
-    """Decode an RLE frame to little endian samples, colour by plane (PS3.5 G).
-
-    Raises:
-        ValueError: if the header does not fit the frame; the codec trusts it.
-        Exception: whatever the codec raises, also where the frame holds more than it should.
-    """
-    width = runner.bits_allocated // 8
-    _check_segments(source, runner.samples_per_pixel * width)
-    size = runner.rows * runner.columns * runner.samples_per_pixel * width
-    samples = imagecodecs.dicomrle_decode(source, np.dtype(f"<u{width}"), out=size)
-    runner.set_option("planar_configuration", 1)
-    return bytes(samples)
+def _jpeg(frame: bytes, layout: Layout) -> Samples:
+    """JPEG of 8 and 12 bits, and lossless. The header says whether colours are YBR, no marker in the frame."""
+    if layout.samples == 1:
+        return np.asarray(imagecodecs.jpeg8_decode(frame))
+    wanted = "RGB" if layout.photometric.startswith("YBR") else "YCBCR"  # from YBR to YBR: left as it is
+    return np.asarray(imagecodecs.jpeg8_decode(frame, colorspace="YCBCR", outcolorspace=wanted))
 
 
-def _check_segments(source: bytes, expected: int) -> None:
+def _jpeg_ls(frame: bytes, _: Layout) -> Samples:
+    return np.asarray(jpeg_ls.decode(np.frombuffer(frame, np.uint8)))
+
+
+def _jpeg_2000(frame: bytes, _: Layout) -> Samples:
+    return np.asarray(imagecodecs.jpeg2k_decode(frame))
+
+
+def _jpeg_2000_reduced(frame: bytes, _: Layout, halvings: int) -> Samples:
+    """Pillow moves samples of more than 8 bits up to 16, and signed ones up into the positive: both are undone."""
+    bits, signed = j2k_sample(frame)
+    with Image.open(BytesIO(frame), formats=("JPEG2000",)) as image:
+        image.reduce = halvings  # type: ignore[assignment,method-assign]
+        moved = np.asarray(image)
+    samples: Samples = moved >> (8 * moved.itemsize - bits)
+    return samples.astype(np.int32) - (1 << bits - 1) if signed else samples
+
+
+def _high_throughput(frame: bytes, _: Layout) -> Samples:
+    return np.asarray(imagecodecs.htj2k_decode(frame))
+
+
+def _high_throughput_reduced(frame: bytes, _: Layout, halvings: int) -> Samples:
+    return np.asarray(imagecodecs.htj2k_decode(frame, skipres=halvings))
+
+
+def _rle(frame: bytes, layout: Layout) -> Samples:
+    """RLE (PS3.5 G): a segment for each byte of a sample. The library trusts the header, which is checked first."""
+    width = layout.allocated // 8
+    _check_segments(frame, layout.samples * width)
+    cells = layout.rows * layout.columns * layout.samples
+    decoded = imagecodecs.dicomrle_decode(frame, np.dtype(f"<u{width}"), out=cells * width)
+    planes = np.frombuffer(decoded, f"<u{width}", count=cells).reshape(-1, layout.rows, layout.columns)
+    return planes[0] if layout.samples == 1 else np.ascontiguousarray(np.moveaxis(planes, 0, -1))
+
+
+def _rle_by_pydicom(frame: bytes, layout: Layout) -> Samples:
+    """The same, byte by byte in Python: lets pass what goes on behind the picture's end."""
+    options: dict[str, Any] = {
+        "rows": layout.rows,
+        "columns": layout.columns,
+        "number_of_frames": 1,
+        "samples_per_pixel": layout.samples,
+        "planar_configuration": 1,
+        "bits_allocated": layout.allocated,
+        "bits_stored": layout.allocated,
+        "pixel_representation": 0,
+        "photometric_interpretation": "RGB" if layout.samples == 3 else "MONOCHROME2",
+    }
+    cells, _ = RLELosslessDecoder.as_array(encapsulate([frame]), raw=True, decoding_plugin="pydicom", **options)
+    return cells
+
+
+def _check_segments(frame: bytes, expected: int) -> None:
     """Refuse a header whose segments are not as many as a pixel has bytes, or out of order (PS3.5 G.5)."""
-    header = np.frombuffer(source[:HEADER_BYTES], "<u4").astype(np.int64)
+    header = np.frombuffer(frame[:HEADER_BYTES], "<u4").astype(np.int64)
     if header.size * 4 != HEADER_BYTES or header[0] != expected or not 0 < expected < header.size:
         raise ValueError("the RLE header does not fit the frame")
-    borders = [*header[1 : expected + 1], len(source)]
+    borders = [*header[1 : expected + 1], len(frame)]
     if borders[0] < HEADER_BYTES or min(np.diff(borders)) <= 0:
         raise ValueError("the RLE segments do not follow each other")
 
 
-def _little_endian(pixels: npt.NDArray[Any]) -> bytes:
-    return pixels.astype(pixels.dtype.newbyteorder("<"), copy=False).tobytes()
+def _deflated(frame: bytes, layout: Layout) -> Samples:
+    """Deflated Image Frame Compression (PS3.5 A.4.13): one frame's native samples."""
+    width = max(layout.allocated, 8) // 8
+    count = layout.rows * layout.columns * layout.samples
+    inflated = zlib.decompressobj(-zlib.MAX_WBITS).decompress(frame, count * width)
+    return np.frombuffer(inflated, f"<u{width}", count=count).reshape(layout.shape)
 
 
-def register() -> None:
-    """Make the plugins known to pydicom, once a process."""
-    for decoder, function in FUNCTIONS.items():
-        if NAME not in decoder.available_plugins:
-            decoder.add_plugin(NAME, (__name__, function))
+_OPENJPEG = Codec("openjpeg", _jpeg_2000, _jpeg_2000_reduced, available=imagecodecs.JPEG2K.available)
+_OPENJPH = Codec("OpenJPH", _high_throughput, _high_throughput_reduced, available=imagecodecs.HTJ2K.available)
+_TURBO = Codec("libjpeg-turbo", _jpeg, rgb=True, available=imagecodecs.JPEG8.available)
+_CHARLS = Codec("CharLS", _jpeg_ls)
+
+CODECS: dict[str, tuple[Codec, ...]] = {
+    JPEGBaseline8Bit: (_TURBO,),
+    JPEGExtended12Bit: (_TURBO,),
+    JPEGLossless: (_TURBO,),
+    JPEGLosslessSV1: (_TURBO,),
+    JPEGLSLossless: (_CHARLS,),
+    JPEGLSNearLossless: (_CHARLS,),
+    JPEG2000Lossless: (_OPENJPEG,),
+    JPEG2000: (_OPENJPEG,),
+    HTJ2KLossless: (_OPENJPH, _OPENJPEG),
+    HTJ2KLosslessRPCL: (_OPENJPH, _OPENJPEG),
+    HTJ2K: (_OPENJPH, _OPENJPEG),
+    RLELossless: (
+        Codec("imagecodecs", _rle, available=imagecodecs.DICOMRLE.available),
+        Codec("pydicom", _rle_by_pydicom),
+    ),
+    DEFLATED_FRAMES: (Codec("zlib", _deflated),),
+}
+"""Decoders by transfer syntax, in the order in which they are tried."""

@@ -13,16 +13,19 @@ FILL, START_OF_SCAN, JPEG_LS_FRAME = 0xFF, 0xDA, 0xF7
 NO_FRAME = {0xC4, 0xC8, 0xCC}
 """DHT, JPG and DAC: among the numbers of the start-of-frame markers, but none."""
 
+CODING_STYLE = 0x52
+"""The second byte of the marker COD."""
+
 SEARCHED = 512
 """Bytes within which a JPEG 2000 codestream begins."""
 
 
-def declared_size(frame: bytes) -> tuple[int, int] | None:
-    """(rows, columns) of a JPEG, JPEG-LS or JPEG 2000 frame; None if it is none of these or ends too early."""
+def declared_shape(frame: bytes) -> tuple[int, int, int] | None:
+    """(rows, columns, samples) of a JPEG, JPEG-LS or JPEG 2000 frame; None if it is none, or ends too early."""
     at = frame.find(J2K_START, 0, SEARCHED)
-    if at >= 0 and len(frame) >= at + 24:
+    if at >= 0 and len(frame) >= at + 42:
         columns, rows, left, top = struct.unpack_from(">4L", frame, at + 8)
-        return rows - top, columns - left
+        return rows - top, columns - left, *struct.unpack_from(">H", frame, at + 40)
     found = _start_of_frame(frame)
     return None if found is None else found[1:]
 
@@ -33,25 +36,40 @@ def jpeg_precision(frame: bytes) -> int | None:
     return None if found is None else found[0]
 
 
-def declares_sign(frame: bytes) -> bool:
-    """Whether the samples of a JPEG 2000 frame's first component are signed (Ssiz, ISO 15444-1 A.5.1)."""
+def j2k_sample(frame: bytes) -> tuple[int, bool]:
+    """(bits, whether signed) of the samples of a JPEG 2000 frame's first component (Ssiz, ISO 15444-1 A.5.1).
+
+    Raises:
+        ValueError: if the frame is none, or ends too early.
+    """
     at = frame.find(J2K_START, 0, SEARCHED)
-    return at >= 0 and len(frame) > at + 42 and bool(frame[at + 42] & 0x80)
+    if at < 0 or len(frame) <= at + 42:
+        raise ValueError("no JPEG 2000 codestream")
+    return (frame[at + 42] & 0x7F) + 1, bool(frame[at + 42] & 0x80)
 
 
-def _start_of_frame(frame: bytes) -> tuple[int, int, int] | None:
-    """(precision, rows, columns) of a JPEG or JPEG-LS frame's header (ISO 10918-1 B.2.2)."""
+def j2k_levels(frame: bytes) -> int:
+    """How often a JPEG 2000 frame can be halved: its decomposition levels (ISO 15444-1 A.6.1); 0 if unknown."""
+    at = frame.find(J2K_START, 0, SEARCHED)
+    at = at + 2 if at >= 0 else len(frame)
+    while at + 4 <= len(frame) and frame[at] == 0xFF and frame[at + 1] != CODING_STYLE:
+        at += 2 + max(2, int.from_bytes(frame[at + 2 : at + 4], "big"))
+    return min(frame[at + 9], 32) if at + 10 <= len(frame) and frame[at] == 0xFF else 0
+
+
+def _start_of_frame(frame: bytes) -> tuple[int, int, int, int] | None:
+    """(precision, rows, columns, samples) of a JPEG or JPEG-LS frame's header (ISO 10918-1 B.2.2)."""
     for marker, at, _ in _segments(frame):
         if marker == JPEG_LS_FRAME or (0xC0 <= marker <= 0xCF and marker not in NO_FRAME):
-            precision, rows, columns = struct.unpack_from(">B2H", frame, at + 4)
-            return precision, rows, columns
+            precision, rows, columns, samples = struct.unpack_from(">B2HB", frame, at + 4)
+            return precision, rows, columns, samples
     return None
 
 
 def _segments(frame: bytes) -> Iterator[tuple[int, int, int]]:
     """(marker, offset, length) of each segment of a JPEG up to its first scan; nothing of anything else."""
     at = len(JPEG_START) if frame.startswith(JPEG_START) else len(frame)
-    while at + 9 <= len(frame) and frame[at] == 0xFF:
+    while at + 10 <= len(frame) and frame[at] == 0xFF:
         marker, length = frame[at + 1], int.from_bytes(frame[at + 2 : at + 4], "big")
         if marker == FILL:
             at += 1

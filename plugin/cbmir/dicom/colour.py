@@ -8,48 +8,66 @@ import numpy as np
 import numpy.typing as npt
 from pydicom import Dataset
 
-from cbmir.contrast import stretch
+from cbmir.contrast import to_bytes
 from cbmir.dicom.layout import Layout
 from cbmir.dicom.palette import read_palette
-from cbmir.types import FloatArray
+from cbmir.types import ByteArray, FloatArray
 
 FROM_YBR = np.array(
     [[1.0, 1.0, 1.0], [0.0, -0.114 * 1.772 / 0.587, 1.772], [1.402, -0.299 * 1.402 / 0.587, 0.0]], np.float32
 )
 """(Y, Cb, Cr) @ FROM_YBR = (R, G, B), Cb and Cr around 0 (PS3.3 C.7.6.3.1.2, ITU-T T.871 7)."""
 
+STRIP = 1 << 18
+"""Pixels that are converted at a time: bounds memory to a few megabytes more."""
 
-def to_rgb(stored: npt.NDArray[Any], layout: Layout, photometric: str) -> FloatArray:
+
+def to_rgb(stored: npt.NDArray[Any], layout: Layout, photometric: str) -> ByteArray:
     """Bring a frame of three samples to RGB.
 
     Args:
         stored: (rows, columns, 3).
+        layout: the object's.
         photometric: what the decoder left the values in; YBR_ICT and YBR_RCT are undone by the decoders.
 
     Returns:
-        float32 (rows, columns, 3) in [0, 1].
+        uint8 (rows, columns, 3).
     """
     bits = min(layout.stored, 8 * stored.dtype.itemsize)
-    colours = stretch(stored, 0.0, 2.0**bits - 1)
-    if photometric in ("YBR_FULL", "YBR_FULL_422"):
-        middle = np.float32(2.0 ** (bits - 1) / (2.0**bits - 1))
-        colours[..., 1:] -= middle
-        colours = np.clip(colours @ FROM_YBR, 0.0, 1.0)
-    return colours
+    ybr = photometric.startswith(("YBR_FULL", "YBR_PARTIAL"))
+    if not ybr and bits == 8 and stored.dtype == np.uint8:
+        return stored
+    shown = np.empty(stored.shape, np.uint8)
+    rows = max(1, STRIP // stored.shape[1])
+    for row in range(0, len(stored), rows):
+        samples = stored[row : row + rows].astype(np.float32) / np.float32(2.0**bits - 1)
+        shown[row : row + rows] = to_bytes(_from_ybr(samples, bits, photometric) if ybr else samples)
+    return shown
 
 
-def from_palette(stored: npt.NDArray[Any], dataset: Dataset, name: str) -> FloatArray:
+def _from_ybr(samples: FloatArray, bits: int, photometric: str) -> FloatArray:
+    """(rows, columns, 3) in [0, 1] to RGB; the partial range has 219 of 255 levels of luminance, 224 of colour."""
+    samples[..., 1:] -= np.float32(2.0 ** (bits - 1) / (2.0**bits - 1))
+    if photometric.startswith("YBR_PARTIAL"):
+        samples[..., 0] = (samples[..., 0] - np.float32(16 / 255)) * np.float32(255 / 219)
+        samples[..., 1:] *= np.float32(255 / 224)
+    return np.asarray(samples @ FROM_YBR)
+
+
+def from_palette(stored: npt.NDArray[Any], dataset: Dataset, name: str) -> ByteArray:
     """Look a PALETTE COLOR frame up.
 
     Args:
         stored: (rows, columns), integers.
+        dataset: the object's header.
+        name: what the user calls it.
 
     Returns:
-        float32 (rows, columns, 3) in [0, 1].
+        uint8 (rows, columns, 3).
 
     Raises:
         cbmir.errors.BrokenFile: if the palette is missing or makes no sense.
     """
     first, palette = read_palette(dataset, name)
     positions = np.clip(stored.astype(np.int64) - first, 0, len(palette) - 1)
-    return palette[positions]
+    return to_bytes(palette)[positions]

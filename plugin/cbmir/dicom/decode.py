@@ -1,213 +1,258 @@
-"""One frame's stored values: by the fastest decoder that is correct, the others in turn if it fails."""
+"""One frame's stored values: a view on native bytes, or by the fastest decoder that is correct."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from pydicom import Dataset
-from pydicom.encaps import get_frame
-from pydicom.pixels.decoders.base import Decoder, get_decoder
 from pydicom.uid import (
-    HTJ2K,
-    JPEG2000,
-    HTJ2KLossless,
-    HTJ2KLosslessRPCL,
-    JPEG2000Lossless,
-    JPEGBaseline8Bit,
-    JPEGExtended12Bit,
-    JPEGLossless,
-    JPEGLosslessSV1,
-    JPEGLSLossless,
-    JPEGLSNearLossless,
-    JPEGTransferSyntaxes,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
     RLELossless,
 )
 
-from cbmir.dicom import codecs, values
-from cbmir.dicom.boundary import RESEND, translated
-from cbmir.dicom.codestream import declared_size, declares_sign, jpeg_precision
-from cbmir.dicom.layout import Layout
+from cbmir.dicom.boundary import RESEND
+from cbmir.dicom.codecs import CODECS, DEFLATED_FRAMES, Codec
+from cbmir.dicom.codestream import declared_shape, j2k_levels, j2k_sample, jpeg_precision
+from cbmir.dicom.encapsulation import Fragments, find_fragments
+from cbmir.dicom.layout import SUBSAMPLED, Layout
+from cbmir.dicom.octets import Octets
+from cbmir.dicom.read import DicomObject
 from cbmir.errors import BrokenFile, Undecodable
 
-PREFERRED: dict[str, tuple[str, ...]] = {
-    JPEGBaseline8Bit: (codecs.NAME, "pillow"),
-    JPEGExtended12Bit: (codecs.NAME, "pillow"),
-    JPEGLossless: (codecs.NAME,),
-    JPEGLosslessSV1: (codecs.NAME,),
-    JPEGLSLossless: ("pyjpegls",),
-    JPEGLSNearLossless: ("pyjpegls",),
-    JPEG2000Lossless: ("pylibjpeg", "pillow"),
-    JPEG2000: ("pylibjpeg", "pillow"),
-    HTJ2KLossless: ("pylibjpeg",),
-    HTJ2KLosslessRPCL: ("pylibjpeg",),
-    HTJ2K: ("pylibjpeg",),
-    RLELossless: (codecs.NAME, "pydicom"),
-}
-"""Decoders in the order in which they are tried, by transfer syntax. GDCM, which pydicom would take where it is
-installed, is left out: some damaged frames make it end the process. So is pylibjpeg for RLE, which then panics."""
+NATIVE = (
+    ImplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    DeflatedExplicitVRLittleEndian,
+)
+"""Transfer syntaxes of uncompressed pixels."""
 
 MAX_PRECISION = 16
 """Bits of a JPEG or JPEG-LS sample; CharLS spends ten seconds on tables for a frame that claims 17."""
 
-codecs.register()
+UNTOUCHED = (RLELossless, DEFLATED_FRAMES)
+"""Compressed syntaxes whose frames hold whole cells, unused bits and all."""
 
 
-def decoder_for(layout: Layout, name: str) -> Decoder:
-    """The decoder of the object's transfer syntax.
+@dataclass(frozen=True)
+class Decoded:
+    """The stored values of a frame.
+
+    Attributes:
+        values: (rows, columns) or (rows, columns, 3), of an integer or float dtype, free of unused bits
+            (PS3.5 8.1.1); smaller than the frame by 2 ** `halvings` where that is not 0.
+        photometric: what the decoder left the values in.
+        cells: before the unused bits were taken away, where they hold more than the value; else None.
+        by: how they were had, in words.
+        halvings: how often the decoder halved rows and columns.
+    """
+
+    values: npt.NDArray[Any]
+    photometric: str
+    by: str
+    cells: npt.NDArray[Any] | None = None
+    halvings: int = 0
+
+
+class Decoder(Protocol):
+    """The frames of one object."""
+
+    def frame(self, index: int, halvings: int) -> Decoded:
+        """Decode the frame at `index` (0-based), halved at most so often where its codec can do that for less.
+
+        Raises:
+            cbmir.errors.BrokenFile: if the frame contradicts the header.
+            cbmir.errors.Undecodable: if no decoder takes it.
+        """
+
+
+def decoder_for(found: DicomObject, layout: Layout, name: str) -> Decoder:
+    """What decodes the frames of an object; that they can be there is checked before any is touched.
 
     Raises:
-        cbmir.errors.Undecodable: if there is none.
+        cbmir.errors.Undecodable: if there is none for the transfer syntax.
+        cbmir.errors.BrokenFile: if there are fewer bytes, or other frames, than the header promises.
     """
-    try:
-        decoder = get_decoder(layout.syntax)
-    except NotImplementedError as error:
-        raise _undecodable(layout, name) from error
-    if layout.syntax.is_encapsulated and not _plugins(decoder):
-        raise _undecodable(layout, name)
-    return decoder
-
-
-def check_length(dataset: Dataset, layout: Layout, name: str) -> None:
-    """Compare the promise of the header with the bytes that are there, before any is decoded.
-
-    Raises:
-        cbmir.errors.BrokenFile: if uncompressed pixels are too few, or there is no byte at all.
-    """
-    present = len(dataset[layout.keyword].value or b"")
-    if not present:
+    if not found.pixels.length:
         raise BrokenFile(f"{name} has an empty {layout.keyword} element.", RESEND)
-    if not layout.syntax.is_encapsulated and present < layout.native_bytes:
+    if layout.syntax in NATIVE:
+        swapped = layout.syntax == ExplicitVRBigEndian and found.vr == "OW" and layout.allocated <= 8
+        return _Native(found.pixels, _as_written(found.pixels, layout, name), swapped)
+    if layout.syntax not in CODECS:
+        raise _undecodable(layout, name, "no decoder for it is installed")
+    return _Compressed(find_fragments(found, layout.frames, name), layout, name)
+
+
+def _as_written(pixels: Octets, layout: Layout, name: str) -> Layout:
+    """Compare the promise with what is there. Some writers say 4:2:2 of pixels that are not: the length tells."""
+    whole = replace(layout, photometric="YBR_FULL")
+    if layout.photometric == "YBR_FULL_422" and pixels.length >= whole.native_bytes:
+        return whole
+    if pixels.length < layout.native_bytes:
         reason = (
             f"{name} promises {layout.frames} frame(s) of {layout.rows} x {layout.columns} pixels, "
-            f"which takes {layout.native_bytes} bytes, and holds {present}."
+            f"which takes {layout.native_bytes} bytes, and holds {pixels.length}."
         )
         raise BrokenFile(reason, RESEND)
+    return layout
 
 
-def stored_values(dataset: Dataset, layout: Layout, index: int, name: str) -> tuple[npt.NDArray[Any], str]:
-    """Decode the frame at `index` (0-based).
+@dataclass(frozen=True)
+class _Native:
+    """Uncompressed pixels; `swapped` where bytes lie in big-endian words (PS3.5 8.1.1, VR OW)."""
 
-    Returns:
-        The stored values, (rows, columns) or (rows, columns, 3), of an integer or float dtype, free of unused bits
-        (PS3.5 8.1.1); and the photometric interpretation that the decoder left them in.
+    pixels: Octets
+    layout: Layout
+    swapped: bool
 
-    Raises:
-        cbmir.errors.BrokenFile: if the frame is not there.
-        cbmir.errors.Undecodable: if no installed decoder takes it.
-    """
-    decoder = decoder_for(layout, name)
-    if layout.syntax.is_encapsulated:
-        layout = _checked_against_frame(dataset, layout, index, name)
-        pixels, photometric = _decompress(decoder, dataset, layout, index, name)
-    elif layout.allocated == 1:
-        return packed_bits(values.octets(dataset, layout.keyword), layout, index), layout.photometric
-    else:
-        with translated(f"{name}: the uncompressed pixels of frame {index + 1} do not fit its header"):
-            pixels, photometric = _decode(decoder, dataset, _as_written(dataset, layout), index, "")
-    return _significant(pixels, layout), photometric
+    def frame(self, index: int, halvings: int) -> Decoded:
+        layout = self.layout
+        start, skipped = divmod(index * layout.frame_bits, 8)
+        data = self._bytes(start, (skipped + layout.frame_bits + 7) // 8)
+        if layout.allocated == 1:
+            return Decoded(packed_bits(data, layout, skipped), layout.photometric, "uncompressed")
+        cells = _arranged(np.frombuffer(data, _dtype(layout)), layout)
+        return _cleaned(cells, layout, layout.photometric, "uncompressed")
+
+    def _bytes(self, start: int, length: int) -> bytes | memoryview:
+        if not self.swapped:
+            return self.pixels.read(start, length)
+        words = np.frombuffer(self.pixels.read(start // 2 * 2, length + 2), np.uint8)
+        pairs = words[: len(words) // 2 * 2].reshape(-1, 2)
+        return np.ascontiguousarray(pairs[:, ::-1]).tobytes()[start % 2 :][:length]
 
 
-def packed_bits(data: bytes, layout: Layout, index: int) -> npt.NDArray[np.uint8]:
+def packed_bits(data: bytes | memoryview, layout: Layout, skipped: int) -> npt.NDArray[np.uint8]:
     """Unpack a frame of one bit a pixel, the first in the lowest bit (PS3.5 8.1.1).
 
-    Frames follow each other without a gap, in mid-byte if need be; pydicom 3.0 drops pixels of some of those.
+    Args:
+        data: the bytes that the frame lies in.
+        layout: its rows and columns.
+        skipped: bits before it, since frames follow each other without a gap.
 
     Returns:
         uint8 (rows, columns) of 0 and 1.
     """
-    count = layout.rows * layout.columns
-    first, skipped = divmod(index * count, 8)
-    cells = np.frombuffer(data, np.uint8, count=(skipped + count + 7) // 8, offset=first)
-    bits = np.unpackbits(cells, count=skipped + count, bitorder="little")
+    bits = np.unpackbits(np.frombuffer(data, np.uint8), count=skipped + layout.frame_bits, bitorder="little")
     return bits[skipped:].reshape(layout.rows, layout.columns)
 
 
-def _as_written(dataset: Dataset, layout: Layout) -> Layout:
-    """Some writers say 4:2:2 of uncompressed pixels whose colour is not subsampled: the length tells."""
-    whole = replace(layout, photometric="YBR_FULL")
-    subsampled = layout.photometric == "YBR_FULL_422"
-    return whole if subsampled and len(values.octets(dataset, "PixelData")) >= whole.native_bytes else layout
+def _dtype(layout: Layout) -> np.dtype[Any]:
+    kind = "i" if layout.signed else "u"
+    if layout.keyword != "PixelData":
+        kind = "f"
+    order = ">" if layout.syntax == ExplicitVRBigEndian else "<"
+    return np.dtype(f"{order}{kind}{layout.allocated // 8}")
 
 
-def _checked_against_frame(dataset: Dataset, layout: Layout, index: int, name: str) -> Layout:
-    """Refuse a compressed frame that is not there, or of another size than the header says.
+def _arranged(cells: npt.NDArray[Any], layout: Layout) -> npt.NDArray[Any]:
+    """Samples by pixel, in the machine's byte order, whatever their planes or subsampling."""
+    native = cells.astype(cells.dtype.newbyteorder("="), copy=False)
+    if layout.photometric in SUBSAMPLED:
+        return _upsampled(native, layout)
+    if layout.samples == 3 and layout.planar == 1:
+        return np.moveaxis(native.reshape(3, layout.rows, layout.columns), 0, -1)
+    return native.reshape(layout.shape)
 
-    A JPEG 2000 codestream that says that it is signed is believed: some scanners say unsigned in the header.
-    """
-    with translated(f"{name} has no frame {index + 1} that could be found in its compressed pixel data"):
-        frame = get_frame(values.octets(dataset, "PixelData"), index, number_of_frames=layout.frames)
-    size = declared_size(frame)
-    if size is not None and size != (layout.rows, layout.columns):
+
+def _upsampled(cells: npt.NDArray[Any], layout: Layout) -> npt.NDArray[Any]:
+    """4:2:2, two luminances and then one chrominance of each kind for two pixels (PS3.3 C.7.6.3.1.2)."""
+    pairs = cells.reshape(-1, 4)
+    whole = np.empty((len(pairs), 2, 3), cells.dtype)
+    whole[:, :, 0] = pairs[:, :2]
+    whole[:, :, 1:] = pairs[:, None, 2:]
+    return whole.reshape(layout.shape)
+
+
+@dataclass(frozen=True)
+class _Compressed:
+    """Encapsulated pixels."""
+
+    fragments: Fragments
+    layout: Layout
+    name: str
+
+    def frame(self, index: int, halvings: int) -> Decoded:
+        """Try one decoder after the other; if none can, what each said goes into the error's chain."""
+        frame = self.fragments.frame(index)
+        _check_frame(frame, self.layout, index, self.name)
+        failures: list[Exception] = []
+        for codec in CODECS[self.layout.syntax]:
+            try:
+                return _decompressed(codec, frame, self.layout, halvings)
+            except MemoryError:
+                raise
+            except Exception as error:  # noqa: BLE001 a decoder may raise anything
+                failures.append(error)
+        why = f"frame {index + 1} is damaged or of a kind not supported"
+        raise _undecodable(self.layout, self.name, why) from ExceptionGroup("no decoder could", failures)
+
+
+def _check_frame(frame: bytes, layout: Layout, index: int, name: str) -> None:
+    """Refuse a frame of another size than the header says, before a decoder makes room for it."""
+    shape = declared_shape(frame)
+    if shape is not None and shape[:2] != (layout.rows, layout.columns):
         reason = f"{name} claims {layout.rows} x {layout.columns} pixels, but its frame {index + 1} is"
-        raise BrokenFile(f"{reason} {size[0]} x {size[1]}.", RESEND)
+        raise BrokenFile(f"{reason} {shape[0]} x {shape[1]}.", RESEND)
+    if shape is not None and shape[2] != layout.samples:
+        reason = f"{name} claims {layout.samples} sample(s) a pixel, but its frame {index + 1} has {shape[2]}."
+        raise BrokenFile(reason, RESEND)
     if (jpeg_precision(frame) or MAX_PRECISION) > MAX_PRECISION:
         raise BrokenFile(f"{name} has a JPEG frame of more than {MAX_PRECISION} bits.", RESEND)
-    return replace(layout, signed=layout.signed or declares_sign(frame))
 
 
-def _decompress(
-    decoder: Decoder, dataset: Dataset, layout: Layout, index: int, name: str
-) -> tuple[npt.NDArray[Any], str]:
-    """Try one decoder after the other; if none can, what each said goes into the error's chain."""
-    failures: list[Exception] = []
-    for plugin in _plugins(decoder):
-        try:
-            return _decode(decoder, dataset, layout, index, plugin)
-        except MemoryError:
-            raise
-        except Exception as error:  # noqa: BLE001 a decoder may raise anything
-            failures.append(error)
-    why = f"frame {index + 1} is damaged or of a kind not supported"
-    raise _undecodable(layout, name, why) from ExceptionGroup("no decoder could", failures)
+def _decompressed(codec: Codec, frame: bytes, layout: Layout, halvings: int) -> Decoded:
+    halvings = min(halvings, j2k_levels(frame)) if codec.reduced and halvings and layout.samples == 1 else 0
+    if halvings and codec.reduced:
+        samples = codec.reduced(frame, layout, halvings)
+        by = f"{codec.name}, at 1/{2**halvings} of rows and columns"
+    else:
+        samples, by = codec.decode(frame, layout), codec.name
+    _check_samples(samples, layout, halvings)
+    photometric = "RGB" if codec.rgb and layout.photometric.startswith("YBR") else layout.photometric
+    if layout.syntax in UNTOUCHED:
+        return _cleaned(_as_signed(samples, layout), layout, photometric, by)
+    return Decoded(_extended(samples, frame, layout), photometric, by, halvings=halvings)
 
 
-def _plugins(decoder: Decoder) -> list[str]:
-    return [each for each in PREFERRED.get(decoder.UID, ()) if each in decoder.available_plugins]
+def _check_samples(samples: npt.NDArray[Any], layout: Layout, halvings: int) -> None:
+    rows, columns = (-(-side // 2**halvings) for side in layout.shape[:2])
+    if samples.shape != (rows, columns, *layout.shape[2:]) or samples.dtype.kind not in "iu":
+        raise ValueError("the decoder gave something else than the header promises")
 
 
-def _decode(
-    decoder: Decoder, dataset: Dataset, layout: Layout, index: int, plugin: str
-) -> tuple[npt.NDArray[Any], str]:
-    options: dict[str, Any] = {
-        "rows": layout.rows,
-        "columns": layout.columns,
-        "number_of_frames": layout.frames,
-        "samples_per_pixel": layout.samples,
-        "planar_configuration": layout.planar,
-        "bits_allocated": layout.allocated,
-        "bits_stored": layout.stored,
-        "pixel_representation": int(layout.signed),
-        "photometric_interpretation": layout.photometric,
-        "allow_excess_frames": False,
-    }
-    if not layout.syntax.is_encapsulated or layout.syntax == RLELossless or layout.syntax in JPEGTransferSyntaxes:
-        options["correct_unused_bits"] = False
-    pixels, properties = decoder.as_array(dataset, index=index, raw=True, decoding_plugin=plugin, **options)
-    return pixels, str(properties["photometric_interpretation"])
+def _as_signed(cells: npt.NDArray[Any], layout: Layout) -> npt.NDArray[Any]:
+    return cells.view(f"i{cells.dtype.itemsize}") if layout.signed else cells
 
 
-def _significant(pixels: npt.NDArray[Any], layout: Layout) -> npt.NDArray[Any]:
-    """Move the value's bits down from its high bit, keeping its sign (PS3.5 8.1.1).
+def _cleaned(cells: npt.NDArray[Any], layout: Layout, photometric: str, by: str) -> Decoded:
+    """Move the value's bits down from its high bit, keeping its sign (PS3.5 8.1.1)."""
+    bits = 8 * cells.dtype.itemsize
+    if cells.dtype.kind == "f" or layout.stored >= bits:
+        return Decoded(cells, photometric, by)
+    values = np.right_shift(np.left_shift(cells, bits - 1 - layout.high), bits - layout.stored)
+    return Decoded(values, photometric, by, cells)
 
-    JPEG frames hold nothing but the value, from bit 0: there only a sign is extended, since masking would turn a
-    lossy value just above the highest into black.
+
+def _extended(samples: npt.NDArray[Any], frame: bytes, layout: Layout) -> npt.NDArray[Any]:
+    """Give samples the sign that the header promises and the codestream does not tell.
+
+    JPEG frames hold nothing but the value, from bit 0: masking would turn a lossy value just above the highest into
+    black. A JPEG 2000 codestream that says that it is signed is believed: some scanners say unsigned in the header.
     """
-    bits = 8 * pixels.dtype.itemsize
-    if pixels.dtype.kind not in "iu" or layout.stored >= bits or layout.allocated == 1:
-        return pixels
-    high = layout.high
-    if layout.syntax.is_encapsulated and layout.syntax != RLELossless:
-        if not (layout.signed and layout.syntax in JPEGTransferSyntaxes):
-            return pixels
-        high = layout.stored - 1
-    shifted = np.left_shift(pixels, bits - 1 - high)
-    return np.asarray(np.right_shift(shifted, bits - layout.stored))
+    if not layout.signed or samples.dtype.kind == "i":
+        return samples
+    declared = jpeg_precision(frame) or j2k_sample(frame)[0]
+    unused = max(0, 8 * samples.dtype.itemsize - min(layout.stored, declared))
+    return np.asarray(np.right_shift(np.left_shift(samples.view(f"i{samples.dtype.itemsize}"), unused), unused))
 
 
-def _undecodable(layout: Layout, name: str, why: str = "no decoder for it is installed") -> Undecodable:
+def _undecodable(layout: Layout, name: str, why: str) -> Undecodable:
     syntax = layout.syntax
     known = f"{syntax.name} ({syntax})" if syntax.name != syntax else str(syntax)[:64]
     return Undecodable(

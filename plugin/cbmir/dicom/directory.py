@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydicom.multival import MultiValue
 
 from cbmir.dicom.boundary import translated
-from cbmir.dicom.read import read_dataset
+from cbmir.dicom.read import read_object
 from cbmir.errors import BrokenFile
 
 
@@ -19,7 +19,7 @@ def referenced_files(data: bytes, name: str) -> list[tuple[str, ...]]:
     Raises:
         cbmir.errors.UnusableInput: if it cannot be read or is no DICOMDIR.
     """
-    dataset = read_dataset(data, name)
+    dataset = read_object(data, name).dataset
     with translated(f"{name} has directory records that make no sense"):
         records = dataset.get("DirectoryRecordSequence")
         if records is None:

@@ -3,73 +3,134 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
-from pydicom import Dataset
+import numpy as np
 
-from cbmir.dicom import waveforms
+from cbmir.contrast import to_bytes
+from cbmir.dicom import choice, waveforms
+from cbmir.dicom.aspect import aspect
 from cbmir.dicom.boundary import translated
-from cbmir.dicom.decode import check_length, decoder_for
+from cbmir.dicom.decode import Decoder, decoder_for
 from cbmir.dicom.kinds import kind
-from cbmir.dicom.layout import Layout, carries_pixels, read_layout
+from cbmir.dicom.layout import Layout, read_layout
 from cbmir.dicom.pixels import picture
+from cbmir.dicom.read import DicomObject
+from cbmir.dicom.rendering import Rendering
+from cbmir.dicom.tissue import region
 from cbmir.errors import NoPixels
-from cbmir.types import FloatArray
-
-PIPELINE = "dicom-2d/1"
-"""Name and version of the conversion; the version changes whenever a picture would."""
+from cbmir.types import ByteArray, UltrasoundRegion
 
 
-def frames(dataset: Dataset, name: str, *, max_pixels: int, max_frames: int) -> Iterator[tuple[int, FloatArray]]:
-    """Turn an object into pictures; at any time at most one frame is in memory.
+@dataclass(frozen=True)
+class Shown:
+    """One frame on the screen.
+
+    Attributes:
+        frame_number: 1-based.
+        pixels: uint8 (rows, columns) or (rows, columns, 3), 0 is black.
+        aspect: height of a pixel divided by its width.
+        steps: what was done, in order.
+    """
+
+    frame_number: int
+    pixels: ByteArray
+    aspect: float
+    steps: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Frames:
+    """The frames of an object, none of them decoded yet; `layout` and `decoder` are None for a waveform.
+
+    `regions` are those that its header describes, for the crop.
+    """
+
+    found: DicomObject
+    name: str
+    regions: tuple[UltrasoundRegion, ...]
+    layout: Layout | None = None
+    decoder: Decoder | None = None
+
+    @property
+    def count(self) -> int:
+        """How many there are; a waveform is one."""
+        return self.layout.frames if self.layout else 1
+
+    def pictures(self, rendering: Rendering, policy: str, max_frames: int) -> Iterator[Shown]:
+        """The frames that the policy takes, ascending; at any time at most one is in memory.
+
+        Args:
+            rendering: what is wanted of each.
+            policy: `all`, `every:N`, `spread` or `representative`; see `cbmir.dicom.choice`.
+            max_frames: most frames, at least 1.
+
+        Raises:
+            cbmir.errors.BrokenFile, cbmir.errors.Undecodable: if one cannot be decoded.
+            cbmir.errors.BadRequest: if there is no such policy.
+        """
+        for index in self._chosen(rendering, policy, max_frames):
+            yield self.picture(index, rendering)
+
+    def picture(self, index: int, rendering: Rendering) -> Shown:
+        """The frame at `index` (0-based)."""
+        if self.layout is None or self.decoder is None:
+            return self._waveform(rendering)
+        steps: list[str] = []
+        dataset = self.found.dataset
+        with translated(f"{self.name}: frame {index + 1} cannot be converted"):
+            pixels = picture(dataset, self.layout, self.decoder, index, rendering, self.name, steps)
+            if rendering.crop == "tissue":
+                pixels = _cropped(pixels, region(pixels, self.regions), steps)
+            return Shown(index + 1, pixels, aspect(dataset, index), tuple(steps))
+
+    def _waveform(self, rendering: Rendering) -> Shown:
+        with translated(f"{self.name} has a waveform that cannot be drawn"):
+            drawn, said = waveforms.picture(self.found.dataset, self.name, rendering.waveform)
+        return Shown(1, to_bytes(drawn), 1.0, (said,))
+
+    def _chosen(self, rendering: Rendering, policy: str, max_frames: int) -> list[int]:
+        if policy != "representative" or self.count <= max_frames:
+            return choice.chosen(self.count, "spread" if policy == "representative" else policy, max_frames)
+        small = replace(rendering, side=choice.SIDE)
+        thumbnails = [choice.thumbnail(self.picture(index, small).pixels) for index in range(self.count)]
+        return choice.representative(np.stack(thumbnails), max_frames)
+
+
+def find_frames(
+    found: DicomObject, name: str, *, max_pixels: int, regions: tuple[UltrasoundRegion, ...] = ()
+) -> Frames:
+    """Find the frames of an object, once it is sure that they can be tried.
 
     Args:
-        dataset: as `cbmir.dicom.read.read_dataset` gives it.
+        found: as `cbmir.dicom.read.read_object` gives it.
         name: what the user calls the file.
         max_pixels: most pixels of one frame; checked before anything is decoded.
-        max_frames: most frames given, at least 1; of longer objects that many, evenly spaced.
-
-    Yields:
-        (frame number, picture): 1-based, ascending; float32 (rows, columns) or (rows, columns, 3), in [0, 1].
-        An object with a waveform instead of pixels gives one picture of its traces, as frame 1.
+        regions: of an ultrasound picture, as the header describes them.
 
     Raises:
-        cbmir.errors.NoPixels: if there is neither; names the kind of object.
+        cbmir.errors.NoPixels: if there are neither pixels nor a waveform; names the kind of object.
         cbmir.errors.ImplausibleSize, cbmir.errors.BrokenFile, cbmir.errors.Undecodable: see `layout` and `decode`.
     """
     with translated(f"{name} cannot be understood"):
-        layout = _checked_layout(dataset, name, max_pixels)
-    if layout is None:
-        with translated(f"{name} has a waveform that cannot be drawn"):
-            trace = waveforms.picture(dataset, name)
-        yield 1, trace
-        return
-    for index in chosen(layout.frames, max_frames):
-        with translated(f"{name}: frame {index + 1} cannot be converted"):
-            pixels = picture(dataset, layout, index, name)
-        yield index + 1, pixels
+        if found.keyword:
+            layout = read_layout(found, name, max_pixels=max_pixels)
+            return Frames(found, name, regions, layout, decoder_for(found, layout, name))
+        if waveforms.carries_waveform(found.dataset):
+            return Frames(found, name, regions)
+        raise _no_pixels(found, name)
 
 
-def chosen(count: int, most: int) -> list[int]:
-    """The indices taken of `count` frames: all, or the middles of `most` equal stretches."""
-    if count <= most:
-        return list(range(count))
-    return [(2 * place + 1) * count // (2 * most) for place in range(most)]
+def _cropped(pixels: ByteArray, box: tuple[int, int, int, int] | None, steps: list[str]) -> ByteArray:
+    if box is None:
+        return pixels
+    top, left, bottom, right = box
+    steps.append(f"cropped to tissue: rows {top + 1} to {bottom}, columns {left + 1} to {right}")
+    return np.ascontiguousarray(pixels[top:bottom, left:right])
 
 
-def _checked_layout(dataset: Dataset, name: str, max_pixels: int) -> Layout | None:
-    """The layout, once it is sure that frames can be tried; None for a waveform."""
-    if not carries_pixels(dataset):
-        if waveforms.carries_waveform(dataset):
-            return None
-        raise _no_pixels(dataset, name)
-    layout = read_layout(dataset, name, max_pixels=max_pixels)
-    decoder_for(layout, name)
-    check_length(dataset, layout, name)
-    return layout
-
-
-def _no_pixels(dataset: Dataset, name: str) -> NoPixels:
-    if "PixelDataProviderURL" in dataset:
+def _no_pixels(found: DicomObject, name: str) -> NoPixels:
+    if "PixelDataProviderURL" in found.dataset:
         return NoPixels(f"{name} only points to pixels on another server (JPIP).", "Retrieve it with its pixels.")
     remedy = "Nothing to do if it is a report, a plan or the like; if it should be an image, send it again."
-    return NoPixels(f"{name} carries neither pixels nor a waveform: {kind(dataset)}.", remedy)
+    return NoPixels(f"{name} carries neither pixels nor a waveform: {kind(found.dataset)}.", remedy)

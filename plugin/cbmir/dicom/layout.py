@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pydicom import Dataset
 from pydicom.uid import UID
 
 from cbmir.dicom import values
 from cbmir.dicom.boundary import RESEND
+from cbmir.dicom.read import DicomObject
 from cbmir.errors import BrokenFile, ImplausibleSize, Undecodable
 
-PIXEL_KEYWORDS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
-"""The elements that may hold pixels, of which an object has one (PS3.3 C.7.6.3, C.7.6.24, C.7.6.25)."""
-
 GREY = ("MONOCHROME1", "MONOCHROME2")
-COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
+SUBSAMPLED = ("YBR_FULL_422", "YBR_PARTIAL_422")
+COLOUR = ("RGB", "YBR_FULL", *SUBSAMPLED, "YBR_ICT", "YBR_RCT")
 PALETTE = "PALETTE COLOR"
 
 MAX_SIDE = 65_535
@@ -27,7 +25,7 @@ class Layout:
     """The pixels of one object.
 
     Attributes:
-        keyword: one of `PIXEL_KEYWORDS`.
+        keyword: of the pixel element, one of `cbmir.dicom.read.PIXEL_KEYWORDS`.
         syntax: transfer syntax.
         frames, rows, columns: at least 1.
         samples: per pixel, 1 or 3; `planar` is 1 where each sample has a plane of its own.
@@ -50,19 +48,29 @@ class Layout:
     photometric: str
 
     @property
+    def shape(self) -> tuple[int, ...]:
+        """(rows, columns), and 3 where there is colour."""
+        return (self.rows, self.columns, 3) if self.samples == 3 else (self.rows, self.columns)
+
+    @property
+    def frame_bits(self) -> int:
+        """Bits that a frame takes uncompressed; 4:2:2 has two samples a pixel."""
+        samples = 2 if self.photometric in SUBSAMPLED else self.samples
+        return self.rows * self.columns * samples * self.allocated
+
+    @property
     def native_bytes(self) -> int:
-        """Bytes that all frames take uncompressed; packed where a pixel is one bit, and 4:2:2 as two samples."""
-        samples = 2 if self.photometric == "YBR_FULL_422" else self.samples
-        return (self.frames * self.rows * self.columns * samples * self.allocated + 7) // 8
+        """Bytes that all frames take uncompressed; frames of packed bits follow each other without a gap."""
+        return (self.frames * self.frame_bits + 7) // 8
 
 
-def carries_pixels(dataset: Dataset) -> bool:
-    """Whether one of `PIXEL_KEYWORDS` is there, be it empty."""
-    return any(keyword in dataset for keyword in PIXEL_KEYWORDS)
-
-
-def read_layout(dataset: Dataset, name: str, *, max_pixels: int) -> Layout:
+def read_layout(found: DicomObject, name: str, *, max_pixels: int) -> Layout:
     """Read and check the Image Pixel module.
+
+    Args:
+        found: an object that has pixels.
+        name: what the user calls it.
+        max_pixels: most pixels of a frame.
 
     Optional elements that are missing get the only value that makes sense: one frame, unsigned, all bits stored.
 
@@ -71,14 +79,14 @@ def read_layout(dataset: Dataset, name: str, *, max_pixels: int) -> Layout:
         cbmir.errors.BrokenFile: if an element is missing or contradicts another.
         cbmir.errors.Undecodable: if the photometric interpretation or the number of bits is not read here.
     """
+    dataset = found.dataset
     rows, columns = (values.integer(dataset, each, name) for each in ("Rows", "Columns"))
     _check_size(rows, columns, name, max_pixels)
-    keyword = next(each for each in PIXEL_KEYWORDS if each in dataset)
     samples = values.integer(dataset, "SamplesPerPixel", name, default=1)
     allocated = values.integer(dataset, "BitsAllocated", name)
     stored = values.integer(dataset, "BitsStored", name, default=allocated)
     layout = Layout(
-        keyword=keyword,
+        keyword=found.keyword,
         syntax=UID(dataset.file_meta.TransferSyntaxUID),
         frames=max(1, values.integer(dataset, "NumberOfFrames", name, default=1)),
         rows=rows,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,27 +18,39 @@ LINEARISING = ("1.2.840.10008.5.1.4.1.1.12.1", "1.2.840.10008.5.1.4.1.1.12.2", "
 """X-ray angiography and fluoroscopy: their Modality LUT undoes a logarithm and is not meant for display
 (PS3.3 C.8.7.1)."""
 
+Values = npt.NDArray[Any]
 
-def to_modality(stored: npt.NDArray[Any], dataset: Dataset, index: int) -> npt.NDArray[Any]:
-    """Apply the Modality LUT, or rescale slope and intercept, of the object or of its frame.
+
+@dataclass(frozen=True)
+class Modality:
+    """The transformation, any shape to the same shape; and in words, empty where the values stay as they are."""
+
+    apply: Callable[[Values], Values]
+    said: str
+
+
+def read_modality(dataset: Dataset, index: int, dtype: np.dtype[Any]) -> Modality:
+    """The Modality LUT, or rescale slope and intercept, of the object or of its frame.
 
     Args:
-        stored: values of a grey frame, any shape, integer or float.
+        dataset: the object's header.
         index: of the frame, 0-based: enhanced objects rescale by frame (PS3.3 C.7.6.16.2.9).
-
-    Returns:
-        Same shape. Without either, or with a slope of 0, the values as they are; rescaled values are float32 where
-        16 bits were stored, since these keep their order in it, else float64.
+        dtype: of the stored values. Rescaled values are float32 where these have at most 16 bits, which keep their
+            order in it, else float64.
     """
     if (table := _table(dataset)) is not None:
-        return table.apply(stored)
+        return Modality(table.apply, f"modality LUT of {table.entries.size} entries")
     slope, intercept = rescale(dataset, index)
     if (slope, intercept) == (1.0, 0.0):
-        return stored
-    rescaled: npt.NDArray[Any] = stored.astype(np.float32 if stored.dtype.itemsize <= 2 else np.float64)
-    np.multiply(rescaled, slope, out=rescaled)
-    np.add(rescaled, intercept, out=rescaled)
-    return rescaled
+        return Modality(lambda stored: stored, "")
+    precision = np.float32 if dtype.itemsize <= 2 else np.float64
+
+    def rescaled(stored: Values) -> Values:
+        inputs: Values = stored.astype(precision)
+        np.multiply(inputs, slope, out=inputs)
+        return np.add(inputs, intercept, out=inputs)
+
+    return Modality(rescaled, f"rescaled: {slope:g} x {intercept:+g}")
 
 
 def _table(dataset: Dataset) -> Table | None:

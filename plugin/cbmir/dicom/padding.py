@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,34 +12,41 @@ from pydicom import Dataset
 from cbmir.dicom import values
 
 
-def padding_mask(stored: npt.NDArray[Any], dataset: Dataset) -> npt.NDArray[np.bool_] | None:
-    """Where the padding is.
+@dataclass(frozen=True)
+class Padding:
+    """Stored values from `low` to `high`, both included, as numbers of the pixels' own dtype."""
+
+    low: Any
+    high: Any
+
+    def mask(self, stored: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+        """Where the padding is among stored values of any shape, before any modality transformation."""
+        return np.asarray((stored >= self.low) & (stored <= self.high))
+
+    @property
+    def said(self) -> str:
+        """In words."""
+        span = f"{self.low:g}" if self.low == self.high else f"{self.low:g} to {self.high:g}"
+        return f"padding made black: {span}"
+
+
+def read_padding(dataset: Dataset, dtype: np.dtype[Any]) -> Padding | None:
+    """Pixel Padding Value, or all from it to Pixel Padding Range Limit; None where the object names none.
 
     Args:
-        stored: (rows, columns), stored values, before any modality transformation.
-
-    Returns:
-        bool (rows, columns), True for Pixel Padding Value, or all from it to Pixel Padding Range Limit; None where
-        the object names no padding or none is there.
+        dataset: the object's header.
+        dtype: of the stored values.
     """
-    low = _as_stored(_padding(dataset, stored, ""), stored)
+    kind = {"f4": "Float", "f8": "DoubleFloat"}.get(dtype.str[1:], "")
+    low = _as_stored(values.number(dataset, f"{kind}PixelPaddingValue"), dtype)
     if low is None:
         return None
-    high = _as_stored(_padding(dataset, stored, "Limit"), stored)
-    if high is None:
-        high = low
-    mask = (stored >= min(low, high)) & (stored <= max(low, high))
-    return mask if mask.any() else None
+    high = _as_stored(values.number(dataset, f"{kind}PixelPaddingRangeLimit"), dtype)
+    return Padding(low, low) if high is None else Padding(min(low, high), max(low, high))
 
 
-def _padding(dataset: Dataset, stored: npt.NDArray[Any], suffix: str) -> float | None:
-    kind = {"f4": "Float", "f8": "DoubleFloat"}.get(stored.dtype.str[1:], "")
-    keyword = f"{kind}PixelPadding{'RangeLimit' if suffix else 'Value'}"
-    return values.number(dataset, keyword)
-
-
-def _as_stored(value: float | None, stored: npt.NDArray[Any]) -> Any:
+def _as_stored(value: float | None, dtype: np.dtype[Any]) -> Any:
     """The value as a number of the pixels' dtype: writers confuse 63536 with -2000, which are the same 16 bits."""
-    if value is None or stored.dtype.kind == "f":
+    if value is None or dtype.kind == "f":
         return value
-    return np.int64(value).astype(stored.dtype)
+    return np.int64(value).astype(dtype)

@@ -2,63 +2,91 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 from pydicom import Dataset
 
-from cbmir.dicom import values
+from cbmir.dicom import overlays
 from cbmir.dicom.colour import from_palette, to_rgb
-from cbmir.dicom.decode import stored_values
+from cbmir.dicom.decode import Decoded, Decoder
+from cbmir.dicom.grey import grey
 from cbmir.dicom.layout import PALETTE, Layout
-from cbmir.dicom.modality import to_modality
-from cbmir.dicom.padding import padding_mask
-from cbmir.dicom.voi import to_grey
-from cbmir.types import FloatArray
+from cbmir.dicom.rendering import Rendering
+from cbmir.types import ByteArray
 
 
-def picture(dataset: Dataset, layout: Layout, index: int, name: str) -> FloatArray:
+def picture(
+    dataset: Dataset,
+    layout: Layout,
+    decoder: Decoder,
+    index: int,
+    rendering: Rendering,
+    name: str,
+    steps: list[str],
+) -> ByteArray:
     """Decode the frame at `index` (0-based) and bring it to the screen.
 
+    Args:
+        dataset: the object's header.
+        layout: the object's.
+        decoder: of its frames.
+        index: of the frame.
+        rendering: what is wanted.
+        name: what the user calls the object.
+        steps: what is done is added to it.
+
     Returns:
-        float32 in [0, 1], 0 is black: (rows, columns) for grey, (rows, columns, 3) for RGB. Overlays, ICC profiles
-        and the pixels' aspect ratio are left out.
+        uint8, 0 is black: (rows, columns) for grey, (rows, columns, 3) for RGB; smaller than the frame where it is
+        to be shrunk anyway and its codec gives fewer pixels for less.
 
     Raises:
-        cbmir.errors.BrokenFile, cbmir.errors.Undecodable: as `cbmir.dicom.decode.stored_values` does.
+        cbmir.errors.BrokenFile, cbmir.errors.Undecodable: as `cbmir.dicom.decode.Decoder.frame` does.
     """
-    stored, photometric = stored_values(dataset, layout, index, name)
+    decoded = decoder.frame(index, halvings(dataset, layout, rendering))
+    steps.append(f"decoded: {decoded.by}")
+    shown = _shown(decoded, dataset, layout, index, rendering, name, steps)
+    if "ICCProfile" in dataset:
+        steps.append("ICC profile ignored")
+    return _with_overlays(shown, decoded, dataset, index, rendering, steps)
+
+
+def halvings(dataset: Dataset, layout: Layout, rendering: Rendering) -> int:
+    """How often a codec may halve a grey frame: it stays at least twice as large as it will be shrunk to.
+
+    Not where single pixels count: padding would run into what it surrounds, overlays and regions would not fit.
+    """
+    exact = "PixelPaddingValue" in dataset or rendering.overlays or rendering.crop != "none"
+    if exact or layout.samples != 1 or layout.photometric == PALETTE:
+        return 0
+    return max(0, (max(layout.rows, layout.columns) // (2 * rendering.side)).bit_length() - 1)
+
+
+def _shown(
+    decoded: Decoded,
+    dataset: Dataset,
+    layout: Layout,
+    index: int,
+    rendering: Rendering,
+    name: str,
+    steps: list[str],
+) -> ByteArray:
     if layout.photometric == PALETTE:
-        return from_palette(stored, dataset, name)
+        steps.append("palette looked up")
+        return from_palette(decoded.values, dataset, name)
     if layout.samples == 3:
-        return to_rgb(stored, layout, photometric)
-    return grey(stored, dataset, layout, index)
+        if layout.photometric != "RGB":
+            steps.append(f"{layout.photometric} to RGB")
+        return to_rgb(decoded.values, layout, decoded.photometric)
+    return grey(decoded.values, dataset, layout, index, rendering, steps)
 
 
-def grey(stored: npt.NDArray[Any], dataset: Dataset, layout: Layout, index: int) -> FloatArray:
-    """The grey scale: modality, values of interest, presentation, and only then the inversion.
-
-    Args:
-        stored: (rows, columns), stored values.
-
-    Returns:
-        float32 (rows, columns) in [0, 1]; padding is black.
-    """
-    padding = padding_mask(stored, dataset)
-    inputs = to_modality(stored, dataset, index)
-    shown = to_grey(inputs, dataset, layout, index, None if padding is None else ~padding)
-    if is_inverse(dataset, layout):
-        np.subtract(1.0, shown, out=shown)
-    if padding is not None:
-        shown[padding] = 0.0
+def _with_overlays(
+    shown: ByteArray, decoded: Decoded, dataset: Dataset, index: int, rendering: Rendering, steps: list[str]
+) -> ByteArray:
+    count = overlays.count(dataset)
+    if count:
+        steps.append(f"{count} overlay plane(s) {'drawn' if rendering.overlays else 'left out'}")
+    if count and rendering.overlays:
+        drawn = overlays.read_overlays(dataset, index, (shown.shape[0], shown.shape[1]), decoded.cells)
+        shown = np.array(shown)
+        shown[drawn] = 255
     return shown
-
-
-def is_inverse(dataset: Dataset, layout: Layout) -> bool:
-    """Whether the lowest value is the brightest, which MONOCHROME1 says, and Presentation LUT Shape INVERSE.
-
-    The two belong together and do not invert twice. MONOCHROME1 with the shape IDENTITY, which the standard forbids
-    and some radiography systems write, is inverted.
-    """
-    return layout.photometric == "MONOCHROME1" or values.text(dataset, "PresentationLUTShape") == "INVERSE"

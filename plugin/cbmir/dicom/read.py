@@ -1,10 +1,12 @@
-"""Bytes to a DICOM dataset: found by content, with or without preamble and meta header (PS3.10 7.1)."""
+"""A file to a DICOM object: found by content, with or without preamble and meta header (PS3.10 7.1)."""
 
 from __future__ import annotations
 
 import struct
 import zlib
+from dataclasses import dataclass
 from io import BytesIO
+from typing import BinaryIO
 
 from pydicom import Dataset, dcmread
 from pydicom.dataelem import RawDataElement
@@ -17,16 +19,17 @@ from pydicom.uid import (
 from pydicom.valuerep import VR
 
 from cbmir.dicom.boundary import RESEND, translated
+from cbmir.dicom.octets import Octets
 from cbmir.errors import BrokenFile, NotAPicture, UnsafeArchive
 
 PREAMBLE = 128
 """Bytes before the letters DICM (PS3.10 7.1)."""
 
-MAX_INFLATED = 1024**3
+MAX_INFLATED = 512 * 1024**2
 """Bytes that a deflated object (PS3.5 A.5) may inflate to: beyond that it is a bomb."""
 
-PIXEL_DATA = 0x7FE00010
-"""The tag of Pixel Data (PS3.3 C.7.6.3)."""
+PIXEL_KEYWORDS = {0x7FE00010: "PixelData", 0x7FE00008: "FloatPixelData", 0x7FE00009: "DoubleFloatPixelData"}
+"""The elements that may hold pixels, of which an object has one (PS3.3 C.7.6.3, C.7.6.24, C.7.6.25)."""
 
 UNDEFINED = 0xFFFFFFFF
 """The length of an element that ends with a delimiter (PS3.5 7.1)."""
@@ -34,57 +37,93 @@ UNDEFINED = 0xFFFFFFFF
 SIGNS = ("SOPClassUID", "SOPInstanceUID", "Modality", "StudyDate", "RecognitionCode", "ImageType")
 """Elements of group 0008, any of which shows that bytes without a preamble are a DICOM dataset."""
 
+LONG = (b"OB", b"OW", b"SQ", b"UN", b"UT", b"UC", b"UR", b"OF", b"OD", b"OL", b"OV", b"SV", b"UV")
+"""Value representations whose length takes four bytes after two that are reserved (PS3.5 7.1.2)."""
+
+HEAD = 4096
+"""Bytes from which a file is recognised."""
+
 _VRS = {each.value.encode() for each in VR if len(each.value) == 2}
 
 
-def is_dicom(data: bytes) -> bool:
-    """Whether the bytes look like a DICOM object: by the letters DICM, or by what can only be two elements."""
-    return data[PREAMBLE : PREAMBLE + 4] == b"DICM" or _starts_with_element(data)
+@dataclass(frozen=True)
+class DicomObject:
+    """A DICOM object whose pixels, which may be larger than memory, are left where they lie.
+
+    Attributes:
+        dataset: everything before the pixels; its `file_meta` always names a transfer syntax, a guessed one where
+            the file has none.
+        keyword: one of `PIXEL_KEYWORDS`, or empty.
+        vr: of that element, such as OW.
+        pixels: the value of that element; of compressed pixels the items (PS3.5 A.4), up to the end of the file.
+    """
+
+    dataset: Dataset
+    keyword: str
+    vr: str
+    pixels: Octets
+
+    @classmethod
+    def in_memory(cls, dataset: Dataset) -> DicomObject:
+        """An object around a dataset that holds its pixels itself."""
+        keyword = next((each for each in PIXEL_KEYWORDS.values() if each in dataset), "")
+        value = dataset[keyword].value if keyword else b""
+        vr = str(dataset[keyword].VR) if keyword else ""
+        return cls(dataset, keyword, vr, Octets.of(value if isinstance(value, bytes) else b""))
 
 
-def read_dataset(data: bytes, name: str) -> Dataset:
+def is_dicom(head: bytes, size: int | None = None) -> bool:
+    """Whether a file looks like a DICOM object: by the letters DICM, or by what can only be two elements.
+
+    Args:
+        head: its first bytes, at least `HEAD` of them where there are so many.
+        size: of the whole file in bytes; None where `head` is all of it.
+    """
+    return head[PREAMBLE : PREAMBLE + 4] == b"DICM" or _starts_with_element(head, size or len(head))
+
+
+def read_object(source: bytes | BinaryIO, name: str) -> DicomObject:
     """Parse a DICOM object, in whatever transfer syntax.
 
     Args:
-        data: the whole file.
+        source: the whole file, or one that is open for reading and stays so as long as the pixels are wanted.
         name: what the user calls it, for the error's reason.
-
-    Returns:
-        The dataset; its `file_meta` always names a transfer syntax, a guessed one where the file has none.
 
     Raises:
         cbmir.errors.NotAPicture: if it is no DICOM.
         cbmir.errors.BrokenFile: if it is cut short or damaged.
         cbmir.errors.UnsafeArchive: if a deflated object inflates beyond `MAX_INFLATED`.
     """
-    if not is_dicom(data):
+    file = Octets.of(source)
+    if not is_dicom(bytes(file.read(0, HEAD)), file.length):
         raise NotAPicture(f"{name} is no DICOM object.", "Hand in a DICOM object, or a PNG, JPEG, TIFF or BMP.")
     with translated(f"{name} is a DICOM object that cannot be parsed"):
-        _refuse_bomb(data, name)
-        stream = BytesIO(data)
-        dataset = dcmread(stream, force=True)
-        _refuse_cut(dataset, name)
-        _refuse_rest(dataset, data, stream.tell(), name)
-        _refuse_nonsense(dataset, name)
-        _fill_transfer_syntax(dataset)
-    return dataset
+        if _is_deflated(file):
+            return _inflated(file, name)
+        stream = file.opened()
+        dataset = dcmread(stream, force=True, stop_before_pixels=True)
+        found = _pixels(dataset, file.part(stream.tell()), name)
+        _check(dataset, name)
+        if not found.keyword:
+            _refuse_rest(dataset, file, stream.tell(), name)
+        return found
 
 
-def _starts_with_element(data: bytes) -> bool:
+def _starts_with_element(head: bytes, size: int) -> bool:
     """Whether the first two elements' tags and lengths make sense, in any of the three encodings (PS3.5 7.1)."""
-    return any(_plausible(data, order, explicit) for order in "<>" for explicit in (True, False))
+    return any(_plausible(head, size, order, explicit) for order in "<>" for explicit in (True, False))
 
 
-def _plausible(data: bytes, order: str, explicit: bool) -> bool:
-    first = _element(data, 0, order, explicit)
+def _plausible(head: bytes, size: int, order: str, explicit: bool) -> bool:
+    first = _element(head, 0, order, explicit)
     if first is None or first[0] >> 16 not in (0x0002, 0x0008):
         return False
-    second = _element(data, first[1], order, explicit)
-    return second is not None and first[0] < second[0] and second[0] >> 16 <= 0x0028
+    second = _element(head, first[2], order, explicit)
+    return second is not None and first[0] < second[0] and second[0] >> 16 <= 0x0028 and second[2] <= size
 
 
-def _element(data: bytes, at: int, order: str, explicit: bool) -> tuple[int, int] | None:
-    """(tag, offset of the next element) of the element at `at`; None if there can be none."""
+def _element(data: bytes | memoryview, at: int, order: str, explicit: bool) -> tuple[int, int, int] | None:
+    """(tag, offset of the value, offset of the next element) of the element at `at`; None if there can be none."""
     if len(data) < at + 12:
         return None
     group, number, code = struct.unpack_from(f"{order}HH2s", data, at)
@@ -92,18 +131,41 @@ def _element(data: bytes, at: int, order: str, explicit: bool) -> tuple[int, int
         start, (length,) = at + 8, struct.unpack_from(f"{order}L", data, at + 4)
     elif code not in _VRS:
         return None
-    elif code in (b"OB", b"OW", b"SQ", b"UN", b"UT", b"UC", b"UR", b"OF", b"OD", b"OL", b"OV", b"SV", b"UV"):
+    elif code in LONG:
         start, (length,) = at + 12, struct.unpack_from(f"{order}L", data, at + 8)
     else:
         start, (length,) = at + 8, struct.unpack_from(f"{order}H", data, at + 6)
-    return (group << 16 | number, start + length) if start + length <= len(data) else None
+    return group << 16 | number, start, start + length
 
 
-def _refuse_bomb(data: bytes, name: str) -> None:
-    start, syntax = _end_of_meta(data)
-    if syntax != DeflatedExplicitVRLittleEndian:
-        return
-    inflater, rest, total = zlib.decompressobj(-zlib.MAX_WBITS), data[start:], 0
+def _is_deflated(file: Octets) -> bool:
+    head = file.read(0, HEAD)
+    return (
+        bytes(head[PREAMBLE : PREAMBLE + 4]) == b"DICM" and _end_of_meta(head)[1] == DeflatedExplicitVRLittleEndian
+    )
+
+
+def _end_of_meta(data: memoryview) -> tuple[int, str]:
+    """Where the meta header (PS3.10 7.1, always explicit little endian) ends, and its transfer syntax."""
+    at, syntax = PREAMBLE + 4, ""
+    while (element := _element(data, at, "<", explicit=True)) and element[0] >> 16 == 0x0002:
+        if element[0] == 0x00020010:
+            syntax = bytes(data[element[1] : element[2]]).decode("ascii", "replace").rstrip("\0 ")
+        at = element[2]
+    return at, syntax
+
+
+def _inflated(file: Octets, name: str) -> DicomObject:
+    """A deflated object, whose pixels are in memory once it is parsed."""
+    _refuse_bomb(file, name)
+    dataset = dcmread(BytesIO(file.read()), force=True)
+    _check(dataset, name)
+    return DicomObject.in_memory(dataset)
+
+
+def _refuse_bomb(file: Octets, name: str) -> None:
+    inflater, total = zlib.decompressobj(-zlib.MAX_WBITS), 0
+    rest: bytes | memoryview = file.read(_end_of_meta(file.read(0, HEAD))[0])
     while rest and not inflater.eof:
         total += len(inflater.decompress(rest, 1 << 20))
         rest = inflater.unconsumed_tail
@@ -111,19 +173,32 @@ def _refuse_bomb(data: bytes, name: str) -> None:
             raise UnsafeArchive(f"{name} inflates to more than {MAX_INFLATED} bytes.", "Store it uncompressed.")
 
 
-def _end_of_meta(data: bytes) -> tuple[int, str]:
-    """Where the meta header (PS3.10 7.1, always explicit little endian) ends, and its transfer syntax."""
-    at, syntax = PREAMBLE + 4, ""
-    while (element := _element(data, at, "<", explicit=True)) and element[0] >> 16 == 0x0002:
-        if element[0] == 0x00020010:
-            syntax = data[at + 8 : element[1]].decode("ascii", "replace").rstrip("\0 ")
-        at = element[1]
-    return at, syntax
+def _pixels(dataset: Dataset, rest: Octets, name: str) -> DicomObject:
+    """The object, its pixel element being what `rest` begins with, if it is one."""
+    head = rest.read(0, 12)
+    explicit = bytes(head[4:6]) in LONG  # by its own bytes: some files change their encoding half-way
+    element = _element(head, 0, "<" if dataset.original_encoding[1] else ">", explicit)
+    if element is None or element[0] not in PIXEL_KEYWORDS:
+        return DicomObject(dataset, "", "", rest.part(rest.length))
+    tag, start, end = element
+    length = None if end - start == UNDEFINED else end - start
+    if length is not None and end > rest.length:
+        reason = f"{name} is cut short: its pixels promise {length} bytes and have {rest.length - start}."
+        raise BrokenFile(reason, RESEND)
+    vr = bytes(head[4:6]).decode("ascii") if explicit else "OW"
+    return DicomObject(dataset, PIXEL_KEYWORDS[tag], vr, rest.part(start, length))
+
+
+def _check(dataset: Dataset, name: str) -> None:
+    """Refuse what pydicom lets pass, and name the encoding where no meta header does."""
+    _refuse_cut(dataset, name)
+    _refuse_nonsense(dataset, name)
+    _fill_transfer_syntax(dataset)
 
 
 def _refuse_cut(dataset: Dataset, name: str) -> None:
     for element in dataset.elements():
-        if not isinstance(element, RawDataElement) or element.length == UNDEFINED or element.tag > PIXEL_DATA:
+        if not isinstance(element, RawDataElement) or element.length == UNDEFINED or element.tag > 0x7FE00010:
             continue  # what follows the pixels, mostly padding, does not matter here
         found = len(element.value or b"")
         if found < element.length:
@@ -131,15 +206,15 @@ def _refuse_cut(dataset: Dataset, name: str) -> None:
             raise BrokenFile(reason, RESEND)
 
 
-def _refuse_rest(dataset: Dataset, data: bytes, at: int, name: str) -> None:
+def _refuse_rest(dataset: Dataset, file: Octets, at: int, name: str) -> None:
     """Refuse what lies behind the last element: pydicom passes over a value without an end, or half a tag."""
     last = next(reversed(list(dataset.elements())), None)
-    deflated = dataset.file_meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian
-    if isinstance(last, RawDataElement) and last.length != UNDEFINED and not deflated:
+    if isinstance(last, RawDataElement) and last.length != UNDEFINED:
         at = min(at, last.value_tell + last.length)
-    if data[at:].strip(b"\0"):
+    rest = bytes(file.read(at)).strip(b"\0")
+    if rest:
         raise BrokenFile(
-            f"{name} is cut short or damaged: nothing can be made of its last {len(data) - at} bytes.", RESEND
+            f"{name} is cut short or damaged: nothing can be made of its last {file.length - at} bytes.", RESEND
         )
 
 

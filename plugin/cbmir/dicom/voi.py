@@ -3,20 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from pydicom import Dataset
 
-from cbmir.contrast import robust_range, stretch
+from cbmir.contrast import HIGH, LOW, stretch
 from cbmir.dicom import values
 from cbmir.dicom.groups import macro
 from cbmir.dicom.layout import Layout
-from cbmir.dicom.tables import is_little_endian, read_table
+from cbmir.dicom.rendering import Rendering
+from cbmir.dicom.tables import Table, is_little_endian, read_table
 from cbmir.types import FloatArray
 
-Window = Callable[[npt.NDArray[Any], float, float], FloatArray]
+WindowFunction = Callable[[npt.NDArray[Any], float, float], FloatArray]
+
+Range = Callable[[tuple[float, float]], tuple[float, float]]
+"""The values at two percentiles of the frame, padding left out; low < high."""
+
+PERCENTILES: dict[str, tuple[float, float]] = {
+    "PT": (0.0, 99.9),
+    "NM": (0.0, 99.9),
+    "RTDOSE": (0.0, 100.0),
+    "SEG": (0.0, 100.0),
+}
+"""Percentiles that become black and white where an object says nothing, by modality, if not those of
+`cbmir.contrast`: in emission pictures the few hottest pixels are the finding, doses and masks have no outliers."""
+
+LOWEST = {"CT": -1024.0}
+"""Values of a modality below which nothing counts for percentiles: less than nothing absorbs no X-ray, and what
+lies there is padding that is not declared."""
+
+
+@dataclass(frozen=True)
+class Voi:
+    """How values of the modality become grey: [0, 1], not yet inverted; and the same in words."""
+
+    apply: Callable[[npt.NDArray[Any]], FloatArray]
+    said: str
 
 
 def linear(inputs: npt.NDArray[Any], center: float, width: float) -> FloatArray:
@@ -38,50 +64,89 @@ def sigmoid(inputs: npt.NDArray[Any], center: float, width: float) -> FloatArray
     return np.nan_to_num(1.0 / (1.0 + np.exp(exponent)), nan=0.0).astype(np.float32)
 
 
-FUNCTIONS: dict[str, Window] = {"LINEAR": linear, "LINEAR_EXACT": linear_exact, "SIGMOID": sigmoid}
+FUNCTIONS: dict[str, WindowFunction] = {"LINEAR": linear, "LINEAR_EXACT": linear_exact, "SIGMOID": sigmoid}
 """By VOI LUT Function (0028,1056); an unknown one is taken for LINEAR."""
 
 
-def to_grey(
-    inputs: npt.NDArray[Any], dataset: Dataset, layout: Layout, index: int, counted: npt.NDArray[np.bool_] | None
-) -> FloatArray:
-    """Map values of the modality to grey, not yet inverted.
+def choose(
+    dataset: Dataset, layout: Layout, index: int, rendering: Rendering, as_stored: bool, ranged: Range
+) -> Voi:
+    """Choose how a frame becomes grey.
 
-    In this order: the object's first VOI LUT; its first window; without either, the whole range that can be stored
-    where that is at most 8 bits and was not rescaled, since such pictures were made for the screen; else the
-    percentiles of `cbmir.contrast` of this frame.
+    What is wanted comes first. Else, in this order: the object's VOI LUT; its window; without either, the whole
+    range that can be stored where that is at most 8 bits and was not rescaled, since such pictures were made for
+    the screen; else the percentiles of `PERCENTILES` and `cbmir.contrast`, of this frame.
 
     Args:
-        inputs: (rows, columns) in the modality's unit.
-        counted: which pixels count for percentiles, those that are no padding; None means all.
-
-    Returns:
-        float32 (rows, columns) in [0, 1].
+        dataset: the object's header.
+        layout: the object's.
+        index: of the frame, 0-based.
+        rendering: what is wanted.
+        as_stored: whether the modality left the stored values as they are.
+        ranged: gives the frame's percentiles; called only if they are needed.
     """
     described = macro(dataset, index, "FrameVOILUTSequence")
-    for item in values.items(described, "VOILUTSequence")[:1]:
-        if table := read_table(item, little_endian=is_little_endian(dataset)):
-            return stretch(table.apply(inputs), 0.0, 2.0**table.bits - 1)
-    if window := read_window(described):
-        function, center, width = window
-        return function(inputs, center, width)
-    low, high = _default_range(inputs, layout, counted)
-    return stretch(inputs, low, high)
+    if isinstance(rendering.window, tuple):
+        return _windowed(described, *rendering.window, "as asked")
+    if rendering.window == "full":
+        return _stretched(*ranged((0.0, 100.0)), "all values")
+    if own := _own(described, rendering.window_number, little_endian=is_little_endian(dataset)):
+        return own
+    if rendering.window == "auto" and as_stored and layout.stored <= 8:
+        return _stretched(*_storable(layout), f"all of {layout.stored} bits")
+    percentiles = _percentiles(dataset) if rendering.window == "auto" else (0.0, 100.0)
+    return _stretched(*ranged(percentiles), f"percentiles {percentiles[0]:g} to {percentiles[1]:g}")
 
 
-def read_window(described: Dataset) -> tuple[Window, float, float] | None:
-    """(function, center, width) of the first window; None without one, or with a width that none can have."""
-    center, width = values.number(described, "WindowCenter"), values.number(described, "WindowWidth")
-    function = FUNCTIONS.get(values.text(described, "VOILUTFunction"), linear)
-    if center is None or width is None or width <= 0:
+def own_windows(dataset: Dataset, index: int) -> int:
+    """How many VOI LUTs and windows a frame has to choose from; at least 1: without any there is the default."""
+    described = macro(dataset, index, "FrameVOILUTSequence")
+    tables = len(values.items(described, "VOILUTSequence"))
+    return max(1, tables + len(_windows(described)))
+
+
+def _own(described: Dataset, number: int, *, little_endian: bool) -> Voi | None:
+    """The VOI LUT or window of this number, LUTs counted first; the last there is for a number beyond."""
+    items = values.items(described, "VOILUTSequence")
+    tables = [table for item in items if (table := read_table(item, little_endian=little_endian))]
+    found = [_looked_up(table) for table in tables]
+    found += [_windowed(described, center, width, "") for center, width in _windows(described)]
+    if not found:
         return None
-    return function, center, width
+    chosen = min(number, len(found))
+    which = f", {chosen} of {len(found)}" if len(found) > 1 else ""
+    return Voi(found[chosen - 1].apply, found[chosen - 1].said + which)
 
 
-def _default_range(
-    inputs: npt.NDArray[Any], layout: Layout, counted: npt.NDArray[np.bool_] | None
-) -> tuple[float, float]:
-    if layout.stored <= 8 and inputs.dtype.itemsize == 1:
-        low = -(2.0 ** (layout.stored - 1)) if inputs.dtype.kind == "i" else 0.0
-        return low, low + 2.0**layout.stored - 1
-    return robust_range(inputs if counted is None else inputs[counted])
+def _windows(described: Dataset) -> list[tuple[float, float]]:
+    """(center, width) of each window that has both and a width that one can have."""
+    pairs = zip(values.numbers(described, "WindowCenter"), values.numbers(described, "WindowWidth"), strict=False)
+    return [(center, width) for center, width in pairs if width > 0 and np.isfinite((center, width)).all()]
+
+
+def _windowed(described: Dataset, center: float, width: float, why: str) -> Voi:
+    name = values.text(described, "VOILUTFunction", "LINEAR")
+    name = name if name in FUNCTIONS else "LINEAR"
+    function = FUNCTIONS[name]
+    said = f"window {center:g}/{width:g} {name}"
+    return Voi(lambda inputs: function(inputs, center, width), f"{said}, {why}" if why else said)
+
+
+def _looked_up(table: Table) -> Voi:
+    largest = 2.0**table.bits - 1
+    return Voi(
+        lambda inputs: stretch(table.apply(inputs), 0.0, largest), f"VOI LUT of {table.entries.size} entries"
+    )
+
+
+def _stretched(low: float, high: float, why: str) -> Voi:
+    return Voi(lambda inputs: stretch(inputs, low, high), f"{why}: {low:g} to {high:g}")
+
+
+def _storable(layout: Layout) -> tuple[float, float]:
+    low = -(2.0 ** (layout.stored - 1)) if layout.signed else 0.0
+    return low, low + 2.0**layout.stored - 1
+
+
+def _percentiles(dataset: Dataset) -> tuple[float, float]:
+    return PERCENTILES.get(values.text(dataset, "Modality"), (LOW, HIGH))

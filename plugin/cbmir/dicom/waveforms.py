@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from pydicom import Dataset
 
-from cbmir.dicom import values
+from cbmir.dicom import spectrogram, values
 from cbmir.dicom.signals import Signals, read_signals
 from cbmir.dicom.traces import draw
 from cbmir.types import FloatArray
@@ -31,29 +33,40 @@ def carries_waveform(dataset: Dataset) -> bool:
     return "WaveformSequence" in dataset
 
 
-def picture(dataset: Dataset, name: str) -> FloatArray:
-    """Draw the `PAGE_SECONDS` in the middle of the recording.
+def picture(dataset: Dataset, name: str, style: str) -> tuple[FloatArray, str]:
+    """Draw the `PAGE_SECONDS` in the middle of the recording, as `traces` or as a `spectrogram`.
 
     The scale is fixed, and so comparable between recordings: `SIDE / PAGE_SECONDS` columns a second, and a trace's
     distance to the next is worth `ECG_STRIP` or `EEG_STRIP`. Each trace lies around its median. Where not all
     channels are voltages, such as pressures, each fills its strip with its own range instead.
 
     Returns:
-        float32 (SIDE, SIDE) in [0, 1]: 0 is paper, 1 is ink; a shorter recording leaves the right side empty.
+        float32 (SIDE, SIDE) in [0, 1]: 0 is paper, 1 is ink; a shorter recording leaves the right side empty. And
+        what was drawn, in words.
 
     Raises:
         cbmir.errors.UnusableInput: as `cbmir.dicom.signals.read_signals` does.
     """
     signals = read_signals(dataset, name)
-    page = _middle(signals)
-    page = page - np.nan_to_num(np.nanmedian(page, axis=0))
-    if signals.electrical:
-        strip = ECG_STRIP if values.text(dataset, "SOPClassUID").startswith(HEART) else EEG_STRIP
-        heights = page / np.float32(strip)
-    else:
-        heights = page / _own_range(page)
+    page = replace(signals, samples=_middle(signals))
+    count = page.samples.shape[1]
+    if style == "spectrogram":
+        return spectrogram.draw(page, side=SIDE), f"drawn: spectrogram of {count} channels, {PAGE_SECONDS:g} s"
+    drawn, scale = _traces(page, ECG_STRIP if _is_heart(dataset) else EEG_STRIP)
+    return drawn, f"drawn: traces of {count} channels, {PAGE_SECONDS:g} s, {scale} from one to the next"
+
+
+def _is_heart(dataset: Dataset) -> bool:
+    return values.text(dataset, "SOPClassUID").startswith(HEART)
+
+
+def _traces(signals: Signals, strip: float) -> tuple[FloatArray, str]:
+    """The traces, and what a strip is worth."""
+    page = signals.samples - np.nan_to_num(np.nanmedian(signals.samples, axis=0))
+    heights = page / (np.float32(strip) if signals.electrical else _own_range(page))
     width = min(SIDE, max(1, round(SIDE * len(page) / (PAGE_SECONDS * signals.frequency))))
-    return draw(heights, width=width, side=SIDE)
+    scale = f"{strip:g} uV" if signals.electrical else "each channel's own range"
+    return draw(heights, width=width, side=SIDE), scale
 
 
 def _middle(signals: Signals) -> FloatArray:

@@ -11,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
-from cbmir.contrast import robust_range, stretch
+from cbmir.contrast import robust_range, stretch, to_bytes
 from cbmir.errors import BrokenFile, CbmirError, ImplausibleSize, NotAPicture
-from cbmir.pictures.scale import to_bytes, without_colour
+from cbmir.pictures.scale import without_colour
 from cbmir.quiet import contained
 from cbmir.types import ByteArray
 
-PIPELINE = "picture-2d/1"
+VERSION = "picture-2d/2"
 """Name and version of the conversion; the version changes whenever a picture would."""
 
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP")
@@ -55,6 +55,17 @@ def read_image(data: bytes, name: str, *, max_pixels: int) -> ByteArray:
     return next(read_pages(data, name, max_pixels=max_pixels, max_pages=1))[1]
 
 
+def pages(data: bytes, name: str) -> int:
+    """How many pages a TIFF has; 1 of any other picture.
+
+    Raises:
+        as `read_pages`.
+    """
+    known = _known(data, name)
+    with _translated(name, known), Image.open(BytesIO(data), formats=FORMATS) as image:
+        return int(getattr(image, "n_frames", 1)) if known == "TIFF" else 1
+
+
 def read_pages(data: bytes, name: str, *, max_pixels: int, max_pages: int) -> Iterator[tuple[int, ByteArray]]:
     """Each page of a TIFF, the one picture of any other file.
 
@@ -75,10 +86,7 @@ def read_pages(data: bytes, name: str, *, max_pixels: int, max_pages: int) -> It
         cbmir.errors.BrokenFile: if it is damaged, cut short, or of a variant that is not read.
         cbmir.errors.ImplausibleSize: without any pixel, or with more than `max_pixels`.
     """
-    known = image_format(data)
-    if known is None:
-        reason = f"{name} is {_guess(data)}, neither DICOM nor PNG, JPEG, TIFF or BMP."
-        raise NotAPicture(reason, "Hand in a DICOM object, or convert it to PNG.")
+    known = _known(data, name)
     with _translated(name, known):
         image = Image.open(BytesIO(data), formats=FORMATS)
         count = min(getattr(image, "n_frames", 1) if known == "TIFF" else 1, max_pages)
@@ -88,6 +96,14 @@ def read_pages(data: bytes, name: str, *, max_pixels: int, max_pages: int) -> It
             _check_size(image, name, max_pixels)
             pixels = _pixels(image)
         yield page + 1, pixels
+
+
+def _known(data: bytes, name: str) -> str:
+    known = image_format(data)
+    if known is None:
+        reason = f"{name} is {_guess(data)}, neither DICOM nor PNG, JPEG, TIFF or BMP."
+        raise NotAPicture(reason, "Hand in a DICOM object, or convert it to PNG.")
+    return known
 
 
 def _guess(data: bytes) -> str:

@@ -1,45 +1,35 @@
-"""Pictures to bytes, and to a smaller size."""
+"""Pictures to a smaller size."""
 
 from __future__ import annotations
 
 import numpy as np
 from PIL import Image
 
-from cbmir.types import ByteArray, FloatArray
+from cbmir.types import ByteArray
 
 
-def to_bytes(pixels: FloatArray) -> ByteArray:
-    """Quantise to 256 levels, rounding to the nearest.
-
-    Args:
-        pixels: any shape, in [0, 1]; what lies outside is clipped, NaN is black.
-
-    Returns:
-        uint8 of the same shape.
-    """
-    scaled = np.nan_to_num(pixels)
-    np.clip(scaled, 0.0, 1.0, out=scaled)
-    np.multiply(scaled, 255.0, out=scaled)
-    np.add(scaled, 0.5, out=scaled)
-    return scaled.astype(np.uint8)
-
-
-def shrink(pixels: ByteArray, side: int) -> ByteArray:
-    """Bring the longer side down to `side` by averaging areas, so that nothing aliases; never enlarges.
+def fit(pixels: ByteArray, side: int, aspect: float = 1.0) -> ByteArray:
+    """Make pixels square, then bring the longer side down to `side` by averaging areas, so that nothing aliases.
 
     Args:
         pixels: (rows, columns) or (rows, columns, 3).
-        side: pixels, at least 1.
+        side: pixels, at least 1; a smaller picture is not enlarged but for its aspect.
+        aspect: height of a pixel divided by its width: the sparser direction is interpolated.
 
     Returns:
-        uint8 of the same aspect, the shorter side rounded and at least 1.
+        uint8, the shorter side rounded and at least 1.
     """
     rows, columns = pixels.shape[:2]
-    longer = max(rows, columns)
-    if longer <= side:
+    square = (rows * max(1.0, aspect), columns * max(1.0, 1 / aspect))
+    scale = min(1.0, side / max(square))
+    wanted = tuple(max(1, round(each * scale)) for each in square)
+    if wanted == (rows, columns):
         return pixels
-    size = tuple(max(1, round(each * side / longer)) for each in (columns, rows))
-    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BOX))
+    if (rows, columns) == tuple(each * (rows // wanted[0]) for each in wanted):
+        return np.asarray(Image.fromarray(pixels).reduce(rows // wanted[0]))
+    smaller = (min(columns, wanted[1]), min(rows, wanted[0]))
+    averaged = Image.fromarray(pixels).resize(smaller, Image.Resampling.BOX)
+    return np.asarray(averaged.resize((wanted[1], wanted[0]), Image.Resampling.BILINEAR))
 
 
 def without_colour(pixels: ByteArray) -> ByteArray:

@@ -1,50 +1,41 @@
-"""A file's bytes to the pictures that are stored and encoded; for the gallery and for queries alike."""
+"""A file to the pictures that are stored and encoded; for the gallery and for queries alike."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterator
+from dataclasses import dataclass
+from io import SEEK_END
+from typing import BinaryIO
 
-from pydicom import Dataset
-
-from cbmir.dicom import frames as dicom_frames
+from cbmir.dicom.frames import Frames, Shown, find_frames
 from cbmir.dicom.header import describe
-from cbmir.dicom.read import is_dicom, read_dataset
-from cbmir.errors import BrokenFile
+from cbmir.dicom.read import HEAD, is_dicom, read_object
+from cbmir.dicom.rendering import Rendering, hashed, read_window
+from cbmir.errors import BrokenFile, ImplausibleSize
 from cbmir.pictures import read as plain
-from cbmir.pictures.scale import shrink, to_bytes, without_colour
+from cbmir.pictures.scale import fit, without_colour
 from cbmir.settings import Settings
-from cbmir.types import ByteArray, ConvertedObject, Picture
+from cbmir.types import ByteArray, ConvertedObject, InstanceHeader, Picture
 
 
-def convert(data: bytes, name: str, settings: Settings) -> ConvertedObject:
-    """Turn a DICOM object or an image file into pictures.
-
-    Args:
-        data: the whole file; what it is, its content says and not its name.
-        name: what the user calls it, for the error's reason.
-        settings: `max_pixels`, `max_frames` and `picture_side` are heeded.
-
-    Returns:
-        At least one picture, uint8, its longer side at most `picture_side`.
+def rendering_of(settings: Settings) -> Rendering:
+    """What an installation wants of its pictures.
 
     Raises:
-        cbmir.errors.UnusableInput: a leaf that says why not: NotAPicture, BrokenFile, NoPixels, Undecodable,
-            ImplausibleSize or UnsafeArchive; nothing else but MemoryError.
+        cbmir.errors.BadRequest: if a setting names what there is not.
     """
-    if not data:
-        raise BrokenFile(f"{name} is empty.", "Fetch or export it again.")
-    sha256 = hashlib.sha256(data).hexdigest()
-    if not is_dicom(data):
-        return ConvertedObject(sha256, None, plain.PIPELINE, _plain_pictures(data, name, settings))
-    dataset = read_dataset(data, name)
-    header = describe(dataset, name)
-    return ConvertedObject(sha256, header, dicom_frames.PIPELINE, _dicom_pictures(dataset, name, settings))
+    return Rendering(
+        window=read_window(settings.window),
+        side=settings.picture_side,
+        crop=settings.crop,
+        waveform=settings.waveform,
+    )
 
 
 def pipelines(settings: Settings) -> dict[str, str]:
     """The conversions that this installation would make pictures with today: kind to name, version and hash."""
-    return {"dicom-2d": dicom_frames.PIPELINE, "picture-2d": plain.PIPELINE}
+    wanted = rendering_of(settings)
+    return {"dicom-2d": wanted.pipeline, "picture-2d": hashed(plain.VERSION, {"side": wanted.side})}
 
 
 def is_outdated(pipeline: str, settings: Settings) -> bool:
@@ -53,17 +44,109 @@ def is_outdated(pipeline: str, settings: Settings) -> bool:
     return pipelines(settings).get(kind, pipeline) != pipeline
 
 
-def _dicom_pictures(dataset: Dataset, name: str, settings: Settings) -> tuple[Picture, ...]:
-    limits = {"max_pixels": settings.max_pixels, "max_frames": settings.max_frames}
-    frames = dicom_frames.frames(dataset, name, **limits)
-    return _shrunk(((number, to_bytes(pixels)) for number, pixels in frames), settings)
+def convert(source: bytes | BinaryIO, name: str, settings: Settings, sha256: str) -> ConvertedObject:
+    """Turn a DICOM object or an image file into pictures.
+
+    Args:
+        source: the whole file, or one open for reading, of which a DICOM object is read frame by frame; what it is,
+            its content says and not its name.
+        name: what the user calls it, for the error's reason.
+        settings: `max_pixels`, `max_frames`, `frames`, `picture_side` and what else tells how are heeded.
+        sha256: of the file's bytes.
+
+    Returns:
+        At least one picture, uint8, its longer side at most `picture_side`.
+
+    Raises:
+        cbmir.errors.UnusableInput: a leaf that says why not: NotAPicture, BrokenFile, NoPixels, Undecodable,
+            ImplausibleSize or UnsafeArchive; nothing else but MemoryError.
+    """
+    file = open_file(source, name, settings)
+    wanted = rendering_of(settings)
+    pictures = tuple(file.pictures(wanted))
+    pipeline = wanted.pipeline if file.header else pipelines(settings)["picture-2d"]
+    return ConvertedObject(sha256, file.header, pipeline, pictures, file.count)
 
 
-def _plain_pictures(data: bytes, name: str, settings: Settings) -> tuple[Picture, ...]:
-    pages = plain.read_pages(data, name, max_pixels=settings.max_pixels, max_pages=settings.max_frames)
-    return _shrunk(pages, settings)
+@dataclass(frozen=True)
+class OpenFile:
+    """A file whose kind is known and whose header is read, before any picture is made.
+
+    Attributes:
+        header: None for PNG, JPEG, TIFF and BMP.
+        count: frames or pages that it has.
+    """
+
+    name: str
+    settings: Settings
+    header: InstanceHeader | None
+    count: int
+    frames: Frames | None
+    data: bytes
+
+    def pictures(self, wanted: Rendering) -> Iterator[Picture]:
+        """The pictures that the settings' policy takes, one at a time.
+
+        Raises:
+            cbmir.errors.UnusableInput: as `convert` does.
+        """
+        settings = self.settings
+        if self.frames is not None:
+            for shown in self.frames.pictures(wanted, settings.frames, settings.max_frames):
+                yield fitted(shown, wanted.side)
+            return
+        limits = {"max_pixels": settings.max_pixels, "max_pages": settings.max_frames}
+        for number, pixels in plain.read_pages(self.data, self.name, **limits):
+            yield _picture(number, pixels, 1.0, wanted.side, ())
 
 
-def _shrunk(pictures: Iterable[tuple[int, ByteArray]], settings: Settings) -> tuple[Picture, ...]:
-    side = settings.picture_side
-    return tuple(Picture(number, without_colour(shrink(pixels, side))) for number, pixels in pictures)
+def open_file(source: bytes | BinaryIO, name: str, settings: Settings) -> OpenFile:
+    """Find out what a file is, and read its header.
+
+    Raises:
+        cbmir.errors.UnusableInput: as `convert` does.
+    """
+    size = len(source) if isinstance(source, bytes) else source.seek(0, SEEK_END)
+    if not size:
+        raise BrokenFile(f"{name} is empty.", "Fetch or export it again.")
+    if not is_dicom(_head(source), size):
+        data = _whole(source, size, name, settings)
+        return OpenFile(name, settings, None, plain.pages(data, name), None, data)
+    found = read_object(source, name)
+    header = describe(found.dataset, name)
+    frames = find_frames(found, name, max_pixels=settings.max_pixels, regions=header.ultrasound_regions)
+    return OpenFile(name, settings, header, frames.count, frames, b"")
+
+
+def fitted(shown: Shown, side: int) -> Picture:
+    """A frame on the screen as it is stored: its pixels square, its longer side at most `side`."""
+    return _picture(shown.frame_number, shown.pixels, shown.aspect, side, shown.steps)
+
+
+def _picture(number: int, pixels: ByteArray, aspect: float, side: int, steps: tuple[str, ...]) -> Picture:
+    made = fit(pixels, side, aspect)
+    if aspect != 1.0:
+        steps += (f"pixels made square: {aspect:.4g} times as high as wide",)
+    if max(made.shape[:2]) < max(pixels.shape[:2]):
+        steps += (f"shrunk: {made.shape[0]} x {made.shape[1]} by averaging areas",)
+    plain_grey = without_colour(made)
+    if plain_grey.ndim < made.ndim:
+        steps += ("grey: all three colours are equal",)
+    return Picture(number, plain_grey, steps)
+
+
+def _head(source: bytes | BinaryIO) -> bytes:
+    if isinstance(source, bytes):
+        return source[:HEAD]
+    source.seek(0)
+    return source.read(HEAD)
+
+
+def _whole(source: bytes | BinaryIO, size: int, name: str, settings: Settings) -> bytes:
+    if isinstance(source, bytes):
+        return source
+    if size > settings.max_file_bytes:
+        reason = f"{name} has {size:,} bytes, more than the {settings.max_file_bytes:,} allowed."
+        raise ImplausibleSize(reason, "Raise CBMIR_MAX_FILE_BYTES if it is meant to be that large.")
+    source.seek(0)
+    return source.read()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from io import BytesIO
 from typing import Any
 
@@ -13,9 +13,10 @@ import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
 
-from cbmir.dicom.frames import frames
-from cbmir.dicom.read import read_dataset
-from cbmir.types import FloatArray
+from cbmir.dicom.frames import find_frames
+from cbmir.dicom.read import DicomObject, read_object
+from cbmir.dicom.rendering import Rendering
+from cbmir.types import ByteArray, FloatArray
 
 
 def object_of(pixels: npt.NDArray[Any], syntax: str = ExplicitVRLittleEndian, **elements: Any) -> Dataset:
@@ -58,10 +59,20 @@ def bytes_of(dataset: Dataset) -> bytes:
     return buffer.getvalue()
 
 
-def pictures_of(data: bytes, max_pixels: int = 1_000_000, max_frames: int = 64) -> list[FloatArray]:
-    """What `frames` makes of a file."""
-    dataset = read_dataset(data, "made.dcm")
-    return [pixels for _, pixels in frames(dataset, "made.dcm", max_pixels=max_pixels, max_frames=max_frames)]
+def shown_of(
+    found: DicomObject | Dataset, rendering: Rendering | None = None, *, max_pixels: int = 1_000_000, most: int = 64
+) -> Iterator[ByteArray]:
+    """The pictures of an object, one at a time: at full size, else as `rendering` says."""
+    if isinstance(found, Dataset):
+        found = DicomObject.in_memory(found)
+    frames = find_frames(found, "x.dcm", max_pixels=max_pixels)
+    for shown in frames.pictures(rendering or Rendering(side=100_000), "spread", most):
+        yield shown.pixels
+
+
+def pictures_of(data: bytes, **how: Any) -> list[FloatArray]:
+    """The pictures of a file, in [0, 1]."""
+    return [pixels.astype(np.float32) / 255 for pixels in shown_of(read_object(data, "x.dcm"), **how)]
 
 
 @pytest.fixture
@@ -83,12 +94,22 @@ def convert_all() -> Callable[..., list[FloatArray]]:
 
 
 @pytest.fixture
-def show() -> Callable[..., FloatArray]:
-    """The picture of an object of one frame: `show(pixels, **elements)`."""
+def shown() -> Callable[..., Iterator[ByteArray]]:
+    """`shown_of`."""
+    return shown_of
 
-    def show(pixels: npt.NDArray[Any], syntax: str = ExplicitVRLittleEndian, **elements: Any) -> FloatArray:
-        (picture,) = pictures_of(bytes_of(object_of(pixels, syntax, **elements)))
-        assert picture.dtype == np.float32
+
+@pytest.fixture
+def show() -> Callable[..., FloatArray]:
+    """The picture of an object of one frame, in [0, 1]: `show(pixels, **elements)`."""
+
+    def show(
+        pixels: npt.NDArray[Any],
+        syntax: str = ExplicitVRLittleEndian,
+        rendering: Rendering | None = None,
+        **elements: Any,
+    ) -> FloatArray:
+        (picture,) = pictures_of(bytes_of(object_of(pixels, syntax, **elements)), rendering=rendering)
         return picture
 
     return show

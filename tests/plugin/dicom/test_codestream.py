@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from io import BytesIO
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from pydicom import dcmread
 from pydicom.data import get_testdata_file
 from pydicom.encaps import get_frame
 
-from cbmir.dicom.codestream import declared_size, declares_sign, jpeg_precision
-from cbmir.dicom.read import read_dataset
+from cbmir.dicom.codestream import declared_shape, j2k_levels, j2k_sample, jpeg_precision
 
 
 @pytest.mark.parametrize("file_format", ["JPEG", "JPEG2000"])
@@ -23,31 +23,38 @@ from cbmir.dicom.read import read_dataset
 def test_the_size_is_read(file_format: str, rows: int, columns: int) -> None:
     stream = BytesIO()
     Image.fromarray(np.zeros((rows, columns), np.uint8)).save(stream, file_format)
-    assert declared_size(stream.getvalue()) == (rows, columns)
+    assert declared_shape(stream.getvalue()) == (rows, columns, 1)
 
 
-@pytest.mark.parametrize(
-    ("name", "signed"),
-    [("MR_small_jp2klossless.dcm", True), ("MR_small_jpeg_ls_lossless.dcm", False), ("JPGExtended.dcm", False)],
-)
-def test_real_frames_say_what_their_headers_say(name: str, signed: bool) -> None:
-    dataset = read_dataset(Path(get_testdata_file(name)).read_bytes(), name)
+@pytest.mark.parametrize("name", ["MR_small_jp2klossless.dcm", "MR_small_jpeg_ls_lossless.dcm", "JPGExtended.dcm"])
+def test_real_frames_say_what_their_headers_say(name: str) -> None:
+    dataset = dcmread(get_testdata_file(name))
     frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
-    assert declared_size(frame) == (dataset.Rows, dataset.Columns)
-    assert declares_sign(frame) == signed
+    assert declared_shape(frame) == (dataset.Rows, dataset.Columns, 1)
 
 
 @pytest.mark.parametrize(
     ("name", "bits"), [("JPGExtended.dcm", 12), ("SC_rgb_jpeg_gdcm.dcm", 8), ("693_J2KI.dcm", None)]
 )
 def test_the_precision_of_a_jpeg(name: str, bits: int | None) -> None:
-    dataset = read_dataset(Path(get_testdata_file(name)).read_bytes(), name)
+    dataset = dcmread(get_testdata_file(name))
     assert jpeg_precision(get_frame(dataset.PixelData, 0, number_of_frames=1)) == bits
+
+
+def test_the_samples_and_levels_of_a_jpeg_2000_frame() -> None:
+    dataset = dcmread(get_testdata_file("MR_small_jp2klossless.dcm"))
+    frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
+    assert j2k_sample(frame) == (16, True)
+    assert j2k_levels(frame) == 5
+    with pytest.raises(ValueError, match="codestream"):
+        j2k_sample(b"no frame at all")
 
 
 @settings(deadline=None)
 @given(st.binary(max_size=200), st.sampled_from([b"", b"\xff\xd8", b"\xff\xd8\xff", b"\xff\x4f\xff\x51"]))
 def test_noise_is_survived(noise: bytes, start: bytes) -> None:
-    declared_size(start + noise)
-    declares_sign(start + noise)
+    declared_shape(start + noise)
     jpeg_precision(start + noise)
+    assert 0 <= j2k_levels(start + noise) <= 32
+    with suppress(ValueError):
+        j2k_sample(start + noise)

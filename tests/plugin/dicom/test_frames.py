@@ -3,29 +3,38 @@
 from __future__ import annotations
 
 import tracemalloc
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
+from pydicom import Dataset, dcmread
 from pydicom.data import get_testdata_file
 from pydicom.encaps import encapsulate
 from pydicom.uid import JPEG2000, JPEGBaseline8Bit, RLELossless
 
 from cbmir.dicom import frames as room
-from cbmir.dicom.frames import chosen, frames
-from cbmir.dicom.read import read_dataset
+from cbmir.dicom.choice import chosen
+from cbmir.dicom.frames import Shown, find_frames
+from cbmir.dicom.read import DicomObject
+from cbmir.dicom.rendering import Rendering
 from cbmir.errors import BrokenFile, ImplausibleSize, NoPixels, Undecodable, UnusableInput
 
 PIXELS = np.arange(64, dtype=np.uint8).reshape(8, 8)
 
 
+def frames(dataset: Dataset, name: str, *, max_pixels: int = 10**6, max_frames: int = 64) -> Iterator[Shown]:
+    """The pictures of an object in memory, evenly spread where there are more than `max_frames`."""
+    found = find_frames(DicomObject.in_memory(dataset), name, max_pixels=max_pixels)
+    yield from found.pictures(Rendering(), "spread", max_frames)
+
+
 def test_all_frames_or_evenly_spaced_ones() -> None:
-    assert chosen(3, 64) == [0, 1, 2]
-    assert chosen(100, 4) == [12, 37, 62, 87]
-    assert chosen(7, 7) == list(range(7))
+    assert chosen(3, "spread", 64) == [0, 1, 2]
+    assert chosen(100, "spread", 4) == [12, 37, 62, 87]
+    assert chosen(7, "spread", 7) == list(range(7))
     for count in (65, 1000, 10**9):
-        indices = chosen(count, 64)
+        indices = chosen(count, "spread", 64)
         assert len(set(indices)) == 64
         assert indices[-1] < count
         assert max(np.diff(indices)) - min(np.diff(indices)) <= 1
@@ -35,8 +44,8 @@ def test_frame_numbers_start_at_one(make_object: Any) -> None:
     values = np.arange(6, dtype=np.uint8).reshape(6, 1, 1)
     dataset = make_object(values[0], NumberOfFrames=6, PixelData=values.tobytes())
     taken = list(frames(dataset, "a", max_pixels=1, max_frames=3))
-    assert [number for number, _ in taken] == [2, 4, 6]
-    assert [round(float(pixels[0, 0]) * 255) for _, pixels in taken] == [1, 3, 5]
+    assert [shown.frame_number for shown in taken] == [2, 4, 6]
+    assert [int(shown.pixels[0, 0]) for shown in taken] == [1, 3, 5]
 
 
 def test_a_long_object_is_converted_frame_by_frame(make_object: Any) -> None:
@@ -68,8 +77,8 @@ def test_more_frames_than_bytes_are_refused(make_object: Any) -> None:
         next(frames(make_object(PIXELS, NumberOfFrames=10**9), "a", max_pixels=64, max_frames=64))
 
 
-def first(dataset: Any) -> Any:
-    return next(frames(dataset, "x.dcm", max_pixels=10**6, max_frames=64))
+def first(dataset: Any) -> Shown:
+    return next(frames(dataset, "x.dcm"))
 
 
 @pytest.mark.parametrize(
@@ -125,7 +134,7 @@ def test_a_damaged_codestream_is_undecodable(
 
 
 def test_a_frame_of_another_size_than_the_header_says_is_broken() -> None:
-    dataset = read_dataset(Path(get_testdata_file("MR_small_jp2klossless.dcm")).read_bytes(), "j2k.dcm")
+    dataset = dcmread(get_testdata_file("MR_small_jp2klossless.dcm"))
     dataset.Rows, dataset.Columns = 32, 128
     with pytest.raises(BrokenFile, match="32 x 128 pixels, but its frame 1 is 64 x 64"):
         first(dataset)

@@ -11,13 +11,20 @@ from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian
 
-from cbmir.dicom.frames import frames
-from cbmir.dicom.read import read_dataset
+from cbmir.dicom.frames import find_frames
+from cbmir.dicom.read import read_object
+from cbmir.dicom.rendering import Rendering
 from cbmir.dicom.signals import Signals, read_signals
-from cbmir.dicom.waveforms import EEG_STRIP, PAGE_SECONDS, SIDE, picture
+from cbmir.dicom.waveforms import EEG_STRIP, PAGE_SECONDS, SIDE
+from cbmir.dicom.waveforms import picture as render
 from cbmir.errors import BrokenFile, NoPixels, Undecodable
+from cbmir.types import FloatArray
 
 EEG, ECG = "1.2.840.10008.5.1.4.1.1.9.7.1", "1.2.840.10008.5.1.4.1.1.9.1.1"
+
+
+def traces(dataset: Dataset) -> FloatArray:
+    return render(dataset, "x", "traces")[0]
 
 
 def channel(unit: str = "uV", sensitivity: float | None = 1, **elements: Any) -> Dataset:
@@ -137,7 +144,7 @@ def test_a_step_of_one_strip_reaches_the_next_baseline() -> None:
     quiet = np.zeros((2000, 4), "<i2")
     quiet[1000:, 1] = EEG_STRIP
     quiet[:, 1] -= int(EEG_STRIP // 2)  # the median lies in the middle of the step
-    drawn = picture(waveform(quiet, [channel()] * 4), "x")
+    drawn = traces(waveform(quiet, [channel()] * 4))
     strip = SIDE / 4
     left, right = drawn[:, SIDE // 4], drawn[:, 3 * SIDE // 4]
     rows = np.flatnonzero(right[: int(1.9 * strip)] > 0.4)
@@ -148,7 +155,7 @@ def test_a_step_of_one_strip_reaches_the_next_baseline() -> None:
 
 def test_time_runs_at_a_fixed_pace() -> None:
     half = np.zeros((int(200 * PAGE_SECONDS / 2), 2), "<i2")
-    drawn = picture(waveform(half, [channel()] * 2), "x")
+    drawn = traces(waveform(half, [channel()] * 2))
     inked = np.flatnonzero(drawn.max(axis=0))
     assert (inked.min(), inked.max()) == (0, SIDE // 2 - 1)
 
@@ -156,30 +163,32 @@ def test_time_runs_at_a_fixed_pace() -> None:
 def test_the_middle_of_a_long_recording_is_drawn() -> None:
     samples = np.zeros((200 * 60, 1), "<i2")
     samples[: 200 * 20] = samples[-200 * 20 :] = 3000
-    assert len(np.flatnonzero(picture(waveform(samples, [channel()]), "x").max(axis=1))) <= 2
+    assert len(np.flatnonzero(traces(waveform(samples, [channel()])).max(axis=1))) <= 2
 
 
 def test_a_gap_is_left_where_the_recorder_padded() -> None:
     samples = np.zeros((2000, 1), "<i2")
     samples[800:1200] = -32768
-    drawn = picture(waveform(samples, [channel()], WaveformPaddingValue=b"\x00\x80"), "x")
+    drawn = traces(waveform(samples, [channel()], WaveformPaddingValue=b"\x00\x80"))
     assert not drawn[:, SIDE // 2 - 40 : SIDE // 2 + 40].any()
     assert drawn[:, SIDE // 4].any()
 
 
 def test_any_values_give_a_finite_picture() -> None:
     noise = np.random.default_rng(0).integers(-(2**31), 2**31 - 1, (500, 130)).astype("<i4")
-    drawn = picture(waveform(noise, [channel("mm[Hg]")] * 130, kind="SL"), "x")
+    drawn = traces(waveform(noise, [channel("mm[Hg]")] * 130, kind="SL"))
     assert drawn.shape == (SIDE, SIDE)
     assert drawn.dtype == np.float32
     assert 0 <= drawn.min() <= drawn.max() <= 1
 
 
 def test_a_real_ecg() -> None:
-    dataset = read_dataset(Path(get_testdata_file("waveform_ecg.dcm")).read_bytes(), "ecg.dcm")
-    ((number, drawn),) = frames(dataset, "ecg.dcm", max_pixels=10**6, max_frames=64)
-    reference = dataset.waveform_array(0)
-    np.testing.assert_allclose(read_signals(dataset, "ecg").samples, reference, rtol=1e-5)
-    assert number == 1
+    found = read_object(Path(get_testdata_file("waveform_ecg.dcm")).read_bytes(), "ecg.dcm")
+    (shown,) = find_frames(found, "ecg.dcm", max_pixels=10**6).pictures(Rendering(), "all", 64)
+    reference = found.dataset.waveform_array(0)
+    np.testing.assert_allclose(read_signals(found.dataset, "ecg").samples, reference, rtol=1e-5)
+    assert shown.frame_number == 1
+    assert shown.steps == ("drawn: traces of 12 channels, 10 s, 2500 uV from one to the next",)
+    drawn = shown.pixels / np.float32(255)
     assert 0.02 < drawn.mean() < 0.2
     assert (drawn.max(axis=0) > 0).all()

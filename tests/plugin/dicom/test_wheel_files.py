@@ -9,9 +9,10 @@ import pydicom
 import pytest
 from pydicom.data import get_testdata_file
 
-from cbmir.dicom.frames import frames
+from cbmir.dicom.frames import find_frames
 from cbmir.dicom.header import describe
-from cbmir.dicom.read import read_dataset
+from cbmir.dicom.read import read_object
+from cbmir.dicom.rendering import Rendering
 from cbmir.errors import UnusableInput
 from cbmir.types import FloatArray
 
@@ -40,8 +41,8 @@ NOT_PICTURES = {
 
 
 def pictures(path: Path) -> list[FloatArray]:
-    dataset = read_dataset(path.read_bytes(), path.name)
-    return [pixels for _, pixels in frames(dataset, path.name, max_pixels=10**7, max_frames=4)]
+    frames = find_frames(read_object(path.read_bytes(), path.name), path.name, max_pixels=10**7)
+    return [shown.pixels / np.float32(255) for shown in frames.pictures(Rendering(side=2000), "spread", 4)]
 
 
 @pytest.mark.parametrize("path", sorted(FILES.glob("*.dcm")), ids=lambda path: path.name)

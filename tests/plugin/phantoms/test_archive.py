@@ -138,7 +138,7 @@ def thumbnails(folder: Path, entries: list[Entry]) -> dict[str, list[np.ndarray[
     found: dict[str, list[np.ndarray[Any, Any]]] = {}
     for entry in entries:
         data = (folder / entry.path).read_bytes()
-        for picture in convert(data, entry.path, Settings()).pictures:
+        for picture in convert(data, entry.path, Settings(), "0" * 64).pictures:
             small = np.asarray(Image.fromarray(picture.pixels).convert("L").resize((32, 32)), float).ravel()
             small -= small.mean()
             found.setdefault(entry.group, []).append(small / np.linalg.norm(small))

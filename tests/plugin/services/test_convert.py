@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,11 +16,17 @@ import pytest
 from PIL import Image
 from pydicom.data import get_testdata_file
 
-from cbmir.errors import BrokenFile, ImplausibleSize, NotAPicture
-from cbmir.services.convert import convert
+from cbmir.errors import BadRequest, BrokenFile, ImplausibleSize, NotAPicture
+from cbmir.services.convert import convert as convert_hashed
+from cbmir.services.convert import is_outdated, pipelines
 from cbmir.settings import Settings
+from cbmir.types import ConvertedObject
 
 Make = Callable[..., bytes]
+
+
+def convert(data: bytes, name: str, settings: Settings) -> ConvertedObject:
+    return convert_hashed(data, name, settings, hashlib.sha256(data).hexdigest())
 
 
 def test_an_image_has_no_header(make_png: Make, settings: Settings) -> None:
@@ -27,7 +34,7 @@ def test_an_image_has_no_header(make_png: Make, settings: Settings) -> None:
     found = convert(data, "a.png", settings)
     assert found.header is None
     assert found.sha256 == hashlib.sha256(data).hexdigest()
-    assert found.pipeline == "picture-2d/1"
+    assert found.pipeline == pipelines(settings)["picture-2d"]
     (picture,) = found.pictures
     assert (picture.frame_number, picture.pixels.shape, picture.pixels.dtype) == (1, (24, 24), np.uint8)
 
@@ -36,7 +43,7 @@ def test_a_dicom_object_has_one(make_dicom: Make, settings: Settings) -> None:
     found = convert(make_dicom(1), "a.dcm", settings)
     assert found.header is not None
     assert (found.header.modality, found.header.body_part, found.header.patient_key) == ("MR", "HEAD", "P1\\")
-    assert found.pipeline == "dicom-2d/1"
+    assert found.pipeline == pipelines(settings)["dicom-2d"]
     assert found.pictures[0].pixels.shape == (24, 24)
 
 
@@ -99,7 +106,7 @@ from cbmir.errors import UnusableInput
 logging.basicConfig(level=logging.WARNING)
 for name in sys.argv[1:]:
     try:
-        convert(Path(name).read_bytes(), name, Settings())
+        convert(Path(name).read_bytes(), name, Settings(), "0" * 64)
     except UnusableInput:
         print("refused")
 """
@@ -109,3 +116,21 @@ for name in sys.argv[1:]:
     done = subprocess.run([sys.executable, "-W", "default", "-c", program, *paths], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.count("refused") == 4
+
+
+def test_what_changes_a_picture_changes_the_pipeline(settings: Settings) -> None:
+    today = pipelines(settings)
+    assert all(re.fullmatch(r"(dicom|picture)-2d/\d+-[0-9a-f]{12}", each) for each in today.values())
+    changes = {"picture_side": 256, "window": "full", "crop": "tissue", "waveform": "spectrogram"}
+    others = [pipelines(replace(settings, **{name: value}))["dicom-2d"] for name, value in changes.items()]
+    assert len({*others, today["dicom-2d"]}) == 5
+    assert pipelines(replace(settings, max_frames=3, frames="all", max_pixels=5)) == today
+    assert not is_outdated(today["dicom-2d"], settings)
+    assert is_outdated("dicom-2d/1", settings)
+    assert not is_outdated("import", settings)
+
+
+def test_a_setting_that_does_not_exist_is_refused(settings: Settings, make_dicom: Make) -> None:
+    for name in ("window", "crop", "waveform", "frames"):
+        with pytest.raises(BadRequest, match="nonsense"):
+            convert(make_dicom(1), "a.dcm", replace(settings, **{name: "nonsense"}))

@@ -7,13 +7,15 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from sqlalchemy import text
 
 from cbmir.cli.context import Context
 from cbmir.settings import Settings
-from cbmir.store import jobs
+from cbmir.store import encoders, features, instances, jobs
+from cbmir.store.instances import NewFrame
 from cbmir.store.session import Database
 from cbmir.store.tables import Encoder, now
 from cbmir.types import JobKind
@@ -93,6 +95,35 @@ def test_a_job_without_a_heartbeat_and_weights_that_are_gone_are_found(
             )
         )
     assert set(wrong(settings)) == {"dead jobs", "encoder lost"}
+
+
+def test_features_of_an_earlier_conversion_are_found(settings: Settings, database: Database) -> None:
+    with database.write() as session:
+        encoder = encoders.add(
+            session,
+            id="net",
+            architecture="cnn-autoencoder",
+            weights_file="",
+            weights_sha256="0" * 64,
+            dimension=1,
+            preprocessing={},
+            training={},
+            metrics={},
+        )
+        stored = instances.add(
+            session,
+            converted_header=None,
+            file_name="a.png",
+            origin="",
+            sha256="0" * 64,
+            group_key="p-1",
+            frames=[NewFrame(1, "0" * 64, 1, 1, "picture-2d/0"), NewFrame(2, "1" * 64, 1, 1, "elsewhere/1")],
+            labels={},
+        )
+        features.add_batch(session, encoder, [each.id for each in stored.frames], np.ones((2, 1), np.float32))
+    (finding,) = wrong(settings).values()
+    assert (finding.name, finding.detail[:2]) == ("features of net", "1 ")
+    assert finding.remedy.startswith("Run `cbmir reconvert`, then `cbmir extract`.")
 
 
 def test_a_database_of_a_newer_version_is_left_alone(settings: Settings, database: Database) -> None:

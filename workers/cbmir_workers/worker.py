@@ -107,7 +107,7 @@ def _warm(bench: tasks.Bench, kinds: Collection[JobKind]) -> None:
         with bench.database.read() as session:
             encoder = encoders.resolve(session, None)
             if JobKind.RETRIEVE in kinds:
-                GALLERIES.of(bench.database, session, encoder)
+                GALLERIES.of(bench.database, session, encoder, bench.settings)
         load_encoder(encoder, bench.settings)
     except CbmirError as error:
         log.info("nothing to load beforehand: %s", error.code)

@@ -45,9 +45,13 @@ def train_command(
 def extract_command(context: Context, encoder_id: str | None, as_json: bool) -> int:
     """Compute the features of all pictures that have none yet."""
     from cbmir.services.extract import extract
+    from cbmir.services.outdated import REMEDY
 
     with context.progress("extract") as progress:
         report = extract(context.database, context.settings, encoder_id, progress)
+    if report["outdated"]:
+        old = f"{report['outdated']:,} features are of pictures that are made otherwise today."
+        click.echo(f"cbmir: {old} {REMEDY}", err=True)
     if as_json:
         print_json(report)
     else:
@@ -62,20 +66,30 @@ def extract_command(context: Context, encoder_id: str | None, as_json: bool) -> 
 @click.pass_obj
 def encoders_command(context: Context, as_json: bool) -> None:
     """List the trained encoders, newest first."""
+    from cbmir.services import outdated
+
     with context.database.read() as session:
-        rows = [_row(row, features.count(session, row.id)) for row in encoders.listing(session)]
+        rows = [
+            _row(row, features.count(session, row.id), outdated.count(session, row.id, context.settings))
+            for row in encoders.listing(session)
+        ]
     if as_json:
         print_json(rows)
         return
     for row in rows:
+        old = f" ({row['outdated']:,} outdated)" if row["outdated"] else ""
         click.echo(
-            f"{row['encoder']}  {row['dimension']} numbers  {row['features']:,} features  {row['created_at']}"
+            f"{row['encoder']}  {row['dimension']} numbers  {row['features']:,} features{old}  {row['created_at']}"
+        )
+    if any(row["outdated"] for row in rows):
+        click.echo(
+            f"cbmir: outdated features are of pictures that are made otherwise today. {outdated.REMEDY}", err=True
         )
     if not rows:
         click.echo("No encoder yet: cbmir train")
 
 
-def _row(row: Encoder, count: int) -> dict[str, Any]:
+def _row(row: Encoder, count: int, old: int = 0) -> dict[str, Any]:
     return {
         "encoder": row.id,
         "architecture": row.architecture,
@@ -85,5 +99,6 @@ def _row(row: Encoder, count: int) -> dict[str, Any]:
         "training": row.training,
         "metrics": row.metrics,
         "features": count,
+        "outdated": old,
         "created_at": row.created_at.isoformat(timespec="seconds"),
     }

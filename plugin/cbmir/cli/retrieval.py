@@ -32,6 +32,7 @@ def query_command(
     as_json: bool,
 ) -> None:
     """Find the most similar images to a file, or to an object of the library."""
+    from cbmir.services.outdated import REMEDY
     from cbmir.services.retrieve import Question, forget, retrieve
 
     question = Question(
@@ -44,6 +45,9 @@ def query_command(
     )
     answer = retrieve(context.database, context.settings, question)
     forget(context.database, context.settings, answer)
+    if answer.outdated:
+        old = f"{answer.outdated:,} of the features compared are of pictures that are made otherwise today."
+        click.echo(f"cbmir: {old} {REMEDY}", err=True)
     if as_json:
         print_json(answer.as_json())
     else:

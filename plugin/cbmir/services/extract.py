@@ -20,6 +20,7 @@ from cbmir.encoders.base import Encoder
 from cbmir.errors import BrokenFile, EmptyGallery, NotFound
 from cbmir.pictures.shelf import Shelf
 from cbmir.progress import Progress
+from cbmir.services import outdated
 from cbmir.settings import Settings
 from cbmir.store import encoders, features, tables
 from cbmir.store.session import Database
@@ -86,8 +87,9 @@ def extract(database: Database, settings: Settings, encoder_id: str | None, prog
 
     Returns:
         `encoder`: its id; `extracted`: features that are new; `already`: those that were there, or that another
-        run has added meanwhile; `failed`: frames whose picture is missing or damaged; `reasons`: why, by frame id,
-        of the first twenty of these.
+        run has added meanwhile; `outdated`: how many of all are of pictures that an earlier conversion made;
+        `failed`: frames whose picture is missing or damaged; `reasons`: why, by frame id, of the first twenty of
+        these.
 
     Raises:
         cbmir.errors.NotFound: if there is no such encoder, or its weights are not here.
@@ -107,11 +109,12 @@ def extract(database: Database, settings: Settings, encoder_id: str | None, prog
             _keep(database, row, batch, tally)
             progress.update(tally.done, max(total, tally.done), "extracting")
     with database.read() as session:
-        stored = features.count(session, row.id)
+        stored, old = features.count(session, row.id), outdated.count(session, row.id, settings)
     return {
         "encoder": row.id,
         "extracted": tally.extracted,
         "already": stored - tally.extracted,
+        "outdated": old,
         "failed": len(tally.failures),
         "reasons": {str(frame): tally.failures[frame] for frame in list(tally.failures)[:REASONS_SHOWN]},
     }

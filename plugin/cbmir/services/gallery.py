@@ -13,6 +13,8 @@ from sqlalchemy.orm import Session
 
 from cbmir.index import registry
 from cbmir.index.base import Index
+from cbmir.services import outdated
+from cbmir.settings import Settings
 from cbmir.store import features, tables
 from cbmir.store.frames import IdArray
 from cbmir.store.session import Database
@@ -28,12 +30,14 @@ class Gallery:
     Attributes:
         generation: of the encoder's features when they were read; another number means that they have changed.
         frame_ids: int64 (n,), ascending.
+        outdated: int64 (m,), ascending: those whose features are of pictures that an earlier conversion made.
     """
 
     encoder_id: str
     generation: int
     frame_ids: IdArray
     index: Index
+    outdated: IdArray
 
     def held(self, frame_ids: Collection[int], among: IdArray | None = None) -> set[int]:
         """Which of these frames are in the gallery, or among some of it (ascending ids)."""
@@ -52,7 +56,7 @@ class Galleries:
         self._lock = Lock()
         self._held: WeakKeyDictionary[Database, OrderedDict[str, Gallery]] = WeakKeyDictionary()
 
-    def of(self, database: Database, session: Session, encoder: tables.Encoder) -> Gallery:
+    def of(self, database: Database, session: Session, encoder: tables.Encoder, settings: Settings) -> Gallery:
         """The encoder's gallery as of `encoder.generation`, which the session must just have read.
 
         Raises:
@@ -62,16 +66,23 @@ class Galleries:
             held = self._held.setdefault(database, OrderedDict())
             gallery = held.pop(encoder.id, None)
             if gallery is None or gallery.generation != encoder.generation:
-                gallery = _load(session, encoder)
+                gallery = _load(session, encoder, settings)
             held[encoder.id] = gallery
             while len(held) > KEPT:
                 held.popitem(last=False)
             return gallery
 
 
-def _load(session: Session, encoder: tables.Encoder) -> Gallery:
+def _load(session: Session, encoder: tables.Encoder, settings: Settings) -> Gallery:
     frame_ids, vectors = features.matrix(session, encoder.id)
-    return Gallery(encoder.id, encoder.generation, frame_ids, registry.build(frame_ids, vectors))
+    old = outdated.among(features.pipelines(session, encoder.id), settings)
+    return Gallery(
+        encoder.id,
+        encoder.generation,
+        frame_ids,
+        registry.build(frame_ids, vectors),
+        features.frame_ids_made_by(session, encoder.id, old),
+    )
 
 
 GALLERIES = Galleries()

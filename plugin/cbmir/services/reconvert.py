@@ -12,7 +12,7 @@ from cbmir.archive.manifest import NoLabels
 from cbmir.errors import CbmirError, NotFound, Unavailable
 from cbmir.pictures.shelf import Shelf
 from cbmir.progress import Progress
-from cbmir.services.convert import is_outdated
+from cbmir.services import outdated
 from cbmir.services.record import Outcome, Prepared, Recorded, prepare, record
 from cbmir.settings import Settings
 from cbmir.store import instances
@@ -63,7 +63,7 @@ def reconvert(
         cbmir.errors.Unavailable: if the database or the disk fails; what is renewed stays.
     """
     with database.read() as session:
-        old = outdated(instances.all_pipelines(session), settings)
+        old = outdated.among(instances.all_pipelines(session), settings)
         total = instances.count_made_by(session, old)
     counts: Counter[str] = Counter()
     progress.update(0, total)
@@ -71,11 +71,6 @@ def reconvert(
         counts[_outcome(database, settings, instance, report)] += 1
         progress.update(done, max(done, total))
     return Reconverted(**counts)
-
-
-def outdated(pipelines: set[str], settings: Settings) -> list[str]:
-    """Those of the conversions whose pictures would be made in another way today."""
-    return sorted(each for each in pipelines if is_outdated(each, settings))
 
 
 def renew(database: Database, settings: Settings, instance: Instance) -> bool:

@@ -13,7 +13,8 @@ from cbmir.archive.manifest import Labeller
 from cbmir.errors import ConflictingInstance, ConflictingLabels
 from cbmir.modalities import modality_class
 from cbmir.pictures.shelf import Shelf
-from cbmir.services.convert import convert, is_outdated
+from cbmir.services import outdated
+from cbmir.services.convert import convert
 from cbmir.services.identity import group_key
 from cbmir.settings import Settings
 from cbmir.store import instances
@@ -73,9 +74,9 @@ def prepare(
     known = Prepared(source, sha256, source.file_name, labelling, "", None, ())
     with database.read() as session:
         stored = instances.find_by_sha256(session, sha256)
-        if stored and not any(is_outdated(each, settings) for each in instances.pipelines(session, stored)):
+        if stored and not outdated.among(instances.pipelines(session, stored), settings):
             return known
-    converted = convert(data, PurePosixPath(source.file_name).name, settings)
+    converted = convert(data, PurePosixPath(source.file_name).name, settings, sha256)
     shelf = Shelf(settings.pictures)
     return replace(
         known,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +22,7 @@ from cbmir.settings import Settings
 from cbmir.store import encoders, features, frames, tables
 from cbmir.store.filters import Where
 from cbmir.store.session import Database
-from cbmir.types import FloatArray, Hit
+from cbmir.types import ConvertedObject, FloatArray, Hit
 
 LARGEST_K = 1000
 
@@ -62,6 +63,7 @@ class Answer:
         encoder: id of the encoder whose features were compared.
         picture: key of the query's picture on the shelf.
         frame_id: the archive's frame that shows this very picture, if one does.
+        outdated: how many of the features compared are of pictures that an earlier conversion made.
     """
 
     query: dict[str, Any]
@@ -69,6 +71,7 @@ class Answer:
     hits: list[Hit]
     picture: str
     frame_id: int | None
+    outdated: int = 0
 
     def as_json(self) -> dict[str, Any]:
         """The answer as `query --json` and the REST API give it.
@@ -78,7 +81,8 @@ class Answer:
         nor manifest names the patient, so that images of the same one cannot be told; `gallery`, the number of
         frames that were searched; and `left_out`, that of the query's own frames that were not.
         """
-        return {"query": self.query, "encoder": self.encoder, "hits": [hit.as_json() for hit in self.hits]}
+        hits = [hit.as_json() for hit in self.hits]
+        return {"query": self.query, "encoder": self.encoder, "hits": hits, "outdated": self.outdated}
 
 
 def retrieve(database: Database, settings: Settings, question: Question) -> Answer:
@@ -94,10 +98,10 @@ def retrieve(database: Database, settings: Settings, question: Question) -> Answ
         cbmir.errors.EncoderMismatch: if stored features are not of the encoder's dimension.
     """
     _check(question)
-    converted = None if question.data is None else convert(question.data, question.name, settings)
+    converted = _converted(question, settings)
     with database.read() as session:
         encoder = encoders.resolve(session, question.encoder_id)
-        gallery = GALLERIES.of(database, session, encoder)
+        gallery = GALLERIES.of(database, session, encoder, settings)
         if converted is not None:
             asked = subject.handed_in(session, converted, question.name, question.frame_number, settings)
         else:
@@ -105,7 +109,8 @@ def retrieve(database: Database, settings: Settings, question: Question) -> Answ
         scope = scoped(session, gallery, asked, question.where, question.exclude_same_patient)
         ranking = scope.search(_feature(session, encoder, asked, settings), question.k)
         hits = _hits(session, ranking)
-    return Answer(_described(question, asked, scope), encoder.id, hits, asked.picture, asked.frame_id)
+    described = _described(question, asked, scope)
+    return Answer(described, encoder.id, hits, asked.picture, asked.frame_id, scope.outdated)
 
 
 def forget(database: Database, settings: Settings, answer: Answer) -> None:
@@ -115,6 +120,12 @@ def forget(database: Database, settings: Settings, answer: Answer) -> None:
         shown = frames.shows(session, answer.picture)
     if not shown:
         Shelf(settings.pictures).discard(answer.picture)
+
+
+def _converted(question: Question, settings: Settings) -> ConvertedObject | None:
+    if question.data is None:
+        return None
+    return convert(question.data, question.name, settings, hashlib.sha256(question.data).hexdigest())
 
 
 def _check(question: Question) -> None:

@@ -24,12 +24,14 @@ class Scope:
         allowed: int64, ascending: the frames that the filter keeps; None for all.
         left_out: frames of those that are the query's own.
         size: how many frames are searched.
+        outdated: how many of those have features of pictures that an earlier conversion made.
     """
 
     gallery: Gallery
     allowed: IdArray | None
     left_out: set[int]
     size: int
+    outdated: int
 
     def search(self, feature: FloatArray, k: int) -> Ranking:
         """The k nearest frames to a feature, float32 (d,)."""
@@ -56,7 +58,14 @@ def scoped(session: Session, gallery: Gallery, subject: Subject, where: Where, e
     size = len(gallery.frame_ids if allowed is None else allowed) - len(left_out)
     if size == 0:
         raise _only_its_own(exclude_same_patient)
-    return Scope(gallery, allowed, left_out, size)
+    return Scope(gallery, allowed, left_out, size, _outdated(gallery, allowed, left_out))
+
+
+def _outdated(gallery: Gallery, allowed: IdArray | None, left_out: set[int]) -> int:
+    if not len(gallery.outdated):
+        return 0
+    old = gallery.outdated if allowed is None else np.intersect1d(gallery.outdated, allowed, assume_unique=True)
+    return len(old) - len(gallery.held(left_out, old))
 
 
 def nothing_extracted(session: Session, encoder_id: str) -> EmptyGallery:

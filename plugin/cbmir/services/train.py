@@ -195,6 +195,7 @@ def _how(plan: Plan, trained: Trained) -> dict[str, Any]:
         "data_sha256": plan.data_sha256,
         "images": {part.value: len(rows) for part, rows in trained.rows.items()},
         "groups": dict(Counter(part.value for part in plan.part_of.values())),
+        "pipelines": dict(sorted(Counter(frame.pipeline for frame in plan.frames).items())),
         "unreadable": trained.unreadable,
         "torch": torch.__version__,
     }

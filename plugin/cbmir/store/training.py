@@ -11,7 +11,7 @@ from cbmir.store.tables import Frame, Group, Instance, Label
 
 
 class TrainingFrame(NamedTuple):
-    """One stored frame: its picture's key, its group's row id and key, and its label.
+    """One stored frame: its picture's key, its group's row id and key, its label, and its picture's conversion.
 
     `label` is the sub-class; without one the modality's class, without that the DICOM code, else empty.
     """
@@ -20,6 +20,7 @@ class TrainingFrame(NamedTuple):
     group_id: int
     group: str
     label: str
+    pipeline: str
 
 
 def frames(session: Session) -> list[TrainingFrame]:
@@ -31,6 +32,7 @@ def frames(session: Session) -> list[TrainingFrame]:
             Group.id,
             Group.key,
             func.coalesce(subclass.value, modality.value, Instance.modality, ""),
+            Frame.pipeline,
         )
         .join(Instance, Instance.id == Frame.instance_id)
         .join(Group, Group.id == Instance.group_id)

@@ -100,6 +100,19 @@ def test_every_frame_gets_the_feature_of_its_picture(
     assert len(np.unique(vectors, axis=0)) == 12
 
 
+def test_features_of_outdated_pictures_are_counted(
+    any_database: Database, settings: Settings, stock: Stock
+) -> None:
+    stock(any_database)
+    row = add_encoder(any_database, settings)
+    with any_database.write() as session:
+        for frame in session.scalars(select(Frame).order_by(Frame.id).limit(5)):
+            frame.pipeline = "dicom-2d/0"
+    assert extract(any_database, settings, row.id, Silence())["outdated"] == 5
+    with any_database.read() as session:
+        assert features.pipelines(session, row.id) == {"dicom-2d/0": 5, "image/1": 7}
+
+
 def test_a_second_run_has_nothing_to_do(database: Database, settings: Settings, stock: Stock) -> None:
     stock(database)
     row = add_encoder(database, settings)

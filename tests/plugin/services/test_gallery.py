@@ -9,12 +9,13 @@ import pytest
 from sqlalchemy.orm import Session
 
 from cbmir.services import gallery
+from cbmir.settings import Settings
 from cbmir.store import encoders, features
 from cbmir.store.session import Database
 
 
 def test_the_gallery_is_loaded_once_also_by_many_threads(
-    database: Database, add_network: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+    database: Database, settings: Settings, add_network: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     encoder_id = add_network(database)
     galleries, loads = gallery.Galleries(), []
@@ -26,7 +27,7 @@ def test_the_gallery_is_loaded_once_also_by_many_threads(
 
     def load(_: int) -> gallery.Gallery:
         with database.read() as session:
-            return galleries.of(database, session, encoders.get(session, encoder_id))
+            return galleries.of(database, session, encoders.get(session, encoder_id), settings)
 
     monkeypatch.setattr(features, "matrix", counted)
     with ThreadPoolExecutor(8) as pool:
@@ -35,13 +36,15 @@ def test_the_gallery_is_loaded_once_also_by_many_threads(
     assert all(each is held[0] for each in held)
 
 
-def test_only_the_galleries_asked_for_last_are_held(database: Database, add_network: Callable[..., str]) -> None:
+def test_only_the_galleries_asked_for_last_are_held(
+    database: Database, settings: Settings, add_network: Callable[..., str]
+) -> None:
     first, second, third = (add_network(database, seed) for seed in (5, 6, 7))
     galleries = gallery.Galleries()
 
     def load(encoder_id: str) -> gallery.Gallery:
         with database.read() as session:
-            return galleries.of(database, session, encoders.get(session, encoder_id))
+            return galleries.of(database, session, encoders.get(session, encoder_id), settings)
 
     held = {encoder_id: load(encoder_id) for encoder_id in (first, second, third)}
     assert load(second) is held[second]

@@ -68,6 +68,7 @@ def test_a_trained_encoder_is_stored(any_database: Database, settings: Settings,
     assert row.training["images"] == {"train": 8, "validation": 2, "test": 2}
     assert row.training["groups"] == {"train": 4, "validation": 1, "test": 1}
     assert load_encoder(row, settings).encode(np.zeros((1, 1, 16, 16), np.float32)).shape == (1, 48)
+    assert row.training["pipelines"] == {"image/1": 12}
 
 
 def test_the_split_is_stored_by_patient(database: Database, settings: Settings, stock: Stock) -> None:

@@ -27,8 +27,8 @@ def accepted(job: Job) -> Accepted:
     return job_json(job), status, {"Location": url_for("jobs.one", job_id=job.id)}
 
 
-def encoder_json(encoder: Encoder, features: int) -> dict[str, Any]:
-    """An encoder and the number of frames that have a feature of it."""
+def encoder_json(encoder: Encoder, features: int, outdated: int) -> dict[str, Any]:
+    """An encoder, the number of frames that have a feature of it, and how many of these are outdated."""
     names = (
         "id",
         "architecture",
@@ -39,4 +39,4 @@ def encoder_json(encoder: Encoder, features: int) -> dict[str, Any]:
         "metrics",
         "created_at",
     )
-    return {**{name: getattr(encoder, name) for name in names}, "features": features}
+    return {**{name: getattr(encoder, name) for name in names}, "features": features, "outdated": outdated}

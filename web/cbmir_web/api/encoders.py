@@ -6,7 +6,7 @@ from typing import Any
 
 from flask_smorest import Blueprint
 
-from cbmir.services import library
+from cbmir.services import library, outdated
 from cbmir.store import encoders
 from cbmir.types import JobKind
 from cbmir_web.api.answers import Accepted, accepted, encoder_json
@@ -27,11 +27,13 @@ blueprint = Blueprint("encoders", __name__, description="Networks that turn imag
 @blueprint.response(200, EncodersSchema)
 def listing() -> dict[str, Any]:
     """The trained encoders, newest first, each with the number of its features."""
-    with installation().database.read() as session:
+    here = installation()
+    with here.database.read() as session:
         found, counts = encoders.listing(session), library.statistics(session)
+        old = {encoder.id: outdated.count(session, encoder.id, here.settings) for encoder in found}
     features = counts.features
     return {
-        "encoders": [encoder_json(encoder, features.get(encoder.id, 0)) for encoder in found],
+        "encoders": [encoder_json(each, features.get(each.id, 0), old[each.id]) for each in found],
         "frames": counts.frames,
     }
 

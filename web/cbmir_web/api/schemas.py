@@ -151,6 +151,9 @@ class AnswerSchema(Schema):
     query = fields.Dict(required=True)
     encoder = fields.String(required=True)
     hits = fields.List(fields.Nested(HitSchema), required=True)
+    outdated = fields.Integer(
+        required=True, metadata={"description": "Features compared that are of pictures of an earlier conversion."}
+    )
 
 
 class EncoderSchema(Schema):
@@ -162,6 +165,9 @@ class EncoderSchema(Schema):
     training = fields.Dict(required=True)
     metrics = fields.Dict(required=True)
     features = fields.Integer(required=True, metadata={"description": "Frames that have a feature of it."})
+    outdated = fields.Integer(
+        required=True, metadata={"description": "Those of them that are of pictures of an earlier conversion."}
+    )
     created_at = fields.DateTime(required=True)
 
 

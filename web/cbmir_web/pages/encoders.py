@@ -9,7 +9,7 @@ from flask import make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from cbmir.errors import CbmirError
-from cbmir.services import library
+from cbmir.services import library, outdated
 from cbmir.store import encoders as rows
 from cbmir.store import jobs
 from cbmir.types import JobKind, JobState
@@ -69,13 +69,15 @@ def _start(asked: Any) -> Response:
 
 
 def _page(problem: Problem | None = None) -> str:
-    with installation().database.read() as session:
+    here = installation()
+    with here.database.read() as session:
         found, counts = rows.listing(session), library.statistics(session)
+        old = {encoder.id: outdated.count(session, encoder.id, here.settings) for encoder in found}
         used = rows.resolve(session, None).id if found else None
         names = sorted(filters.facets(session).labels)
     return render_template(
         "encoders.html", encoders=found, counts=counts, used=used, label_names=names, work=_work(), problem=problem,
-        given=request.form,
+        outdated=old, given=request.form,
     )  # fmt: skip
 
 

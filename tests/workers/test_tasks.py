@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 from celery import Celery
+from PIL import Image
 from sqlalchemy import func, select
 
 from cbmir.settings import Settings
-from cbmir.store import encoders, features, jobs, tables
+from cbmir.store import encoders, features, jobs, quarantine, tables
 from cbmir.store.session import Database
 from cbmir.store.tables import Job
 from cbmir.types import JobKind, JobState
@@ -81,6 +82,27 @@ def test_an_ingest_job_ends_with_its_counts_and_without_its_files(
     assert job.result == {"ingested": 3, "duplicates": 0, "quarantined": 0, "failed": 0}
     assert (job.done, job.total, job.attempts) == (3, 3, 1)
     assert not (settings.uploads / "test").exists()
+
+
+def test_what_was_set_aside_is_read_again_by_a_job_that_may_be_delivered_twice(
+    bench: Bench, upload: Upload, job_of: JobOf, settings: Settings
+) -> None:
+    asked = upload(2)
+    (settings.uploads / "test" / "0").write_text("no picture at all")
+    perform(bench, queued(bench, JobKind.INGEST, asked))
+    (kept,) = settings.set_aside.iterdir()
+    with bench.database.read() as session:
+        (row,) = quarantine.listing(session)
+    again = queued(bench, JobKind.INGEST, {"retry": {"ids": [row.id], "code": None}})
+    perform(bench, again)
+    counts = {"ingested": 0, "duplicates": 0, "quarantined": 1, "failed": 0, "gone": 0}
+    assert (job_of(again).state, job_of(again).result) == (JobState.SUCCEEDED, counts)
+    Image.new("L", (9, 9), 7).save(kept, "PNG")  # as if this version could read it
+    for expected in (1, 0):
+        later = queued(bench, JobKind.INGEST, {"retry": {"ids": [row.id], "code": None}})
+        perform(bench, later)
+        assert job_of(later).result == {**counts, "quarantined": 0, "ingested": expected}
+    assert list(settings.set_aside.iterdir()) == []
 
 
 def test_a_redelivered_message_does_nothing(bench: Bench, upload: Upload, job_of: JobOf) -> None:

@@ -36,12 +36,21 @@ class Duty:
 
 
 def _ingest(duty: Duty) -> Result:
-    """Ingest uploaded files."""
+    """Ingest uploaded files, or read again what was set aside."""
     from cbmir.services.ingest import ingest_uploads
 
+    if again := duty.parameters.get("retry"):
+        return _retry(duty, again)
     folder = uploads.folder(duty.settings, duty.parameters["upload"])
     names = duty.parameters["files"]
     return ingest_uploads(duty.database, duty.settings, folder, names, duty.progress).as_json()
+
+
+def _retry(duty: Duty, again: dict[str, Any]) -> Result:
+    from cbmir.services.quarantine import retry
+
+    found = retry(duty.database, duty.settings, duty.progress, ids=again["ids"], code=again["code"])
+    return found.as_json()
 
 
 def _extract(duty: Duty) -> Result:

@@ -53,7 +53,7 @@ def of_job(kind: JobKind, parameters: Mapping[str, Any]) -> str | None:
     upload = parameters.get("upload")
     if kind is JobKind.RETRIEVE and upload:
         return str(upload["folder"])
-    return str(upload) if kind is JobKind.INGEST else None
+    return str(upload) if kind is JobKind.INGEST and upload else None
 
 
 def forget_old(settings: Settings, database: Database) -> int:

@@ -1,4 +1,4 @@
-"""`cbmir ingest` and `cbmir quarantine`: what goes into the library, and what was set aside."""
+"""`cbmir ingest`: what goes into the library."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ import click
 from cbmir.cli.context import Context, json_option, print_json
 from cbmir.errors import CbmirError
 from cbmir.services.ingest import Ingested, ingest
-from cbmir.store import quarantine
-from cbmir.store.tables import Quarantined
 
 
 @click.command("ingest")
@@ -48,30 +46,3 @@ def _print_counts(counts: Ingested) -> None:
     )
     if counts.quarantined:
         click.echo("Reasons and remedies: cbmir quarantine")
-
-
-@click.command("quarantine")
-@json_option
-@click.pass_obj
-def quarantine_command(context: Context, as_json: bool) -> None:
-    """List what was set aside, with the reason and the remedy."""
-    with context.database.read() as session:
-        rows = quarantine.listing(session, limit=None)
-    if as_json:
-        print_json([_row(row) for row in rows])
-        return
-    for row in rows:
-        click.echo(f"{row.origin or row.file_name}: {row.reason} {row.remedy}")
-    click.echo(f"{len(rows):,} set aside.")
-
-
-def _row(row: Quarantined) -> dict[str, str]:
-    return {
-        "file_name": row.file_name,
-        "origin": row.origin,
-        "sha256": row.sha256,
-        "code": row.code,
-        "reason": row.reason,
-        "remedy": row.remedy,
-        "created_at": row.created_at.isoformat(),
-    }

@@ -19,7 +19,7 @@ from cbmir.settings import Settings
 
 OWN = {
     "ingest": "library",
-    "quarantine": "library",
+    "quarantine": "quarantine",
     "export": "exchange",
     "import": "exchange",
     "jobs": "jobs",

@@ -99,6 +99,17 @@ def ingest_uploads(
     return ingestion.run(list(entries), progress)
 
 
+def ingest_entries(
+    database: Database, settings: Settings, entries: Sequence[Entry], progress: Progress, report: Report
+) -> Ingested:
+    """Ingest what was found already, without labels.
+
+    Raises:
+        as `ingest`.
+    """
+    return _Ingestion(database, settings, NoLabels(), report).run(list(entries), progress)
+
+
 def _ignore(_origin: str, _error: CbmirError) -> None:
     """The quarantine keeps the reason: nobody waits for it."""
 

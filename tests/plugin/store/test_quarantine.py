@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from cbmir.errors import NotFound
+from cbmir.errors import NotFound, UnusableInput
 from cbmir.store import jobs, quarantine, queries
 from cbmir.store.session import Database
-from cbmir.store.tables import Encoder
+from cbmir.store.tables import Encoder, now
 from cbmir.types import JobKind
 
 
@@ -42,6 +42,35 @@ def test_a_file_stands_there_once_with_its_latest_reason(any_database: Database)
         assert len(quarantine.listing(session, limit=1)) == 1
         (last,) = quarantine.listing(session, offset=1)
         assert last.sha256 == "1" * 64
+
+
+def test_files_are_counted_filtered_and_handed_out_by_reason(any_database: Database) -> None:
+    for number in range(5):
+        put(any_database, f"/{number}", f"{number}" * 64)
+    with any_database.write() as session:
+        quarantine.put(session, file_name="sr", origin="/sr", sha256="9" * 64, code="no-pixels", reason="A report.")
+    with any_database.read() as session:
+        assert quarantine.counts(session) == {"broken-file": 5, "no-pixels": 1}
+        assert [row.origin for row in quarantine.listing(session, code="no-pixels")] == ["/sr"]
+        ids = quarantine.ids(session)
+        assert quarantine.ids(session, code="broken-file", among=[*ids[:2], ids[-1], 10**6]) == ids[:2]
+        assert quarantine.ids(session, among=[]) == []
+        assert [row.id for row in quarantine.by_id(session, [ids[3], ids[1], 10**6])] == [ids[1], ids[3]]
+        pages = [quarantine.after(session, ids[0], code="broken-file", limit=3), quarantine.after(session, ids[3])]
+        assert [[row.id for row in page] for page in pages] == [ids[1:4], ids[4:]]
+        assert quarantine.uses(session, "r")
+        assert not quarantine.uses(session, "%")
+    with any_database.write() as session:
+        began = now()
+        quarantine.put(session, file_name="a", origin="/1", sha256="1" * 64, code="broken-file", reason="Again.")
+        quarantine.forget(session, ids[:3], before=began)
+    assert origins(any_database) == ["/1", "/3", "/4", "/sr"]
+
+
+def test_every_reason_for_setting_aside_has_words() -> None:
+    codes = {each.code for each in UnusableInput.__subclasses__()} - {"bad-manifest", "bad-export"}
+    assert codes <= set(quarantine.MEANINGS)
+    assert quarantine.meaning("of-tomorrow") == "of-tomorrow"
 
 
 def test_what_was_ingested_later_leaves(any_database: Database) -> None:

@@ -35,6 +35,7 @@ def test_the_description_is_valid_openapi_and_names_every_address(client: FlaskC
     assert described == {
         "/ingest", "/query", "/jobs", "/jobs/{job_id}", "/jobs/{job_id}/cancel", "/jobs/{job_id}/retry", "/train",
         "/extract", "/evaluate", "/export", "/encoders", "/images", "/images/{instance_id}", "/quarantine",
+        "/quarantine/retry", "/quarantine.csv", "/quarantine.json",
         "/frames/{frame_id}/picture.png", "/frames/{frame_id}/thumbnail.png",
     }  # fmt: skip
     body = spec["paths"][f"{API}/query"]["post"]["requestBody"]["content"]

@@ -10,6 +10,7 @@ from flask import Flask
 
 from cbmir import __version__
 from cbmir.store.filters import Where
+from cbmir.store.quarantine import meaning
 from cbmir.store.tables import Job, now
 from cbmir.types import JobKind, JobState
 from cbmir_web import curves
@@ -28,7 +29,7 @@ def install(app: Flask) -> None:
     """Give the templates these filters and names."""
     app.jinja_env.filters.update(
         ago=ago, moment=moment, duration=duration, count=count, size=size, spaced=spaced, decimal=decimal,
-        job_title=job_title, job_subject=job_subject, said=said, terms=terms,
+        meaning=meaning, job_title=job_title, job_subject=job_subject, said=said, terms=terms,
     )  # fmt: skip
     app.jinja_env.globals.update(version=__version__, is_open=is_open, draw=curves.draw, elapsed=elapsed)
 
@@ -113,12 +114,16 @@ def said(job: Job) -> str:
 
 def job_title(job: Job) -> str:
     """What the job does, in words."""
+    if job.kind == JobKind.INGEST and job.parameters.get("retry"):
+        return "Read again"
     return TITLES[JobKind(job.kind)]
 
 
 def job_subject(job: Job) -> str:
     """What the job is about: `12 files`, `35 epochs, seed 0`, the name of a searched file."""
     parameters: Mapping[str, Any] = job.parameters
+    if job.kind == JobKind.INGEST and (again := parameters.get("retry")):
+        return _read_again(again)
     if job.kind == JobKind.INGEST:
         names = list(parameters.get("files", {}).values())
         return names[0] if len(names) == 1 else count(len(names), "file")
@@ -127,6 +132,12 @@ def job_subject(job: Job) -> str:
     if job.kind == JobKind.RETRIEVE:
         return _asked(parameters)
     return str(parameters.get("encoder") or "the encoder in use")
+
+
+def _read_again(again: Mapping[str, Any]) -> str:
+    if again.get("ids"):
+        return f"{count(len(again['ids']), 'file')} of the quarantine"
+    return f"quarantine: {meaning(again['code'])}" if again.get("code") else "all of the quarantine"
 
 
 def _asked(parameters: Mapping[str, Any]) -> str:

@@ -7,7 +7,6 @@ import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from cbmir.archive.folder import Source, Unlisted, sources_at
 from cbmir.errors import CbmirError, NotFound, UnusableInput
@@ -126,13 +125,3 @@ def _stale(settings: Settings) -> set[Path]:
         return set()
     oldest = time.time() - STALE_SECONDS
     return {path for path in settings.set_aside.iterdir() if path.is_file() and path.stat().st_mtime < oldest}
-
-
-def as_row(row: Quarantined) -> dict[str, Any]:
-    """A row as lists give it: without the place where the file is."""
-    names = ("id", "file_name", "code", "reason", "remedy", "sha256")
-    return {
-        **{name: getattr(row, name) for name in names},
-        "meaning": quarantine.meaning(row.code),
-        "created_at": row.created_at.isoformat(),
-    }

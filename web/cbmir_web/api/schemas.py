@@ -7,6 +7,7 @@ from typing import Any
 
 from marshmallow import Schema, fields, pre_load, validate
 
+from cbmir.store.quarantine import meaning
 from cbmir.training.request import RANGES
 
 MOST_HITS = 1000
@@ -75,6 +76,22 @@ class PageSchema(Input):
 
 class JobsPageSchema(PageSchema):
     state = fields.String(validate=validate.OneOf(["queued", "running", "succeeded", "failed", "cancelled"]))
+
+
+class ReasonSchema(Input):
+    code = fields.String(
+        validate=validate.Length(max=32),
+        metadata={"description": "Only files that were set aside for this.", "example": "no-pixels"},
+    )
+
+
+class QuarantinePageSchema(PageSchema, ReasonSchema):
+    pass
+
+
+class RetrySchema(ReasonSchema):
+    ids = fields.List(Whole(validate=validate.Range(min=1, max=2**31 - 1)), validate=validate.Length(max=10_000))
+    all = fields.Boolean(load_default=False)
 
 
 class ImagesPageSchema(PageSchema):
@@ -224,6 +241,7 @@ class QuarantinedSchema(Schema):
     file_name = fields.String(required=True)
     sha256 = fields.String(required=True)
     code = fields.String(required=True)
+    meaning = fields.Function(lambda row: meaning(row.code), metadata={"type": "string"})
     reason = fields.String(required=True)
     remedy = fields.String(required=True)
     created_at = fields.DateTime(required=True)
@@ -231,4 +249,10 @@ class QuarantinedSchema(Schema):
 
 class QuarantineSchema(Schema):
     quarantine = fields.List(fields.Nested(QuarantinedSchema), required=True)
-    total = fields.Integer(required=True)
+    total = fields.Integer(required=True, metadata={"description": "Files that match."})
+    codes = fields.Dict(
+        keys=fields.String(),
+        values=fields.Integer(),
+        required=True,
+        metadata={"description": "Files in quarantine by the code of their reason."},
+    )

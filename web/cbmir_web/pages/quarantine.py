@@ -1,12 +1,19 @@
-"""Files that could not be used."""
+"""Files that could not be used, and reading them again."""
 
 from __future__ import annotations
 
 import math
+from http import HTTPStatus
 
-from flask import render_template, request
+from flask import make_response, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
 
+from cbmir.errors import CbmirError
 from cbmir.store import quarantine as rows
+from cbmir_web import errors, retrying
+from cbmir_web.api.schemas import RetrySchema
+from cbmir_web.arguments import from_form
+from cbmir_web.errors import Problem
 from cbmir_web.installation import installation
 from cbmir_web.pages.blueprint import blueprint
 
@@ -15,11 +22,34 @@ ON_A_PAGE = 100
 
 @blueprint.get("/quarantine")
 def quarantine() -> str:
-    """What was set aside, why, and what to do."""
-    page = max(request.args.get("page", 1, type=int), 1)
+    """What was set aside, why, and what to do; `?code=` keeps one reason."""
+    return _page(request.args.get("code"))
+
+
+@blueprint.post("/quarantine/retry")
+def retry_quarantined() -> Response:
+    """Read files again; show the job that does."""
+    try:
+        job = retrying.enqueue(installation(), from_form(RetrySchema()))
+    except CbmirError as error:
+        return _refused(errors.problem_of(error))
+    return redirect(url_for("pages.job", job_id=job.id), HTTPStatus.SEE_OTHER)
+
+
+def _page(code: str | None, problem: Problem | None = None) -> str:
     with installation().database.read() as session:
-        found = rows.listing(session, limit=ON_A_PAGE, offset=(page - 1) * ON_A_PAGE)
-        total = rows.count(session)
+        counts = rows.counts(session)
+        code = code if code in counts else None
+        total = counts[code] if code else sum(counts.values())
+        last = max(math.ceil(total / ON_A_PAGE), 1)
+        page = min(max(request.args.get("page", 1, type=int), 1), last)
+        found = rows.listing(session, code=code, limit=ON_A_PAGE, offset=(page - 1) * ON_A_PAGE)
     return render_template(
-        "quarantine.html", found=found, total=total, page=page, last=max(math.ceil(total / ON_A_PAGE), 1)
+        "quarantine.html", found=found, total=total, page=page, last=last, code=code, counts=counts, problem=problem
     )
+
+
+def _refused(problem: Problem) -> Response:
+    if errors.wants_json():
+        return errors.answer(problem)
+    return make_response(_page(request.form.get("code"), problem), problem.status)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -182,9 +183,9 @@ class _Compressed:
         frame = self.fragments.frame(index)
         _check_frame(frame, self.layout, index, self.name)
         failures: list[Exception] = []
-        for codec in CODECS[self.layout.syntax]:
+        for codec, fewer in _attempts(frame, self.layout, halvings):
             try:
-                return _decompressed(codec, frame, self.layout, halvings)
+                return _decompressed(codec, frame, self.layout, fewer)
             except MemoryError:
                 raise
             except Exception as error:  # noqa: BLE001 a decoder may raise anything
@@ -206,8 +207,15 @@ def _check_frame(frame: bytes, layout: Layout, index: int, name: str) -> None:
         raise BrokenFile(f"{name} has a JPEG frame of more than {MAX_PRECISION} bits.", RESEND)
 
 
+def _attempts(frame: bytes, layout: Layout, halvings: int) -> Iterator[tuple[Codec, int]]:
+    """Each decoder, halving first where it can: only grey, and not where header and frame differ about the sign."""
+    for codec in CODECS[layout.syntax]:
+        if halvings and codec.reduced and layout.samples == 1 and j2k_sample(frame)[1] == layout.signed:
+            yield codec, min(halvings, j2k_levels(frame))
+        yield codec, 0
+
+
 def _decompressed(codec: Codec, frame: bytes, layout: Layout, halvings: int) -> Decoded:
-    halvings = min(halvings, j2k_levels(frame)) if codec.reduced and halvings and layout.samples == 1 else 0
     if halvings and codec.reduced:
         samples = codec.reduced(frame, layout, halvings)
         by = f"{codec.name}, at 1/{2**halvings} of rows and columns"

@@ -80,7 +80,7 @@ def read_overlays(
 
 
 def _planes(dataset: Dataset) -> Iterator[Plane]:
-    for group in GROUPS:
+    for group in sorted({tag >> 16 for tag in dataset.keys()}.intersection(GROUPS)):  # noqa: SIM118 not iter, which sorts
         if (plane := _read_plane(dataset, group)) is not None:
             yield plane
 

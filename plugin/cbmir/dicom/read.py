@@ -197,7 +197,7 @@ def _check(dataset: Dataset, name: str) -> None:
 
 
 def _refuse_cut(dataset: Dataset, name: str) -> None:
-    for element in dataset.elements():
+    for element in dataset.values():
         if not isinstance(element, RawDataElement) or element.length == UNDEFINED or element.tag > 0x7FE00010:
             continue  # what follows the pixels, mostly padding, does not matter here
         found = len(element.value or b"")

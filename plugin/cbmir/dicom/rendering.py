@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 from dataclasses import asdict, dataclass
+from functools import cached_property
 
 from cbmir.errors import BadRequest
 
@@ -51,7 +52,7 @@ class Rendering:
         _check("crop", self.crop, CROPS)
         _check("waveform", self.waveform, WAVEFORMS)
 
-    @property
+    @cached_property
     def pipeline(self) -> str:
         """Name, version and hash of the conversion, such as dicom-2d/2-0123456789ab."""
         return hashed(VERSION, asdict(self))

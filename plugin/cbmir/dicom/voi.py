@@ -98,6 +98,14 @@ def choose(
     return _stretched(*ranged(percentiles), f"percentiles {percentiles[0]:g} to {percentiles[1]:g}")
 
 
+def is_given(dataset: Dataset, index: int, rendering: Rendering) -> bool:
+    """Whether the grey scale is known before a pixel is, since the object or whoever asks names a window."""
+    if not isinstance(rendering.window, str):
+        return True
+    described = macro(dataset, index, "FrameVOILUTSequence")
+    return rendering.window != "full" and bool(_windows(described))
+
+
 def own_windows(dataset: Dataset, index: int) -> int:
     """How many VOI LUTs and windows a frame has to choose from; at least 1: without any there is the default."""
     described = macro(dataset, index, "FrameVOILUTSequence")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from io import SEEK_END
 from typing import BinaryIO
 
@@ -18,6 +19,7 @@ from cbmir.settings import Settings
 from cbmir.types import ByteArray, ConvertedObject, InstanceHeader, Picture
 
 
+@lru_cache(maxsize=8)
 def rendering_of(settings: Settings) -> Rendering:
     """What an installation wants of its pictures.
 

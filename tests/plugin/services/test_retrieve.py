@@ -9,12 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, select
 
-from cbmir.cli.context import Context
-from cbmir.cli.encoders import encoders_command
-from cbmir.cli.retrieval import query_command
 from cbmir.errors import BadRequest, EmptyGallery, EncoderMismatch, NotAPicture, NotFound
 from cbmir.pictures.shelf import Shelf
 from cbmir.progress import Silence
@@ -380,26 +376,3 @@ def test_both_databases_answer_alike(
     with any_database.read() as session:
         assert session.scalar(select(func.count()).select_from(Encoder)) == 1
         assert session.scalar(select(func.count()).select_from(Instance)) == FRAMES - VOLUME + 1
-
-
-def test_features_of_another_conversion_are_counted_where_they_are_compared(
-    ask: Ask, database: Database, settings: Settings
-) -> None:
-    assert ask(sop_instance_uid=uid(0)).outdated == 0
-    with database.write() as session:
-        encoder = encoders.resolve(session, None)
-        old = [*frame_ids(database, uid(0)), *frame_ids(database, uid(90))]
-        session.execute(update(Feature).where(Feature.frame_id.in_(old)).values(pipeline="dicom-2d/0"))
-        features.bump(session, encoder.id)
-    answer = ask(sop_instance_uid=uid(1))
-    assert (answer.outdated, answer.as_json()["outdated"]) == (1 + VOLUME, 1 + VOLUME)
-    assert ask(sop_instance_uid=uid(0)).outdated == VOLUME, "its own are not compared"
-    assert ask(sop_instance_uid=uid(1), where=Where.parse(["modality=oct"])).outdated == 0
-    assert ask(sop_instance_uid=uid(1), where=Where.parse(["modality=MR"])).outdated == 1 + VOLUME
-    told = CliRunner().invoke(query_command, [uid(1)], obj=Context(settings), catch_exceptions=False)
-    assert "cbmir reconvert" in told.stderr
-    assert "6 of the features compared" in told.stderr
-    listed = CliRunner().invoke(encoders_command, ["--json"], obj=Context(settings), catch_exceptions=False)
-    assert [(row["features"], row["outdated"]) for row in json.loads(listed.stdout)] == [(FRAMES, 1 + VOLUME)]
-    plain = CliRunner().invoke(encoders_command, [], obj=Context(settings), catch_exceptions=False)
-    assert f"({1 + VOLUME} outdated)" in plain.stdout

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 from jsonschema import Draft202012Validator
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select
 
 from cbmir.errors import BadExport, EncoderMismatch, JobCancelled, NotFound
 from cbmir.progress import Silence
@@ -392,38 +392,3 @@ def test_progress_grows_to_its_total(database: Database, settings: Settings, doc
     import_json(database, settings, BytesIO(json.dumps(document).encode()), Watch())
     assert seen == sorted(seen)
     assert seen[-1][0] == seen[-1][1] > 0
-
-
-def test_how_a_picture_was_made_travels_and_may_be_missing(
-    any_database: Database, settings: Settings, document: dict[str, Any]
-) -> None:
-    told = document["features"][0]
-    assert told["steps"] == ["window: 40/400 LINEAR", "shrink: 512"]
-    assert told["ultrasound_regions"][1] == {
-        "x0": 0, "y0": 0, "x1": 5, "y1": 5, "spatial_format": 3, "data_type": 1,
-    }  # fmt: skip
-    assert (told["photometric"], told["laterality"], told["frame_count"]) == ("MONOCHROME2", "L", 90)
-    assert "steps" not in document["features"][3], "nothing is told of which nothing is known"
-    for row in document["features"]:
-        for key in (*HOW_IT_WAS_MADE, "steps", "frame_count", "pipeline"):
-            row.pop(key, None)
-    read_in(any_database, settings, document)
-    with any_database.read() as session:
-        scan = session.scalars(select(Instance).where(Instance.file_name == "scan.dcm")).one()
-        assert (scan.photometric, scan.ultrasound_regions, scan.frame_count) == (None, None, 1)
-        assert [frame.steps for frame in scan.frames] == [[], []]
-        assert features.pipelines(session, "net-1") == {"import": 4}
-
-
-def test_a_feature_keeps_the_conversion_it_was_made_by(
-    any_database: Database, database: Database, settings: Settings, fill: Callable[[Database], None]
-) -> None:
-    fill(any_database)
-    with any_database.write() as session:
-        session.execute(update(Frame).where(Frame.frame_number == 2).values(pipeline="test/2"))
-    document = json.loads(written(any_database))
-    assert [row.get("feature_pipeline") for row in document["features"]] == [None, "test/1", None, None]
-    read_in(database, settings, document)
-    with database.read() as session:
-        assert features.pipelines(session, "net-1") == {"test/1": 4}
-        assert set(session.scalars(select(Frame.pipeline))) == {"test/1", "test/2"}

@@ -7,8 +7,11 @@ from typing import Any
 
 from marshmallow import Schema, fields, pre_load, validate
 
+from cbmir.services.convert import is_outdated
 from cbmir.store.quarantine import meaning
 from cbmir.training.request import RANGES
+from cbmir_web.conversion import syntax_name
+from cbmir_web.installation import installation
 
 MOST_HITS = 1000
 UID = validate.Regexp(r"^[0-9]+(\.[0-9]+)+$", error="Not a DICOM UID.")
@@ -215,7 +218,23 @@ class FrameSchema(Schema):
     frame_number = fields.Integer(required=True)
     rows = fields.Integer(required=True)
     columns = fields.Integer(required=True)
-    pipeline = fields.String(required=True)
+    pipeline = fields.String(required=True, metadata={"description": "The conversion that made the picture."})
+    outdated = fields.Function(
+        lambda frame: is_outdated(frame.pipeline, installation().settings),
+        metadata={"type": "boolean", "description": "Whether it would be made in another way today."},
+    )
+    steps = fields.List(
+        fields.String(), required=True, metadata={"description": "What the conversion did, in order."}
+    )
+
+
+class RegionSchema(Schema):
+    x0 = fields.Integer(required=True, metadata={"description": "First column, from 0."})
+    y0 = fields.Integer(required=True)
+    x1 = fields.Integer(required=True, metadata={"description": "Last column, inclusive."})
+    y1 = fields.Integer(required=True)
+    spatial_format = fields.Integer(required=True, metadata={"description": "Region Spatial Format (0018,6012)."})
+    data_type = fields.Integer(required=True, metadata={"description": "Region Data Type (0018,6014)."})
 
 
 class ImageDetailSchema(Schema):
@@ -227,8 +246,22 @@ class ImageDetailSchema(Schema):
     study_instance_uid = fields.String(required=True, allow_none=True)
     series_instance_uid = fields.String(required=True, allow_none=True)
     transfer_syntax_uid = fields.String(required=True, allow_none=True)
+    transfer_syntax = fields.Function(
+        lambda instance: syntax_name(instance.transfer_syntax_uid),
+        metadata={"type": "string", "description": "Its name; empty where it is not known."},
+    )
     modality = fields.String(required=True, allow_none=True)
     body_part = fields.String(required=True, allow_none=True)
+    photometric = fields.String(required=True, allow_none=True)
+    burned_in_annotation = fields.String(
+        required=True, allow_none=True, metadata={"description": "YES or NO; null where the header does not say."}
+    )
+    laterality = fields.String(required=True, allow_none=True)
+    view_position = fields.String(required=True, allow_none=True)
+    ultrasound_regions = fields.List(fields.Nested(RegionSchema), required=True, allow_none=True)
+    frame_count = fields.Integer(
+        required=True, metadata={"description": "Frames that the object has; `frames` may be a choice of them."}
+    )
     labels = fields.Function(
         lambda instance: {label.name: {"value": label.value, "origin": label.origin} for label in instance.labels}
     )

@@ -9,6 +9,7 @@ from flask import render_template, request, url_for
 
 from cbmir.services import library as archive
 from cbmir.store.filters import Where
+from cbmir_web import conversion
 from cbmir_web.installation import installation
 from cbmir_web.pages import filters
 from cbmir_web.pages.blueprint import blueprint
@@ -38,9 +39,16 @@ def library() -> str:
 @blueprint.get("/library/<int:instance_id>")
 def instance(instance_id: int) -> str:
     """One image: its frames, what its header says, its labels."""
-    with installation().database.read() as session:
+    here = installation()
+    with here.database.read() as session:
         found = archive.instance(session, instance_id)
-    return render_template("instance.html", instance=found)
+    return render_template(
+        "instance.html",
+        instance=found,
+        made=conversion.made(found, here.settings),
+        syntax=conversion.syntax_name(found.transfer_syntax_uid),
+        given_away=conversion.given_away(found),
+    )
 
 
 def _numbers(page: int, last: int) -> list[int | None]:

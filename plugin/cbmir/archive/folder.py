@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -9,11 +10,18 @@ from pathlib import Path
 
 from cbmir.archive.zips import is_zip, zip_member, zip_members
 from cbmir.dicom.directory import referenced_files
-from cbmir.errors import CbmirError, ImplausibleSize, NotFound, UnusableInput
+from cbmir.errors import CbmirError, NotFound, UnusableInput
 from cbmir.settings import Settings
 
 SIDECARS = frozenset({"dicomdir", "thumbs.db", "desktop.ini", "__macosx"})
 """Names that systems leave beside pictures; hidden files are passed over as well."""
+
+
+Content = bytes | Path
+"""A file's bytes; its path, if it is too large to be read at once."""
+
+IN_MEMORY = 64 * 1024 * 1024
+"""Bytes of a file up to which it is read at once."""
 
 
 @dataclass(frozen=True)
@@ -22,14 +30,14 @@ class Source:
 
     Attributes:
         file_name: path below the folder or the zip that was handed in, with forward slashes.
-        origin: where the bytes are: a path, or `zip!member`.
-        read: gives the bytes; raises UnusableInput or OSError.
+        origin: where the bytes are: an absolute path, or `zip!member`.
+        read: gives the content; raises UnusableInput or OSError.
         path: of the file on disk, by which a manifest knows it; None within a zip.
     """
 
     file_name: str
     origin: str
-    read: Callable[[], bytes]
+    read: Callable[[], Content]
     path: Path | None = None
 
 
@@ -49,7 +57,7 @@ def find_sources(paths: Iterable[Path], settings: Settings) -> Iterator[Source |
         paths: files, folders, zips, DICOMDIRs.
         settings: for the bounds on sizes.
     """
-    for path in paths:
+    for path in (path.absolute() for path in paths):  # whoever reads it again may work elsewhere
         if path.is_dir():
             for file in _walk(path):
                 yield from _of_file(file, file.relative_to(path).as_posix(), settings)
@@ -128,14 +136,8 @@ def _of_file(path: Path, file_name: str, settings: Settings) -> Iterator[Source 
 
 
 def _plain(path: Path, file_name: str, settings: Settings) -> Source:
-    def read() -> bytes:
-        size = path.stat().st_size
-        if size > settings.max_file_bytes:
-            raise ImplausibleSize(
-                f"{file_name} has {size:,} bytes, more than the {settings.max_file_bytes:,} allowed.",
-                "Raise CBMIR_MAX_FILE_BYTES if it is meant to be that large.",
-            )
-        return path.read_bytes()
+    def read() -> Content:
+        return path if path.stat().st_size > min(IN_MEMORY, settings.max_file_bytes) else path.read_bytes()
 
     return Source(file_name, str(path), read, path.resolve())
 
@@ -166,6 +168,19 @@ def _below(root: Path, parts: tuple[str, ...]) -> Path | None:
         return file if file.is_relative_to(root) and file.is_file() else None
     except (OSError, ValueError):  # a name too long for the system, or one with a NUL in it
         return None
+
+
+def size_of(content: Content) -> int:
+    """Bytes of a file."""
+    return content.stat().st_size if isinstance(content, Path) else len(content)
+
+
+def sha256_of(content: Content) -> str:
+    """SHA-256 of a file's bytes, 64 hexadecimal digits."""
+    if isinstance(content, bytes):
+        return hashlib.sha256(content).hexdigest()
+    with content.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def unreadable(file_name: str, error: OSError) -> CbmirError:

@@ -58,9 +58,9 @@ def picture(
 def halvings(dataset: Dataset, layout: Layout, index: int, rendering: Rendering) -> int:
     """How often a codec may halve a frame so that the picture stays nearly the same.
 
-    It remains at least `OVERSAMPLED` times as large as it will be shrunk to: 99 % of the pixels are then within 9 of
-    255 levels of what the whole frame gives, all on the average within 1 (`tests/plugin/dicom/test_reduced.py`). Not
-    where single pixels count: padding would run into what it surrounds, percentiles would be of other values,
+    It remains at least `OVERSAMPLED` times as large as it will be shrunk to: 99 % of the pixels are then within 9
+    of 255 levels of what the whole frame gives, all on the average within 1 (`tests/plugin/dicom/test_reduced.py`).
+    Not where single pixels count: padding would run into what it surrounds, percentiles would be of other values,
     overlays and regions would not fit.
     """
     exact = "PixelPaddingValue" in dataset or rendering.overlays or rendering.crop != "none"

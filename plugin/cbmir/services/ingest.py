@@ -14,15 +14,16 @@ from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import chain
 from pathlib import Path, PurePosixPath
 
-from cbmir.archive.folder import Source, Unlisted, find_sources, named_sources, unreadable
+from cbmir.archive.folder import Source, Unlisted, find_sources, named_sources, sha256_of, unreadable
 from cbmir.archive.manifest import FolderLabels, Labeller, Manifest, NoLabels
 from cbmir.errors import CbmirError, UnusableInput
 from cbmir.files import written_whole
 from cbmir.progress import Progress
+from cbmir.services.isolation import Isolation
 from cbmir.services.reconvert import discard, renew_namesake
 from cbmir.services.record import Outcome, Prepared, Recorded, prepare, record
 from cbmir.settings import Settings
@@ -146,19 +147,23 @@ class _Ingestion:
     labeller: Labeller
     report: Report
     borrowed: Path | None = None
+    isolation: Isolation = field(default_factory=Isolation)
 
     def run(self, entries: list[Entry], progress: Progress) -> Ingested:
         counts: Counter[str] = Counter()
         progress.update(0, len(entries))
-        with closing(self._prepared(entries)) as prepared:
+        with self.isolation, closing(self._prepared(entries)) as prepared:
             for done, each in enumerate(prepared, start=1):
                 counts[self._settle(each)] += 1
                 progress.update(done, len(entries))
         return Ingested(**counts)
 
     def _prepared(self, entries: list[Entry]) -> Generator[_Settled]:
-        """Convert ahead in threads, a bounded number of files at a time, and hand on in order."""
-        workers = os.cpu_count() or 1
+        """Convert ahead, a bounded number of files at a time, and hand on in order.
+
+        Threads read and hash; each waits for a process of its own, which converts.
+        """
+        workers = self.isolation.processes
         window: deque[Future[_Settled]] = deque()
         with ThreadPoolExecutor(workers, thread_name_prefix="convert") as pool:
             for entry in entries:
@@ -173,9 +178,9 @@ class _Ingestion:
             return entry
         sha256 = ""
         try:
-            data = entry.read()
-            sha256 = hashlib.sha256(data).hexdigest()
-            return prepare(entry, data, sha256, self.labeller, self.database, self.settings)
+            content = entry.read()
+            sha256 = sha256_of(content)
+            return prepare(entry, content, sha256, self.labeller, self.database, self.settings, self.isolation)
         except UnusableInput as error:
             return _Refused(entry.file_name, entry.origin, sha256, error)
         except OSError as error:
@@ -196,7 +201,7 @@ class _Ingestion:
     def _record(self, prepared: Prepared) -> str:
         recorded = self._write(prepared)
         if recorded.outcome is Outcome.INCOMPARABLE:
-            renew_namesake(self.database, self.settings, prepared)
+            renew_namesake(self.database, self.settings, prepared, self.isolation)
             recorded = self._write(prepared, believe_uid=True)
         discard(self.settings, recorded)
         return "duplicates" if recorded.outcome is Outcome.DUPLICATE else "ingested"
@@ -230,7 +235,7 @@ def _kept(origin: str, borrowed: Path, folder: Path) -> str:
     """Keep a borrowed file under its hash, for a zip's member the whole zip; the origin that it has now."""
     stored, separator, member = os.path.relpath(origin, borrowed).partition("!")
     with (borrowed / stored).open("rb") as file:
-        kept = folder / hashlib.file_digest(file, "sha256").hexdigest()
+        kept = folder.absolute() / hashlib.file_digest(file, "sha256").hexdigest()
         if not kept.exists():
             file.seek(0)
             with written_whole(kept) as copy:

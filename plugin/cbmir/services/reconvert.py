@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 
-from cbmir.archive.folder import Source, sources_at, unreadable
+from cbmir.archive.folder import Source, sha256_of, sources_at, unreadable
 from cbmir.archive.manifest import NoLabels
 from cbmir.errors import CbmirError, NotFound, Unavailable
 from cbmir.pictures.shelf import Shelf
 from cbmir.progress import Progress
 from cbmir.services import outdated
+from cbmir.services.isolation import Isolation
 from cbmir.services.record import Outcome, Prepared, Recorded, prepare, record
 from cbmir.settings import Settings
 from cbmir.store import instances
@@ -67,13 +67,14 @@ def reconvert(
         total = instances.count_made_by(session, old)
     counts: Counter[str] = Counter()
     progress.update(0, total)
-    for done, instance in enumerate(_listed(database, old), start=1):
-        counts[_outcome(database, settings, instance, report)] += 1
-        progress.update(done, max(done, total))
+    with Isolation(1) as isolation:
+        for done, instance in enumerate(_listed(database, old), start=1):
+            counts[_outcome(database, settings, instance, isolation, report)] += 1
+            progress.update(done, max(done, total))
     return Reconverted(**counts)
 
 
-def renew(database: Database, settings: Settings, instance: Instance) -> bool:
+def renew(database: Database, settings: Settings, instance: Instance, isolation: Isolation) -> bool:
     """Make an instance's pictures again from the file that it came from; False if another process was quicker.
 
     Raises:
@@ -82,21 +83,22 @@ def renew(database: Database, settings: Settings, instance: Instance) -> bool:
     """
     source = _source(instance, settings)
     try:
-        data = source.read()
+        content = source.read()
+        found = sha256_of(content)
     except OSError as error:
         raise unreadable(instance.file_name, error) from error
-    if hashlib.sha256(data).hexdigest() != instance.sha256:
+    if found != instance.sha256:
         raise NotFound(
             f"Where {instance.file_name} came from there is another file now.", "Ingest it again from where it is."
         )
-    prepared = prepare(source, data, instance.sha256, NoLabels(), database, settings)
+    prepared = prepare(source, content, instance.sha256, NoLabels(), database, settings, isolation)
     with database.write() as session:
         recorded = record(session, prepared)
     discard(settings, recorded)
     return recorded.outcome is Outcome.RENEWED
 
 
-def renew_namesake(database: Database, settings: Settings, prepared: Prepared) -> None:
+def renew_namesake(database: Database, settings: Settings, prepared: Prepared, isolation: Isolation) -> None:
     """Renew the instance of the same SOP Instance UID, if that can be done, so that the two can be compared."""
     header = prepared.converted.header if prepared.converted else None
     with database.read() as session:
@@ -104,7 +106,7 @@ def renew_namesake(database: Database, settings: Settings, prepared: Prepared) -
     if known is None:
         return
     try:
-        renew(database, settings, known)
+        renew(database, settings, known, isolation)
     except Unavailable:
         raise
     except CbmirError:
@@ -129,9 +131,11 @@ def _listed(database: Database, pipelines: list[str]) -> Iterator[Instance]:
         after = found[-1].id
 
 
-def _outcome(database: Database, settings: Settings, instance: Instance, report: Report | None) -> str:
+def _outcome(
+    database: Database, settings: Settings, instance: Instance, isolation: Isolation, report: Report | None
+) -> str:
     try:
-        renew(database, settings, instance)
+        renew(database, settings, instance, isolation)
         return "renewed"
     except Unavailable:
         raise

@@ -8,20 +8,20 @@ from pathlib import PurePosixPath
 
 from sqlalchemy.orm import Session
 
-from cbmir.archive.folder import Source
+from cbmir.archive.folder import Content, Source, size_of
 from cbmir.archive.manifest import Labeller
 from cbmir.errors import ConflictingInstance, ConflictingLabels
 from cbmir.modalities import modality_class
-from cbmir.pictures.shelf import Shelf
 from cbmir.services import outdated
-from cbmir.services.convert import convert
 from cbmir.services.identity import group_key
+from cbmir.services.isolation import Isolation
+from cbmir.services.keep import keep
 from cbmir.settings import Settings
 from cbmir.store import instances
 from cbmir.store.instances import NewFrame
 from cbmir.store.session import Database
 from cbmir.store.tables import Instance
-from cbmir.types import ConvertedObject, Labelling, LabelOrigin, Picture
+from cbmir.types import ConvertedObject, Labelling, LabelOrigin
 
 
 class Outcome(Enum):
@@ -63,9 +63,24 @@ class Prepared:
 
 
 def prepare(
-    source: Source, data: bytes, sha256: str, labeller: Labeller, database: Database, settings: Settings
+    source: Source,
+    content: Content,
+    sha256: str,
+    labeller: Labeller,
+    database: Database,
+    settings: Settings,
+    isolation: Isolation,
 ) -> Prepared:
     """Convert a file unless its bytes are known and its pictures are as they would be made today.
+
+    Args:
+        source: where it came from.
+        content: what is in it.
+        sha256: of its bytes.
+        labeller: knows its labels.
+        database: the installation's.
+        settings: the installation's.
+        isolation: where it is converted.
 
     Raises:
         cbmir.errors.UnusableInput: if it cannot be used; the leaf says why.
@@ -76,20 +91,15 @@ def prepare(
         stored = instances.find_by_sha256(session, sha256)
         if stored and not outdated.among(instances.pipelines(session, stored), settings):
             return known
-    converted = convert(data, PurePosixPath(source.file_name).name, settings, sha256)
-    shelf = Shelf(settings.pictures)
+    name = PurePosixPath(source.file_name).name
+    converted, frames = isolation.run(name, size_of(content), keep, content, name, settings, sha256)
     return replace(
         known,
         file_name=_shown_name(source, converted, labelling),
         group=(labelling and labelling.group) or group_key(converted, settings.resolved_secret_key),
         converted=converted,
-        frames=tuple(_new_frame(each, shelf, converted.pipeline) for each in converted.pictures),
+        frames=frames,
     )
-
-
-def _new_frame(picture: Picture, shelf: Shelf, pipeline: str) -> NewFrame:
-    rows, columns = picture.pixels.shape[:2]
-    return NewFrame(picture.frame_number, shelf.put(picture.pixels), rows, columns, pipeline, picture.steps)
 
 
 def _shown_name(source: Source, converted: ConvertedObject, labelling: Labelling | None) -> str:

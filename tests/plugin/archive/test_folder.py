@@ -10,8 +10,8 @@ import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, MediaStorageDirectoryStorage, generate_uid
 
-from cbmir.archive.folder import Source, Unlisted, find_sources, sources_at
-from cbmir.errors import ImplausibleSize, NotFound
+from cbmir.archive.folder import Source, Unlisted, find_sources, sha256_of, size_of, sources_at
+from cbmir.errors import NotFound
 from cbmir.settings import Settings
 
 
@@ -38,11 +38,12 @@ def test_a_file_is_named_by_its_base_name_and_knows_its_path(tmp_path: Path, set
     assert (source.file_name, source.path, source.read()) == ("one.png", path.resolve(), b"bytes")
 
 
-def test_a_file_above_the_bound_is_refused_before_it_is_read(tmp_path: Path) -> None:
-    (source,) = find_sources([write(tmp_path / "big", b"12345")], Settings(data=tmp_path, max_file_bytes=4))
+def test_a_large_file_is_not_read_at_once(tmp_path: Path) -> None:
+    path = write(tmp_path / "big", b"12345")
+    (source,) = find_sources([path], Settings(data=tmp_path, max_file_bytes=4))
     assert isinstance(source, Source)
-    with pytest.raises(ImplausibleSize, match="more than the 4 allowed"):
-        source.read()
+    assert source.read() == path
+    assert (size_of(path), sha256_of(path)) == (5, sha256_of(b"12345"))
 
 
 def dicomdir(folder: Path, *files: list[str]) -> Path:
@@ -97,6 +98,16 @@ def test_a_file_is_found_again_where_it_came_from(tmp_path: Path, settings: Sett
         (found,) = sources_at(entry.origin, entry.file_name, settings)
         assert isinstance(found, Source)
         assert (found.origin, found.file_name, found.read()) == (entry.origin, entry.file_name, entry.read())
+
+
+def test_an_origin_says_the_same_wherever_one_works(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "inbox" / "a" / "1.png")
+    monkeypatch.chdir(tmp_path)
+    for given in ("inbox", "inbox/a/1.png", "."):
+        (entry,) = find_sources([Path(given)], settings)
+        assert Path(entry.origin) == tmp_path / "inbox" / "a" / "1.png"
 
 
 @pytest.mark.parametrize("gone", ["", "none.png", "some.zip!none.png", "none.zip!a.png", "."])

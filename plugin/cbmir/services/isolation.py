@@ -1,0 +1,93 @@
+"""Work on foreign files in processes of its own: a decoder that crashes, hangs or fills the memory ends no more."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from functools import cached_property
+from multiprocessing import get_all_start_methods, get_context
+from multiprocessing.context import BaseContext
+from types import TracebackType
+from typing import ParamSpec, TypeVar
+
+from pebble import ProcessExpired, ProcessPool
+
+from cbmir.errors import Undecodable
+
+SECONDS, SECONDS_PER_MEGABYTE = 60.0, 1.0
+"""Time that a file may take, by its size: some hundred times what the slowest codec needs."""
+
+PRELOADED = ["cbmir.services.convert", "cbmir.services.keep"]
+"""What the processes have imported before they begin: they start within milliseconds then."""
+
+REMEDY = "Have the archive send it uncompressed (Explicit VR Little Endian), and report its transfer syntax to us."
+
+Given = ParamSpec("Given")
+Made = TypeVar("Made")
+
+
+class Isolation:
+    """A few processes that are started when the first piece of work comes, and end with the `with` block.
+
+    Safe for many threads: each waits for its own piece.
+    """
+
+    def __init__(self, processes: int = 0) -> None:
+        """Use so many processes at once; 0 means one for each core."""
+        self.processes = processes or os.cpu_count() or 1
+
+    def run(
+        self, name: str, size: int, work: Callable[Given, Made], *args: Given.args, **kwargs: Given.kwargs
+    ) -> Made:
+        """Do a piece of work on a file in one of the processes.
+
+        Args:
+            name: what the user calls the file.
+            size: of the file in bytes.
+            work: a function of some module; what it is given and what it returns are pickled.
+            args: for the function.
+            kwargs: for the function.
+
+        Raises:
+            cbmir.errors.Undecodable: if it crashed, took too long, or ran out of memory.
+            Exception: whatever the function raises.
+        """
+        seconds = SECONDS + SECONDS_PER_MEGABYTE * size / 1e6
+        future = self._pool.schedule(work, args=list(args), kwargs=kwargs, timeout=seconds)
+        try:
+            return future.result()
+        except TimeoutError as error:
+            raise Undecodable(f"{name} took more than {seconds:.0f} seconds to convert.", REMEDY) from error
+        except ProcessExpired as error:
+            raise Undecodable(f"{name} made its decoder crash.", REMEDY) from error
+        except MemoryError as error:
+            raise Undecodable(f"{name} takes more memory to convert than there is.", REMEDY) from error
+
+    @cached_property
+    def _pool(self) -> ProcessPool:
+        return ProcessPool(max_workers=self.processes, initializer=_leave_interrupts, context=_context())
+
+    def __enter__(self) -> Isolation:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if "_pool" in vars(self):
+            self._pool.stop()  # type: ignore[no-untyped-call]
+            self._pool.join()
+
+
+def _leave_interrupts() -> None:
+    """An interrupt from the terminal goes to the whole group: whoever started these processes answers it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _context() -> BaseContext:
+    """Processes that begin with nothing of this one's threads, locks and connections."""
+    if "forkserver" not in get_all_start_methods():
+        return get_context("spawn")
+    context = get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    return context

@@ -1,0 +1,61 @@
+"""Work on foreign files in processes of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from cbmir.errors import BrokenFile, Undecodable
+from cbmir.services import isolation
+from cbmir.services.isolation import Isolation
+from cbmir.services.keep import keep
+from cbmir.settings import Settings
+
+
+def test_a_crash_is_the_files_own_and_the_next_one_is_converted() -> None:
+    with Isolation(1) as apart:
+        with pytest.raises(Undecodable, match=r"x\.dcm made its decoder crash"):
+            apart.run("x.dcm", 0, signal.raise_signal, signal.SIGSEGV)  # a decoder that writes where it must not
+        assert apart.run("y.dcm", 0, os.getpid) != os.getpid()
+
+
+def test_what_hangs_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(isolation, "SECONDS", 0.5)
+    began = time.monotonic()
+    with Isolation(1) as apart, pytest.raises(Undecodable, match=r"x\.dcm took more than"):
+        apart.run("x.dcm", 0, time.sleep, 60)
+    assert time.monotonic() - began < 30
+
+
+def test_errors_come_back_as_they_are(settings: Settings) -> None:
+    with Isolation(1) as apart:
+        with pytest.raises(BrokenFile, match=r"x\.dcm is empty") as caught:
+            apart.run("x.dcm", 0, keep, b"", "x.dcm", settings, "0" * 64)
+        assert caught.value.remedy
+        with pytest.raises(Undecodable, match="more memory"):
+            apart.run("x.dcm", 0, bytes, 10**15)
+
+
+def test_threads_share_the_processes() -> None:
+    with Isolation(2) as apart, ThreadPoolExecutor(6) as threads:
+        done = list(threads.map(lambda number: apart.run("x", 0, divmod, number, 7), range(20)))
+    assert done == [divmod(number, 7) for number in range(20)]
+
+
+def test_no_process_is_started_before_there_is_work_and_none_stays() -> None:
+    before = children()
+    with Isolation() as apart:
+        assert children() == before
+        apart.run("x", 0, os.getpid)
+    with Isolation(1) as apart:
+        worker = apart.run("x", 0, os.getpid)
+    assert not Path("/proc", str(worker)).exists()
+
+
+def children() -> set[str]:
+    return set(Path(f"/proc/self/task/{os.getpid()}/children").read_text().split())

@@ -47,6 +47,19 @@ def write_whole(path: Path, data: bytes) -> None:
 
 
 @contextmanager
+def written(path: Path) -> Iterator[BinaryIO]:
+    """A stream whose content stands at `path` as it comes, for what is of use before it is whole.
+
+    Raises:
+        as `written_whole`.
+    """
+    with _translated(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as stream:
+            yield stream
+
+
+@contextmanager
 def _translated(path: Path) -> Iterator[None]:
     try:
         yield

@@ -18,6 +18,7 @@ from cbmir.errors import CbmirError
 from cbmir.settings import Settings
 
 OWN = {
+    "convert": "convert",
     "ingest": "library",
     "quarantine": "quarantine",
     "export": "exchange",

@@ -18,6 +18,7 @@ from cbmir.dicom.pixels import picture
 from cbmir.dicom.read import DicomObject
 from cbmir.dicom.rendering import Rendering
 from cbmir.dicom.tissue import region
+from cbmir.dicom.voi import own_windows
 from cbmir.errors import NoPixels
 from cbmir.types import ByteArray, UltrasoundRegion
 
@@ -56,6 +57,11 @@ class Frames:
     def count(self) -> int:
         """How many there are; a waveform is one."""
         return self.layout.frames if self.layout else 1
+
+    def windows(self, index: int) -> int:
+        """How many windows and VOI LUTs the frame at `index` (0-based) has to choose from; at least 1."""
+        with translated(f"{self.name} cannot be understood"):
+            return own_windows(self.found.dataset, index)
 
     def pictures(self, rendering: Rendering, policy: str, max_frames: int) -> Iterator[Shown]:
         """The frames that the policy takes, ascending; at any time at most one is in memory.

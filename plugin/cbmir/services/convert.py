@@ -36,7 +36,11 @@ def rendering_of(settings: Settings) -> Rendering:
 
 def pipelines(settings: Settings) -> dict[str, str]:
     """The conversions that this installation would make pictures with today: kind to name, version and hash."""
-    wanted = rendering_of(settings)
+    return pipelines_of(rendering_of(settings))
+
+
+def pipelines_of(wanted: Rendering) -> dict[str, str]:
+    """The conversions that make pictures as they are wanted, by kind."""
     return {"dicom-2d": wanted.pipeline, "picture-2d": hashed(plain.VERSION, {"side": wanted.side})}
 
 
@@ -66,8 +70,7 @@ def convert(source: bytes | BinaryIO, name: str, settings: Settings, sha256: str
     file = open_file(source, name, settings)
     wanted = rendering_of(settings)
     pictures = tuple(file.pictures(wanted))
-    pipeline = wanted.pipeline if file.header else pipelines(settings)["picture-2d"]
-    return ConvertedObject(sha256, file.header, pipeline, pictures, file.count)
+    return ConvertedObject(sha256, file.header, file.pipeline(wanted), pictures, file.count)
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,15 @@ class OpenFile:
     count: int
     frames: Frames | None
     data: bytes
+
+    @property
+    def windows(self) -> int:
+        """How many windows the first frame has to choose from; 1 where it has none."""
+        return self.frames.windows(0) if self.frames else 1
+
+    def pipeline(self, wanted: Rendering) -> str:
+        """Name, version and hash of the conversion that makes such pictures of this file."""
+        return pipelines_of(wanted)["dicom-2d" if self.frames else "picture-2d"]
 
     def pictures(self, wanted: Rendering) -> Iterator[Picture]:
         """The pictures that the settings' policy takes, one at a time.

@@ -4,46 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cbmir.cli import main
-
 Make = Callable[..., bytes]
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a command gave: exit status, standard output, standard error."""
-
-    status: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-@pytest.fixture
-def cbmir(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Callable[..., Result]:
-    """Runs a command line in this process, on an installation of the test's own."""
-    monkeypatch.setenv("CBMIR_DATA", str(tmp_path / "data"))
-
-    def run(*words: object) -> Result:
-        monkeypatch.setattr("sys.argv", ["cbmir", *map(str, words)])
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main.main()
-        assert isinstance(ended.value.code, int)
-        return Result(ended.value.code, *capfd.readouterr())
-
-    return run
 
 
 @pytest.fixture
@@ -59,7 +25,7 @@ def labelled(tmp_path: Path, make_png: Make) -> Path:
     return folder
 
 
-def test_the_main_job(cbmir: Callable[..., Result], labelled: Path, tmp_path: Path, make_png: Make) -> None:
+def test_the_main_job(cbmir: Callable[..., Any], labelled: Path, tmp_path: Path, make_png: Make) -> None:
     counts = cbmir("ingest", labelled, "--labels", labelled / "manifest.csv", "--json").json
     assert counts == {"ingested": 24, "duplicates": 0, "quarantined": 0, "failed": 0}
 
@@ -123,14 +89,14 @@ def test_the_main_job(cbmir: Callable[..., Result], labelled: Path, tmp_path: Pa
     ],
 )
 def test_wrong_calls_end_with_one_clear_line(
-    cbmir: Callable[..., Result], words: list[str], status: int, said: str
+    cbmir: Callable[..., Any], words: list[str], status: int, said: str
 ) -> None:
     result = cbmir(*words)
     assert (result.status, said in result.err) == (status, True), result.err
     assert "Traceback" not in result.err
 
 
-def test_every_command_explains_itself(cbmir: Callable[..., Result]) -> None:
+def test_every_command_explains_itself(cbmir: Callable[..., Any]) -> None:
     listed = cbmir("--help").out.split("Commands:")[1].split("\n")
     names = [line.split()[0] for line in listed if line.startswith("  ") and not line.startswith("   ")]
     assert {"ingest", "train", "extract", "query", "evaluate", "export", "import", "jobs", "db", "up"} <= set(names)
@@ -138,7 +104,7 @@ def test_every_command_explains_itself(cbmir: Callable[..., Result]) -> None:
         assert "Usage:" in cbmir(name, "--help").out
 
 
-def test_a_manifest_with_problems_tells_each_and_goes_on(cbmir: Callable[..., Result], labelled: Path) -> None:
+def test_a_manifest_with_problems_tells_each_and_goes_on(cbmir: Callable[..., Any], labelled: Path) -> None:
     with (labelled / "manifest.csv").open("a") as manifest:
         manifest.write("\ngone.png,mri,a,patient1\n0.png,mri,b,patient1\n")
     result = cbmir("ingest", labelled, "--labels", labelled / "manifest.csv")

@@ -1,0 +1,137 @@
+"""`cbmir convert`: PNGs, and a manifest that says how each was made."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from pydicom.data import get_testdata_file
+
+Cli = Callable[..., Any]
+Make = Callable[..., bytes]
+
+
+def files(out: Path) -> list[str]:
+    return sorted(path.name for path in out.iterdir())
+
+
+def manifest(out: Path) -> Any:
+    return json.loads((out / "manifest.json").read_text())
+
+
+def test_an_object_gives_a_png_for_each_frame(cbmir: Cli, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    ended = cbmir("convert", get_testdata_file("rtdose.dcm"), "-o", out, "--json")
+    assert (ended.status, ended.err) == (0, "")
+    (entry,) = ended.json
+    assert entry == manifest(out)[0]
+    assert entry["file"] == "rtdose.dcm"
+    assert (entry["modality"], entry["photometric"], entry["frames"]) == ("RTDOSE", "MONOCHROME2", 15)
+    assert entry["transfer_syntax"] == "Implicit VR Little Endian"
+    assert "patient_key" not in entry
+    pictures = entry["pictures"]
+    assert [picture["frame_number"] for picture in pictures] == list(range(1, 16))
+    assert files(out) == sorted([*(picture["png"] for picture in pictures), "manifest.json"])
+    for picture in pictures:
+        shown = np.asarray(Image.open(out / picture["png"]))
+        assert shown.shape == (picture["rows"], picture["columns"])
+        assert picture["output_range"] == [shown.min(), shown.max()]
+        assert picture["steps"][0] == "decoded: uncompressed"
+
+
+def test_a_window_and_a_size(cbmir: Cli, tmp_path: Path) -> None:
+    path = get_testdata_file("CT_small.dcm")
+    (entry,) = cbmir("convert", path, "-o", tmp_path / "a", "--window", "-600,1500", "--size", 32, "--json").json
+    (picture,) = entry["pictures"]
+    assert (picture["rows"], picture["columns"]) == (32, 32)
+    assert picture["steps"][1:3] == ["rescaled: 1 x -1024", "window -600/1500 LINEAR, as asked"]
+    (other,) = cbmir("convert", path, "-o", tmp_path / "b", "--window", "full", "--json").json
+    assert other["pictures"][0]["steps"][2].startswith("all values:")
+    assert other["pipeline"] != entry["pipeline"]
+
+
+def test_each_window_of_an_object(cbmir: Cli, tmp_path: Path, make_dicom: Make) -> None:
+    path = tmp_path / "a.dcm"
+    path.write_bytes(make_dicom(WindowCenter=[100, 2000], WindowWidth=[200, 4000]))
+    (entry,) = cbmir("convert", path, "-o", tmp_path / "out", "--window", "all", "--json").json
+    assert [picture["png"].rpartition("-")[2] for picture in entry["pictures"]] == ["window1.png", "window2.png"]
+    assert [picture["steps"][1] for picture in entry["pictures"]] == [
+        "window 100/200 LINEAR, 1 of 2",
+        "window 2000/4000 LINEAR, 2 of 2",
+    ]
+
+
+def test_a_folder_with_what_cannot_be_converted(
+    cbmir: Cli, tmp_path: Path, make_png: Make, make_dicom: Make
+) -> None:
+    folder = tmp_path / "Doe^Jane"
+    folder.mkdir()
+    (folder / "a.dcm").write_bytes(make_dicom(1))
+    (folder / "same uid.dcm").write_bytes(make_dicom(1, PatientID="other"))
+    (folder / "b.png").write_bytes(make_png(2))
+    (folder / "report.txt").write_text("Nothing to see.")
+    with zipfile.ZipFile(folder / "c.zip", "w") as packed:
+        packed.writestr("inside.dcm", make_dicom(3))
+    out = tmp_path / "out"
+    ended = cbmir("convert", folder, "-o", out)
+    assert ended.status == 0
+    assert ended.out.startswith("4 pictures of 4 objects in")
+    assert "1 not converted" in ended.out
+    assert ended.err.startswith("cbmir: report.txt is a text file")
+    found = {entry["file"]: entry for entry in manifest(out)}
+    assert found["report.txt"]["error"]["code"] == "not-a-picture"
+    names = [entry["pictures"][0]["png"] for entry in found.values() if "error" not in entry]
+    assert len(set(names)) == 4
+    assert not any("Doe" in name for name in files(out))
+    assert "Doe" not in (out / "manifest.json").read_text()
+
+
+def test_frames_made_before_a_damaged_one_are_kept_and_listed(cbmir: Cli, tmp_path: Path) -> None:
+    data = bytearray(Path(get_testdata_file("rtdose_rle.dcm")).read_bytes())
+    last = data.rindex(b"\xfe\xff\x00\xe0") + 8
+    data[last : last + 64] = bytes(64)  # the RLE header of frame 15
+    path = tmp_path / "cut.dcm"
+    path.write_bytes(data)
+    ended = cbmir("convert", path, "-o", tmp_path / "out")
+    assert ended.status == 1
+    (entry,) = manifest(tmp_path / "out")
+    assert entry["error"]["code"] == "undecodable"
+    assert "frame 15" in entry["error"]["reason"]
+    assert len(entry["pictures"]) == 14
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (("--window", "wide"), 1, "'wide' is no window. Give auto, voi, full, or CENTER,WIDTH"),
+        (("--window", "40,0"), 1, "A window cannot be 0 wide"),
+        (("--frames", "some"), 1, "There is no frame policy 'some'"),
+        (("--size", "0"), 2, "0 is not in the range"),
+        (("--crop", "skin"), 2, "'skin' is not one of"),
+    ],
+)
+def test_wrong_calls(cbmir: Cli, tmp_path: Path, words: tuple[str, ...], status: int, said: str) -> None:
+    ended = cbmir("convert", get_testdata_file("CT_small.dcm"), "-o", tmp_path / "out", *words)
+    assert (ended.status, ended.out) == (status, "")
+    assert said in ended.err
+    assert "Traceback" not in ended.err
+
+
+def test_the_output_may_not_lie_in_the_input(cbmir: Cli, tmp_path: Path, make_png: Make) -> None:
+    (tmp_path / "a.png").write_bytes(make_png(1))
+    ended = cbmir("convert", tmp_path, "-o", tmp_path / "out")
+    assert ended.status == 1
+    assert "lies within" in ended.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_empty_folder(cbmir: Cli, tmp_path: Path) -> None:
+    (tmp_path / "none").mkdir()
+    ended = cbmir("convert", tmp_path / "none", "-o", tmp_path / "out")
+    assert (ended.status, manifest(tmp_path / "out")) == (1, [])

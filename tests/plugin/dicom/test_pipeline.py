@@ -1,0 +1,70 @@
+"""The pipeline's version: pictures may not change without it, since features of two versions must not be mixed."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydicom.data import get_testdata_file
+
+from cbmir.dicom.rendering import VERSION, Rendering
+from cbmir.services.convert import convert
+from cbmir.settings import Settings
+
+PINNED = ("dicom-2d/2", "425b8f794a7c5d04")
+"""The version, and the digest of the pictures below. Whoever changes a picture raises the version (in
+`cbmir.dicom.rendering`) and pins the new digest with it."""
+
+FILES = (
+    "CT_small.dcm",
+    "MR_small_RLE.dcm",
+    "MR_small_jp2klossless.dcm",
+    "MR_small_jpeg_ls_lossless.dcm",
+    "SC_rgb_rle.dcm",
+    "examples_overlay.dcm",
+    "examples_palette.dcm",
+    "liver_1frame.dcm",
+    "rtdose.dcm",
+    "waveform_ecg.dcm",
+)
+"""Native and lossless, so that no decoder's rounding is in them."""
+
+
+def made(make_object: Any, encode: Any) -> list[bytes]:
+    """What no file has: windows, padding, inversion, oblong pixels, a size to shrink."""
+    ramp = np.arange(-2048, 2048, dtype=np.int16).reshape(64, 64)
+    large = np.add.outer(np.arange(700), np.arange(900)).astype(np.uint16)
+    return [
+        encode(make_object(ramp, WindowCenter=40, WindowWidth=400, RescaleSlope=2, RescaleIntercept=-24)),
+        encode(make_object(ramp, WindowCenter=40, WindowWidth=400, VOILUTFunction="LINEAR_EXACT")),
+        encode(make_object(ramp, PhotometricInterpretation="MONOCHROME1", PixelPaddingValue=-2048)),
+        encode(make_object(ramp, PixelSpacing=[2, 1])),
+        encode(make_object(large, Modality="PT")),
+    ]
+
+
+def test_pictures_change_with_the_version_only(make_object: Any, encode: Any) -> None:
+    objects = [Path(get_testdata_file(name)).read_bytes() for name in FILES] + made(make_object, encode)
+    digest = hashlib.sha256()
+    for data in objects:
+        for picture in convert(data, "x.dcm", Settings(), "").pictures:
+            digest.update(repr(picture.pixels.shape).encode() + picture.pixels.tobytes())
+    assert (VERSION, digest.hexdigest()[:16]) == PINNED
+
+
+def test_every_choice_has_a_pipeline_of_its_own() -> None:
+    choices = [
+        Rendering(),
+        Rendering(window="voi"),
+        Rendering(window=(40.0, 400.0)),
+        Rendering(window_number=2),
+        Rendering(side=256),
+        Rendering(crop="tissue"),
+        Rendering(overlays=True),
+        Rendering(waveform="spectrogram"),
+    ]
+    assert len({each.pipeline for each in choices}) == len(choices)
+    assert Rendering().pipeline == Rendering().pipeline
+    assert len(Rendering().pipeline) <= 64

@@ -157,8 +157,11 @@ def _add(session: Session, prepared: Prepared, converted: ConvertedObject) -> No
 
 def _renewed(session: Session, known: Instance, prepared: Prepared) -> Recorded:
     converted = prepared.converted
-    if converted is None or instances.pipelines(session, known) == {converted.pipeline}:
-        return Recorded(Outcome.DUPLICATE)  # also where another process was quicker
+    if converted is None:
+        return Recorded(Outcome.DUPLICATE)
+    instances.hold(session, known)
+    if instances.pipelines(session, known) == {converted.pipeline}:
+        return Recorded(Outcome.DUPLICATE)  # another process was quicker
     unused = instances.renew(
         session,
         known,

@@ -120,6 +120,11 @@ def add(
     return instance
 
 
+def hold(session: Session, instance: Instance) -> None:
+    """Let no other transaction hold or change this instance until this one ends."""
+    session.execute(select(Instance.id).where(Instance.id == instance.id).with_for_update())
+
+
 def renew(
     session: Session,
     instance: Instance,
@@ -229,8 +234,12 @@ def delete(session: Session, instance: Instance) -> list[str]:
 
 
 def bump_encoders_of(session: Session, instance: Instance) -> None:
-    """Tell every cached index that holds a feature of this instance that it has changed."""
+    """Tell every cached index that holds a feature of this instance that it has changed; for who deletes frames.
+
+    The frames are locked first, in the order of `features.add_batch`: an extraction that runs meanwhile waits.
+    """
     frame_ids = select(Frame.id).where(Frame.instance_id == instance.id)
+    session.execute(frame_ids.with_for_update())
     encoders = select(Feature.encoder_id).where(Feature.frame_id.in_(frame_ids))
     session.execute(update(Encoder).where(Encoder.id.in_(encoders)).values(generation=Encoder.generation + 1))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +15,15 @@ from sqlalchemy import select, update
 
 from cbmir.cli.context import Context
 from cbmir.cli.reconvert import reconvert_command
-from cbmir.errors import CbmirError
+from cbmir.errors import CbmirError, NotFound
 from cbmir.pictures.shelf import Shelf
 from cbmir.progress import Silence
 from cbmir.services.convert import is_outdated
 from cbmir.services.ingest import Ingested, ingest, ingest_uploads
-from cbmir.services.reconvert import Reconverted, reconvert
+from cbmir.services.isolation import Isolation
+from cbmir.services.reconvert import Reconverted, reconvert, renew
 from cbmir.settings import Settings
-from cbmir.store import encoders, features, quarantine
+from cbmir.store import encoders, features, instances, quarantine
 from cbmir.store.session import Database
 from cbmir.store.tables import Frame, Instance
 
@@ -147,6 +149,42 @@ def test_all_are_made_again_from_where_they_came(
     assert all(error.remedy for error in said.values())
     assert sorted(pipelines(any_database, settings)) == [False] * 3 + [True] * 3
     assert reconvert(any_database, settings, Silence()) == Reconverted(gone=3)
+
+
+def test_two_at_once_do_no_harm(
+    any_database: Database, settings: Settings, inbox: Path, make_png: Make, add_network: Callable[..., str]
+) -> None:
+    for number in range(8):
+        (inbox / f"{number}.png").write_bytes(make_png(number))
+    ingest(any_database, settings, [inbox], None, Silence())
+    age(any_database, settings)
+    encoder_id = add_network(any_database)
+    with ThreadPoolExecutor(3) as pool:
+        both = [pool.submit(reconvert, any_database, settings, Silence()) for _ in range(2)]
+        while not all(each.done() for each in both):
+            extracted(any_database, encoder_id)
+        counts = [each.result() for each in both]
+    assert all(each.failed == each.gone == 0 for each in counts)
+    assert pipelines(any_database, settings) == [False] * 8
+    extracted(any_database, encoder_id)
+    with any_database.read() as session:
+        assert features.count(session, encoder_id) == 8
+        assert set(features.pipelines(session, encoder_id)) == set(session.scalars(select(Frame.pipeline)))
+
+
+def test_what_was_deleted_meanwhile_does_not_come_back(
+    database: Database, settings: Settings, inbox: Path, make_png: Make
+) -> None:
+    (inbox / "1.png").write_bytes(make_png(1))
+    ingest(database, settings, [inbox], None, Silence())
+    age(database, settings)
+    with database.write() as session:
+        gone = session.scalars(select(Instance)).one()
+        instances.delete(session, gone)
+    with Isolation(1) as isolation, pytest.raises(NotFound, match="removed"):
+        renew(database, settings, gone, isolation)
+    with database.read() as session:
+        assert session.scalars(select(Instance)).all() == []
 
 
 def test_one_that_cannot_be_read_any_more_keeps_its_picture_and_the_rest_goes_on(

@@ -94,7 +94,9 @@ def renew(database: Database, settings: Settings, instance: Instance, isolation:
     prepared = prepare(source, content, instance.sha256, NoLabels(), database, settings, isolation)
     with database.write() as session:
         if session.get(Instance, instance.id) is None:  # it must not come back by this way
-            raise NotFound(f"{instance.file_name} was removed from the archive meanwhile.")
+            raise NotFound(
+                f"{instance.file_name} was removed from the archive meanwhile.", "Nothing needs to be done."
+            )
         recorded = record(session, prepared)
     discard(settings, recorded)
     return recorded.outcome is Outcome.RENEWED

@@ -5,6 +5,8 @@ Services are imported by those who work, when they make ready: who only hands jo
 
 from __future__ import annotations
 
+import atexit
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import import_module
@@ -14,11 +16,17 @@ from sqlalchemy.orm import Session
 
 from cbmir.errors import NotFound
 from cbmir.progress import Progress
+from cbmir.services.isolation import Isolation
 from cbmir.settings import Settings
 from cbmir.store import encoders, features, queries
 from cbmir.store.session import Database
 from cbmir.types import JobKind
 from cbmir_workers import uploads
+
+_APART = Isolation(1)
+"""The process that converts what queries hand in: it stays, so that none waits for its start."""
+
+atexit.register(_APART.stop)
 
 Result = dict[str, Any]
 FollowUp = tuple[JobKind, dict[str, Any]]
@@ -94,13 +102,15 @@ def _retrieve(duty: Duty) -> Result:
         frame_number=asked["frame_number"],
         frame_id=asked["frame_id"],
     )
-    return retrieve(duty.database, duty.settings, question).as_json()
+    return retrieve(duty.database, duty.settings, question, _APART).as_json()
 
 
 def make_ready(kinds: Iterable[JobKind]) -> None:
     """Import the services of these kinds of jobs, which takes seconds, before the first job waits for it."""
     for kind in kinds:
         import_module(f"cbmir.services.{kind.value}")
+    if JobKind.RETRIEVE in kinds:
+        _APART.run("", 0, os.getpid)
 
 
 DUTIES: dict[JobKind, Callable[[Duty], Result]] = {

@@ -75,7 +75,7 @@ class Frames:
             cbmir.errors.BrokenFile, cbmir.errors.Undecodable: if one cannot be decoded.
             cbmir.errors.BadRequest: if there is no such policy.
         """
-        for index in self._chosen(rendering, policy, max_frames):
+        for index in self.chosen(rendering, policy, max_frames):
             yield self.picture(index, rendering)
 
     def picture(self, index: int, rendering: Rendering) -> Shown:
@@ -95,7 +95,12 @@ class Frames:
             drawn, said = waveforms.picture(self.found.dataset, self.name, rendering.waveform)
         return Shown(1, to_bytes(drawn), 1.0, (said,))
 
-    def _chosen(self, rendering: Rendering, policy: str, max_frames: int) -> list[int]:
+    def chosen(self, rendering: Rendering, policy: str, max_frames: int) -> list[int]:
+        """The indices (0-based, ascending) that a policy takes; `representative` looks at every frame.
+
+        Raises:
+            cbmir.errors.BadRequest: if there is no such policy.
+        """
         if policy != "representative" or self.count <= max_frames:
             return choice.chosen(self.count, "spread" if policy == "representative" else policy, max_frames)
         small = replace(rendering, side=choice.SIDE)

@@ -12,7 +12,7 @@ from cbmir.dicom.frames import Frames, Shown, find_frames
 from cbmir.dicom.header import describe
 from cbmir.dicom.read import HEAD, is_dicom, read_object
 from cbmir.dicom.rendering import Rendering, hashed, read_window
-from cbmir.errors import BrokenFile, ImplausibleSize
+from cbmir.errors import BrokenFile, ImplausibleSize, NotFound
 from cbmir.pictures import read as plain
 from cbmir.pictures.scale import fit, without_colour
 from cbmir.settings import Settings
@@ -73,6 +73,28 @@ def convert(source: bytes | BinaryIO, name: str, settings: Settings, sha256: str
     return ConvertedObject(sha256, file.header, file.pipeline(wanted), pictures, file.count)
 
 
+def convert_one(
+    source: bytes | BinaryIO, name: str, settings: Settings, sha256: str, frame_number: int | None
+) -> ConvertedObject:
+    """Turn one frame of a file into a picture, the same that `convert` gives.
+
+    Args:
+        source: as for `convert`.
+        name: as for `convert`.
+        settings: as for `convert`.
+        sha256: of the file's bytes.
+        frame_number: 1-based; None is the middle one of those that are indexed, where a volume shows most.
+
+    Raises:
+        cbmir.errors.NotFound: if there is no such frame.
+        cbmir.errors.UnusableInput: as `convert` does.
+    """
+    file = open_file(source, name, settings)
+    wanted = rendering_of(settings)
+    picture = file.picture(wanted, frame_number)
+    return ConvertedObject(sha256, file.header, file.pipeline(wanted), (picture,), file.count)
+
+
 @dataclass(frozen=True)
 class OpenFile:
     """A file whose kind is known and whose header is read, before any picture is made.
@@ -105,11 +127,30 @@ class OpenFile:
             cbmir.errors.UnusableInput: as `convert` does.
         """
         settings = self.settings
-        if self.frames is not None:
-            for shown in self.frames.pictures(wanted, settings.frames, settings.max_frames):
-                yield fitted(shown, wanted.side)
+        if self.frames is None:
+            yield from self._pages(wanted, settings.max_frames)
             return
-        limits = {"max_pixels": settings.max_pixels, "max_pages": settings.max_frames}
+        for shown in self.frames.pictures(wanted, settings.frames, settings.max_frames):
+            yield fitted(shown, wanted.side)
+
+    def picture(self, wanted: Rendering, frame_number: int | None) -> Picture:
+        """The picture of one frame; without a number the middle one of those that the settings' policy takes."""
+        if frame_number is not None and not 1 <= frame_number <= self.count:
+            reason = f"{self.name} has no frame {frame_number} that could be asked about."
+            raise NotFound(reason, f"It has {self.count}, from 1 to {self.count}.")
+        if self.frames is None:
+            middle = min(self.count, self.settings.max_frames) // 2 + 1
+            return list(self._pages(wanted, frame_number or middle))[-1]
+        return fitted(self.frames.picture(self._index(wanted, frame_number), wanted), wanted.side)
+
+    def _index(self, wanted: Rendering, frame_number: int | None) -> int:
+        if frame_number is not None or self.frames is None:
+            return (frame_number or 1) - 1
+        taken = self.frames.chosen(wanted, self.settings.frames, self.settings.max_frames)
+        return taken[len(taken) // 2]
+
+    def _pages(self, wanted: Rendering, most: int) -> Iterator[Picture]:
+        limits = {"max_pixels": self.settings.max_pixels, "max_pages": most}
         for number, pixels in plain.read_pages(self.data, self.name, **limits):
             yield _picture(number, pixels, 1.0, wanted.side, ())
 

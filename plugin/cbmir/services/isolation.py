@@ -68,15 +68,19 @@ class Isolation:
     def _pool(self) -> ProcessPool:
         return ProcessPool(max_workers=self.processes, initializer=_leave_interrupts, context=_context())
 
+    def stop(self) -> None:
+        """End the processes, whatever they do; the next piece of work starts new ones."""
+        if pool := vars(self).pop("_pool", None):
+            pool.stop()
+            pool.join()
+
     def __enter__(self) -> Isolation:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if "_pool" in vars(self):
-            self._pool.stop()  # type: ignore[no-untyped-call]
-            self._pool.join()
+        self.stop()
 
 
 def _leave_interrupts() -> None:

@@ -13,9 +13,10 @@ from cbmir.errors import BadRequest
 from cbmir.index.base import Ranking
 from cbmir.pictures.shelf import Shelf
 from cbmir.services import subject
-from cbmir.services.convert import convert
+from cbmir.services.convert import convert_one
 from cbmir.services.extract import load_encoder
 from cbmir.services.gallery import GALLERIES
+from cbmir.services.isolation import Isolation
 from cbmir.services.scope import Scope, scoped
 from cbmir.services.subject import Subject
 from cbmir.settings import Settings
@@ -85,10 +86,18 @@ class Answer:
         return {"query": self.query, "encoder": self.encoder, "hits": hits, "outdated": self.outdated}
 
 
-def retrieve(database: Database, settings: Settings, question: Question) -> Answer:
+def retrieve(
+    database: Database, settings: Settings, question: Question, isolation: Isolation | None = None
+) -> Answer:
     """The k images nearest to the query's by Euclidean distance of their features; ties in the order of ids.
 
     The frames of the query's own instance are never among them.
+
+    Args:
+        database: the installation's.
+        settings: the installation's.
+        question: what is asked.
+        isolation: where a file that is handed in is converted; None is this process.
 
     Raises:
         cbmir.errors.BadRequest: if k is out of range, or there is not exactly one picture to ask about.
@@ -98,7 +107,7 @@ def retrieve(database: Database, settings: Settings, question: Question) -> Answ
         cbmir.errors.EncoderMismatch: if stored features are not of the encoder's dimension.
     """
     _check(question)
-    converted = _converted(question, settings)
+    converted = _converted(question, settings, isolation)
     with database.read() as session:
         encoder = encoders.resolve(session, question.encoder_id)
         gallery = GALLERIES.of(database, session, encoder, settings)
@@ -122,10 +131,12 @@ def forget(database: Database, settings: Settings, answer: Answer) -> None:
         Shelf(settings.pictures).discard(answer.picture)
 
 
-def _converted(question: Question, settings: Settings) -> ConvertedObject | None:
+def _converted(question: Question, settings: Settings, isolation: Isolation | None) -> ConvertedObject | None:
     if question.data is None:
         return None
-    return convert(question.data, question.name, settings, hashlib.sha256(question.data).hexdigest())
+    data, name = question.data, question.name
+    task = (data, name, settings, hashlib.sha256(data).hexdigest(), question.frame_number)
+    return isolation.run(name, len(data), convert_one, *task) if isolation else convert_one(*task)
 
 
 def _check(question: Question) -> None:

@@ -2,8 +2,8 @@
 
     python benchmarks/convert.py [FILE.dcm] [--rounds 15] [--side 128] [--frames 1] [--json convert.json]
 
-One grey picture (FILE.dcm, else a CT slice of pydicom's own files, enlarged to 512 x 512 with noise) is stored in each
-transfer syntax. The contenders take turns, so that a neighbour's load on the machine hits all alike; times are of CPU.
+One grey picture (FILE.dcm, else a CT slice of pydicom's own files, enlarged to 512 x 512 with noise) is stored in
+each transfer syntax. The contenders take turns, so that a neighbour's load hits all alike; times are of CPU.
 
 - ours: bytes of an object to a picture of `--side` pixels: header, checks, decoder, grey scale, shrinking
 - bare: the decoder of the compressed frame alone, its bytes at hand; of native pixels, one copy

@@ -88,9 +88,13 @@ def _line(rows: Sequence[Mapping[str, Any]], name: str, last: int, top: float) -
     return " ".join(f"{_x(int(row['epoch']), last)},{_y(float(row[name]), top)}" for row in rows)
 
 
+SMALLEST = 1e-300
+"""A loss below which there is nothing to draw: the powers of ten end there."""
+
+
 def _nice_step(highest: float) -> float:
     """A round distance between ticks that gives three to six of them up to `highest`."""
-    if highest <= 0:
+    if highest < SMALLEST:
         return 1.0
     power = 10.0 ** math.floor(math.log10(highest))
     return next(power * part for part in (0.2, 0.5, 1.0, 2.0) if highest / (power * part) <= 5.001)

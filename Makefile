@@ -35,7 +35,7 @@ lint: $(VENV)/installed-test ## Style, types, and who may import whom
 	$(BIN)/lint-imports --no-cache
 
 services: ## Install the programs that some tests need (Debian; as root or with sudo)
-	@command -v apt-get >/dev/null || { echo "make services knows only Debian's apt-get: install PostgreSQL, Redis, Chromium, Orthanc and dcmtk by hand." >&2; exit 1; }
+	@command -v apt-get >/dev/null || { echo "make services knows only Debian's apt-get: install PostgreSQL, Redis, Chromium, Orthanc, dcmtk and GDCM by hand." >&2; exit 1; }
 	$(ROOT) apt-get update -q
 	$(ROOT) env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends postgresql redis-server chromium orthanc dcmtk dicom3tools libgdcm-tools
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import struct
 import zlib
 from dataclasses import dataclass
-from io import BytesIO
 from typing import BinaryIO
 
 from pydicom import Dataset, dcmread
@@ -30,6 +29,8 @@ MAX_INFLATED = 512 * 1024**2
 
 PIXEL_KEYWORDS = {0x7FE00010: "PixelData", 0x7FE00008: "FloatPixelData", 0x7FE00009: "DoubleFloatPixelData"}
 """The elements that may hold pixels, of which an object has one (PS3.3 C.7.6.3, C.7.6.24, C.7.6.25)."""
+
+DEFLATED, EXPLICIT = (each.encode() for each in (DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian))
 
 UNDEFINED = 0xFFFFFFFF
 """The length of an element that ends with a delimiter (PS3.5 7.1)."""
@@ -100,13 +101,7 @@ def read_object(source: bytes | BinaryIO, name: str) -> DicomObject:
     with translated(f"{name} is a DICOM object that cannot be parsed"):
         if _is_deflated(file):
             return _inflated(file, name)
-        stream = file.opened()
-        dataset = dcmread(stream, force=True, stop_before_pixels=True)
-        found = _pixels(dataset, file.part(stream.tell()), name)
-        _check(dataset, name)
-        if not found.keyword:
-            _refuse_rest(dataset, file, stream.tell(), name)
-        return found
+        return _parsed(file, name)
 
 
 def _starts_with_element(head: bytes, size: int) -> bool:
@@ -156,21 +151,23 @@ def _end_of_meta(data: memoryview) -> tuple[int, str]:
 
 
 def _inflated(file: Octets, name: str) -> DicomObject:
-    """A deflated object, whose pixels are in memory once it is parsed."""
-    _refuse_bomb(file, name)
-    dataset = dcmread(BytesIO(file.read()), force=True)
-    _check(dataset, name)
-    return DicomObject.in_memory(dataset)
+    """A deflated object (PS3.5 A.5), read as the uncompressed one that it is behind its meta header."""
+    start = _end_of_meta(file.read(0, HEAD))[0]
+    meta = bytes(file.read(0, start)).replace(DEFLATED, EXPLICIT.ljust(len(DEFLATED), b"\0"), 1)
+    inflated = Octets.of(meta + _inflate(file.read(start), name))
+    found = _parsed(inflated, name)
+    found.dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    return found
 
 
-def _refuse_bomb(file: Octets, name: str) -> None:
-    inflater, total = zlib.decompressobj(-zlib.MAX_WBITS), 0
-    rest: bytes | memoryview = file.read(_end_of_meta(file.read(0, HEAD))[0])
-    while rest and not inflater.eof:
-        total += len(inflater.decompress(rest, 1 << 20))
-        rest = inflater.unconsumed_tail
-        if total > MAX_INFLATED:
-            raise UnsafeArchive(f"{name} inflates to more than {MAX_INFLATED} bytes.", "Store it uncompressed.")
+def _inflate(deflated: bytes | memoryview, name: str) -> bytes:
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    inflated = inflater.decompress(deflated, MAX_INFLATED)
+    if inflater.unconsumed_tail:
+        raise UnsafeArchive(f"{name} inflates to more than {MAX_INFLATED} bytes.", "Store it uncompressed.")
+    if not inflater.eof:
+        raise BrokenFile(f"{name} is cut short: it is deflated, and its end is missing.", RESEND)
+    return inflated
 
 
 def _pixels(dataset: Dataset, rest: Octets, name: str) -> DicomObject:
@@ -189,11 +186,18 @@ def _pixels(dataset: Dataset, rest: Octets, name: str) -> DicomObject:
     return DicomObject(dataset, PIXEL_KEYWORDS[tag], vr, rest.part(start, length))
 
 
-def _check(dataset: Dataset, name: str) -> None:
-    """Refuse what pydicom lets pass, and name the encoding where no meta header does."""
+def _parsed(file: Octets, name: str) -> DicomObject:
+    """The object; what pydicom lets pass is refused, and the encoding named where no meta header does."""
+    stream = file.opened()
+    dataset = dcmread(stream, force=True, stop_before_pixels=True)
+    at = stream.tell()
+    found = _pixels(dataset, file.part(at), name)
     _refuse_cut(dataset, name)
     _refuse_nonsense(dataset, name)
     _fill_transfer_syntax(dataset)
+    if not found.keyword:
+        _refuse_rest(dataset, file, at, name)
+    return found
 
 
 def _refuse_cut(dataset: Dataset, name: str) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import struct
 import time
+import zlib
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import imagecodecs
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,8 +19,19 @@ from pydicom import dcmread
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, get_frame
-from pydicom.uid import JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLosslessSV1, JPEGLSLossless, RLELossless
+from pydicom.uid import (
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    RLELossless,
+)
 
+from cbmir.dicom.codecs import DEFLATED_FRAMES
 from cbmir.dicom.decode import decoder_for
 from cbmir.dicom.frames import find_frames
 from cbmir.dicom.layout import read_layout
@@ -60,6 +73,45 @@ def test_the_photometric_interpretation_says_what_a_jpeg_holds(make_object: Any,
         make_object, stream.getvalue(), JPEGBaseline8Bit, COLOURS, PhotometricInterpretation=photometric
     )
     np.testing.assert_allclose(shown(dataset), COLOURS / 255, atol=0.06)
+
+
+GREY = np.random.default_rng(1).integers(0, 4096, (33, 47)).astype(np.uint16)
+
+
+@pytest.mark.parametrize("predictor", range(1, 8))
+def test_every_selection_value_of_lossless_jpeg(make_object: Any, predictor: int) -> None:
+    frame = imagecodecs.jpeg8_encode(GREY, lossless=True, predictor=predictor, bitspersample=16)
+    found = compressed(make_object, frame, JPEGLossless, GREY)
+    assert np.array_equal(stored(found), GREY)
+
+
+@pytest.mark.parametrize(
+    ("syntax", "encode"),
+    [
+        (JPEGLSLossless, imagecodecs.jpegls_encode),
+        (JPEG2000Lossless, lambda pixels: imagecodecs.jpeg2k_encode(pixels, codecformat="J2K", level=0)),
+        (JPEG2000Lossless, lambda pixels: imagecodecs.jpeg2k_encode(pixels, codecformat="JP2", level=0)),
+        (HTJ2KLossless, lambda pixels: imagecodecs.htj2k_encode(pixels, reversible=True)),
+        (HTJ2KLosslessRPCL, lambda pixels: imagecodecs.htj2k_encode(pixels, reversible=True)),
+        (DEFLATED_FRAMES, lambda pixels: zlib.compress(pixels.tobytes(), wbits=-15)),
+    ],
+)
+def test_lossless_syntaxes_give_the_very_values(make_object: Any, syntax: str, encode: Any) -> None:
+    assert np.array_equal(stored(compressed(make_object, encode(GREY), syntax, GREY)), GREY)
+
+
+@pytest.mark.parametrize("bits", [8, 12])
+def test_extended_jpeg_is_near(make_object: Any, bits: int) -> None:
+    smooth = np.add.outer(np.arange(64), np.arange(64)).astype(np.uint16 if bits > 8 else np.uint8)
+    frame = imagecodecs.jpeg8_encode(smooth, level=98, bitspersample=bits)
+    found = compressed(make_object, frame, JPEGExtended12Bit, smooth, BitsStored=bits, HighBit=bits - 1)
+    assert np.abs(stored(found).astype(int) - smooth).max() <= 3
+
+
+def stored(dataset: Dataset) -> Any:
+    """The stored values of the first frame."""
+    found = DicomObject.in_memory(dataset)
+    return decoder_for(found, read_layout(found, "x", max_pixels=10**6), "x").frame(0, 0).values
 
 
 @pytest.mark.parametrize("name", ["MR_small_RLE.dcm", "SC_rgb_rle_16bit.dcm", "rtdose_rle_1frame.dcm"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tracemalloc
 from collections.abc import Iterator
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from pydicom import Dataset, dcmread
+from pydicom import uid as uids
 from pydicom.data import get_testdata_file
 from pydicom.encaps import encapsulate
 from pydicom.uid import JPEG2000, JPEGBaseline8Bit, RLELossless
@@ -70,6 +72,22 @@ def test_an_implausible_size_is_refused_before_anything_is_decoded(
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 1_000_000
+
+
+IMAGES = sorted(
+    uid
+    for name, uid in vars(uids).items()
+    if re.search(r"(Image|Photography|Tomosynthesis.*|Dose|Segmentation|ParametricMap)Storage$", name)
+)
+"""The SOP classes whose objects carry pixels (PS3.4 B.5)."""
+
+
+@pytest.mark.parametrize("uid", IMAGES, ids=[uid.name for uid in IMAGES])
+def test_every_kind_of_image_is_converted(make_object: Any, uid: str) -> None:
+    """CR, DX, MG, PX, IO, XA, RF, CT, MR, US, NM, PT, OP, OPT, SC, XC, ES, SM and those of a few more."""
+    values = np.stack([PIXELS, PIXELS[::-1]])
+    dataset = make_object(PIXELS, NumberOfFrames=2, PixelData=values.tobytes(), SOPClassUID=uid)
+    assert [np.array_equal(shown.pixels, frame) for shown, frame in zip(frames(dataset, "a"), values, strict=True)]
 
 
 def test_more_frames_than_bytes_are_refused(make_object: Any) -> None:

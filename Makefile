@@ -12,7 +12,7 @@ PIP     := $(BIN)/python -m pip --disable-pip-version-check
 ROOT    := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test lint services clean
+.PHONY: help install demo up test lint fuzz services clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -34,6 +34,9 @@ lint: $(VENV)/installed-test ## Style, types, and who may import whom
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
+fuzz: $(VENV)/installed-fuzz ## Look for files that crash or stall the conversion (ARGS="-max_total_time=3600 FOLDER"; Linux)
+	@$(BIN)/python tests/fuzzing/convert.py $(ARGS)
+
 services: ## Install the programs that some tests need (Debian; as root or with sudo)
 	@command -v apt-get >/dev/null || { echo "make services knows only Debian's apt-get: install PostgreSQL, Redis, Chromium, Orthanc, dcmtk and GDCM by hand." >&2; exit 1; }
 	$(ROOT) apt-get update -q
@@ -52,6 +55,10 @@ $(VENV)/installed: $(SOURCES) | $(VENV)/bin/python
 
 $(VENV)/installed-test: $(VENV)/installed
 	@$(PIP) install --quiet -c constraints.txt -e '.[test]'
+	@touch $@
+
+$(VENV)/installed-fuzz: $(VENV)/installed
+	@$(PIP) install --quiet -c constraints.txt -e '.[fuzz]'
 	@touch $@
 
 $(VENV)/bin/python:

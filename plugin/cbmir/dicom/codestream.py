@@ -5,29 +5,43 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-J2K_START = b"\xff\x4f\xff\x51"
-"""SOC and SIZ, which begin a JPEG 2000 codestream; a JP2 file has boxes before it."""
+from cbmir.dicom import jpeg2000
 
 JPEG_START = b"\xff\xd8"
 FILL, START_OF_SCAN, JPEG_LS_FRAME = 0xFF, 0xDA, 0xF7
 NO_FRAME = {0xC4, 0xC8, 0xCC}
 """DHT, JPG and DAC: among the numbers of the start-of-frame markers, but none."""
 
+ALONE = {0x00, 0x01, *range(0xD0, 0xDA)}
+"""Second bytes of what is no marker, or one without a segment."""
+
 CODING_STYLE = 0x52
 """The second byte of the marker COD."""
 
-SEARCHED = 512
-"""Bytes within which a JPEG 2000 codestream begins."""
+START_OF_SCAN_MARKER = b"\xff\xda"
+
+MAX_SCANS = 32
+"""Scans of a JPEG frame: a progressive one has ten, and each takes a pass over all pixels."""
 
 
 def declared_shape(frame: bytes) -> tuple[int, int, int] | None:
     """(rows, columns, samples) of a JPEG, JPEG-LS or JPEG 2000 frame; None if it is none, or ends too early."""
-    at = frame.find(J2K_START, 0, SEARCHED)
+    at = jpeg2000.start_of(frame)
     if at >= 0 and len(frame) >= at + 42:
         columns, rows, left, top = struct.unpack_from(">4L", frame, at + 8)
         return rows - top, columns - left, *struct.unpack_from(">H", frame, at + 40)
     found = _start_of_frame(frame)
     return None if found is None else found[1:]
+
+
+def fault(frame: bytes) -> str:
+    """Why no decoder may see a JPEG, JPEG-LS or JPEG 2000 frame, to go on after "frame 1"; empty if one may."""
+    if not frame.startswith(JPEG_START):
+        return jpeg2000.fault(frame)
+    if _start_of_frame(frame) is None:
+        return "does not say how large it is"
+    scans = frame.count(START_OF_SCAN_MARKER)
+    return f"has {scans} scans" if scans > MAX_SCANS else ""
 
 
 def jpeg_precision(frame: bytes) -> int | None:
@@ -42,7 +56,7 @@ def j2k_sample(frame: bytes) -> tuple[int, bool]:
     Raises:
         ValueError: if the frame is none, or ends too early.
     """
-    at = frame.find(J2K_START, 0, SEARCHED)
+    at = jpeg2000.start_of(frame)
     if at < 0 or len(frame) <= at + 42:
         raise ValueError("no JPEG 2000 codestream")
     return (frame[at + 42] & 0x7F) + 1, bool(frame[at + 42] & 0x80)
@@ -50,7 +64,7 @@ def j2k_sample(frame: bytes) -> tuple[int, bool]:
 
 def j2k_levels(frame: bytes) -> int:
     """How often a JPEG 2000 frame can be halved: its decomposition levels (ISO 15444-1 A.6.1); 0 if unknown."""
-    at = frame.find(J2K_START, 0, SEARCHED)
+    at = jpeg2000.start_of(frame)
     at = at + 2 if at >= 0 else len(frame)
     while at + 4 <= len(frame) and frame[at] == 0xFF and frame[at + 1] != CODING_STYLE:
         at += 2 + max(2, int.from_bytes(frame[at + 2 : at + 4], "big"))
@@ -67,13 +81,18 @@ def _start_of_frame(frame: bytes) -> tuple[int, int, int, int] | None:
 
 
 def _segments(frame: bytes) -> Iterator[tuple[int, int, int]]:
-    """(marker, offset, length) of each segment of a JPEG up to its first scan; nothing of anything else."""
+    """(marker, offset, length) of each segment of a JPEG up to its first scan; nothing of anything else.
+
+    Ends at whatever is no segment: a decoder might pass over it, and find another size behind it.
+    """
     at = len(JPEG_START) if frame.startswith(JPEG_START) else len(frame)
     while at + 10 <= len(frame) and frame[at] == 0xFF:
         marker, length = frame[at + 1], int.from_bytes(frame[at + 2 : at + 4], "big")
         if marker == FILL:
             at += 1
             continue
+        if marker in ALONE:
+            return
         yield marker, at, length
         if marker == START_OF_SCAN:
             return

@@ -69,5 +69,11 @@ def from_palette(stored: npt.NDArray[Any], dataset: Dataset, name: str) -> ByteA
         cbmir.errors.BrokenFile: if the palette is missing or makes no sense.
     """
     first, palette = read_palette(dataset, name)
-    positions = np.clip(stored.astype(np.int64) - first, 0, len(palette) - 1)
-    return to_bytes(palette)[positions]
+    colours = to_bytes(palette)
+    shown = np.empty((*stored.shape, 3), np.uint8)
+    rows = max(1, STRIP // stored.shape[1])
+    for row in range(0, len(stored), rows):
+        positions = stored[row : row + rows].astype(np.int64)
+        np.subtract(positions, first, out=positions)
+        shown[row : row + rows] = colours[np.clip(positions, 0, len(colours) - 1, out=positions)]
+    return shown

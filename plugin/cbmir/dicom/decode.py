@@ -16,9 +16,10 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from cbmir.dicom import jpeg2000
 from cbmir.dicom.boundary import RESEND
 from cbmir.dicom.codecs import CODECS, DEFLATED_FRAMES, Codec
-from cbmir.dicom.codestream import declared_shape, j2k_levels, j2k_sample, jpeg_precision
+from cbmir.dicom.codestream import declared_shape, fault, j2k_levels, j2k_sample, jpeg_precision
 from cbmir.dicom.encapsulation import Fragments, find_fragments
 from cbmir.dicom.layout import SUBSAMPLED, Layout
 from cbmir.dicom.octets import Octets
@@ -180,7 +181,7 @@ class _Compressed:
 
     def frame(self, index: int, halvings: int) -> Decoded:
         """Try one decoder after the other; if none can, what each said goes into the error's chain."""
-        frame = self.fragments.frame(index)
+        frame = jpeg2000.bare(self.fragments.frame(index))
         _check_frame(frame, self.layout, index, self.name)
         failures: list[Exception] = []
         for codec, fewer in _attempts(frame, self.layout, halvings):
@@ -205,6 +206,8 @@ def _check_frame(frame: bytes, layout: Layout, index: int, name: str) -> None:
         raise BrokenFile(reason, RESEND)
     if (jpeg_precision(frame) or MAX_PRECISION) > MAX_PRECISION:
         raise BrokenFile(f"{name} has a JPEG frame of more than {MAX_PRECISION} bits.", RESEND)
+    if layout.syntax not in UNTOUCHED and (why := fault(frame)):
+        raise _undecodable(layout, name, f"frame {index + 1} {why}")
 
 
 def _attempts(frame: bytes, layout: Layout, halvings: int) -> Iterator[tuple[Codec, int]]:
@@ -243,7 +246,8 @@ def _cleaned(cells: npt.NDArray[Any], layout: Layout, photometric: str, by: str)
     bits = 8 * cells.dtype.itemsize
     if cells.dtype.kind == "f" or layout.stored >= bits:
         return Decoded(cells, photometric, by)
-    values = np.right_shift(np.left_shift(cells, bits - 1 - layout.high), bits - layout.stored)
+    values = np.left_shift(cells, bits - 1 - layout.high)
+    np.right_shift(values, bits - layout.stored, out=values)
     return Decoded(values, photometric, by, cells)
 
 

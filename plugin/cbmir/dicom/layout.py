@@ -16,6 +16,9 @@ SUBSAMPLED = ("YBR_FULL_422", "YBR_PARTIAL_422")
 COLOUR = ("RGB", "YBR_FULL", *SUBSAMPLED, "YBR_ICT", "YBR_RCT")
 PALETTE = "PALETTE COLOR"
 
+MAX_BYTES = 8
+"""A frame may take as many bytes as `max_pixels` of so many each: three samples of 16 bits, or one of 64."""
+
 MAX_SIDE = 65_535
 """Rows and Columns are unsigned 16-bit numbers."""
 
@@ -101,6 +104,7 @@ def read_layout(found: DicomObject, name: str, *, max_pixels: int) -> Layout:
     )
     _check_bits(layout, name)
     _check_photometric(layout, name)
+    _check_bytes(layout, name, MAX_BYTES * max_pixels)
     return layout
 
 
@@ -109,6 +113,12 @@ def _check_size(rows: int, columns: int, name: str, max_pixels: int) -> None:
         raise ImplausibleSize(f"{name} claims {rows} x {columns} pixels.", RESEND)
     if rows * columns > max_pixels:
         reason = f"{name} claims {rows} x {columns} pixels a frame; more than {max_pixels} are not decoded."
+        raise ImplausibleSize(reason, "If that is its true size, raise CBMIR_MAX_PIXELS.")
+
+
+def _check_bytes(layout: Layout, name: str, most: int) -> None:
+    if layout.frame_bits > 8 * most:
+        reason = f"{name} claims a frame of {layout.frame_bits // 8} bytes; more than {most} are not decoded."
         raise ImplausibleSize(reason, "If that is its true size, raise CBMIR_MAX_PIXELS.")
 
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,12 @@ def serving(settings: Settings) -> AbstractContextManager[http.client.HTTPConnec
 @contextmanager
 def running(server: Any) -> Iterator[http.client.HTTPConnection]:
     """The server runs meanwhile; gives a connection to it."""
-    thread = threading.Thread(target=server.run, daemon=True)
+
+    def run() -> None:
+        with suppress(OSError):  # it may be waiting for the very socket that is closed at the end
+            server.run()
+
+    thread = threading.Thread(target=run, daemon=True)
     thread.start()
     connection = http.client.HTTPConnection("127.0.0.1", server.effective_port, timeout=20)
     try:

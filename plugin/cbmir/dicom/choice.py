@@ -20,6 +20,9 @@ EVERY = re.compile(r"every:0*([1-9][0-9]{0,8})")
 LIMIT = 100_000
 """No policy takes more frames of one object than this, whatever its header claims."""
 
+CANDIDATES = 4096
+"""Frames that `representative` looks at: a small file may have millions."""
+
 SIDE = 16
 """Rows and columns of a thumbnail."""
 

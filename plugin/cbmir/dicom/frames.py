@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from cbmir.dicom.boundary import translated
 from cbmir.dicom.decode import Decoder, decoder_for
 from cbmir.dicom.kinds import kind
 from cbmir.dicom.layout import Layout, read_layout
-from cbmir.dicom.pixels import picture
+from cbmir.dicom.pixels import Pictures
 from cbmir.dicom.read import DicomObject
 from cbmir.dicom.rendering import Rendering
 from cbmir.dicom.tissue import region
@@ -52,6 +52,7 @@ class Frames:
     regions: tuple[UltrasoundRegion, ...]
     layout: Layout | None = None
     decoder: Decoder | None = None
+    rendered: dict[Rendering, Pictures] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def count(self) -> int:
@@ -85,10 +86,16 @@ class Frames:
         steps: list[str] = []
         dataset = self.found.dataset
         with translated(f"{self.name}: frame {index + 1} cannot be converted"):
-            pixels = picture(dataset, self.layout, self.decoder, index, rendering, self.name, steps)
+            pixels = self._pictures(self.layout, self.decoder, rendering).frame(index, steps)
             if rendering.crop == "tissue":
                 pixels = _cropped(pixels, region(pixels, self.regions), steps)
             return Shown(index + 1, pixels, aspect(dataset, index), tuple(steps))
+
+    def _pictures(self, layout: Layout, decoder: Decoder, rendering: Rendering) -> Pictures:
+        """What makes them; kept, since it remembers what all frames share."""
+        if rendering not in self.rendered:
+            self.rendered[rendering] = Pictures(self.found.dataset, layout, decoder, rendering, self.name)
+        return self.rendered[rendering]
 
     def _waveform(self, rendering: Rendering) -> Shown:
         with translated(f"{self.name} has a waveform that cannot be drawn"):
@@ -96,7 +103,7 @@ class Frames:
         return Shown(1, to_bytes(drawn), 1.0, (said,))
 
     def chosen(self, rendering: Rendering, policy: str, max_frames: int) -> list[int]:
-        """The indices (0-based, ascending) that a policy takes; `representative` looks at every frame.
+        """The indices (0-based, ascending) that a policy takes; `representative` looks at `choice.CANDIDATES`.
 
         Raises:
             cbmir.errors.BadRequest: if there is no such policy.
@@ -104,8 +111,9 @@ class Frames:
         if policy != "representative" or self.count <= max_frames:
             return choice.chosen(self.count, "spread" if policy == "representative" else policy, max_frames)
         small = replace(rendering, side=choice.SIDE)
-        thumbnails = [choice.thumbnail(self.picture(index, small).pixels) for index in range(self.count)]
-        return choice.representative(np.stack(thumbnails), max_frames)
+        seen = choice.chosen(self.count, "spread", choice.CANDIDATES)
+        thumbnails = [choice.thumbnail(self.picture(index, small).pixels) for index in seen]
+        return [seen[each] for each in choice.representative(np.stack(thumbnails), max_frames)]
 
 
 def find_frames(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from cbmir.dicom.layout import Layout
 from cbmir.dicom.modality import Modality, read_modality
 from cbmir.dicom.padding import Padding, read_padding
 from cbmir.dicom.rendering import Rendering
-from cbmir.dicom.voi import LOWEST, Voi, choose
+from cbmir.dicom.voi import LOWEST, Voi, choose, is_given
 from cbmir.types import ByteArray
 
 STRIP = 1 << 20
@@ -43,30 +43,69 @@ class _Shading:
         return to_bytes(shown)
 
 
-def grey(
-    stored: Values, dataset: Dataset, layout: Layout, index: int, rendering: Rendering, steps: list[str]
-) -> ByteArray:
-    """Bring the stored values of a grey frame to the screen.
+class GreyScale:
+    """The grey scale of one object, as it is wanted."""
 
-    Args:
-        stored: (rows, columns), integer or float.
-        dataset: the object's header.
-        layout: the object's.
-        index: of the frame, 0-based.
-        rendering: what is wanted.
-        steps: what is done is added to it.
+    def __init__(self, dataset: Dataset, layout: Layout, rendering: Rendering) -> None:
+        """Of an object with this header and layout."""
+        self._dataset, self._layout, self._rendering = dataset, layout, rendering
+        self._tables: dict[np.dtype[Any], tuple[ByteArray, list[str]]] = {}
 
-    Returns:
-        uint8 (rows, columns); padding is black.
-    """
-    modality, padding = read_modality(dataset, index, stored.dtype), read_padding(dataset, stored.dtype)
-    tabled = stored.dtype.kind in "iu" and stored.dtype.itemsize <= 2
-    domain, counts = _domain(stored) if tabled else (sampled(stored), None)
-    ranged = _ranged(domain, counts, modality, padding, LOWEST.get(values.text(dataset, "Modality")))
-    voi = choose(dataset, layout, index, rendering, not modality.said, ranged)
-    shading = _Shading(padding, modality, voi, is_inverse(dataset, layout))
-    steps.extend(_said(shading, layout))
-    return _by_table(stored, domain, shading) if tabled else _by_strips(stored, shading)
+    def frame(self, stored: Values, index: int, steps: list[str]) -> ByteArray:
+        """Bring a frame to the screen.
+
+        Args:
+            stored: its stored values, (rows, columns), integer or float.
+            index: of the frame, 0-based.
+            steps: what is done is added to it.
+
+        Returns:
+            uint8 (rows, columns); padding is black.
+        """
+        if stored.dtype.kind not in "iu" or stored.dtype.itemsize > 2:
+            shading = self._shading(sampled(stored), None, index, stored.dtype)
+            steps.extend(_said(shading, self._layout))
+            return _by_strips(stored, shading)
+        table, said = self._shared(stored.dtype) if self._same_for_all else self._table(stored, index)
+        steps.extend(said)
+        return np.take(table, _cells(stored))
+
+    @cached_property
+    def _same_for_all(self) -> bool:
+        """Whether one table serves all frames: none has a scale of its own, and none is looked at for one."""
+        enhanced = values.items(self._dataset, "PerFrameFunctionalGroupsSequence")
+        return self._layout.frames > 1 and not enhanced and is_given(self._dataset, 0, self._rendering)
+
+    def _shared(self, dtype: np.dtype[Any]) -> tuple[ByteArray, list[str]]:
+        if dtype not in self._tables:
+            limits = np.iinfo(dtype)
+            self._tables[dtype] = self._table(np.array([[limits.min, limits.max]], dtype), 0)
+        return self._tables[dtype]
+
+    def _table(self, stored: Values, index: int) -> tuple[ByteArray, list[str]]:
+        """What becomes of all values between the lowest and the highest, by their bits; and the steps."""
+        domain = np.arange(int(stored.min()), int(stored.max()) + 1).astype(stored.dtype)
+        shading = self._shading(domain, stored, index, stored.dtype)
+        table = np.zeros(1 << 8 * stored.dtype.itemsize, np.uint8)
+        table[_cells(domain)] = shading.of(domain)
+        return table, _said(shading, self._layout)
+
+    def _shading(self, domain: Values, counted: Values | None, index: int, dtype: np.dtype[Any]) -> _Shading:
+        """Choose the scale by the distinct values and the pixels that hold them, or by some of the pixels alone."""
+        modality, padding = read_modality(self._dataset, index, dtype), read_padding(self._dataset, dtype)
+        lowest = LOWEST.get(values.text(self._dataset, "Modality"))
+
+        def ranged(percentiles: tuple[float, float]) -> tuple[float, float]:
+            inputs = modality.apply(domain)
+            kept = np.ones(domain.shape, bool) if padding is None else ~padding.mask(domain)
+            if lowest is not None:
+                kept &= inputs >= lowest
+            if counted is None:
+                return robust_range(inputs[kept], percentiles)
+            return counted_range(inputs, np.where(kept, _counts(counted, domain), 0), percentiles)
+
+        voi = choose(self._dataset, self._layout, index, self._rendering, not modality.said, ranged)
+        return _Shading(padding, modality, voi, is_inverse(self._dataset, self._layout))
 
 
 def is_inverse(dataset: Dataset, layout: Layout) -> bool:
@@ -89,42 +128,10 @@ def _cells(stored: Values) -> Values:
     return stored.view(f"u{stored.dtype.itemsize}")
 
 
-def _domain(stored: Values) -> tuple[Values, Callable[[], npt.NDArray[np.int64]]]:
-    """All values between the lowest and the highest, and, when asked, how often each is there."""
-    domain = np.arange(int(stored.min()), int(stored.max()) + 1).astype(stored.dtype)
-
-    def counts() -> npt.NDArray[np.int64]:
-        found = np.bincount(_cells(stored).reshape(-1), minlength=1 << 8 * stored.dtype.itemsize)
-        return found[_cells(domain)]
-
-    return domain, counts
-
-
-def _ranged(
-    domain: Values,
-    counts: Callable[[], npt.NDArray[np.int64]] | None,
-    modality: Modality,
-    padding: Padding | None,
-    lowest: float | None,
-) -> Callable[[tuple[float, float]], tuple[float, float]]:
-    """The frame's percentiles, when somebody asks."""
-
-    def ranged(percentiles: tuple[float, float]) -> tuple[float, float]:
-        inputs = modality.apply(domain)
-        kept = np.ones(domain.shape, bool) if padding is None else ~padding.mask(domain)
-        if lowest is not None:
-            kept &= inputs >= lowest
-        if counts is None:
-            return robust_range(inputs[kept], percentiles)
-        return counted_range(inputs, np.where(kept, counts(), 0), percentiles)
-
-    return ranged
-
-
-def _by_table(stored: Values, domain: Values, shading: _Shading) -> ByteArray:
-    table = np.zeros(1 << 8 * stored.dtype.itemsize, np.uint8)
-    table[_cells(domain)] = shading.of(domain)
-    return np.take(table, _cells(stored))
+def _counts(stored: Values, domain: Values) -> npt.NDArray[np.int64]:
+    """How often each value of the domain is stored."""
+    found = np.bincount(_cells(stored).reshape(-1), minlength=1 << 8 * stored.dtype.itemsize)
+    return found[_cells(domain)]
 
 
 def _by_strips(stored: Values, shading: _Shading) -> ByteArray:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
+
 import numpy as np
 from pydicom import Dataset
 
 from cbmir.dicom import overlays
 from cbmir.dicom.colour import from_palette, to_rgb
 from cbmir.dicom.decode import Decoded, Decoder
-from cbmir.dicom.grey import grey
+from cbmir.dicom.grey import GreyScale
 from cbmir.dicom.layout import PALETTE, Layout
 from cbmir.dicom.rendering import Rendering
 from cbmir.dicom.voi import is_given
@@ -18,41 +21,70 @@ OVERSAMPLED = 4
 """How many times larger than wanted a frame must remain that is decoded at less than its whole resolution."""
 
 
-def picture(
-    dataset: Dataset,
-    layout: Layout,
-    decoder: Decoder,
-    index: int,
-    rendering: Rendering,
-    name: str,
-    steps: list[str],
-) -> ByteArray:
-    """Decode the frame at `index` (0-based) and bring it to the screen.
+@dataclass(frozen=True)
+class Pictures:
+    """The pictures of one object, as they are wanted; what all frames share is read once.
 
-    Args:
+    Attributes:
         dataset: the object's header.
         layout: the object's.
         decoder: of its frames.
-        index: of the frame.
         rendering: what is wanted.
         name: what the user calls the object.
-        steps: what is done is added to it.
-
-    Returns:
-        uint8, 0 is black: (rows, columns) for grey, (rows, columns, 3) for RGB; smaller than the frame where it is
-        to be shrunk anyway and its codec gives fewer pixels for less.
-
-    Raises:
-        cbmir.errors.BrokenFile, cbmir.errors.Undecodable: as `cbmir.dicom.decode.Decoder.frame` does.
     """
-    decoded = decoder.frame(index, halvings(dataset, layout, index, rendering))
-    steps.append(f"decoded: {decoded.by}")
-    shown = _shown(decoded, dataset, layout, index, rendering, name, steps)
-    if decoded.halvings:
-        shown = centred(shown, decoded.halvings)
-    if "ICCProfile" in dataset:
-        steps.append("ICC profile ignored")
-    return _with_overlays(shown, decoded, dataset, index, rendering, steps)
+
+    dataset: Dataset
+    layout: Layout
+    decoder: Decoder
+    rendering: Rendering
+    name: str
+
+    def frame(self, index: int, steps: list[str]) -> ByteArray:
+        """Decode the frame at `index` (0-based) and bring it to the screen.
+
+        Args:
+            index: of the frame.
+            steps: what is done is added to it.
+
+        Returns:
+            uint8, 0 is black: (rows, columns) for grey, (rows, columns, 3) for RGB; smaller than the frame where it
+            is to be shrunk anyway and its codec gives fewer pixels for less.
+
+        Raises:
+            cbmir.errors.BrokenFile, cbmir.errors.Undecodable: as `cbmir.dicom.decode.Decoder.frame` does.
+        """
+        decoded = self.decoder.frame(index, halvings(self.dataset, self.layout, index, self.rendering))
+        steps.append(f"decoded: {decoded.by}")
+        shown = self._shown(decoded, index, steps)
+        if decoded.halvings:
+            shown = centred(shown, decoded.halvings)
+        steps.extend(self._left_out)
+        return self._with_overlays(shown, decoded, index) if self.rendering.overlays else shown
+
+    def _shown(self, decoded: Decoded, index: int, steps: list[str]) -> ByteArray:
+        if self.layout.photometric == PALETTE:
+            steps.append("palette looked up")
+            return from_palette(decoded.values, self.dataset, self.name)
+        if self.layout.samples == 3:
+            if self.layout.photometric != "RGB":
+                steps.append(f"{self.layout.photometric} to RGB")
+            return to_rgb(decoded.values, self.layout, decoded.photometric)
+        return self._grey_scale.frame(decoded.values, index, steps)
+
+    @cached_property
+    def _grey_scale(self) -> GreyScale:
+        return GreyScale(self.dataset, self.layout, self.rendering)
+
+    @cached_property
+    def _left_out(self) -> list[str]:
+        said = ["ICC profile ignored"] if "ICCProfile" in self.dataset else []
+        if count := overlays.count(self.dataset):
+            said.append(f"{count} overlay plane(s) {'drawn' if self.rendering.overlays else 'left out'}")
+        return said
+
+    def _with_overlays(self, shown: ByteArray, decoded: Decoded, index: int) -> ByteArray:
+        drawn = overlays.read_overlays(self.dataset, index, (shown.shape[0], shown.shape[1]), decoded.cells)
+        return np.where(drawn if shown.ndim == 2 else drawn[..., None], np.uint8(255), shown)
 
 
 def halvings(dataset: Dataset, layout: Layout, index: int, rendering: Rendering) -> int:
@@ -83,35 +115,3 @@ def centred(shown: ByteArray, halvings: int) -> ByteArray:
     padded = np.pad(shown, ((0, 1), (0, 1)), mode="edge").astype(np.float32)
     across = (1 - share) * padded[:, :-1] + share * padded[:, 1:]
     return np.asarray((1 - share) * across[:-1] + share * across[1:] + np.float32(0.5)).astype(np.uint8)
-
-
-def _shown(
-    decoded: Decoded,
-    dataset: Dataset,
-    layout: Layout,
-    index: int,
-    rendering: Rendering,
-    name: str,
-    steps: list[str],
-) -> ByteArray:
-    if layout.photometric == PALETTE:
-        steps.append("palette looked up")
-        return from_palette(decoded.values, dataset, name)
-    if layout.samples == 3:
-        if layout.photometric != "RGB":
-            steps.append(f"{layout.photometric} to RGB")
-        return to_rgb(decoded.values, layout, decoded.photometric)
-    return grey(decoded.values, dataset, layout, index, rendering, steps)
-
-
-def _with_overlays(
-    shown: ByteArray, decoded: Decoded, dataset: Dataset, index: int, rendering: Rendering, steps: list[str]
-) -> ByteArray:
-    count = overlays.count(dataset)
-    if count:
-        steps.append(f"{count} overlay plane(s) {'drawn' if rendering.overlays else 'left out'}")
-    if count and rendering.overlays:
-        drawn = overlays.read_overlays(dataset, index, (shown.shape[0], shown.shape[1]), decoded.cells)
-        shown = np.array(shown)
-        shown[drawn] = 255
-    return shown

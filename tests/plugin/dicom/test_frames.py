@@ -169,6 +169,6 @@ def test_lack_of_memory_is_not_blamed_on_the_file(make_object: Any, monkeypatch:
     def exhausted(*_: Any) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(room, "picture", exhausted)
+    monkeypatch.setattr(room.Pictures, "frame", exhausted)
     with pytest.raises(MemoryError):
         first(make_object(PIXELS))

@@ -1,1 +1,1 @@
-"""Bytes of DICOM to 2D float32: reading, header, frames, pixels, waveforms; pure functions."""
+"""DICOM objects to 2D pictures: reading, header, frames, pixels, waveforms; pure functions."""

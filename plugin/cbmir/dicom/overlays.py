@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from pydicom import Dataset
 from pydicom.multival import MultiValue
+from pydicom.tag import Tag
 
 from cbmir.dicom import values
 from cbmir.dicom.tables import is_little_endian
@@ -177,7 +178,6 @@ def _whole(dataset: Dataset, group: int, element: int, place: int = 0) -> int | 
 def _value(dataset: Dataset, group: int, element: int) -> Any:
     """An element's value; None where it is absent or unreadable. Repeating groups have no keyword in pydicom."""
     try:
-        found = dataset.get((group, element))
+        return values.at(dataset, Tag(group, element))
     except (TypeError, ValueError, OverflowError, NotImplementedError, struct.error):
         return None
-    return None if found is None else found.value

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
+from mmap import mmap
+from typing import BinaryIO, cast
 
 from pydicom import Dataset, dcmread
 from pydicom.dataelem import RawDataElement
@@ -19,6 +21,7 @@ from pydicom.valuerep import VR
 
 from cbmir.dicom.boundary import RESEND, translated
 from cbmir.dicom.octets import Octets
+from cbmir.dicom.watched import Watched
 from cbmir.errors import BrokenFile, NotAPicture, UnsafeArchive
 
 PREAMBLE = 128
@@ -26,6 +29,11 @@ PREAMBLE = 128
 
 MAX_INFLATED = 512 * 1024**2
 """Bytes that a deflated object (PS3.5 A.5) may inflate to: beyond that it is a bomb."""
+
+MAX_INFLATED_HEADER = 32 * 1024**2
+"""Bytes that the elements before its pixels may inflate to: values are copied, and turned into larger objects."""
+
+PIECE = 1 << 20
 
 PIXEL_KEYWORDS = {0x7FE00010: "PixelData", 0x7FE00008: "FloatPixelData", 0x7FE00009: "DoubleFloatPixelData"}
 """The elements that may hold pixels, of which an object has one (PS3.3 C.7.6.3, C.7.6.24, C.7.6.25)."""
@@ -154,20 +162,28 @@ def _inflated(file: Octets, name: str) -> DicomObject:
     """A deflated object (PS3.5 A.5), read as the uncompressed one that it is behind its meta header."""
     start = _end_of_meta(file.read(0, HEAD))[0]
     meta = bytes(file.read(0, start)).replace(DEFLATED, EXPLICIT.ljust(len(DEFLATED), b"\0"), 1)
-    inflated = Octets.of(meta + _inflate(file.read(start), name))
-    found = _parsed(inflated, name)
+    length = len(meta) + sum(map(len, _inflate(file.read(start), name)))
+    room = mmap(-1, length)  # a stream and a view of the same bytes: memory holds them once
+    room.write(meta)
+    for piece in _inflate(file.read(start), name):
+        room.write(piece)
+    inflated = Octets(cast(BinaryIO, room), 0, length, memoryview(room))
+    found = _parsed(inflated, name, MAX_INFLATED_HEADER)
     found.dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
     return found
 
 
-def _inflate(deflated: bytes | memoryview, name: str) -> bytes:
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    inflated = inflater.decompress(deflated, MAX_INFLATED)
-    if inflater.unconsumed_tail:
-        raise UnsafeArchive(f"{name} inflates to more than {MAX_INFLATED} bytes.", "Store it uncompressed.")
-    if not inflater.eof:
-        raise BrokenFile(f"{name} is cut short: it is deflated, and its end is missing.", RESEND)
-    return inflated
+def _inflate(deflated: bytes | memoryview, name: str) -> Iterator[bytes]:
+    """The inflated bytes, a megabyte at a time."""
+    inflater, rest, total = zlib.decompressobj(-zlib.MAX_WBITS), deflated, 0
+    while not inflater.eof:
+        piece = inflater.decompress(rest, PIECE)
+        rest, total = inflater.unconsumed_tail, total + len(piece)
+        if total > MAX_INFLATED:
+            raise UnsafeArchive(f"{name} inflates to more than {MAX_INFLATED} bytes.", "Store it uncompressed.")
+        if not (piece or rest or inflater.eof):
+            raise BrokenFile(f"{name} is cut short: it is deflated, and its end is missing.", RESEND)
+        yield piece
 
 
 def _pixels(dataset: Dataset, rest: Octets, name: str) -> DicomObject:
@@ -186,10 +202,11 @@ def _pixels(dataset: Dataset, rest: Octets, name: str) -> DicomObject:
     return DicomObject(dataset, PIXEL_KEYWORDS[tag], vr, rest.part(start, length))
 
 
-def _parsed(file: Octets, name: str) -> DicomObject:
+def _parsed(file: Octets, name: str, most: int | None = None) -> DicomObject:
     """The object; what pydicom lets pass is refused, and the encoding named where no meta header does."""
     stream = file.opened()
-    dataset = dcmread(stream, force=True, stop_before_pixels=True)
+    watched = cast(BinaryIO, Watched(stream, file.length, name, most))
+    dataset = dcmread(watched, force=True, stop_before_pixels=True)
     at = stream.tell()
     found = _pixels(dataset, file.part(at), name)
     _refuse_cut(dataset, name)

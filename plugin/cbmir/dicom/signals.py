@@ -117,7 +117,7 @@ def _calibrated(samples: npt.NDArray[Any], channel: Dataset) -> npt.NDArray[np.f
 
 def _padding(group: Dataset, stored: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     """Where samples equal Waveform Padding Value (5400,100A), whose bytes have the samples' own form."""
-    value = group.get("WaveformPaddingValue")
+    value = values.value(group, "WaveformPaddingValue")
     if isinstance(value, bytes) and len(value) >= stored.dtype.itemsize:
         return np.asarray(stored == np.frombuffer(value, stored.dtype, count=1)[0])
     if isinstance(value, int):

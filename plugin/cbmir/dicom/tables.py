@@ -50,7 +50,7 @@ def read_table(item: Dataset, *, little_endian: bool) -> Table | None:
 
 def _entries(item: Dataset, count: int, little_endian: bool) -> npt.NDArray[np.uint16]:
     """LUT Data has the VR US or OW, and by old habit packs 8-bit entries two to a word (PS3.3 C.11.1.1.1)."""
-    data = item.get("LUTData")
+    data = values.value(item, "LUTData")
     if isinstance(data, bytes):
         return words(data, wide=len(data) >= 2 * count, little_endian=little_endian)[:count]
     return np.asarray(values.numbers(item, "LUTData")[:count], np.int64).astype(np.uint16)

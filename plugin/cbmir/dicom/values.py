@@ -7,12 +7,20 @@ from functools import cache
 from typing import Any
 
 from pydicom import Dataset, Sequence
-from pydicom.datadict import tag_for_keyword
+from pydicom.datadict import dictionary_has_tag, dictionary_VR, tag_for_keyword
+from pydicom.dataelem import RawDataElement
 from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag, Tag
 
 from cbmir.dicom.boundary import RESEND
+from cbmir.dicom.watched import ITEM_COST, ITEMS, limit
 from cbmir.errors import BrokenFile
+
+MAX_LIST = 1 << 18
+"""Bytes of a value that is a list of numbers or words: twice the largest look-up table (PS3.3 C.11.1.1)."""
+
+PLAIN = ("OB", "OW", "OF", "OD", "OL", "OV", "UN", "US or OW", "OB or OW")
+"""Value representations of values that stay the bytes that they are (PS3.5 6.2)."""
 
 
 def text(dataset: Dataset, keyword: str, default: str = "") -> str:
@@ -72,8 +80,36 @@ def value(dataset: Dataset, keyword: str) -> Any:
 
     By tag, and among the keys, since pydicom looks a keyword up through its attributes: ten times as long.
     """
-    tag = _tag(keyword)
-    return dataset[tag].value if tag in dataset.keys() else None  # noqa: SIM118
+    return at(dataset, _tag(keyword))
+
+
+def at(dataset: Dataset, tag: BaseTag) -> Any:
+    """The value of the element with this tag; None where it is absent.
+
+    One is taken for absent that would become Python objects without end: of two bytes in the file, "1\\", three
+    hundred in memory.
+    """
+    if tag not in dataset.keys():  # noqa: SIM118
+        return None
+    raw: object = dataset.get_item(tag)
+    if isinstance(raw, RawDataElement) and len(raw.value or b"") > MAX_LIST and _explodes(raw):
+        return None
+    return dataset[tag].value
+
+
+def _explodes(raw: RawDataElement) -> bool:
+    """Whether a large value is text, numbers or items, more than its bytes explain."""
+    kind, data = _kind(raw), raw.value or b""
+    if kind == "SQ":
+        return sum(data.count(each) for each in ITEMS) * ITEM_COST > limit(len(data))
+    return kind not in PLAIN
+
+
+def _kind(raw: RawDataElement) -> str:
+    """The value representation; where the file leaves it open, by the dictionary."""
+    if raw.VR and raw.VR != "UN":
+        return raw.VR
+    return dictionary_VR(raw.tag) if dictionary_has_tag(raw.tag) else "UN"
 
 
 @cache

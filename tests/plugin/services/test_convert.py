@@ -16,11 +16,11 @@ import pytest
 from PIL import Image
 from pydicom.data import get_testdata_file
 
-from cbmir.errors import BadRequest, BrokenFile, ImplausibleSize, NotAPicture
+from cbmir.errors import BadRequest, BrokenFile, ImplausibleSize, NotAPicture, NotFound
 from cbmir.services.convert import convert as convert_hashed
-from cbmir.services.convert import is_outdated, pipelines
+from cbmir.services.convert import convert_one, is_outdated, pipelines
 from cbmir.settings import Settings
-from cbmir.types import ConvertedObject
+from cbmir.types import ConvertedObject, Picture
 
 Make = Callable[..., bytes]
 
@@ -134,3 +134,31 @@ def test_a_setting_that_does_not_exist_is_refused(settings: Settings, make_dicom
     for name in ("window", "crop", "waveform", "frames"):
         with pytest.raises(BadRequest, match="nonsense"):
             convert(make_dicom(1), "a.dcm", replace(settings, **{name: "nonsense"}))
+
+
+def one(data: bytes, settings: Settings, frame_number: int | None) -> Picture:
+    (picture,) = convert_one(data, "x", settings, "0" * 64, frame_number).pictures
+    return picture
+
+
+def test_one_frame_is_the_same_as_among_all(settings: Settings) -> None:
+    data = Path(get_testdata_file("rtdose.dcm")).read_bytes()
+    every = convert(data, "x", settings).pictures
+    for number in (1, 7, 15):
+        picture = one(data, settings, number)
+        assert picture.frame_number == number
+        assert np.array_equal(picture.pixels, every[number - 1].pixels)
+    assert one(data, settings, None).frame_number == 8
+    assert one(data, replace(settings, max_frames=5), None).frame_number == 8
+    with pytest.raises(NotFound, match="no frame 16"):
+        one(data, settings, 16)
+
+
+def test_one_page_of_a_tiff(settings: Settings) -> None:
+    stream = BytesIO()
+    pages = [Image.fromarray(np.full((8, 8), level, np.uint8)) for level in (10, 20, 30)]
+    pages[0].save(stream, "TIFF", save_all=True, append_images=pages[1:])
+    data = stream.getvalue()
+    assert [one(data, settings, number).pixels[0, 0] for number in (1, 3, None)] == [10, 30, 20]
+    with pytest.raises(NotFound, match="no frame 4"):
+        one(data, settings, 4)

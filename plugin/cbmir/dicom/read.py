@@ -6,7 +6,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from mmap import mmap
+from io import BytesIO
 from typing import BinaryIO, cast
 
 from pydicom import Dataset, dcmread
@@ -162,12 +162,11 @@ def _inflated(file: Octets, name: str) -> DicomObject:
     """A deflated object (PS3.5 A.5), read as the uncompressed one that it is behind its meta header."""
     start = _end_of_meta(file.read(0, HEAD))[0]
     meta = bytes(file.read(0, start)).replace(DEFLATED, EXPLICIT.ljust(len(DEFLATED), b"\0"), 1)
-    length = len(meta) + sum(map(len, _inflate(file.read(start), name)))
-    room = mmap(-1, length)  # a stream and a view of the same bytes: memory holds them once
-    room.write(meta)
-    for piece in _inflate(file.read(start), name):
-        room.write(piece)
-    inflated = Octets(cast(BinaryIO, room), 0, length, memoryview(room))
+    stream = BytesIO()
+    stream.write(meta)
+    stream.writelines(_inflate(file.read(start), name))
+    view = stream.getbuffer()  # of the same bytes: memory holds them once
+    inflated = Octets(stream, 0, len(view), view)
     found = _parsed(inflated, name, MAX_INFLATED_HEADER)
     found.dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
     return found

@@ -22,6 +22,9 @@ from cbmir.dicom.voi import own_windows
 from cbmir.errors import NoPixels
 from cbmir.types import ByteArray, UltrasoundRegion
 
+MAX_SAMPLES, SAMPLES_PER_BYTE = 200_000_000, 10
+"""Samples that are decoded of an object whose frames are spread: so many, and so many more for each byte it has."""
+
 
 @dataclass(frozen=True)
 class Shown:
@@ -105,15 +108,27 @@ class Frames:
     def chosen(self, rendering: Rendering, policy: str, max_frames: int) -> list[int]:
         """The indices (0-based, ascending) that a policy takes; `representative` looks at `choice.CANDIDATES`.
 
+        Fewer than it says where decoding would take far longer than the object's size explains.
+
         Raises:
             cbmir.errors.BadRequest: if there is no such policy.
         """
+        if policy in ("spread", "representative"):
+            max_frames = min(max_frames, self._affordable)
         if policy != "representative" or self.count <= max_frames:
             return choice.chosen(self.count, "spread" if policy == "representative" else policy, max_frames)
         small = replace(rendering, side=choice.SIDE)
-        seen = choice.chosen(self.count, "spread", choice.CANDIDATES)
+        seen = choice.chosen(self.count, "spread", min(choice.CANDIDATES, self._affordable))
         thumbnails = [choice.thumbnail(self.picture(index, small).pixels) for index in seen]
         return [seen[each] for each in choice.representative(np.stack(thumbnails), max_frames)]
+
+    @property
+    def _affordable(self) -> int:
+        """How many frames an object may cost: a hundred kilobytes can hold dozens of the largest, all blank."""
+        if self.layout is None:
+            return 1
+        most = MAX_SAMPLES + SAMPLES_PER_BYTE * self.found.pixels.length
+        return max(1, most // (self.layout.rows * self.layout.columns * self.layout.samples))
 
 
 def find_frames(

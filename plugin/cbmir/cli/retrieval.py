@@ -71,7 +71,7 @@ def _print_hits(answer: dict[str, Any]) -> None:
 
 
 @click.command("evaluate")
-@click.option("--k", "ks", default="20,40,60,80,100", show_default=True, help="Numbers of retrieved images.")
+@click.option("--k", "ks", default="1,5,10,20,40,60,80,100", show_default=True, help="Numbers of retrieved images.")
 @click.option(
     "--label", default="subclass", show_default=True, help="What makes a hit relevant: modality or subclass."
 )
@@ -101,11 +101,13 @@ def _numbers(text: str) -> list[int]:
 
 
 def _print_table(result: dict[str, Any]) -> None:
-    names = ("accuracy", "precision", "recall", "recall_capped", "map")
+    names = ("accuracy", "precision", "recall", "recall_capped", "map", "ndcg")
     queries, gallery = result["queries"], result["gallery"]
     click.echo(f"{result['encoder']}: {queries:,} queries, {gallery:,} in the gallery, by {result['label']}")
     click.echo("   k  " + "  ".join(f"{name:>13}" for name in names))
     for k, row in result["at"].items():
         click.echo(f"{k:>4}  " + "  ".join(f"{row[name]:>13.4f}" for name in names))
+    for mean, row in result["whole"].items():
+        click.echo(f"{mean}, whole gallery: " + "  ".join(f"{name} {value:.4f}" for name, value in row.items()))
     for name, meaning in result.get("definitions", {}).items():
         click.echo(f"{name}: {meaning}")

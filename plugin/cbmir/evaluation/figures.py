@@ -14,6 +14,7 @@ CURVES = {
     "recall_capped": ("#c8553d", "--"),
     "recall": ("#c8553d", ":"),
     "map": ("#3c7a3c", "-"),
+    "ndcg": ("#7a4ea3", "--"),
     "accuracy": ("#6b6b6b", "-."),
 }
 """Metric -> colour and line; told apart by the line too, for those who do not see the colours."""

@@ -1,59 +1,65 @@
-"""How good rankings are. A retrieved image is relevant if it has the query's label.
+"""How good the k nearest are. A retrieved image is relevant if it has a label in common with the query.
 
-Every metric gives one number a query, between 0 and 1; `cbmir.evaluation.summary` averages them.
+Every metric gives one number a query, between 0 and 1; `cbmir.evaluation.summary` averages them. Those over the
+whole gallery are in `cbmir.evaluation.whole`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
 
-CodeArray = npt.NDArray[np.int64]
+from cbmir.evaluation.labels import Bools, CodeArray, LabelSets
+
 Scores = npt.NDArray[np.float64]
+
+CELLS = 1 << 22
+"""Numbers held at once while votes are counted: 32 MiB."""
 
 
 @dataclass(frozen=True)
 class Rankings:
-    """What each query retrieved, as numbers that stand for labels.
+    """What each query retrieved, as codes that stand for the values of the label.
 
     Attributes:
-        wanted: int64 (q,), each query's own label, from 0.
-        retrieved: int64 (q, m), labels of what it retrieved, nearest first; m at least 1: the largest k, or the
+        wanted: int64 (q,), each query's own code, from 0.
+        retrieved: int64 (q, m), codes of what it retrieved, nearest first; m at least 1: the largest k, or the
             size of the gallery where that is smaller.
-        relevant: int64 (q,), how many in the gallery have the query's label; at least 1.
+        relevant: int64 (q,), how many in the gallery have a label in common with the query; at least 1.
+        sets: what the codes stand for.
+        whole: metric over the whole gallery -> float64 (q,); see `cbmir.evaluation.whole.WHOLE`.
     """
 
     wanted: CodeArray
     retrieved: CodeArray
     relevant: CodeArray
+    sets: LabelSets
+    whole: Mapping[str, Scores]
 
     def __len__(self) -> int:
         return len(self.wanted)
 
-    def hits(self, k: int) -> npt.NDArray[np.bool_]:
+    def hits(self, k: int) -> Bools:
         """Whether each of the k nearest is relevant: (q, min(k, m))."""
-        hits: npt.NDArray[np.bool_] = self.retrieved[:, :k] == self.wanted[:, np.newaxis]
-        return hits
-
-    def of(self, label: int) -> Rankings:
-        """Those of the queries that have this label."""
-        chosen = self.wanted == label
-        return Rankings(self.wanted[chosen], self.retrieved[chosen], self.relevant[chosen])
+        return self.sets.shared(self.wanted, self.retrieved[:, :k])
 
 
 def accuracy(rankings: Rankings, k: int) -> Scores:
-    """1 where the majority of the k nearest has the query's label, else 0."""
-    nearest = rankings.retrieved[:, :k]
-    queries = np.arange(len(nearest))
-    votes = np.zeros((len(nearest), 1 + int(nearest.max(initial=0))), np.int64)
-    np.add.at(votes, (queries[:, np.newaxis], nearest), 1)
-    first_of_most = votes[queries[:, np.newaxis], nearest].argmax(axis=1)  # argmax gives the first of equals
-    right: npt.NDArray[np.bool_] = nearest[queries, first_of_most] == rankings.wanted
-    return right.astype(np.float64)
+    """1 where the label that most of the k nearest have is one of the query's, else 0.
+
+    This is the k-nearest-neighbour classifier with uniform weights (Cover and Hart, 1967). Of labels equally
+    frequent that one wins whose nearest image is nearer, and in one image the alphabetically first.
+    """
+    right = np.empty(len(rankings), np.float64)
+    members = rankings.sets.members
+    for rows in _blocks(len(rankings), members.size):
+        winners = _elected(rankings.retrieved[rows, :k], members)
+        right[rows] = members[rankings.wanted[rows], winners]
+    return right
 
 
 def precision(rankings: Rankings, k: int) -> Scores:
@@ -82,6 +88,18 @@ def average_precision(rankings: Rankings, k: int) -> Scores:
     return scores
 
 
+def ndcg(rankings: Rankings, k: int) -> Scores:
+    """Sum of 1 / log2(rank + 1) over the relevant retrieved / the same sum if all relevant came first.
+
+    Järvelin and Kekäläinen, ACM TOIS 2002, with gains of 0 and 1.
+    """
+    hits = rankings.hits(k)
+    discounts = 1 / np.log2(np.arange(2, hits.shape[1] + 2))
+    ideal = discounts.cumsum()[np.minimum(rankings.relevant, hits.shape[1]) - 1]
+    scores: Scores = hits @ discounts / ideal
+    return scores
+
+
 METRICS: Mapping[str, Callable[[Rankings, int], Scores]] = MappingProxyType(
     {
         "accuracy": accuracy,
@@ -89,23 +107,28 @@ METRICS: Mapping[str, Callable[[Rankings, int], Scores]] = MappingProxyType(
         "recall": recall,
         "recall_capped": recall_capped,
         "map": average_precision,
+        "ndcg": ndcg,
     }
 )
 
-DEFINITIONS: Mapping[str, str] = MappingProxyType(
-    {
-        "relevant": "a retrieved image that has the query's label",
-        "accuracy": "share of queries whose label is that of the majority of the k retrieved; between labels "
-        "equally frequent, the one whose nearest image is nearer",
-        "precision": "relevant retrieved / retrieved; mean over the queries",
-        "recall": "relevant retrieved / all relevant in the gallery; mean over the queries; it cannot exceed "
-        "k / relevant",
-        "recall_capped": "relevant retrieved / min(relevant in the gallery, k): recall measured by what k "
-        "retrieved images can hold; mean over the queries",
-        "map": "mean average precision at k: per query the sum of the precision at the rank of each relevant "
-        "retrieved, divided by min(relevant in the gallery, k); mean over the queries",
-        "at": "mean over all queries (micro): a label with many queries weighs more",
-        "macro": "mean over the labels of each label's own mean: every label weighs the same",
-    }
-)
-"""What the numbers mean, in the words that are printed beside them."""
+
+def _blocks(count: int, cells: int) -> Iterator[slice]:
+    """Rows of a table, as many at once as `CELLS` allow if each needs so many cells."""
+    step = max(1, CELLS // max(1, cells))
+    return (slice(start, start + step) for start in range(0, count, step))
+
+
+def _elected(nearest: CodeArray, members: Bools) -> CodeArray:
+    """The label that wins each vote: codes (b, k), nearest first, give labels int64 (b,)."""
+    codes = np.zeros((len(nearest), len(members)), np.int64)
+    np.add.at(codes, (np.arange(len(nearest))[:, np.newaxis], nearest), 1)
+    votes = codes @ members.astype(np.int64)
+    leading = votes == votes.max(axis=1, keepdims=True)
+    winners = np.full(len(nearest), -1, np.int64)
+    for column in nearest.T:
+        held = leading & members[column]
+        first = (winners < 0) & held.any(axis=1)
+        winners[first] = held[first].argmax(axis=1)
+        if (winners >= 0).all():
+            break
+    return winners

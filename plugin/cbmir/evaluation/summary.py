@@ -1,4 +1,4 @@
-"""Rankings to averages: over all queries, over the labels, and for each label."""
+"""Scores to averages: over all queries, over the labels, and for each label."""
 
 from __future__ import annotations
 
@@ -7,45 +7,43 @@ from typing import Any
 
 import numpy as np
 
-from cbmir.evaluation.metrics import METRICS, Rankings
+from cbmir.evaluation.labels import CodeArray
+from cbmir.evaluation.metrics import Rankings
+from cbmir.evaluation.scores import Table
 
 Averages = dict[str, dict[str, float]]
 """k, as text -> metric -> mean."""
 
 
-def averages(rankings: Rankings, ks: Sequence[int]) -> Averages:
-    """The mean of every metric over the queries at each k; at least one query is needed."""
-    return {str(k): {name: float(metric(rankings, k).mean()) for name, metric in METRICS.items()} for k in ks}
-
-
-def summarise(rankings: Rankings, ks: Sequence[int], names: Sequence[str]) -> dict[str, Any]:
+def summarise(rankings: Rankings, table: Table, ks: Sequence[int], holders: CodeArray) -> dict[str, Any]:
     """All averages of an evaluation.
 
     Args:
         rankings: of at least one query.
+        table: their scores.
         ks: numbers of retrieved images, each at least 1; where the gallery is smaller, all of it is retrieved.
-        names: of the labels, by their number.
+        holders: int64 (l,), images of the gallery that have each label.
 
     Returns:
-        `at`: `Averages` over all queries; `macro`: over the labels; `per_class`: label -> `queries`, `gallery`
-        (relevant images in it) and `at`; `retrieved`: k -> images really retrieved.
+        `at`: `Averages` over all queries; `macro`: over the labels that queries have; `whole`: `micro` and `macro`
+        of the metrics over the whole gallery; `per_class`: label -> `queries`, `gallery` (images of it
+        that have the label), `at`, `whole`; `retrieved`: k -> images really retrieved.
     """
-    per_class = {names[label]: _of_label(rankings.of(label), ks) for label in np.unique(rankings.wanted).tolist()}
+    micro = table.nested(table.values.mean(axis=0))
+    asked = np.flatnonzero(table.labels.any(axis=0))
+    means = np.stack([table.values[table.labels[:, label]].mean(axis=0) for label in asked])
+    macro = table.nested(means.mean(axis=0))
     return {
-        "at": averages(rankings, ks),
-        "macro": _mean([each["at"] for each in per_class.values()]),
-        "per_class": per_class,
+        "at": micro["at"],
+        "macro": macro["at"],
+        "whole": {"micro": micro["whole"], "macro": macro["whole"]},
+        "per_class": {
+            table.names[label]: {
+                "queries": int(table.labels[:, label].sum()),
+                "gallery": int(holders[label]),
+                **table.nested(row),
+            }
+            for label, row in zip(asked.tolist(), means, strict=True)
+        },
         "retrieved": {str(k): min(k, rankings.retrieved.shape[1]) for k in ks},
     }
-
-
-def _of_label(rankings: Rankings, ks: Sequence[int]) -> dict[str, Any]:
-    return {
-        "queries": len(rankings),
-        "gallery": int(rankings.relevant[0]),
-        "at": averages(rankings, ks),
-    }
-
-
-def _mean(parts: Sequence[Averages]) -> Averages:
-    return {k: {name: float(np.mean([part[k][name] for part in parts])) for name in METRICS} for k in parts[0]}

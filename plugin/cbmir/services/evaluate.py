@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from cbmir.errors import BadRequest
-from cbmir.evaluation.metrics import DEFINITIONS
+from cbmir.evaluation.definitions import DEFINITIONS
+from cbmir.evaluation.scores import Table
 from cbmir.evaluation.summary import summarise
 from cbmir.pictures.shelf import Shelf
 from cbmir.progress import Progress
@@ -19,7 +20,7 @@ from cbmir.settings import Settings
 from cbmir.store import encoders, tables
 from cbmir.store.session import Database
 
-RECORDED = ("label", "queries", "gallery", "at", "macro", "per_class", "groups", "skipped", "split")
+RECORDED = ("label", "queries", "gallery", "at", "macro", "whole", "per_class", "groups", "skipped", "split")
 """What of a result is kept with the encoder."""
 
 
@@ -61,12 +62,17 @@ def evaluate(
     with database.read() as session:
         encoder = encoders.resolve(session, encoder_id)
         trial = prepare(session, encoder, label)
-    result = _result(encoder, label, trial, summarise(run(trial, max(wanted), progress), wanted, trial.names))
+    result = _result(encoder, label, trial, _measured(trial, wanted, progress))
     if report is not None:
         _write(database, settings, trial, result, report)
     with database.write() as session:
         encoders.record_evaluation(session, encoder.id, _to_record(result))
     return result
+
+
+def _measured(trial: Trial, ks: Sequence[int], progress: Progress) -> dict[str, Any]:
+    rankings = run(trial, max(ks), progress)
+    return summarise(rankings, Table.of(rankings, ks), ks, trial.sets.holders(trial.gallery.codes))
 
 
 def _checked(ks: Sequence[int]) -> list[int]:

@@ -45,9 +45,9 @@ def _thumbnails(session: Session, shelf: Shelf, frame_ids: set[int]) -> dict[int
 
 def _hits(trial: Trial, wanted: int, ranking: Ranking, thumbnails: Mapping[int, bytes]) -> list[Shown]:
     places = np.searchsorted(trial.gallery.frame_ids, [frame_id for frame_id, _ in ranking])
-    codes = trial.gallery.codes[places].tolist()
+    codes, related = trial.gallery.codes[places].tolist(), trial.sets.sharing(wanted)
     return [
-        Shown(thumbnails[frame_id], trial.names[code], distance, code == wanted)
+        Shown(thumbnails[frame_id], trial.names[code], distance, bool(related[code]))
         for (frame_id, distance), code in zip(ranking, codes, strict=True)
         if frame_id in thumbnails
     ]

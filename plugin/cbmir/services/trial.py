@@ -10,7 +10,9 @@ import numpy.typing as npt
 from sqlalchemy.orm import Session
 
 from cbmir.errors import BadRequest, EmptyGallery
-from cbmir.evaluation.metrics import CodeArray, Rankings
+from cbmir.evaluation.labels import CodeArray, LabelSets
+from cbmir.evaluation.metrics import Rankings, Scores
+from cbmir.evaluation.whole import WHOLE, ranks
 from cbmir.index import registry
 from cbmir.index.base import IdArray, Index
 from cbmir.progress import Progress
@@ -53,14 +55,16 @@ class Trial:
 
     Attributes:
         names: values of the label.
-        queries: labelled frames of test groups whose label the gallery has.
+        sets: the labels that each value names.
+        queries: labelled frames of test groups that share a label with one of the gallery.
         gallery: labelled frames of all other groups.
-        unanswerable: labelled frames of test groups whose label the gallery lacks.
+        unanswerable: labelled frames of test groups whose labels the gallery lacks.
         unlabelled: frames without the label, of test groups and of the others.
         split: where the split comes from, in a sentence.
     """
 
     names: list[str]
+    sets: LabelSets
     queries: Side
     gallery: Side
     unanswerable: Side
@@ -81,9 +85,11 @@ def prepare(session: Session, encoder: tables.Encoder, label: str) -> Trial:
     has_label = everything.codes >= 0
     gallery = everything.where(has_label & ~in_test)
     asked = everything.where(has_label & in_test)
-    answerable = np.isin(asked.codes, gallery.codes)
+    sets = LabelSets.of(names)
+    answerable = sets.relevant(asked.codes, gallery.codes) > 0
     trial = Trial(
         names=names,
+        sets=sets,
         queries=asked.where(answerable),
         gallery=gallery,
         unanswerable=asked.where(~answerable),
@@ -95,22 +101,33 @@ def prepare(session: Session, encoder: tables.Encoder, label: str) -> Trial:
 
 
 def run(trial: Trial, k: int, progress: Progress) -> Rankings:
-    """Search the k nearest of every query.
+    """Search the k nearest of every query, and rank the whole gallery for it.
 
     Raises:
         cbmir.errors.JobCancelled: if somebody asked to stop.
     """
     index, asked = gallery_index(trial), trial.queries
     retrieved = np.empty((len(asked), min(k, len(index))), np.int64)
+    whole = {name: np.empty(len(asked), np.float64) for name in WHOLE}
     for start in range(0, len(asked), AT_ONCE):
         progress.update(start, len(asked), "search")
         block = slice(start, start + AT_ONCE)
         found = index.search(asked.vectors[block], k)
         ids = np.array([[frame_id for frame_id, _ in ranking] for ranking in found], np.int64)
         retrieved[block] = trial.gallery.codes[np.searchsorted(trial.gallery.frame_ids, ids)]
+        _rank(trial, range(start, min(start + AT_ONCE, len(asked))), whole)
     progress.update(len(asked), len(asked), "search")
-    relevant = np.bincount(trial.gallery.codes, minlength=len(trial.names))
-    return Rankings(asked.codes, retrieved, relevant[asked.codes])
+    relevant = trial.sets.relevant(asked.codes, trial.gallery.codes)
+    return Rankings(asked.codes, retrieved, relevant, trial.sets, whole)
+
+
+def _rank(trial: Trial, rows: range, whole: dict[str, Scores]) -> None:
+    """Fill in the metrics over the whole gallery of these queries, one query at a time."""
+    for row in rows:
+        relevant = trial.sets.sharing(int(trial.queries.codes[row]))[trial.gallery.codes]
+        places = ranks(trial.queries.vectors[row], trial.gallery.vectors, relevant)
+        for name, metric in WHOLE.items():
+            whole[name][row] = metric(places)
 
 
 def gallery_index(trial: Trial) -> Index:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +24,8 @@ from cbmir.store.instances import NewFrame
 from cbmir.store.session import Database
 from cbmir.types import LabelOrigin, Part
 
-METRICS = {"accuracy", "precision", "recall", "recall_capped", "map"}
+METRICS = {"accuracy", "precision", "recall", "recall_capped", "map", "ndcg"}
+SECOND, FOURTH = 1 / math.log2(3), 1 / math.log2(5)
 
 
 @dataclass
@@ -106,10 +108,25 @@ def test_the_numbers_are_those_worked_out_by_hand(any_database: Database, settin
     assert list(result["at"]) == ["1", "3"]
     # glioma at 0 retrieves g c g | cyst at 10 retrieves c c g; two gliomas and three cysts are in the gallery
     assert result["at"]["1"] == pytest.approx(
-        {"accuracy": 1, "precision": 1, "recall": (1 / 2 + 1 / 3) / 2, "recall_capped": 1, "map": 1}
+        {"accuracy": 1, "precision": 1, "recall": (1 / 2 + 1 / 3) / 2, "recall_capped": 1, "map": 1, "ndcg": 1}
     )
     expected = {"accuracy": 1, "precision": 2 / 3, "recall": (1 + 2 / 3) / 2, "recall_capped": (1 + 2 / 3) / 2}
-    assert result["at"]["3"] == pytest.approx({**expected, "map": ((1 + 2 / 3) / 2 + (1 + 1) / 3) / 2})
+    assert result["at"]["3"] == pytest.approx(
+        {
+            **expected,
+            "map": ((1 + 2 / 3) / 2 + (1 + 1) / 3) / 2,
+            "ndcg": (1.5 / (1 + SECOND) + (1 + SECOND) / (1.5 + SECOND)) / 2,
+        }
+    )
+    # the whole gallery: g c g c c | c c g c g
+    assert result["whole"]["micro"] == pytest.approx(
+        {
+            "map_all": ((1 + 2 / 3) / 2 + (1 + 1 + 3 / 4) / 3) / 2,
+            "r_precision": (1 / 2 + 2 / 3) / 2,
+            "ndcg_all": (1.5 / (1 + SECOND) + (1 + SECOND + FOURTH) / (1.5 + SECOND)) / 2,
+            "mrr": 1,
+        }
+    )
     assert result["per_class"]["cyst"]["at"]["3"]["recall"] == pytest.approx(2 / 3)
     assert (result["per_class"]["glioma"]["queries"], result["per_class"]["glioma"]["gallery"]) == (1, 2)
 
@@ -133,6 +150,19 @@ def test_a_test_group_is_never_in_the_gallery(bench: Bench) -> None:
     result = bench.run(1)
     assert (result["queries"], result["gallery"]) == (5, 2)
     assert result["at"]["1"]["precision"] == 0, "the nearest of other patients is a cyst"
+
+
+def test_an_image_may_have_several_labels(bench: Bench) -> None:
+    bench.add("asked", "glioma|cyst", 0)
+    bench.add("asked", "abscess", 0)
+    bench.add("one", "cyst|oedema", 1)
+    bench.add("two", "oedema", 2)
+    bench.add("three", "glioma", 3)
+    bench.split(asked=Part.TEST)
+    result = bench.run(3)
+    assert result["at"]["3"]["precision"] == pytest.approx(2 / 3)
+    assert result["skipped"]["labels_without_relevant"] == ["abscess"]
+    assert {name: row["gallery"] for name, row in result["per_class"].items()} == {"cyst": 1, "glioma": 1}
 
 
 def test_what_cannot_be_judged_is_counted_and_named(small: Bench) -> None:

@@ -116,7 +116,8 @@ class ExtractionSchema(Input):
 
 class EvaluationSchema(ExtractionSchema):
     k = fields.List(
-        Whole(validate=validate.Range(min=1, max=MOST_HITS)), load_default=lambda: [20, 40, 60, 80, 100]
+        Whole(validate=validate.Range(min=1, max=MOST_HITS)),
+        load_default=lambda: [1, 5, 10, 20, 40, 60, 80, 100],
     )
     label = fields.String(load_default="subclass", validate=validate.Length(min=1, max=64))
 

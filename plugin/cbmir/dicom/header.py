@@ -8,9 +8,8 @@ from itertools import islice
 from pydicom import Dataset
 
 from cbmir.dicom import values
-from cbmir.dicom.boundary import RESEND, translated
+from cbmir.dicom.boundary import translated
 from cbmir.dicom.groups import macro
-from cbmir.errors import BrokenFile
 from cbmir.types import InstanceHeader, UltrasoundRegion
 
 UID = re.compile(r"[0-9]+(\.[0-9]+)+")
@@ -35,19 +34,17 @@ MAX_SIDE = 65_535
 def describe(dataset: Dataset, name: str) -> InstanceHeader:
     """Read the identifiers of an object, and what kind of picture it is.
 
-    An invalid UID other than its own, or an element that cannot be read, is left empty; codes are upper case and
-    free of anything but letters, digits and simple punctuation.
+    An invalid UID, or an element that cannot be read, is left empty: an object without a UID of its own is known by
+    its content, as a plain image is. Codes are upper case and free of anything but letters, digits and simple
+    punctuation.
 
     Raises:
-        cbmir.errors.BrokenFile: without a valid SOP Instance UID, in the dataset or the meta header.
+        cbmir.errors.BrokenFile: if the header is damaged beyond that.
     """
     with translated(f"{name} has a header that cannot be read"):
         meta = dataset.file_meta
-        own = _uid(dataset, "SOPInstanceUID") or _uid(meta, "MediaStorageSOPInstanceUID")
-        if not own:
-            raise BrokenFile(f"{name} has no valid SOP Instance UID.", RESEND)
         return InstanceHeader(
-            sop_instance_uid=own,
+            sop_instance_uid=_uid(dataset, "SOPInstanceUID") or _uid(meta, "MediaStorageSOPInstanceUID"),
             sop_class_uid=_uid(dataset, "SOPClassUID") or _uid(meta, "MediaStorageSOPClassUID"),
             study_instance_uid=_uid(dataset, "StudyInstanceUID"),
             series_instance_uid=_uid(dataset, "SeriesInstanceUID"),

@@ -143,7 +143,7 @@ class _Darkroom:
 
     def _stem(self, header: InstanceHeader | None, sha256: str) -> str:
         """A name that says nothing of a patient: the SOP Instance UID, else by content."""
-        wanted = header.sop_instance_uid if header else sha256[:16]
+        wanted = (header and header.sop_instance_uid) or sha256[:16]
         return wanted if self.taken.setdefault(wanted, sha256) == sha256 else f"{wanted}-{sha256[:8]}"
 
 

@@ -164,7 +164,7 @@ def _describe(instance: Instance) -> dict[str, Any]:
 def _describe_unknown(converted: ConvertedObject) -> dict[str, Any]:
     header = converted.header
     return {
-        "sop_instance_uid": header.sop_instance_uid if header else None,
+        "sop_instance_uid": (header.sop_instance_uid or None) if header else None,
         "series_instance_uid": (header.series_instance_uid or None) if header else None,
         "study_instance_uid": (header.study_instance_uid or None) if header else None,
         "labels": {"modality": modality_class(header.modality)} if header and header.modality else {},

@@ -5,9 +5,11 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 
 import pytest
+from pydicom import dcmread
 from sqlalchemy import func, select
 
 from cbmir.errors import BadManifest, CbmirError, JobCancelled
@@ -240,3 +242,22 @@ def test_labels_of_the_real_images_are_taken_from_their_manifest(
     manifest = shared / "images" / "manifest.csv"
     counts = ingest(database, settings, [shared / "images" / "oct" / "CNV"], str(manifest), Silence())
     assert (counts.ingested, counts.failed, counts.quarantined) == (6, 0, 0)
+
+
+def test_objects_without_a_uid_are_known_by_their_content(
+    database: Database, settings: Settings, tmp_path: Path, make_dicom: Make
+) -> None:
+    for seed in (1, 2):
+        (tmp_path / f"{seed}.dcm").write_bytes(without_uid(make_dicom(seed)))
+    (tmp_path / "again.dcm").write_bytes(without_uid(make_dicom(1)))
+    paths = [tmp_path / name for name in ("1.dcm", "2.dcm", "again.dcm")]
+    counts = ingest(database, settings, paths, None, Silence())
+    assert (counts.ingested, counts.duplicates, counts.quarantined) == (2, 1, 0)
+    with database.read() as session:
+        assert session.scalars(select(Instance.sop_instance_uid)).all() == [None, None]
+
+
+def without_uid(data: bytes) -> bytes:
+    """The object with letters where both of its SOP Instance UIDs have digits."""
+    uid = dcmread(BytesIO(data)).SOPInstanceUID.encode()
+    return data.replace(uid, b"x" * len(uid))

@@ -28,7 +28,7 @@ OWN = {
     "extract": "encoders",
     "encoders": "encoders",
     "query": "retrieval",
-    "evaluate": "retrieval",
+    "evaluate": "evaluation",
     "demo": "demo",
     "reconvert": "reconvert",
 }

@@ -1,4 +1,4 @@
-"""`cbmir query` and `cbmir evaluate`. Services are imported when a command runs: torch takes its time."""
+"""`cbmir query`. Services are imported when a command runs: torch takes its time."""
 
 from __future__ import annotations
 
@@ -68,46 +68,3 @@ def _print_hits(answer: dict[str, Any]) -> None:
         labels = " ".join(hit["labels"].values())
         frame = f" frame {hit['frame_number']}" if hit["frame_number"] > 1 else ""
         click.echo(f"{hit['rank']:>3}  {hit['distance']:>9.4f}  {hit['file_name']}{frame}  {labels}")
-
-
-@click.command("evaluate")
-@click.option("--k", "ks", default="1,5,10,20,40,60,80,100", show_default=True, help="Numbers of retrieved images.")
-@click.option(
-    "--label", default="subclass", show_default=True, help="What makes a hit relevant: modality or subclass."
-)
-@click.option("--encoder", "encoder_id", metavar="ID", help="Which; the one in use if left out.")
-@click.option("--report", type=click.Path(file_okay=False, path_type=Path), help="Folder for report and figures.")
-@json_option
-@click.pass_obj
-def evaluate_command(
-    context: Context, ks: str, label: str, encoder_id: str | None, report: Path | None, as_json: bool
-) -> None:
-    """Measure retrieval on patients that the encoder was not trained on."""
-    from cbmir.services.evaluate import evaluate
-
-    with context.progress("evaluate") as progress:
-        result = evaluate(context.database, context.settings, encoder_id, _numbers(ks), label, progress, report)
-    if as_json:
-        print_json(result)
-    else:
-        _print_table(result)
-
-
-def _numbers(text: str) -> list[int]:
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError as error:
-        raise click.BadParameter("write whole numbers with commas between: 20,40,60", param_hint="--k") from error
-
-
-def _print_table(result: dict[str, Any]) -> None:
-    names = ("accuracy", "precision", "recall", "recall_capped", "map", "ndcg")
-    queries, gallery = result["queries"], result["gallery"]
-    click.echo(f"{result['encoder']}: {queries:,} queries, {gallery:,} in the gallery, by {result['label']}")
-    click.echo("   k  " + "  ".join(f"{name:>13}" for name in names))
-    for k, row in result["at"].items():
-        click.echo(f"{k:>4}  " + "  ".join(f"{row[name]:>13.4f}" for name in names))
-    for mean, row in result["whole"].items():
-        click.echo(f"{mean}, whole gallery: " + "  ".join(f"{name} {value:.4f}" for name, value in row.items()))
-    for name, meaning in result.get("definitions", {}).items():
-        click.echo(f"{name}: {meaning}")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from cbmir.evaluation.labels import Bools
+from cbmir.evaluation.labels import Bools, CodeArray
 from cbmir.evaluation.metrics import METRICS, Rankings, Scores
 
 
@@ -19,22 +19,40 @@ class Table:
     Attributes:
         columns: (k as text, metric) of each of the c columns; k is empty for metrics over the whole gallery.
         values: float64 (q, c).
-        labels: bool (q, l), which labels each query has.
+        labels: bool (q, l), which labels each query has; at least one.
         names: of the l labels.
+        groups: int64 (q,), the group (patient) that each query is of.
     """
 
     columns: list[tuple[str, str]]
     values: Scores
     labels: Bools
     names: list[str]
+    groups: CodeArray
 
     @classmethod
-    def of(cls, rankings: Rankings, ks: Sequence[int]) -> Table:
-        """Measure every metric of every query."""
+    def of(cls, rankings: Rankings, ks: Sequence[int], groups: CodeArray) -> Table:
+        """Measure every metric of every query; `groups` is int64 (q,)."""
         measured = {(str(k), name): metric(rankings, k) for k in ks for name, metric in METRICS.items()}
         measured |= {("", name): values for name, values in rankings.whole.items()}
         values = np.stack(list(measured.values()), axis=1)
-        return cls(list(measured), values, rankings.sets.members[rankings.wanted], rankings.sets.names)
+        return cls(list(measured), values, rankings.sets.members[rankings.wanted], rankings.sets.names, groups)
+
+    def asked(self) -> list[str]:
+        """The labels that queries have, in the order of `parts`."""
+        return [self.names[label] for label in np.flatnonzero(self.labels.any(axis=0)).tolist()]
+
+    def parts(self) -> Bools:
+        """The queries of each of these labels: bool (asked, q)."""
+        return np.asarray(self.labels[:, self.labels.any(axis=0)].T)
+
+    def macro(self) -> Scores:
+        """Each column's mean over these labels of the label's own mean: float64 (c,)."""
+        return np.asarray(np.mean([self.values[part].mean(axis=0) for part in self.parts()], axis=0))
+
+    def group_count(self) -> int:
+        """How many groups the queries are of."""
+        return len(np.unique(self.groups))
 
     def nested(self, row: Scores | Sequence[Any]) -> dict[str, Any]:
         """One thing a column, as `at` (k -> metric -> it) and `whole` (metric -> it)."""

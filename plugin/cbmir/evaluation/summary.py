@@ -1,4 +1,4 @@
-"""Scores to averages: over all queries, over the labels, and for each label."""
+"""Scores to averages: over all queries, over the labels, and for each label or other part of the queries."""
 
 from __future__ import annotations
 
@@ -7,43 +7,64 @@ from typing import Any
 
 import numpy as np
 
-from cbmir.evaluation.labels import CodeArray
-from cbmir.evaluation.metrics import Rankings
+from cbmir.evaluation import bootstrap, intervals
+from cbmir.evaluation.labels import Bools, CodeArray, split
 from cbmir.evaluation.scores import Table
 
-Averages = dict[str, dict[str, float]]
-"""k, as text -> metric -> mean."""
 
-
-def summarise(rankings: Rankings, table: Table, ks: Sequence[int], holders: CodeArray) -> dict[str, Any]:
+def summarise(table: Table, holders: CodeArray) -> dict[str, Any]:
     """All averages of an evaluation.
 
     Args:
-        rankings: of at least one query.
-        table: their scores.
-        ks: numbers of retrieved images, each at least 1; where the gallery is smaller, all of it is retrieved.
+        table: scores of at least one query.
         holders: int64 (l,), images of the gallery that have each label.
 
     Returns:
-        `at`: `Averages` over all queries; `macro`: over the labels that queries have; `whole`: `micro` and `macro`
-        of the metrics over the whole gallery; `per_class`: label -> `queries`, `gallery` (images of it
-        that have the label), `at`, `whole`; `retrieved`: k -> images really retrieved.
+        `at`: k -> metric -> mean over all queries; `macro`: the same over the labels that queries have; `whole`:
+        `micro` and `macro` of the metrics over the whole gallery; `per_class`: label -> `queries`, `groups`,
+        `gallery` (images of it that have the label), `at`, `whole`.
     """
-    micro = table.nested(table.values.mean(axis=0))
-    asked = np.flatnonzero(table.labels.any(axis=0))
-    means = np.stack([table.values[table.labels[:, label]].mean(axis=0) for label in asked])
-    macro = table.nested(means.mean(axis=0))
+    micro, macro = table.nested(table.values.mean(axis=0)), table.nested(table.macro())
+    held = dict(zip(table.names, holders.tolist(), strict=True))
     return {
         "at": micro["at"],
         "macro": macro["at"],
         "whole": {"micro": micro["whole"], "macro": macro["whole"]},
         "per_class": {
-            table.names[label]: {
-                "queries": int(table.labels[:, label].sum()),
-                "gallery": int(holders[label]),
-                **table.nested(row),
-            }
-            for label, row in zip(asked.tolist(), means, strict=True)
+            name: {**_counts(table, part), "gallery": held[name], **_means(table, part)}
+            for name, part in zip(table.asked(), table.parts(), strict=True)
         },
-        "retrieved": {str(k): min(k, rankings.retrieved.shape[1]) for k in ks},
     }
+
+
+def breakdown(table: Table, values: Sequence[str | None]) -> dict[str, Any]:
+    """The averages of the queries of each value of another label, against the same gallery.
+
+    Args:
+        table: scores of at least one query.
+        values: of that label, one a query; `a|b` counts for a and for b, and None for nothing.
+
+    Returns:
+        Value -> `queries`, `groups`, `at`, `whole` and `intervals` (`at` and `whole`; None where the queries are of
+        one group), in alphabetical order.
+    """
+    sets = [set() if value is None else set(split(value)) for value in values]
+    names = sorted(set().union(*sets))
+    parts = np.array([[name in each for each in sets] for name in names], np.bool_).reshape(len(names), len(sets))
+    resampled = bootstrap.resampled(table.values, table.groups, parts)
+    return {
+        name: {
+            **_counts(table, part),
+            **_means(table, part),
+            "intervals": intervals.nested(table, part, means),
+        }
+        for name, part, means in zip(names, parts, resampled, strict=True)
+    }
+
+
+def _counts(table: Table, part: Bools) -> dict[str, int]:
+    return {"queries": int(part.sum()), "groups": len(np.unique(table.groups[part]))}
+
+
+def _means(table: Table, part: Bools) -> dict[str, Any]:
+    return table.nested(table.values[part].mean(axis=0))

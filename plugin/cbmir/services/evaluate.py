@@ -10,18 +10,22 @@ import numpy as np
 
 from cbmir.errors import BadRequest
 from cbmir.evaluation.definitions import DEFINITIONS
+from cbmir.evaluation.intervals import difference, intervals
 from cbmir.evaluation.scores import Table
 from cbmir.evaluation.summary import summarise
 from cbmir.pictures.shelf import Shelf
 from cbmir.progress import Progress
 from cbmir.services import examples
-from cbmir.services.trial import Side, Trial, prepare, run
+from cbmir.services.prepare import pair, prepare
+from cbmir.services.trial import Side, Trial, run
 from cbmir.settings import Settings
 from cbmir.store import encoders, tables
 from cbmir.store.session import Database
 
-RECORDED = ("label", "queries", "gallery", "at", "macro", "whole", "per_class", "groups", "skipped", "split")
-"""What of a result is kept with the encoder."""
+RECORDED = (
+    "label", "queries", "gallery", "at", "macro", "whole", "per_class", "against", "groups", "skipped", "split",
+)  # fmt: skip
+"""What of a result is kept with the encoder, beside the intervals; one of an earlier version has less."""
 
 
 def evaluate(
@@ -32,6 +36,7 @@ def evaluate(
     label: str,
     progress: Progress,
     report: Path | None = None,
+    against: str | None = None,
 ) -> dict[str, Any]:
     """Retrieve with every labelled image of the encoder's test groups among those of all other groups.
 
@@ -43,12 +48,16 @@ def evaluate(
         label: name of the label that makes a retrieved image relevant, such as modality or subclass.
         progress: told after every block of queries.
         report: folder for the report and its figures.
+        against: another encoder, asked the same queries; both are then evaluated over the groups that neither was
+            trained on, and the images that have features of both.
 
     Returns:
-        `encoder`, `label`, `queries`, `gallery` (counts of images), `at` (k -> metric -> mean over the queries)
-        and `per_class` (label -> `queries`, `gallery`, `at`); besides `macro` (mean over the labels), `retrieved`
-        (k -> images really retrieved), `groups` (counts), `skipped` (images left out, and why), `split` (where it
-        comes from) and `definitions` (what each number means). The encoder's metrics keep it.
+        `encoder`, `label`, `queries`, `gallery` (counts of images); the averages as in
+        `cbmir.evaluation.summary.summarise`; `intervals` as in `cbmir.evaluation.intervals.intervals`; besides
+        `against` (None, or of the other encoder its id as `encoder`, `at`, `macro`, `whole`, `intervals`, and
+        `difference` as in `cbmir.evaluation.intervals.difference`), `retrieved` (k -> images really retrieved),
+        `groups` (counts), `skipped` (images left out, and why), `split` (where it comes from) and `definitions`
+        (what each number means). The encoder's metrics keep it, but for the intervals of each label.
 
     Raises:
         cbmir.errors.BadRequest: if a k is below 1, no image has such a label, or the report cannot be written.
@@ -61,8 +70,14 @@ def evaluate(
     progress.update(0, 0, "load the features")
     with database.read() as session:
         encoder = encoders.resolve(session, encoder_id)
-        trial = prepare(session, encoder, label)
-    result = _result(encoder, label, trial, _measured(trial, wanted, progress))
+        other = None if against is None else encoders.get(session, against)
+        trial, second = (
+            (prepare(session, encoder, label), None) if other is None else pair(session, encoder, other, label)
+        )
+    table = _measured(trial, wanted, progress)
+    result = _result(encoder, label, trial, wanted, table)
+    if other is not None and second is not None:
+        result["against"] = _compared(other, table, _measured(second, wanted, progress))
     if report is not None:
         _write(database, settings, trial, result, report)
     with database.write() as session:
@@ -70,9 +85,18 @@ def evaluate(
     return result
 
 
-def _measured(trial: Trial, ks: Sequence[int], progress: Progress) -> dict[str, Any]:
-    rankings = run(trial, max(ks), progress)
-    return summarise(rankings, Table.of(rankings, ks), ks, trial.sets.holders(trial.gallery.codes))
+def _measured(trial: Trial, ks: Sequence[int], progress: Progress) -> Table:
+    return Table.of(run(trial, max(ks), progress), ks, trial.queries.groups)
+
+
+def _compared(other: tables.Encoder, table: Table, second: Table) -> dict[str, Any]:
+    summary = summarise(second, np.zeros(len(second.names), np.int64))
+    return {
+        "encoder": other.id,
+        **{name: summary[name] for name in ("at", "macro", "whole")},
+        "intervals": _brief(intervals(second)),
+        "difference": difference(table, second),
+    }
 
 
 def _checked(ks: Sequence[int]) -> list[int]:
@@ -81,13 +105,16 @@ def _checked(ks: Sequence[int]) -> list[int]:
     return sorted(set(ks))
 
 
-def _result(encoder: tables.Encoder, label: str, trial: Trial, summary: dict[str, Any]) -> dict[str, Any]:
+def _result(encoder: tables.Encoder, label: str, trial: Trial, ks: Sequence[int], table: Table) -> dict[str, Any]:
     return {
         "encoder": encoder.id,
         "label": label,
         "queries": len(trial.queries),
         "gallery": len(trial.gallery),
-        **summary,
+        **summarise(table, trial.sets.holders(trial.gallery.codes)),
+        "intervals": intervals(table),
+        "against": None,
+        "retrieved": {str(k): min(k, len(trial.gallery)) for k in ks},
         "groups": {"queries": _groups(trial.queries), "gallery": _groups(trial.gallery)},
         "skipped": _skipped(trial),
         "split": trial.split,
@@ -117,4 +144,10 @@ def _write(database: Database, settings: Settings, trial: Trial, result: dict[st
 
 
 def _to_record(result: dict[str, Any]) -> dict[str, Any]:
-    return {"evaluated_at": tables.now().isoformat(), **{name: result[name] for name in RECORDED}}
+    kept = {name: result[name] for name in RECORDED}
+    return {"evaluated_at": tables.now().isoformat(), **kept, "intervals": _brief(result["intervals"])}
+
+
+def _brief(found: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Intervals without those of each label."""
+    return None if found is None else {name: each for name, each in found.items() if name != "per_class"}

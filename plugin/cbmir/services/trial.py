@@ -1,25 +1,19 @@
-"""Queries of test patients against the images of all others: set up and run."""
+"""Queries of test patients against the images of all others; `cbmir.services.prepare` sets them up."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy.orm import Session
 
-from cbmir.errors import BadRequest, EmptyGallery
 from cbmir.evaluation.labels import CodeArray, LabelSets
 from cbmir.evaluation.metrics import Rankings, Scores
 from cbmir.evaluation.whole import WHOLE, ranks
 from cbmir.index import registry
 from cbmir.index.base import IdArray, Index
 from cbmir.progress import Progress
-from cbmir.services.scope import nothing_extracted
-from cbmir.store import encoders, features, frames, tables
-from cbmir.training import splits
-from cbmir.types import FloatArray, Part
+from cbmir.types import FloatArray
 
 AT_ONCE = 256
 """Queries searched between two reports of progress."""
@@ -72,34 +66,6 @@ class Trial:
     split: str
 
 
-def prepare(session: Session, encoder: tables.Encoder, label: str) -> Trial:
-    """The encoder's test part against the rest of the library.
-
-    Raises:
-        cbmir.errors.BadRequest: if no image has such a label.
-        cbmir.errors.EmptyGallery: if features are missing, or one side has no labelled image.
-    """
-    everything, names = _load(session, encoder, label)
-    test_groups, split = _test_groups(session, encoder, everything, names)
-    in_test = np.isin(everything.groups, np.fromiter(test_groups, np.int64))
-    has_label = everything.codes >= 0
-    gallery = everything.where(has_label & ~in_test)
-    asked = everything.where(has_label & in_test)
-    sets = LabelSets.of(names)
-    answerable = sets.relevant(asked.codes, gallery.codes) > 0
-    trial = Trial(
-        names=names,
-        sets=sets,
-        queries=asked.where(answerable),
-        gallery=gallery,
-        unanswerable=asked.where(~answerable),
-        unlabelled=(int((~has_label & in_test).sum()), int((~has_label & ~in_test).sum())),
-        split=split,
-    )
-    _check(trial, label)
-    return trial
-
-
 def run(trial: Trial, k: int, progress: Progress) -> Rankings:
     """Search the k nearest of every query, and rank the whole gallery for it.
 
@@ -133,56 +99,3 @@ def _rank(trial: Trial, rows: range, whole: dict[str, Scores]) -> None:
 def gallery_index(trial: Trial) -> Index:
     """An exact index over the trial's gallery."""
     return registry.build(trial.gallery.frame_ids, trial.gallery.vectors)
-
-
-def _load(session: Session, encoder: tables.Encoder, label: str) -> tuple[Side, list[str]]:
-    labelled = frames.labelled(session, encoder.id, label)
-    names = sorted({value for value in labelled.values if value is not None})
-    if len(labelled.frame_ids) == 0:
-        raise nothing_extracted(session, encoder.id)
-    if not names:
-        raise BadRequest(f"No image has a label {label!r}.", "Name another label, or ingest with a manifest.")
-    numbers = {name: number for number, name in enumerate(names)}
-    codes = np.array([-1 if value is None else numbers[value] for value in labelled.values], np.int64)
-    frame_ids, vectors = features.matrix(session, encoder.id)
-    both, here, there = np.intersect1d(labelled.frame_ids, frame_ids, assume_unique=True, return_indices=True)
-    return Side(both, codes[here], labelled.group_ids[here], vectors[there]), names
-
-
-def _test_groups(
-    session: Session, encoder: tables.Encoder, everything: Side, names: list[str]
-) -> tuple[Collection[int], str]:
-    parts = encoders.parts(session, encoder.id)
-    if parts:
-        made = "The test part of the encoder's own split, none of whose groups it was trained on."
-    else:
-        parts = _made_up(session, everything, names)
-        made = "The encoder brought no split: groups were split for this evaluation, with seed 0."
-    return [group for group, part in parts.items() if part is Part.TEST], made
-
-
-def _made_up(session: Session, everything: Side, names: list[str]) -> dict[int, Part]:
-    keys = frames.group_keys(session)
-    pairs = zip(everything.groups.tolist(), everything.codes.tolist(), strict=True)
-    strata = splits.strata((keys[group], names[code]) for group, code in pairs if code >= 0)
-    if len(strata) < splits.FEWEST_GROUPS:
-        raise EmptyGallery(
-            f"Only {len(strata)} groups (patients) have labelled images: too few to evaluate.",
-            "Ingest labelled images of more patients.",
-        )
-    parts = splits.assign(strata, seed=0)
-    return {group: parts[key] for group, key in keys.items() if key in parts}
-
-
-def _check(trial: Trial, label: str) -> None:
-    if len(trial.gallery) == 0:
-        raise EmptyGallery(
-            f"No group (patient) outside the test part has an image labelled with {label}.",
-            "Ingest labelled images of more patients.",
-        )
-    if len(trial.queries) == 0:
-        why = "shares its label with another group's" if len(trial.unanswerable) else f"is labelled with {label}"
-        raise EmptyGallery(
-            f"No image of the encoder's test groups {why}: there is nothing to ask.",
-            "Label more images, or train anew: the test part is then drawn from what is labelled.",
-        )

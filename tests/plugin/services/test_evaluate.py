@@ -60,8 +60,8 @@ class Bench:
         with self.database.write() as session:
             encoders.set_parts(session, "line", {self.groups[group]: part for group, part in parts.items()})
 
-    def run(self, *ks: int, label: str = "subclass", report: Path | None = None) -> dict[str, Any]:
-        return evaluate(self.database, self.settings, None, ks, label, Silence(), report)
+    def run(self, *ks: int, label: str = "subclass", **more: Any) -> dict[str, Any]:
+        return evaluate(self.database, self.settings, "line", ks, label, Silence(), **more)
 
 
 def empty_bench(database: Database, settings: Settings) -> Bench:
@@ -150,6 +150,75 @@ def test_a_test_group_is_never_in_the_gallery(bench: Bench) -> None:
     result = bench.run(1)
     assert (result["queries"], result["gallery"]) == (5, 2)
     assert result["at"]["1"]["precision"] == 0, "the nearest of other patients is a cyst"
+
+
+def second_encoder(bench: Bench, turned: bool = True) -> None:
+    """An encoder `other` that puts each image where `line` does, or at the mirrored place."""
+    with bench.database.write() as session:
+        row = encoders.get(session, "line")
+        other = encoders.add(
+            session, id="other", architecture="line", weights_file="", weights_sha256="1" * 64, dimension=2,
+            preprocessing={}, training={}, metrics={},
+        )  # fmt: skip
+        ids, vectors = features.matrix(session, row.id)
+        noise = np.random.default_rng(0).normal(0, 10, vectors.shape).astype(np.float32)
+        features.add_batch(session, other, ids.tolist(), vectors + noise if turned else vectors)
+
+
+def test_two_encoders_are_asked_the_same(bench: Bench) -> None:
+    for number in range(30):
+        bench.add(f"patient-{number}", ("glioma", "cyst")[number % 2], 5 * (number % 2) + number / 30)
+    parts = {f"patient-{number}": Part.TEST if number < 16 else Part.TRAIN for number in range(30)}
+    bench.split(**parts)
+    second_encoder(bench)
+    result = json.loads(json.dumps(bench.run(1, 5, against="other")))
+    there = result["against"]
+    assert (result["queries"], result["gallery"], there["encoder"]) == (16, 14, "other")
+    assert there["at"].keys() == there["difference"]["macro"]["at"].keys() == result["at"].keys()
+    found = there["difference"]["micro"]["at"]["5"]["precision"]
+    assert found["difference"] == pytest.approx(result["at"]["5"]["precision"] - there["at"]["5"]["precision"])
+    assert found["interval"][0] <= found["difference"] <= found["interval"][1]
+    assert found["p"] < 0.05
+    alone = evaluate(bench.database, bench.settings, "line", [1, 5], "subclass", Silence())
+    assert (alone["at"], alone["intervals"], alone["against"]) == (result["at"], result["intervals"], None)
+
+
+def test_only_groups_ask_that_neither_encoder_was_trained_on(small: Bench) -> None:
+    small.add("late", "glioma", 9)
+    second_encoder(small, turned=False)
+    with small.database.write() as session:
+        encoders.set_parts(session, "other", {small.groups["asked"]: Part.TEST, small.groups["late"]: Part.TEST})
+    result = small.run(1, against="other")
+    assert (result["queries"], result["gallery"], result["groups"]["gallery"]) == (2, 3, 2)
+    assert result["against"]["difference"]["micro"]["at"]["1"]["map"] == {
+        "difference": 0,
+        "interval": None,
+        "p": None,
+    }
+    with small.database.write() as session:
+        encoders.set_parts(session, "other", {small.groups["late"]: Part.TEST})
+    with pytest.raises(EmptyGallery, match="test part of both"):
+        small.run(1, against="other")
+
+
+def test_an_encoder_is_not_compared_with_itself_nor_with_none(small: Bench) -> None:
+    with pytest.raises(BadRequest, match="itself"):
+        small.run(1, against="line")
+    with pytest.raises(NotFound, match="nobody"):
+        small.run(1, against="nobody")
+
+
+def test_intervals_are_over_patients(bench: Bench) -> None:
+    for number in range(6):
+        bench.add(f"asked-{number}", "glioma", number)
+    bench.add("other", "glioma", 0.4)
+    bench.add("another", "cyst", 4.4)
+    bench.split(**{f"asked-{number}": Part.TEST for number in range(6)}, other=Part.TRAIN, another=Part.TRAIN)
+    result = bench.run(1)
+    assert result["at"]["1"]["precision"] == 1 / 2
+    low, high = result["intervals"]["micro"]["at"]["1"]["precision"]
+    assert 0 <= low < 0.25 < 0.75 < high <= 1
+    assert result["per_class"]["glioma"]["groups"] == 6
 
 
 def test_an_image_may_have_several_labels(bench: Bench) -> None:

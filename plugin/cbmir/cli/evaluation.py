@@ -1,0 +1,112 @@
+"""`cbmir evaluate`. Services are imported when the command runs: torch takes its time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cbmir.cli.context import Context, json_option, print_json
+
+
+@click.command("evaluate")
+@click.option("--k", "ks", default="1,5,10,20,40,60,80,100", show_default=True, help="Numbers of retrieved images.")
+@click.option(
+    "--label", default="subclass", show_default=True, help="What makes a hit relevant: modality or subclass."
+)
+@click.option("--encoder", "encoder_id", metavar="ID", help="Which; the one in use if left out.")
+@click.option("--against", metavar="ID", help="Another encoder, asked the same queries: is the difference chance?")
+@click.option("--report", type=click.Path(file_okay=False, path_type=Path), help="Folder for report and figures.")
+@json_option
+@click.pass_obj
+def evaluate_command(
+    context: Context,
+    ks: str,
+    label: str,
+    encoder_id: str | None,
+    against: str | None,
+    report: Path | None,
+    as_json: bool,
+) -> None:
+    """Measure retrieval on patients that the encoder was not trained on."""
+    from cbmir.services.evaluate import evaluate
+
+    with context.progress("evaluate") as progress:
+        result = evaluate(
+            context.database, context.settings, encoder_id, _numbers(ks), label, progress, report, against
+        )
+    if as_json:
+        print_json(result)
+    else:
+        _print_table(result)
+
+
+def _numbers(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError as error:
+        raise click.BadParameter("write whole numbers with commas between: 20,40,60", param_hint="--k") from error
+
+
+def _print_table(result: dict[str, Any]) -> None:
+    queries, gallery = result["queries"], result["gallery"]
+    click.echo(f"{result['encoder']}: {queries:,} queries, {gallery:,} in the gallery, by {result['label']}")
+    found = result["intervals"]
+    for mean, title, at in (("micro", "all queries", result["at"]), ("macro", "all labels alike", result["macro"])):
+        click.echo(f"\n{title} ({mean})")
+        click.echo("\n".join(_table(at, None if found is None else found[mean]["at"])))
+    click.echo("\nwhole gallery")
+    click.echo("\n".join(_whole(result["whole"], found)))
+    if result["against"]:
+        click.echo("\n".join(_against(result["against"])))
+    _print_skipped(result["skipped"])
+    click.echo()
+    for name, meaning in result["definitions"].items():
+        click.echo(f"{name}: {meaning}")
+
+
+def _table(at: dict[str, Any], intervals: dict[str, Any] | None) -> Iterator[str]:
+    """The averages at each k, and below each its interval where there is one."""
+    names = list(next(iter(at.values())))
+    yield "   k  " + "  ".join(f"{name:>13}" for name in names)
+    for k, row in at.items():
+        yield f"{k:>4}  " + "  ".join(f"{row[name]:>13.4f}" for name in names)
+        if intervals is not None:
+            yield "      " + "  ".join(f"{_range(intervals[k][name]):>13}" for name in names)
+
+
+def _whole(whole: dict[str, Any], intervals: dict[str, Any] | None) -> Iterator[str]:
+    for mean, row in whole.items():
+        for name, value in row.items():
+            known = "" if intervals is None else f"  {_range(intervals[mean]['whole'][name])}"
+            yield f"{mean}  {name:>11}  {value:.4f}{known}"
+
+
+def _against(against: dict[str, Any]) -> Iterator[str]:
+    yield f"\nless {against['encoder']}, the same queries: difference, its interval, two-sided p (micro)"
+    difference = against["difference"]["micro"]
+    for k, row in difference["at"].items():
+        yield from (f"{k:>4}  {name:>13}  {_difference(each)}" for name, each in row.items())
+    yield from (f" all  {name:>13}  {_difference(each)}" for name, each in difference["whole"].items())
+
+
+def _difference(each: dict[str, Any]) -> str:
+    if each["interval"] is None:
+        return f"{each['difference']:+.4f}"
+    low, high = each["interval"]
+    return f"{each['difference']:+.4f}  [{low:+.4f}, {high:+.4f}]  p {each['p']:.4f}"
+
+
+def _range(interval: Sequence[float] | None) -> str:
+    return "" if interval is None else f"{interval[0]:.3f}–{interval[1]:.3f}"
+
+
+def _print_skipped(skipped: dict[str, Any]) -> None:
+    if skipped["queries_without_relevant"]:
+        lone, labels = skipped["queries_without_relevant"], ", ".join(skipped["labels_without_relevant"])
+        click.echo(f"\nleft out: {lone:,} queries to which nothing in the gallery is relevant: {labels}")
+    unlabelled = skipped["unlabelled_queries"] + skipped["unlabelled_gallery"]
+    if unlabelled:
+        click.echo(f"\nleft out: {unlabelled:,} images without the label")

@@ -1,0 +1,101 @@
+"""Intervals of all averages, and the difference between two encoders asked the same queries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from cbmir.evaluation import bootstrap
+from cbmir.evaluation.labels import Bools
+from cbmir.evaluation.metrics import Scores
+from cbmir.evaluation.scores import Table
+
+
+def intervals(table: Table) -> dict[str, Any] | None:
+    """Of the means over the queries, over the labels, and of each label.
+
+    Returns:
+        `level`, `resamples`, `seed`, `groups`; `micro`, `macro` and `per_class` (label -> the same, or None where
+        its queries are of one group), each with `at` and `whole` as the averages have them, [low, high] for a
+        number. None where all queries are of one group.
+    """
+    if table.group_count() < bootstrap.FEWEST_GROUPS:
+        return None
+    macro, per_class = _Mean(), {}
+    for name, part, means in zip(table.asked(), table.parts(), _of(table, table.parts()), strict=True):
+        macro.add(means)
+        per_class[name] = nested(table, part, means)
+    (micro,) = _of(table, everything(table))
+    return {
+        **how(),
+        "groups": table.group_count(),
+        "micro": table.nested(bootstrap.interval(micro)),
+        "macro": table.nested(bootstrap.interval(macro.mean())),
+        "per_class": per_class,
+    }
+
+
+def nested(table: Table, part: Bools, means: Scores) -> dict[str, Any] | None:
+    """Intervals of one part's means; None where the part is of one group."""
+    if len(np.unique(table.groups[part])) < bootstrap.FEWEST_GROUPS:
+        return None
+    return table.nested(bootstrap.interval(means))
+
+
+def difference(table: Table, other: Table) -> dict[str, Any]:
+    """How much higher the first scores than the other, query by query the same.
+
+    Returns:
+        `micro` and `macro`, each with `at` and `whole`: of each number its `difference`, the `interval` [low, high]
+        and the two-sided `p`; both None where all queries are of one group.
+    """
+    both = Table(table.columns, table.values - other.values, table.labels, table.names, table.groups)
+    macro = _Mean()
+    for means in _of(both, both.parts()):
+        macro.add(means)
+    (micro,) = _of(both, everything(both))
+    return {
+        "micro": both.nested(_tested(both, both.values.mean(axis=0), micro)),
+        "macro": both.nested(_tested(both, both.macro(), macro.mean())),
+    }
+
+
+def everything(table: Table) -> Bools:
+    """One part that has every query: bool (1, q)."""
+    return np.ones((1, len(table.values)), np.bool_)
+
+
+def how() -> dict[str, Any]:
+    """How the intervals were made."""
+    return {"level": bootstrap.LEVEL, "resamples": bootstrap.RESAMPLES, "seed": bootstrap.SEED}
+
+
+class _Mean:
+    """The mean over labels in each resample; a label that a resample lacks is left out of it."""
+
+    def __init__(self) -> None:
+        self._sum: Scores | float = 0.0
+        self._count: Scores | float = 0.0
+
+    def add(self, means: Scores) -> None:
+        self._sum = self._sum + np.nan_to_num(means)
+        self._count = self._count + ~np.isnan(means[:, :1])
+
+    def mean(self) -> Scores:
+        return np.asarray(self._sum / self._count)
+
+
+def _of(table: Table, parts: Bools) -> Iterable[Scores]:
+    return bootstrap.resampled(table.values, table.groups, parts)
+
+
+def _tested(table: Table, differences: Scores, means: Scores) -> list[dict[str, Any]]:
+    if table.group_count() < bootstrap.FEWEST_GROUPS:
+        return [{"difference": value, "interval": None, "p": None} for value in differences.tolist()]
+    bounds, chances = bootstrap.interval(means).tolist(), bootstrap.two_sided(means).tolist()
+    return [
+        {"difference": value, "interval": bound, "p": chance}
+        for value, bound, chance in zip(differences.tolist(), bounds, chances, strict=True)
+    ]

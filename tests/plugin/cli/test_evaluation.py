@@ -1,0 +1,86 @@
+"""`cbmir evaluate`, on features that nothing was trained for."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cbmir.evaluation.definitions import DEFINITIONS
+from cbmir.evaluation.metrics import METRICS
+from cbmir.evaluation.whole import WHOLE
+from cbmir.pictures.shelf import Shelf
+from cbmir.settings import Settings
+from cbmir.store import encoders, features, frames, instances
+from cbmir.store.instances import NewFrame
+from cbmir.store.session import Database
+from cbmir.types import LabelOrigin, Part
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture
+def archive(cbmir: Run, tmp_path: Path) -> None:
+    """Forty patients with an image each: apes near 0 and bats near 1, to `near` but not to `far`; one lone cat."""
+    assert cbmir("db", "upgrade").status == 0
+    settings = Settings(data=tmp_path / "data")
+    with Database(settings.resolved_database_url).write() as session:
+        rows = [
+            encoders.add(
+                session, id=name, architecture="line", weights_file="", weights_sha256=digit * 64, dimension=1,
+                preprocessing={}, training={}, metrics={},
+            )
+            for name, digit in (("far", "0"), ("near", "1"))
+        ]  # fmt: skip
+        random = np.random.default_rng(0)
+        for number in range(41):
+            name = "cat" if number == 40 else ("ape", "bat")[number % 2]
+            frame = _frame(
+                session, settings, number, {"subclass": name, "modality": ("mri", "xray")[number // 2 % 2]}
+            )
+            for row, place in zip(rows, (random.random(), number % 2 + random.random() / 2), strict=True):
+                features.add_batch(session, row, [frame], np.array([[place]], np.float32))
+        groups = {key: group for group, key in frames.group_keys(session).items()}
+        test = {groups[f"patient-{number}"]: Part.TEST for number in (*range(16), 40)}
+        encoders.set_parts(session, "near", test)
+
+
+def _frame(session: Any, settings: Settings, number: int, labels: dict[str, str]) -> int:
+    picture = Shelf(settings.pictures).put(np.full((8, 8), number, np.uint8))
+    instance = instances.add(
+        session,
+        converted_header=None,
+        file_name=f"{number}.png",
+        origin="",
+        sha256=hashlib.sha256(bytes([number])).hexdigest(),
+        group_key=f"patient-{number}",
+        frames=[NewFrame(1, picture, 8, 8, "image/1")],
+        labels={name: (value, LabelOrigin.MANIFEST) for name, value in labels.items()},
+    )
+    return int(instance.frames[0].id)
+
+
+@pytest.mark.usefixtures("archive")
+def test_every_number_is_printed_with_its_interval_and_definition(cbmir: Run) -> None:
+    printed = cbmir("evaluate", "--k", "1,5", "--encoder", "near").out
+    assert printed.startswith("near: 16 queries, 24 in the gallery, by subclass\n")
+    for name in (*METRICS, *WHOLE):
+        assert name in printed
+    assert "all queries (micro)" in printed
+    assert "all labels alike (macro)" in printed
+    assert "1.000–1.000" in printed
+    assert "left out: 1 queries to which nothing in the gallery is relevant: cat" in printed
+    for name, meaning in DEFINITIONS.items():
+        assert f"{name}: {meaning}" in printed
+
+
+@pytest.mark.usefixtures("archive")
+def test_two_encoders_are_compared(cbmir: Run) -> None:
+    printed = cbmir("evaluate", "--k", "5", "--encoder", "near", "--against", "far").out
+    assert "less far, the same queries" in printed
+    assert "  p 0.0" in printed
+    assert cbmir("evaluate", "--encoder", "near", "--against", "near").status == 1

@@ -18,6 +18,9 @@ from cbmir.cli.context import Context, json_option, print_json
 )
 @click.option("--encoder", "encoder_id", metavar="ID", help="Which; the one in use if left out.")
 @click.option("--against", metavar="ID", help="Another encoder, asked the same queries: is the difference chance?")
+@click.option(
+    "--by", multiple=True, metavar="NAME", help="Tell queries apart by modality, source, size; may be repeated."
+)
 @click.option("--report", type=click.Path(file_okay=False, path_type=Path), help="Folder for report and figures.")
 @json_option
 @click.pass_obj
@@ -27,6 +30,7 @@ def evaluate_command(
     label: str,
     encoder_id: str | None,
     against: str | None,
+    by: tuple[str, ...],
     report: Path | None,
     as_json: bool,
 ) -> None:
@@ -35,7 +39,7 @@ def evaluate_command(
 
     with context.progress("evaluate") as progress:
         result = evaluate(
-            context.database, context.settings, encoder_id, _numbers(ks), label, progress, report, against
+            context.database, context.settings, encoder_id, _numbers(ks), label, progress, report, against, by
         )
     if as_json:
         print_json(result)
@@ -59,6 +63,8 @@ def _print_table(result: dict[str, Any]) -> None:
         click.echo("\n".join(_table(at, None if found is None else found[mean]["at"])))
     click.echo("\nwhole gallery")
     click.echo("\n".join(_whole(result["whole"], found)))
+    for name, found in result["by"].items():
+        click.echo("\n".join(_by(name, found)))
     if result["against"]:
         click.echo("\n".join(_against(result["against"])))
     _print_skipped(result["skipped"])
@@ -82,6 +88,16 @@ def _whole(whole: dict[str, Any], intervals: dict[str, Any] | None) -> Iterator[
         for name, value in row.items():
             known = "" if intervals is None else f"  {_range(intervals[mean]['whole'][name])}"
             yield f"{mean}  {name:>11}  {value:.4f}{known}"
+
+
+def _by(name: str, found: dict[str, Any]) -> Iterator[str]:
+    """The averages of the queries of each value, at the first k and over the whole gallery."""
+    for value, row in found["values"].items():
+        k, at = next(iter(row["at"].items()))
+        numbers = "  ".join(f"{each} {number:.4f}" for each, number in {**at, **row["whole"]}.items())
+        yield f"\n{name} {value}: {row['queries']:,} queries of {row['groups']:,} groups; at {k}: {numbers}"
+    if found["queries_without"]:
+        yield f"\n{found['queries_without']:,} queries have no {name}"
 
 
 def _against(against: dict[str, Any]) -> Iterator[str]:

@@ -33,6 +33,7 @@ DEFINITIONS: Mapping[str, str] = MappingProxyType(
         "replacement, 2,000 times with seed 0, and the 2.5th and 97.5th percentile of the mean (cluster "
         "bootstrap, percentile interval); the gallery stays as it is; a label whose queries are of one group "
         "has none, and a label that a draw lacks is left out of that draw",
+        "by": "queries told apart by another label, each part asked of the whole gallery",
         "difference": "this encoder's mean less the other's, over the same queries and gallery, with the "
         "interval of that difference in the same draws",
         "p": "two-sided: twice the smaller of the shares of draws in which the difference is at most 0, or at "

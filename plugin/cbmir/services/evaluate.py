@@ -7,23 +7,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sqlalchemy.orm import Session
 
 from cbmir.errors import BadRequest
 from cbmir.evaluation.definitions import DEFINITIONS
 from cbmir.evaluation.intervals import difference, intervals
 from cbmir.evaluation.scores import Table
-from cbmir.evaluation.summary import summarise
+from cbmir.evaluation.summary import breakdown, summarise
 from cbmir.pictures.shelf import Shelf
 from cbmir.progress import Progress
 from cbmir.services import examples
 from cbmir.services.prepare import pair, prepare
 from cbmir.services.trial import Side, Trial, run
 from cbmir.settings import Settings
-from cbmir.store import encoders, tables
+from cbmir.store import encoders, frames, tables
 from cbmir.store.session import Database
 
 RECORDED = (
-    "label", "queries", "gallery", "at", "macro", "whole", "per_class", "against", "groups", "skipped", "split",
+    "label", "queries", "gallery", "at", "macro", "whole", "per_class", "against", "by", "groups", "skipped",
+    "split",
 )  # fmt: skip
 """What of a result is kept with the encoder, beside the intervals; one of an earlier version has less."""
 
@@ -37,6 +39,7 @@ def evaluate(
     progress: Progress,
     report: Path | None = None,
     against: str | None = None,
+    by: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Retrieve with every labelled image of the encoder's test groups among those of all other groups.
 
@@ -48,6 +51,7 @@ def evaluate(
         label: name of the label that makes a retrieved image relevant, such as modality or subclass.
         progress: told after every block of queries.
         report: folder for the report and its figures.
+        by: names of other labels, or of `cbmir.store.frames.DESCRIPTIONS`, by whose values queries are told apart.
         against: another encoder, asked the same queries; both are then evaluated over the groups that neither was
             trained on, and the images that have features of both.
 
@@ -55,7 +59,8 @@ def evaluate(
         `encoder`, `label`, `queries`, `gallery` (counts of images); the averages as in
         `cbmir.evaluation.summary.summarise`; `intervals` as in `cbmir.evaluation.intervals.intervals`; besides
         `against` (None, or of the other encoder its id as `encoder`, `at`, `macro`, `whole`, `intervals`, and
-        `difference` as in `cbmir.evaluation.intervals.difference`), `retrieved` (k -> images really retrieved),
+        `difference` as in `cbmir.evaluation.intervals.difference`), `by` (other label -> `values` as in
+        `cbmir.evaluation.summary.breakdown`, and `queries_without`), `retrieved` (k -> images really retrieved),
         `groups` (counts), `skipped` (images left out, and why), `split` (where it comes from) and `definitions`
         (what each number means). The encoder's metrics keep it, but for the intervals of each label.
 
@@ -74,8 +79,10 @@ def evaluate(
         trial, second = (
             (prepare(session, encoder, label), None) if other is None else pair(session, encoder, other, label)
         )
+        others = {name: _values(session, encoder, name, trial.queries) for name in by}
     table = _measured(trial, wanted, progress)
     result = _result(encoder, label, trial, wanted, table)
+    result["by"] = {name: _told_apart(table, values) for name, values in others.items()}
     if other is not None and second is not None:
         result["against"] = _compared(other, table, _measured(second, wanted, progress))
     if report is not None:
@@ -87,6 +94,18 @@ def evaluate(
 
 def _measured(trial: Trial, ks: Sequence[int], progress: Progress) -> Table:
     return Table.of(run(trial, max(ks), progress), ks, trial.queries.groups)
+
+
+def _values(session: Session, encoder: tables.Encoder, name: str, side: Side) -> list[str | None]:
+    """What each frame of this side is by another label."""
+    found = frames.described(session, encoder.id, name)
+    if all(value is None for value in found.values):
+        raise BadRequest(f"No image has a label {name!r}.", f"Use one of: {', '.join(frames.DESCRIPTIONS)}.")
+    return [found.values[place] for place in np.searchsorted(found.frame_ids, side.frame_ids).tolist()]
+
+
+def _told_apart(table: Table, values: Sequence[str | None]) -> dict[str, Any]:
+    return {"values": breakdown(table, values), "queries_without": sum(value is None for value in values)}
 
 
 def _compared(other: tables.Encoder, table: Table, second: Table) -> dict[str, Any]:
@@ -114,6 +133,7 @@ def _result(encoder: tables.Encoder, label: str, trial: Trial, ks: Sequence[int]
         **summarise(table, trial.sets.holders(trial.gallery.codes)),
         "intervals": intervals(table),
         "against": None,
+        "by": {},
         "retrieved": {str(k): min(k, len(trial.gallery)) for k in ks},
         "groups": {"queries": _groups(trial.queries), "gallery": _groups(trial.gallery)},
         "skipped": _skipped(trial),

@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from sqlalchemy import and_, exists, select, union_all
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy.orm import InstrumentedAttribute, Session, joinedload
 
 from cbmir.store.tables import Feature, Frame, Group, Instance, Label, Query
 
 IdArray = npt.NDArray[np.int64]
+
+DESCRIPTIONS: Mapping[str, Sequence[InstrumentedAttribute[Any]]] = MappingProxyType(
+    {
+        "size": (Frame.rows, Frame.columns),
+        "pipeline": (Frame.pipeline,),
+        "body_part": (Instance.body_part,),
+        "photometric": (Instance.photometric,),
+        "burned_in_annotation": (Instance.burned_in_annotation,),
+        "laterality": (Instance.laterality,),
+        "view_position": (Instance.view_position,),
+        "sop_class_uid": (Instance.sop_class_uid,),
+        "transfer_syntax_uid": (Instance.transfer_syntax_uid,),
+    }
+)
+"""What is known of a frame beside its labels; most of it only of a DICOM object. `size` is rows x columns."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +91,29 @@ def labelled(session: Session, encoder_id: str, name: str) -> Labelled:
         group_ids=np.array([row.group_id for row in rows], np.int64),
         values=[row.value for row in rows],
     )
+
+
+def described(session: Session, encoder_id: str, name: str) -> Labelled:
+    """Every frame that has a feature of this encoder, with its label of this name or what its header says of it.
+
+    Args:
+        session: one that reads.
+        encoder_id: whose features.
+        name: of a label; where no image has it, one of `DESCRIPTIONS`.
+    """
+    found = labelled(session, encoder_id, name)
+    if name not in DESCRIPTIONS or any(value is not None for value in found.values):
+        return found
+    statement = (
+        select(*DESCRIPTIONS[name])
+        .select_from(Feature)
+        .join(Frame, Frame.id == Feature.frame_id)
+        .join(Instance, Instance.id == Frame.instance_id)
+        .where(Feature.encoder_id == encoder_id)
+        .order_by(Feature.frame_id)
+    )
+    values = ["x".join(map(str, row)) if None not in row else None for row in session.execute(statement)]
+    return Labelled(found.frame_ids, found.group_ids, values)
 
 
 def shows(session: Session, picture: str) -> bool:

@@ -66,12 +66,13 @@ def _frame(session: Any, settings: Settings, number: int, labels: dict[str, str]
 
 @pytest.mark.usefixtures("archive")
 def test_every_number_is_printed_with_its_interval_and_definition(cbmir: Run) -> None:
-    printed = cbmir("evaluate", "--k", "1,5", "--encoder", "near").out
+    printed = cbmir("evaluate", "--k", "1,5", "--encoder", "near", "--by", "modality").out
     assert printed.startswith("near: 16 queries, 24 in the gallery, by subclass\n")
     for name in (*METRICS, *WHOLE):
         assert name in printed
     assert "all queries (micro)" in printed
     assert "all labels alike (macro)" in printed
+    assert "modality mri: 8 queries of 8 groups; at 1: accuracy 1.0000" in printed
     assert "1.000–1.000" in printed
     assert "left out: 1 queries to which nothing in the gallery is relevant: cat" in printed
     for name, meaning in DEFINITIONS.items():

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sqlalchemy import select
 
 from cbmir.errors import BadRequest, EmptyGallery, JobCancelled, NotFound
 from cbmir.pictures.shelf import Shelf
@@ -22,6 +23,7 @@ from cbmir.settings import Settings
 from cbmir.store import encoders, features, instances
 from cbmir.store.instances import NewFrame
 from cbmir.store.session import Database
+from cbmir.store.tables import Instance, Label
 from cbmir.types import LabelOrigin, Part
 
 METRICS = {"accuracy", "precision", "recall", "recall_capped", "map", "ndcg"}
@@ -219,6 +221,25 @@ def test_intervals_are_over_patients(bench: Bench) -> None:
     low, high = result["intervals"]["micro"]["at"]["1"]["precision"]
     assert 0 <= low < 0.25 < 0.75 < high <= 1
     assert result["per_class"]["glioma"]["groups"] == 6
+
+
+def test_queries_are_told_apart_by_another_label(small: Bench) -> None:
+    with small.database.write() as session:
+        for name, place in (("glioma", 0), ("cyst", 10)):
+            digest = hashlib.sha256(f"asked-{name}-{place}".encode()).hexdigest()
+            (row,) = session.scalars(select(Instance).where(Instance.sha256 == digest))
+            row.body_part = "HEAD" if name == "cyst" else None
+            if name == "glioma":
+                session.add(Label(instance_id=row.id, name="source", value="here", origin="manifest"))
+    result = json.loads(json.dumps(small.run(3, by=["source", "size", "body_part"])))
+    assert result["by"]["source"]["queries_without"] == result["by"]["body_part"]["queries_without"] == 1
+    assert result["by"]["size"]["values"]["8x8"]["at"] == result["at"]
+    glioma, cyst = result["by"]["source"]["values"]["here"], result["by"]["body_part"]["values"]["HEAD"]
+    assert (glioma["queries"], glioma["groups"], glioma["intervals"]) == (1, 1, None)
+    assert glioma["at"] == result["per_class"]["glioma"]["at"]
+    assert cyst["whole"] == result["per_class"]["cyst"]["whole"]
+    with pytest.raises(BadRequest, match="'colour'"):
+        small.run(1, by=["colour"])
 
 
 def test_an_image_may_have_several_labels(bench: Bench) -> None:

@@ -16,6 +16,7 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import (
     HTJ2K,
     JPEG2000,
+    UID,
     DeflatedExplicitVRLittleEndian,
     HTJ2KLossless,
     ImplicitVRLittleEndian,
@@ -46,7 +47,7 @@ def wrap(make_object: Any, encode: Any) -> Callable[..., bytes]:
 
     def wrap(syntax: str, frames: list[bytes], pixels: Any = RAMP, **elements: Any) -> bytes:
         dataset: Dataset = make_object(pixels, NumberOfFrames=len(frames), **elements)
-        dataset.file_meta.TransferSyntaxUID = syntax
+        dataset.file_meta.TransferSyntaxUID = UID(syntax)
         dataset.PixelData = encapsulate([each + b"\0" * (len(each) % 2) for each in frames])
         dataset["PixelData"].VR = "OB"
         data: bytes = encode(dataset)

@@ -91,10 +91,12 @@ def _whole(whole: dict[str, Any], intervals: dict[str, Any] | None) -> Iterator[
 
 
 def _by(name: str, found: dict[str, Any]) -> Iterator[str]:
-    """The averages of the queries of each value, at the first k and over the whole gallery."""
+    """The averages of the queries of each value, at one k and over the whole gallery."""
+    from cbmir.evaluation.summary import typical
+
     for value, row in found["values"].items():
-        k, at = next(iter(row["at"].items()))
-        numbers = "  ".join(f"{each} {number:.4f}" for each, number in {**at, **row["whole"]}.items())
+        k = typical(row["at"])
+        numbers = "  ".join(f"{each} {number:.4f}" for each, number in {**row["at"][k], **row["whole"]}.items())
         yield f"\n{name} {value}: {row['queries']:,} queries of {row['groups']:,} groups; at {k}: {numbers}"
     if found["queries_without"]:
         yield f"\n{found['queries_without']:,} queries have no {name}"

@@ -21,34 +21,75 @@ CURVES = {
 MOST_BARS = 40
 
 
-def by_k(at: Mapping[str, Mapping[str, float]]) -> bytes:
-    """Every metric by the number of retrieved images; `at` is `cbmir.evaluation.summary.Averages`."""
+def by_k(at: Mapping[str, Mapping[str, float]], intervals: Mapping[str, Any] | None) -> bytes:
+    """Every metric by the number of retrieved images, with its interval as a band.
+
+    Args:
+        at: k -> metric -> mean.
+        intervals: k -> metric -> [low, high]; None where there are none.
+    """
     figure = Figure(figsize=(7, 4.2), layout="constrained")
     axes = figure.subplots()
+    ks = [int(k) for k in at]
     for name, (colour, line) in CURVES.items():
-        values = [row[name] for row in at.values()]
-        axes.plot([int(k) for k in at], values, line, color=colour, marker="o", markersize=4, label=name)
+        axes.plot(ks, [row[name] for row in at.values()], line, color=colour, marker="o", markersize=4, label=name)
+        if intervals is not None:
+            low, high = zip(*(intervals[k][name] for k in at), strict=True)
+            axes.fill_between(ks, low, high, color=colour, alpha=0.1, linewidth=0)
     _dress(axes)
-    axes.set_xticks([int(k) for k in at])
+    axes.set_xticks(ks)
     axes.set_xlabel("retrieved images, k")
-    axes.legend(loc="best", frameon=False)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False)
     return _svg(figure)
 
 
-def by_label(per_class: Mapping[str, Mapping[str, Any]], k: str) -> bytes:
-    """Precision and capped recall of each label at one k, worst first; at most the worst 40 labels."""
+def by_label(per_class: Mapping[str, Mapping[str, Any]], k: str, intervals: Mapping[str, Any] | None) -> bytes:
+    """Precision and capped recall of each label at one k, worst first; at most the worst 40 labels.
+
+    Args:
+        per_class: label -> its averages, as `cbmir.evaluation.summary.summarise` gives them.
+        k: as text.
+        intervals: label -> its intervals, or None; None where there are none at all.
+    """
     rows = sorted(per_class.items(), key=lambda row: (row[1]["at"][k]["precision"], row[0]))[:MOST_BARS]
     figure = Figure(figsize=(7, 1.4 + 0.34 * len(rows)), layout="constrained")
     axes = figure.subplots()
-    places = range(len(rows))
     for name, shift in (("precision", -0.2), ("recall_capped", 0.2)):
-        values = [row["at"][k][name] for _, row in rows]
-        axes.barh([place + shift for place in places], values, height=0.38, color=CURVES[name][0], label=name)
-    axes.set_yticks(list(places), [f"{label} ({row['queries']})" for label, row in rows])
+        places, values = [place + shift for place in range(len(rows))], [row["at"][k][name] for _, row in rows]
+        axes.barh(places, values, height=0.38, color=CURVES[name][0], label=name)
+        for place, (label, _) in zip(places, rows, strict=True):
+            if intervals is not None and intervals[label] is not None:
+                axes.plot(intervals[label]["at"][k][name], [place, place], color="#222222", linewidth=1)
+    axes.set_yticks(range(len(rows)), [f"{label} ({row['queries']})" for label, row in rows])
     axes.invert_yaxis()
     axes.set_xlim(0, 1.0)
     axes.set_xlabel(f"at {k} retrieved images (number of queries in brackets)")
     figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    return _svg(figure)
+
+
+def differences(found: Mapping[str, Any], other: str) -> bytes:
+    """How much higher each metric is than the other encoder's, with its interval; 0 is no difference.
+
+    Args:
+        found: `at` and `whole` of `cbmir.evaluation.intervals.difference`.
+        other: the other encoder's id.
+    """
+    rows = [
+        (f"{name} at {k}", row[name]) for k, row in found["at"].items() for name in ("precision", "map", "ndcg")
+    ]
+    rows += found["whole"].items()
+    figure = Figure(figsize=(7, 1.2 + 0.24 * len(rows)), layout="constrained")
+    axes = figure.subplots()
+    for place, (_, each) in enumerate(rows):
+        axes.plot(each["difference"], place, "o", color=CURVES["precision"][0], markersize=4)
+        if each["interval"] is not None:
+            axes.plot(each["interval"], [place, place], color=CURVES["precision"][0], linewidth=1.2)
+    axes.axvline(0, color="#222222", linewidth=0.8)
+    axes.set_yticks(range(len(rows)), [name for name, _ in rows])
+    axes.invert_yaxis()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_xlabel(f"difference to {other}")
     return _svg(figure)
 
 

@@ -15,6 +15,8 @@ from cbmir.errors import BadRequest, DiskFull
 from cbmir.evaluation import figures
 from cbmir.evaluation.example import Example
 from cbmir.evaluation.metrics import METRICS
+from cbmir.evaluation.summary import typical
+from cbmir.evaluation.whole import WHOLE
 
 
 def write(folder: Path, result: Mapping[str, Any], examples: Sequence[Example]) -> None:
@@ -43,8 +45,16 @@ def write(folder: Path, result: Mapping[str, Any], examples: Sequence[Example]) 
 
 def draw(result: Mapping[str, Any]) -> dict[str, bytes]:
     """The figures of an evaluation, SVG by name."""
-    first = next(iter(result["at"]))
-    return {"by_k": figures.by_k(result["at"]), "by_label": figures.by_label(result["per_class"], first)}
+    found, per_class = result["intervals"], result["per_class"]
+    drawn = {
+        "by_k": figures.by_k(result["at"], found and found["micro"]["at"]),
+        "by_label": figures.by_label(per_class, typical(result["at"]), found and found["per_class"]),
+    }
+    if result["against"]:
+        drawn["against"] = figures.differences(
+            result["against"]["difference"]["micro"], result["against"]["encoder"]
+        )
+    return drawn
 
 
 def page(result: Mapping[str, Any], drawn: Mapping[str, bytes], examples: Sequence[Example]) -> str:
@@ -52,7 +62,14 @@ def page(result: Mapping[str, Any], drawn: Mapping[str, bytes], examples: Sequen
     environment = Environment(loader=PackageLoader("cbmir.evaluation", ""), autoescape=True)
     environment.filters["inline"] = lambda content, kind: f"data:{kind};base64,{base64.b64encode(content).decode()}"
     template = environment.get_template("report.html.jinja")
-    return template.render(result=result, figures=drawn, examples=examples, metrics=list(METRICS))
+    return template.render(
+        result=result,
+        figures=drawn,
+        examples=examples,
+        metrics=list(METRICS),
+        whole=list(WHOLE),
+        k=typical(result["at"]),
+    )
 
 
 def _translated(folder: Path, error: OSError) -> BadRequest | DiskFull:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,8 @@ import numpy as np
 from cbmir.evaluation import bootstrap, intervals
 from cbmir.evaluation.labels import Bools, CodeArray, split
 from cbmir.evaluation.scores import Table
+
+TYPICAL = "20"
 
 
 def summarise(table: Table, holders: CodeArray) -> dict[str, Any]:
@@ -60,6 +62,11 @@ def breakdown(table: Table, values: Sequence[str | None]) -> dict[str, Any]:
         }
         for name, part, means in zip(names, parts, resampled, strict=True)
     }
+
+
+def typical(at: Mapping[str, Any]) -> str:
+    """The k to show where there is room for one: 20, the paper's first, or the first asked for."""
+    return TYPICAL if TYPICAL in at else next(iter(at))
 
 
 def _counts(table: Table, part: Bools) -> dict[str, int]:

@@ -13,7 +13,7 @@ from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag, Tag
 
 from cbmir.dicom.boundary import RESEND
-from cbmir.dicom.watched import ITEM_COST, ITEMS, limit
+from cbmir.dicom.watched import explodes
 from cbmir.errors import BrokenFile
 
 MAX_LIST = 1 << 18
@@ -99,10 +99,8 @@ def at(dataset: Dataset, tag: BaseTag) -> Any:
 
 def _explodes(raw: RawDataElement) -> bool:
     """Whether a large value is text, numbers or items, more than its bytes explain."""
-    kind, data = _kind(raw), raw.value or b""
-    if kind == "SQ":
-        return sum(data.count(each) for each in ITEMS) * ITEM_COST > limit(len(data))
-    return kind not in PLAIN
+    kind = _kind(raw)
+    return explodes(raw.value or b"") if kind == "SQ" else kind not in PLAIN
 
 
 def _kind(raw: RawDataElement) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import BinaryIO
+import re
+from typing import BinaryIO, Literal
 
 from cbmir.dicom.boundary import RESEND
 from cbmir.errors import BrokenFile, UnsafeArchive
@@ -26,6 +27,23 @@ ITEM_COST = 3
 
 MAX_CHARACTER_SETS = 1024
 """Bytes of that element."""
+
+
+_SETS = re.compile(rb"\x08\0\x05\0(....)|\0\x08\0\x05(....)", re.DOTALL)
+
+
+def explodes(items: bytes) -> bool:
+    """Whether the bytes of a sequence hold more items than they explain, or character sets without end."""
+    if sum(items.count(each) for each in ITEMS) * ITEM_COST > limit(len(items)):
+        return True
+    return any(
+        _is_long(each[1] or b"", "little") or _is_long(each[2] or b"", "big") for each in _SETS.finditer(items)
+    )
+
+
+def _is_long(length: bytes, order: Literal["little", "big"]) -> bool:
+    """Whether four bytes behind a tag are a length, and not CS and a short one, and are more than is sensible."""
+    return not length.startswith(b"CS") and int.from_bytes(length, order) > MAX_CHARACTER_SETS
 
 
 def limit(length: int) -> int:

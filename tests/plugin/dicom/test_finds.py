@@ -27,6 +27,7 @@ from pydicom.uid import (
 from cbmir.dicom import read
 from cbmir.dicom.jpeg2000 import bare, fault, start_of
 from cbmir.dicom.palette import MAX_ENTRIES
+from cbmir.dicom.watched import explodes
 from cbmir.errors import BrokenFile, ImplausibleSize, Undecodable, UnsafeArchive, UnusableInput
 from cbmir.services.convert import convert
 from cbmir.settings import Settings
@@ -246,6 +247,31 @@ def test_character_sets_without_end_are_refused(make_object: Any, encode: Any) -
     data = flooded(make_object, encode, flood, ImplicitVRLittleEndian, b"\x08\0\x16\0")
     with pytest.raises(BrokenFile, match="character sets"):
         converted(data)
+
+
+def test_character_sets_without_end_in_a_sequence_are_left_alone(make_object: Any, encode: Any) -> None:
+    inner = struct.pack("<HHL", 8, 5, 5_000_000) + b"\\" * 5_000_000
+    items = ITEM + struct.pack("<L", len(inner)) + inner
+    flood = struct.pack("<HHL", 0x28, 0x3010, len(items)) + items
+    data = flooded(make_object, encode, flood, ImplicitVRLittleEndian, b"\xe0\x7f\x10\0")
+    began = time.process_time()
+    assert len(converted(data)) == 1
+    assert time.process_time() - began < SOON
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b"\x08\0\x05\0CS\x10\0", False),
+        (b"\0\x08\0\x05CS\0\x10", False),
+        (b"\x08\0\x05\0\x10\0\0\0", False),
+        (b"\0\x08\0\x05\0\0\0\x10", False),
+        (b"\x08\0\x05\0\0\0\x10\0", True),
+        (b"\0\x08\0\x05\0\x10\0\0", True),
+    ],
+)
+def test_only_long_lists_of_character_sets_explode(data: bytes, expected: bool) -> None:
+    assert explodes(b"before" + data + b"behind") is expected
 
 
 def test_representative_frames_are_chosen_among_so_many(make_object: Any, encode: Any) -> None:

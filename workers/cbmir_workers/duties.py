@@ -80,8 +80,17 @@ def _evaluate(duty: Duty) -> Result:
     """Measure how well an encoder retrieves."""
     from cbmir.services.evaluate import evaluate
 
-    asked = duty.parameters
-    return evaluate(duty.database, duty.settings, asked["encoder"], asked["k"], asked["label"], duty.progress)
+    asked = duty.parameters  # of a job that an earlier version queued: without `against` and `by`
+    return evaluate(
+        duty.database,
+        duty.settings,
+        asked["encoder"],
+        asked["k"],
+        asked["label"],
+        duty.progress,
+        against=asked.get("against"),
+        by=asked.get("by", ()),
+    )
 
 
 def _retrieve(duty: Duty) -> Result:

@@ -61,8 +61,19 @@ def extract(request: dict[str, Any]) -> Accepted:
 @blueprint.response(202, JobSchema)
 @blueprint.alt_response(404, schema=ErrorSchema)
 def evaluate(request: dict[str, Any]) -> Accepted:
-    """Measure how well an encoder retrieves: accuracy, precision, recall and mean average precision at each k."""
-    return accepted(installation().enqueue(JobKind.EVALUATE, {**request, "encoder": known(request["encoder"])}))
+    """Measure how well an encoder retrieves at each k, with intervals; `against` another one, if asked."""
+    return accepted(installation().enqueue(JobKind.EVALUATE, evaluation(request)))
+
+
+def evaluation(asked: dict[str, Any]) -> dict[str, Any]:
+    """What an evaluation's job is told: encoders that exist, and nothing for what a form left empty.
+
+    Raises:
+        cbmir.errors.NotFound: if there is no such encoder.
+    """
+    against = known(asked["against"]) if asked["against"] else None
+    by = [name for name in asked["by"] if name]
+    return {**asked, "encoder": known(asked["encoder"]), "against": against, "by": by}
 
 
 def known(encoder_id: str | None) -> str:

@@ -120,6 +120,18 @@ class EvaluationSchema(ExtractionSchema):
         load_default=lambda: [1, 5, 10, 20, 40, 60, 80, 100],
     )
     label = fields.String(load_default="subclass", validate=validate.Length(min=1, max=64))
+    by = fields.List(
+        fields.String(validate=validate.Length(max=64)),
+        load_default=list,
+        validate=validate.Length(max=8),
+        metadata={"description": "Other labels by which queries are told apart."},
+    )
+    against = fields.String(
+        load_default=None,
+        allow_none=True,
+        validate=validate.Length(max=64),
+        metadata={"description": "Another encoder, asked the same queries."},
+    )
 
 
 class EncoderQuerySchema(Input):

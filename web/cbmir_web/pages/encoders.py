@@ -14,7 +14,7 @@ from cbmir.store import encoders as rows
 from cbmir.store import jobs
 from cbmir.types import JobKind, JobState
 from cbmir_web import errors
-from cbmir_web.api.encoders import known
+from cbmir_web.api.encoders import evaluation, known
 from cbmir_web.api.schemas import EvaluationSchema, ExtractionSchema, TrainingSchema
 from cbmir_web.arguments import from_form
 from cbmir_web.errors import Problem
@@ -52,7 +52,7 @@ def extract() -> Response:
 @blueprint.post("/encoders/evaluate")
 def evaluate() -> Response:
     """Start an evaluation."""
-    return _start(lambda: (JobKind.EVALUATE, _for_known(from_form(EvaluationSchema()))))
+    return _start(lambda: (JobKind.EVALUATE, evaluation(from_form(EvaluationSchema()))))
 
 
 def _for_known(asked: dict[str, Any]) -> dict[str, Any]:

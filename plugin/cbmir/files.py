@@ -69,5 +69,5 @@ def _translated(path: Path) -> Iterator[None]:
                 f"The disk is full: {path.name} cannot be written.", "Free space, then repeat."
             ) from error
         raise Unavailable(
-            f"{path.name} cannot be written: {error.strerror}.", "Check the data folder and its permissions."
+            f"{path.name} cannot be written: {error.strerror}.", "Check its folder and the permissions there."
         ) from error

@@ -63,9 +63,9 @@ def test_the_page_tells_how_it_was_made(client: FlaskClient, database: Database,
     assert "shrunk: &lt;by averaging&gt;" in page
     assert "Steps, the same for all frames" in page
     assert "outdated" not in page
-    for said in ("Yes: it may show a patient", "left", "MLO", "2D, colour flow: columns 1–300, rows 2–400"):
+    for said in ("Yes: it may show a patient", "left", "MLO", "2D, colour flow: columns 2–301, rows 3–401"):
         assert said in page
-    assert "of another kind: columns 0–9" in page
+    assert "of another kind: columns 1–10" in page
 
 
 def test_what_is_not_known_is_not_there(client: FlaskClient, database: Database, today: str) -> None:

@@ -118,3 +118,8 @@ def test_a_missing_schema_is_said(settings: Settings) -> None:
 def test_the_tree_and_the_webs_own_codes_do_not_clash() -> None:
     own = {"malformed", "form-expired", "untrusted-host", "unauthorized", "forbidden", "method-not-allowed"}
     assert not own & {error.code for error in family(errors.CbmirError)}
+
+
+@pytest.mark.parametrize("path", ["/library/{}", "/api/v1/images/{}", "/api/v1/frames/{}/picture.png"])
+def test_a_number_larger_than_any_row_is_not_found(client: FlaskClient, path: str) -> None:
+    assert client.get(path.format(10**20)).status_code == 404

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import tempfile
-from typing import IO
+from typing import IO, Any
 
 from flask import Flask, Request
+from werkzeug.routing import IntegerConverter, Map
 
 from cbmir import __version__
 from cbmir.settings import Settings, refuse_open_door
@@ -33,6 +34,13 @@ class UploadRequest(Request):
         return tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES, dir=self.spool_folder)
 
 
+class RowId(IntegerConverter):
+    """A number in an address, no larger than the databases' own: beyond there is nothing to be found."""
+
+    def __init__(self, url_map: Map, max: int = 2**31 - 1, **how: Any) -> None:
+        super().__init__(url_map, max=max, **how)
+
+
 def create_app(settings: Settings) -> Flask:
     """The WSGI application of one installation.
 
@@ -41,6 +49,7 @@ def create_app(settings: Settings) -> Flask:
     """
     refuse_open_door(settings)
     app = Flask(__name__)
+    app.url_map.converters["int"] = RowId
     app.extensions["cbmir"] = installation.make(settings)
     _configure(app, settings)
     logs.install(app)

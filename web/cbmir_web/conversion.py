@@ -75,4 +75,5 @@ def _known(value: str | None, words: dict[str, str]) -> list[str]:
 def _region(region: dict[str, int]) -> str:
     kinds = (SPATIAL_FORMATS.get(region["spatial_format"]), DATA_TYPES.get(region["data_type"]))
     kind = ", ".join(word for word in kinds if word) or "of another kind"
-    return f"{kind}: columns {region['x0']}–{region['x1']}, rows {region['y0']}–{region['y1']}"
+    x0, y0, x1, y1 = (region[corner] + 1 for corner in ("x0", "y0", "x1", "y1"))  # counted from 1, as the steps are
+    return f"{kind}: columns {x0}–{x1}, rows {y0}–{y1}"

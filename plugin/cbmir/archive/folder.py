@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from cbmir.archive.zips import is_zip, zip_member, zip_members
 from cbmir.dicom.directory import referenced_files
-from cbmir.errors import CbmirError, NotFound, UnusableInput
+from cbmir.errors import CbmirError, NotAPicture, NotFound, UnusableInput
 from cbmir.settings import Settings
 
 SIDECARS = frozenset({"dicomdir", "thumbs.db", "desktop.ini", "__macosx"})
@@ -19,6 +21,9 @@ SIDECARS = frozenset({"dicomdir", "thumbs.db", "desktop.ini", "__macosx"})
 
 Content = bytes | Path
 """A file's bytes; its path, if it is too large to be read at once."""
+
+NO_UTF8 = re.compile(r"\\(udc[89a-f][0-9a-f])")
+"""A byte of a file name that is no UTF-8, as it is kept."""
 
 IN_MEMORY = 64 * 1024 * 1024
 """Bytes of a file up to which it is read at once."""
@@ -60,7 +65,8 @@ def find_sources(paths: Iterable[Path], settings: Settings) -> Iterator[Source |
     for path in (path.absolute() for path in paths):  # whoever reads it again may work elsewhere
         if path.is_dir():
             for file in _walk(path):
-                yield from _of_file(file, file.relative_to(path).as_posix(), settings)
+                found = [file] if isinstance(file, Unlisted) else _of_file(file, _below_name(file, path), settings)
+                yield from found
         elif _is_dicomdir(path):
             yield from _of_dicomdir(path, settings)
         else:
@@ -84,7 +90,7 @@ def sources_at(origin: str, file_name: str, settings: Settings) -> Iterator[Sour
     Raises:
         cbmir.errors.NotFound: if there is nothing any more.
     """
-    path = Path(origin)
+    path = Path(_as_named(origin))
     if origin and path.is_file():
         yield from _of_dicomdir(path, settings) if _is_dicomdir(path) else _of_file(path, file_name, settings)
         return
@@ -97,7 +103,7 @@ def sources_at(origin: str, file_name: str, settings: Settings) -> Iterator[Sour
 def _member_at(origin: str, file_name: str, settings: Settings) -> Source | Unlisted | None:
     """The member of a zip that `zip!member` names; either name may hold an exclamation mark itself."""
     for place in (place for place, character in enumerate(origin) if character == "!"):
-        path, name = Path(origin[:place]), origin[place + 1 :]
+        path, name = Path(_as_named(origin[:place])), origin[place + 1 :]
         try:
             if path.is_file() and is_zip(path) and (member := zip_member(path, name, file_name, settings)):
                 return Source(file_name, origin, member.read)
@@ -112,10 +118,36 @@ def _is_dicomdir(path: Path) -> bool:
     return path.name.upper() == "DICOMDIR"
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    for parent, folders, files in os.walk(folder):
+def _walk(folder: Path) -> Iterator[Path | Unlisted]:
+    """The files of a folder and those below it; what cannot be looked into, and links to folders, are said."""
+    closed: list[OSError] = []
+    for parent, folders, files in os.walk(folder, onerror=closed.append):
         folders[:] = sorted(name for name in folders if not _is_sidecar(name))
+        yield from (_linked(Path(parent, name), folder) for name in folders if Path(parent, name).is_symlink())
         yield from (Path(parent, name) for name in sorted(files) if not _is_sidecar(name))
+    for error in closed:
+        name = _below_name(Path(error.filename), folder)
+        yield Unlisted(name, _utf8(error.filename), unreadable(name, error))
+
+
+def _linked(path: Path, folder: Path) -> Unlisted:
+    name = _below_name(path, folder)
+    reason = f"{name} is a link to a folder, which is not followed."
+    return Unlisted(name, _utf8(path), NotFound(reason, "Hand in the folder that it leads to."))
+
+
+def _below_name(path: Path, folder: Path) -> str:
+    return _utf8(path.relative_to(folder).as_posix())
+
+
+def _utf8(name: Path | str) -> str:
+    """A name that can be kept and printed: bytes that are no UTF-8 are written as `\\udcNN`."""
+    return str(name).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _as_named(origin: str) -> str:
+    """What `_utf8` was given."""
+    return NO_UTF8.sub(lambda found: chr(int(found[1][1:], 16)), origin)
 
 
 def _is_sidecar(name: str) -> bool:
@@ -123,28 +155,37 @@ def _is_sidecar(name: str) -> bool:
 
 
 def _of_file(path: Path, file_name: str, settings: Settings) -> Iterator[Source | Unlisted]:
+    file_name = _utf8(file_name)
     try:
+        _refuse_special(path, file_name)
         if not is_zip(path):
             yield _plain(path, file_name, settings)
             return
         for member in zip_members(path, file_name, settings):
-            yield Source(member.file_name, f"{path}!{member.name}", member.read)
+            yield Source(member.file_name, f"{_utf8(path)}!{member.name}", member.read)
     except OSError as error:
-        yield Unlisted(file_name, str(path), unreadable(file_name, error))
+        yield Unlisted(file_name, _utf8(path), unreadable(file_name, error))
     except UnusableInput as error:
-        yield Unlisted(file_name, str(path), error)
+        yield Unlisted(file_name, _utf8(path), error)
+
+
+def _refuse_special(path: Path, file_name: str) -> None:
+    """Refuse what has no end, or waits for a writer: devices, pipes, sockets."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise NotAPicture(f"{file_name} is no regular file but a device, a pipe or a socket.", "Hand in a file.")
 
 
 def _plain(path: Path, file_name: str, settings: Settings) -> Source:
     def read() -> Content:
         return path if path.stat().st_size > min(IN_MEMORY, settings.max_file_bytes) else path.read_bytes()
 
-    return Source(file_name, str(path), read, path.resolve())
+    return Source(file_name, _utf8(path), read, path.resolve())
 
 
 def _of_dicomdir(path: Path, settings: Settings) -> Iterator[Source | Unlisted]:
     root = path.parent.resolve()
     try:
+        _refuse_special(path, path.name)
         listed = referenced_files(path.read_bytes(), path.name)
     except OSError as error:
         yield Unlisted(path.name, str(path), unreadable(path.name, error))

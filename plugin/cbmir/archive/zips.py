@@ -92,7 +92,7 @@ def _is_wanted(info: zipfile.ZipInfo) -> bool:
     return (
         not info.is_dir()
         and parts[-1].upper() != "DICOMDIR"
-        and not any(part.startswith(".") or part == "__MACOSX" for part in parts)
+        and not any(part == "__MACOSX" or (part.startswith(".") and part.strip(".")) for part in parts)
     )
 
 

@@ -10,12 +10,10 @@ import click
 
 from cbmir.cli.context import Context
 from cbmir.dicom.choice import check_policy
+from cbmir.dicom.frames import WHOLE
 from cbmir.dicom.rendering import CROPS, WAVEFORMS, Rendering, read_window
 from cbmir.errors import BadRequest
 from cbmir.services.develop import MANIFEST, Developed, Entry, Wanted, develop, write_manifest
-
-WHOLE = 1_000_000
-"""Pixels a side that no picture reaches: nothing is shrunk."""
 
 
 @click.command("convert")
@@ -58,11 +56,12 @@ def convert_command(
     DIR/manifest.json says of each file what it is and how each picture was made, step by step, or why not. Ends
     with status 1 if no file could be converted, or one could not be read at all.
     """
-    wanted = Wanted(
-        Rendering("voi" if window == "all" else read_window(window), 1, size or WHOLE, crop, overlays, waveform),
-        every_window=window == "all",
-    )
-    check_policy(frames)
+    try:
+        shade = "voi" if window == "all" else read_window(window)
+        wanted = Wanted(Rendering(shade, 1, size or WHOLE, crop, overlays, waveform), every_window=window == "all")
+        check_policy(frames)
+    except BadRequest as error:
+        raise click.UsageError(error.sentence) from error
     _refuse_own_output(paths, out)
     settings = replace(context.settings, frames=frames)
     with context.progress("convert") as progress:
@@ -73,7 +72,9 @@ def convert_command(
 
 
 def _refuse_own_output(paths: Iterable[Path], out: Path) -> None:
-    """Refuse to write among what is read: a second run would convert the PNGs of the first."""
+    """Refuse to write among what is read, where a second run would convert the PNGs of the first, or over those."""
+    if (out / MANIFEST).exists():
+        raise BadRequest(f"{out} holds an earlier conversion.", "Choose another folder, or remove that one.")
     for path in paths:
         if path.is_dir() and out.resolve().is_relative_to(path.resolve()):
             raise BadRequest(f"{out} lies within {path}, which is to be converted.", "Choose a folder elsewhere.")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import click
 
 from cbmir.cli.context import Context, json_option, print_json
-from cbmir.errors import CbmirError
+from cbmir.errors import CbmirError, NotFound
 from cbmir.store import quarantine
 from cbmir.store.tables import Quarantined
 
@@ -54,6 +54,9 @@ def _retry(context: Context, ids: Sequence[int], code: str | None, as_json: bool
             f"{counts.ingested:,} ingested, {counts.duplicates:,} known already, {counts.quarantined:,} set aside "
             f"again, {counts.failed:,} failed, {retried.gone:,} no longer where they were."
         )
+    counts = retried.ingested
+    if ids and not (counts.ingested or counts.duplicates or counts.quarantined or counts.failed or retried.gone):
+        raise NotFound("None of these is in quarantine.", "`cbmir quarantine` lists what is, each with its id.")
     return 1 if retried.gone or retried.ingested.failed else 0
 
 

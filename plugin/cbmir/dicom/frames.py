@@ -17,13 +17,20 @@ from cbmir.dicom.layout import Layout, read_layout
 from cbmir.dicom.pixels import Pictures
 from cbmir.dicom.read import DicomObject
 from cbmir.dicom.rendering import Rendering
-from cbmir.dicom.tissue import region
+from cbmir.dicom.tissue import Box, region
 from cbmir.dicom.voi import own_windows
 from cbmir.errors import NoPixels
 from cbmir.types import ByteArray, UltrasoundRegion
 
 MAX_SAMPLES, SAMPLES_PER_BYTE = 200_000_000, 10
 """Samples that are decoded of an object whose frames are spread: so many, and so many more for each byte it has."""
+
+
+SEEN = 8
+"""Frames of an object by which the box of tissue is found that all are cropped to."""
+
+WHOLE = 1_000_000
+"""A side that no picture reaches: nothing is shrunk."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +62,7 @@ class Frames:
     regions: tuple[UltrasoundRegion, ...]
     layout: Layout | None = None
     decoder: Decoder | None = None
+    boxes: dict[Rendering, Box | None] = field(default_factory=dict, repr=False, compare=False)
     rendered: dict[Rendering, Pictures] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -91,8 +99,16 @@ class Frames:
         with translated(f"{self.name}: frame {index + 1} cannot be converted"):
             pixels = self._pictures(self.layout, self.decoder, rendering).frame(index, steps)
             if rendering.crop == "tissue":
-                pixels = _cropped(pixels, region(pixels, self.regions), steps)
+                pixels = _cropped(pixels, self._box(rendering), steps)
             return Shown(index + 1, pixels, aspect(dataset, index), tuple(steps))
+
+    def _box(self, rendering: Rendering) -> Box | None:
+        """The region of tissue, one for all frames: by the brightest of a few frames at each pixel."""
+        if rendering not in self.boxes:
+            whole = replace(rendering, crop="none", side=WHOLE)
+            seen = [self.picture(index, whole).pixels for index in choice.chosen(self.count, "spread", SEEN)]
+            self.boxes[rendering] = region(np.maximum.reduce(seen), self.regions)
+        return self.boxes[rendering]
 
     def _pictures(self, layout: Layout, decoder: Decoder, rendering: Rendering) -> Pictures:
         """What makes them; kept, since it remembers what all frames share."""
@@ -155,7 +171,7 @@ def find_frames(
         raise _no_pixels(found, name)
 
 
-def _cropped(pixels: ByteArray, box: tuple[int, int, int, int] | None, steps: list[str]) -> ByteArray:
+def _cropped(pixels: ByteArray, box: Box | None, steps: list[str]) -> ByteArray:
     if box is None:
         return pixels
     top, left, bottom, right = box

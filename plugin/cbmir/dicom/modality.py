@@ -50,7 +50,7 @@ def read_modality(dataset: Dataset, index: int, dtype: np.dtype[Any]) -> Modalit
         np.multiply(inputs, slope, out=inputs)
         return np.add(inputs, intercept, out=inputs)
 
-    return Modality(rescaled, f"rescaled: {slope:g} x {intercept:+g}")
+    return Modality(rescaled, f"rescaled: times {slope:g}, plus {intercept:g}")
 
 
 def _table(dataset: Dataset) -> Table | None:

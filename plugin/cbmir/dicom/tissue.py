@@ -41,9 +41,9 @@ ROUNDS = 64
 def region(pixels: ByteArray, regions: tuple[UltrasoundRegion, ...]) -> Box | None:
     """Where a picture may be cut to.
 
-    Ultrasound is cut to what its header says: the box around its regions of 2D tissue and colour flow. Any other
-    picture to the largest connected part that is brighter than a flat background at its border (darker, if the
-    background is white), with a margin.
+    Ultrasound is cut to what its header says: the box around its regions of 2D tissue and colour flow, unless they
+    are of a larger picture that this one was scaled from. Any other picture to the largest connected part that is
+    brighter than a flat background at its border (darker, if the background is white), with a margin.
 
     Args:
         pixels: uint8 (rows, columns) or (rows, columns, 3).
@@ -53,7 +53,7 @@ def region(pixels: ByteArray, regions: tuple[UltrasoundRegion, ...]) -> Box | No
         A box within the picture, and smaller than it; None to keep the whole, also where the box would be less than
         `SMALLEST` or, but for ultrasound, whose header is believed, more than `LARGEST` of it.
     """
-    if regions:
+    if regions and _fit(regions, pixels.shape[0], pixels.shape[1]):
         return _useful(_union(regions, pixels.shape[0], pixels.shape[1]), pixels, largest=1.0)
     mask = _foreground(_small(pixels))
     part = largest_part(mask)
@@ -70,8 +70,13 @@ def _useful(box: Box | None, pixels: ByteArray, largest: float) -> Box | None:
     return box if SMALLEST <= part <= largest else None
 
 
+def _fit(regions: tuple[UltrasoundRegion, ...], rows: int, columns: int) -> bool:
+    """Whether the regions are of this picture, be it cut on one side, and not of one that it was scaled from."""
+    return all(each.y1 <= rows or each.x1 <= columns for each in regions)
+
+
 def _union(regions: tuple[UltrasoundRegion, ...], rows: int, columns: int) -> Box | None:
-    """The box around the regions of tissue, as far as they lie in the picture; their corners are inclusive."""
+    """The box around the regions of tissue; their corners are inclusive."""
     boxes = [
         (each.y0, each.x0, min(each.y1 + 1, rows), min(each.x1 + 1, columns))
         for each in regions

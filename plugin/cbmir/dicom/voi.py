@@ -73,9 +73,9 @@ def choose(
 ) -> Voi:
     """Choose how a frame becomes grey.
 
-    What is wanted comes first. Else, in this order: the object's VOI LUT; its window; without either, the whole
-    range that can be stored where that is at most 8 bits and was not rescaled, since such pictures were made for
-    the screen; else the percentiles of `PERCENTILES` and `cbmir.contrast`, of this frame.
+    What is wanted comes first. Else, in this order: the object's VOI LUT; its window; without either, all segments
+    of a label map; the whole range that can be stored where that is at most 8 bits and was not rescaled, since such
+    pictures were made for the screen; else the percentiles of `PERCENTILES` and `cbmir.contrast`, of this frame.
 
     Args:
         dataset: the object's header.
@@ -92,6 +92,8 @@ def choose(
         return _stretched(*ranged((0.0, 100.0)), "all values")
     if own := _own(described, rendering.window_number, little_endian=is_little_endian(dataset)):
         return own
+    if rendering.window == "auto" and (labels := _labels(dataset)):
+        return _stretched(0.0, labels, "segments")
     if rendering.window == "auto" and as_stored and layout.stored <= 8:
         return _stretched(*_storable(layout), f"all of {layout.stored} bits")
     percentiles = _percentiles(dataset) if rendering.window == "auto" else (0.0, 100.0)
@@ -149,6 +151,14 @@ def _looked_up(table: Table) -> Voi:
 
 def _stretched(low: float, high: float, why: str) -> Voi:
     return Voi(lambda inputs: stretch(inputs, low, high), f"{why}: {low:g} to {high:g}")
+
+
+def _labels(dataset: Dataset) -> float:
+    """The highest number of a segment where pixels hold such numbers (PS3.3 C.8.20.2); 0 of anything else."""
+    if values.text(dataset, "SegmentationType") != "LABELMAP":
+        return 0.0
+    numbers = (values.number(item, "SegmentNumber") for item in values.items(dataset, "SegmentSequence"))
+    return max((number for number in numbers if number), default=0.0)
 
 
 def _storable(layout: Layout) -> tuple[float, float]:

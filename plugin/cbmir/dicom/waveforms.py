@@ -49,11 +49,11 @@ def picture(dataset: Dataset, name: str, style: str) -> tuple[FloatArray, str]:
     """
     signals = read_signals(dataset, name)
     page = replace(signals, samples=_middle(signals))
-    count = page.samples.shape[1]
+    shown = f"of {page.samples.shape[1]} channels, {len(page.samples) / page.frequency:.3g} s"
     if style == "spectrogram":
-        return spectrogram.draw(page, side=SIDE), f"drawn: spectrogram of {count} channels, {PAGE_SECONDS:g} s"
+        return spectrogram.draw(page, side=SIDE), f"drawn: spectrogram {shown}"
     drawn, scale = _traces(page, ECG_STRIP if _is_heart(dataset) else EEG_STRIP)
-    return drawn, f"drawn: traces of {count} channels, {PAGE_SECONDS:g} s, {scale} from one to the next"
+    return drawn, f"drawn: traces {shown}, {scale} from one to the next"
 
 
 def _is_heart(dataset: Dataset) -> bool:

@@ -8,6 +8,7 @@ from functools import lru_cache
 from io import SEEK_END
 from typing import BinaryIO
 
+from cbmir.dicom.choice import check_policy
 from cbmir.dicom.frames import Frames, Shown, find_frames
 from cbmir.dicom.header import describe
 from cbmir.dicom.read import HEAD, is_dicom, read_object
@@ -32,6 +33,16 @@ def rendering_of(settings: Settings) -> Rendering:
         crop=settings.crop,
         waveform=settings.waveform,
     )
+
+
+def check_settings(settings: Settings) -> None:
+    """Refuse settings of the conversion that make no sense, before any file is blamed for them.
+
+    Raises:
+        cbmir.errors.BadRequest: naming what there is.
+    """
+    rendering_of(settings)
+    check_policy(settings.frames)
 
 
 def pipelines(settings: Settings) -> dict[str, str]:

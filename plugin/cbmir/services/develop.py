@@ -94,19 +94,21 @@ def develop(
 
 
 def write_manifest(path: Path, entries: Iterable[Entry]) -> Developed:
-    """Write a JSON list, an entry a line as it comes: of an interrupted run what was done is there.
+    """Write a JSON list, an entry a line as it comes: of an interrupted run it lists what was done.
 
     Raises:
         cbmir.errors.DiskFull, cbmir.errors.Unavailable: if it cannot be written.
     """
     counts, before = Developed(), b"["
     with written(path) as manifest:
-        for entry in entries:
-            manifest.write(before + b"\n" + orjson.dumps(entry))
-            manifest.flush()
-            counts.add(entry)
-            before = b","
-        manifest.write(b"[]\n" if before == b"[" else b"\n]\n")
+        try:
+            for entry in entries:
+                manifest.write(before + b"\n" + orjson.dumps(entry))
+                manifest.flush()
+                counts.add(entry)
+                before = b","
+        finally:
+            manifest.write(b"[]\n" if before == b"[" else b"\n]\n")
     return counts
 
 

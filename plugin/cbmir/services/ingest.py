@@ -23,6 +23,7 @@ from cbmir.archive.manifest import FolderLabels, Labeller, Manifest, NoLabels
 from cbmir.errors import CbmirError, UnusableInput
 from cbmir.files import written_whole
 from cbmir.progress import Progress
+from cbmir.services.convert import check_settings
 from cbmir.services.isolation import Isolation
 from cbmir.services.reconvert import discard, renew_namesake
 from cbmir.services.record import Outcome, Prepared, Recorded, prepare, record
@@ -150,6 +151,7 @@ class _Ingestion:
     isolation: Isolation = field(default_factory=Isolation)
 
     def run(self, entries: list[Entry], progress: Progress) -> Ingested:
+        check_settings(self.settings)
         counts: Counter[str] = Counter()
         progress.update(0, len(entries))
         with self.isolation, closing(self._prepared(entries)) as prepared:

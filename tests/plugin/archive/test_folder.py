@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -126,3 +127,35 @@ def test_a_zip_that_was_made_again_is_read_again(tmp_path: Path, settings: Setti
         (found,) = sources_at(f"{path}!a.png", "a.png", settings)
         assert isinstance(found, Source)
         assert found.read() == content
+
+
+def test_what_is_no_regular_file_is_refused_and_does_not_hold_up_the_rest(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a pipe")
+    write(tmp_path / "b.png", b"bytes")
+    pipe, png = find_sources([tmp_path], Settings(data=tmp_path))
+    assert isinstance(pipe, Unlisted)
+    assert "no regular file" in pipe.error.reason
+    assert isinstance(png, Source)
+    (device,) = find_sources([Path("/dev/zero")], Settings(data=tmp_path))
+    assert isinstance(device, Unlisted)
+
+
+def test_a_link_to_a_folder_is_said(tmp_path: Path) -> None:
+    write(tmp_path / "elsewhere" / "a.png", b"bytes")
+    (tmp_path / "inbox").mkdir()
+    (tmp_path / "inbox" / "link").symlink_to(tmp_path / "elsewhere")
+    (found,) = find_sources([tmp_path / "inbox"], Settings(data=tmp_path))
+    assert isinstance(found, Unlisted)
+    assert "link is a link to a folder" in found.error.reason
+
+
+def test_a_name_that_is_no_utf8_can_be_printed_and_found_again(tmp_path: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/x\xff.png"))
+    write(path, b"bytes")
+    (source,) = find_sources([tmp_path], Settings(data=tmp_path))
+    assert isinstance(source, Source)
+    assert source.file_name == "x\\udcff.png"
+    source.origin.encode()
+    (again,) = sources_at(source.origin, source.file_name, Settings(data=tmp_path))
+    assert isinstance(again, Source)
+    assert (again.origin, again.read()) == (source.origin, b"bytes")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -50,7 +51,7 @@ def test_a_window_and_a_size(cbmir: Cli, tmp_path: Path) -> None:
     (entry,) = cbmir("convert", path, "-o", tmp_path / "a", "--window", "-600,1500", "--size", 32, "--json").json
     (picture,) = entry["pictures"]
     assert (picture["rows"], picture["columns"]) == (32, 32)
-    assert picture["steps"][1:3] == ["rescaled: 1 x -1024", "window -600/1500 LINEAR, as asked"]
+    assert picture["steps"][1:3] == ["rescaled: times 1, plus -1024", "window -600/1500 LINEAR, as asked"]
     (other,) = cbmir("convert", path, "-o", tmp_path / "b", "--window", "full", "--json").json
     assert other["pictures"][0]["steps"][2].startswith("all values:")
     assert other["pipeline"] != entry["pipeline"]
@@ -109,9 +110,9 @@ def test_frames_made_before_a_damaged_one_are_kept_and_listed(cbmir: Cli, tmp_pa
 @pytest.mark.parametrize(
     ("words", "status", "said"),
     [
-        (("--window", "wide"), 1, "'wide' is no window. Give auto, voi, full, or CENTER,WIDTH"),
-        (("--window", "40,0"), 1, "A window cannot be 0 wide"),
-        (("--frames", "some"), 1, "There is no frame policy 'some'"),
+        (("--window", "wide"), 2, "'wide' is no window. Give auto, voi, full, or CENTER,WIDTH"),
+        (("--window", "40,0"), 2, "A window cannot be 0 wide"),
+        (("--frames", "some"), 2, "There is no frame policy 'some'"),
         (("--size", "0"), 2, "0 is not in the range"),
         (("--crop", "skin"), 2, "'skin' is not one of"),
     ],
@@ -135,3 +136,27 @@ def test_an_empty_folder(cbmir: Cli, tmp_path: Path) -> None:
     (tmp_path / "none").mkdir()
     ended = cbmir("convert", tmp_path / "none", "-o", tmp_path / "out")
     assert (ended.status, manifest(tmp_path / "out")) == (1, [])
+
+
+def test_an_earlier_conversion_is_not_written_over(cbmir: Cli, tmp_path: Path) -> None:
+    words = ("convert", get_testdata_file("CT_small.dcm"), "-o", tmp_path / "out")
+    assert cbmir(*words).status == 0
+    again = cbmir(*words)
+    assert again.status == 1
+    assert "holds an earlier conversion" in again.err
+
+
+def test_a_name_that_is_no_utf8(cbmir: Cli, tmp_path: Path, make_png: Make) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/x\xff.png"))
+    path.write_bytes(make_png(1))
+    assert cbmir("convert", path, "-o", tmp_path / "out").status == 0
+    assert manifest(tmp_path / "out")[0]["file"] == "x\\udcff.png"
+
+
+def test_all_frames_are_cropped_alike(cbmir: Cli, tmp_path: Path) -> None:
+    path = get_testdata_file("examples_ybr_color.dcm")
+    (entry,) = cbmir(
+        "convert", path, "-o", tmp_path / "out", "--crop", "tissue", "--frames", "every:6", "--json"
+    ).json
+    assert len({(picture["rows"], picture["columns"]) for picture in entry["pictures"]}) == 1
+    assert entry["pictures"][0]["steps"][2].startswith("cropped to tissue")

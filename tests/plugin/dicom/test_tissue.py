@@ -140,11 +140,16 @@ def test_regions_of_tissue_and_of_flow_are_united_and_others_left_out() -> None:
 
 
 def test_regions_are_clipped_to_the_picture() -> None:
-    assert region(SCREEN, (part(200, 100, 65_535, 65_535),)) == (100, 200, 480, 640)
+    assert region(SCREEN, (part(200, 100, 700, 400),)) == (100, 200, 401, 640)
+    assert region(SCREEN, (part(200, 100, 600, 65_535),)) == (100, 200, 480, 601)
     assert region(SCREEN, (part(640, 0, 700, 100), part(0, 480, 10, 600))) is None
 
 
-@pytest.mark.parametrize("whole", [part(0, 0, 639, 479), part(0, 0, 10, 10), part(0, 0, 9999, 9999)])
+def test_regions_of_a_larger_picture_are_not_believed() -> None:
+    assert region(SCREEN, (part(200, 100, 800, 600),)) == region(SCREEN, ())
+
+
+@pytest.mark.parametrize("whole", [part(0, 0, 639, 479), part(0, 0, 10, 10), part(0, 0, 639, 9999)])
 def test_regions_of_all_or_of_next_to_nothing_are_no_use(whole: UltrasoundRegion) -> None:
     assert region(SCREEN, (whole,)) is None
 

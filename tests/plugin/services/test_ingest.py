@@ -12,7 +12,7 @@ import pytest
 from pydicom import dcmread
 from sqlalchemy import func, select
 
-from cbmir.errors import BadManifest, CbmirError, JobCancelled
+from cbmir.errors import BadManifest, BadRequest, CbmirError, JobCancelled
 from cbmir.progress import Silence
 from cbmir.services.ingest import Ingested, ingest, ingest_uploads
 from cbmir.settings import Settings
@@ -261,3 +261,15 @@ def without_uid(data: bytes) -> bytes:
     """The object with letters where both of its SOP Instance UIDs have digits."""
     uid = dcmread(BytesIO(data)).SOPInstanceUID.encode()
     return data.replace(uid, b"x" * len(uid))
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"window": "wide"}, {"frames": "every:0"}, {"crop": "skin"}, {"waveform": "lines"}]
+)
+def test_a_wrong_setting_is_blamed_and_not_the_files(
+    database: Database, settings: Settings, inbox: Path, wrong: dict[str, str]
+) -> None:
+    with pytest.raises(BadRequest, match=next(iter(wrong.values()))):
+        ingest(database, replace(settings, **wrong), [inbox], None, Silence())
+    with database.read() as session:
+        assert quarantine.count(session) == 0

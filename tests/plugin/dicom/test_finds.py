@@ -6,6 +6,7 @@ import struct
 import time
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import imagecodecs
@@ -92,6 +93,16 @@ def test_a_damaged_htj2k_frame_gives_no_memory_that_nobody_wrote(
     with pytest.raises(Undecodable, match=r"x\.dcm"):
         converted(wrap(HTJ2KLossless, [bytes(frame)]))
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_strange_quantisation_does_not_end_the_process(wrap: Any) -> None:
+    """Fuzzing: one changed byte of QCD, and OpenJPH calls a function that is not there: SIGSEGV."""
+    pixels = (np.arange(24 * 20).reshape(24, 20) * 8 - 900).astype(np.int16)
+    frame = bytearray(imagecodecs.htj2k_encode(pixels, reversible=False))
+    frame[80] = 0xFE
+    for syntax in (HTJ2K, HTJ2KLossless):
+        with suppress(UnusableInput):
+            assert len(converted(wrap(syntax, [bytes(frame)], pixels))) == 1
 
 
 @pytest.mark.parametrize(

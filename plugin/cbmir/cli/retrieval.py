@@ -48,6 +48,8 @@ def query_command(
     if answer.outdated:
         old = f"{answer.outdated:,} of the features compared are of pictures that are made otherwise today."
         click.echo(f"cbmir: {old} {REMEDY}", err=True)
+    if answer.missing:
+        click.echo(f"cbmir: {answer.missing:,} images of the archive have no feature yet: cbmir extract", err=True)
     if as_json:
         print_json(answer.as_json())
     else:

@@ -65,6 +65,7 @@ class Answer:
         picture: key of the query's picture on the shelf.
         frame_id: the archive's frame that shows this very picture, if one does.
         outdated: how many of the features compared are of pictures that an earlier conversion made.
+        missing: how many of the archive's frames have no feature yet, and so were compared with nothing.
     """
 
     query: dict[str, Any]
@@ -73,6 +74,7 @@ class Answer:
     picture: str
     frame_id: int | None
     outdated: int = 0
+    missing: int = 0
 
     def as_json(self) -> dict[str, Any]:
         """The answer as `query --json` and the REST API give it.
@@ -82,8 +84,13 @@ class Answer:
         nor manifest names the patient, so that images of the same one cannot be told; `gallery`, the number of
         frames that were searched; and `left_out`, that of the query's own frames that were not.
         """
-        hits = [hit.as_json() for hit in self.hits]
-        return {"query": self.query, "encoder": self.encoder, "hits": hits, "outdated": self.outdated}
+        return {
+            "query": self.query,
+            "encoder": self.encoder,
+            "hits": [hit.as_json() for hit in self.hits],
+            "outdated": self.outdated,
+            "missing": self.missing,
+        }
 
 
 def retrieve(
@@ -118,8 +125,9 @@ def retrieve(
         scope = scoped(session, gallery, asked, question.where, question.exclude_same_patient)
         ranking = scope.search(_feature(session, encoder, asked, settings), question.k)
         hits = _hits(session, ranking)
+        missing = max(0, frames.count(session) - len(gallery.frame_ids))
     described = _described(question, asked, scope)
-    return Answer(described, encoder.id, hits, asked.picture, asked.frame_id, scope.outdated)
+    return Answer(described, encoder.id, hits, asked.picture, asked.frame_id, scope.outdated, missing)
 
 
 def forget(database: Database, settings: Settings, answer: Answer) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import and_, exists, select, union_all
+from sqlalchemy import and_, exists, func, select, union_all
 from sqlalchemy.orm import InstrumentedAttribute, Session, joinedload
 
 from cbmir.store.tables import Feature, Frame, Group, Instance, Label, Query
@@ -45,6 +45,11 @@ class Labelled:
     frame_ids: IdArray
     group_ids: IdArray
     values: list[str | None]
+
+
+def count(session: Session) -> int:
+    """Frames of the archive."""
+    return session.scalar(select(func.count()).select_from(Frame)) or 0
 
 
 def any_stored(session: Session) -> bool:
@@ -114,6 +119,16 @@ def described(session: Session, encoder_id: str, name: str) -> Labelled:
     )
     values = ["x".join(map(str, row)) if None not in row else None for row in session.execute(statement)]
     return Labelled(found.frame_ids, found.group_ids, values)
+
+
+def pictures(session: Session, encoder_id: str) -> dict[int, str]:
+    """The picture's key of every frame that has a feature of this encoder, by the frame's id."""
+    statement = (
+        select(Frame.id, Frame.picture)
+        .join(Feature, Feature.frame_id == Frame.id)
+        .where(Feature.encoder_id == encoder_id)
+    )
+    return {frame_id: picture for frame_id, picture in session.execute(statement)}  # noqa: C416 - see `features`
 
 
 def shows(session: Session, picture: str) -> bool:

@@ -183,8 +183,10 @@ def test_a_frame_whose_feature_is_missing_is_encoded(ask: Ask, database: Databas
     before = ask(sop_instance_uid=uid(4), k=FRAMES)
     with database.write() as session:
         session.execute(delete(Feature).where(Feature.frame_id == own[0]))
+        features.bump(session, before.encoder)
     after = ask(sop_instance_uid=uid(4), k=FRAMES)
     assert found(after) == found(before)
+    assert (before.missing, after.missing) == (0, 1)
     assert [hit.distance for hit in after.hits] == pytest.approx([hit.distance for hit in before.hits], abs=1e-5)
 
 
@@ -241,8 +243,9 @@ def test_an_unknown_patient_is_admitted(ask: Ask, make_png: Make) -> None:
 def test_the_json_is_as_the_issue_gives_it_and_names_no_patient(ask: Ask, settings: Settings) -> None:
     answer = ask(sop_instance_uid=uid(4), k=2, exclude_same_patient=True)
     document = json.loads(json.dumps(answer.as_json()))
-    assert list(document) == ["query", "encoder", "hits", "outdated"]
+    assert list(document) == ["query", "encoder", "hits", "outdated", "missing"]
     assert document["hits"][0]["rank"] == 1
+    assert (document["outdated"], document["missing"]) == (0, 0)
     assert set(document["hits"][0]) >= {"distance", "file_name", "sop_instance_uid", "frame_number", "labels"}
     query = document["query"]
     assert (query["sop_instance_uid"], query["file_name"], query["frame_number"]) == (uid(4), "mr-4", 1)

@@ -187,6 +187,7 @@ class AnswerSchema(Schema):
     outdated = fields.Integer(
         required=True, metadata={"description": "Features compared that are of pictures of an earlier conversion."}
     )
+    missing = fields.Integer(metadata={"description": "Frames of the archive that have no feature yet."})
 
 
 class EncoderSchema(Schema):

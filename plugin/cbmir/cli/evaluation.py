@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from cbmir.cli.context import Context, json_option, print_json
+from cbmir.evaluation.definitions import PROBES
 
 
 @click.command("evaluate")
@@ -21,6 +22,13 @@ from cbmir.cli.context import Context, json_option, print_json
 @click.option(
     "--by", multiple=True, metavar="NAME", help="Tell queries apart by modality, source, size; may be repeated."
 )
+@click.option(
+    "--probe",
+    "probes",
+    multiple=True,
+    type=click.Choice([*PROBES, "all"]),
+    help="What else than content may explain the figures; may be repeated.",
+)
 @click.option("--report", type=click.Path(file_okay=False, path_type=Path), help="Folder for report and figures.")
 @json_option
 @click.pass_obj
@@ -31,6 +39,7 @@ def evaluate_command(
     encoder_id: str | None,
     against: str | None,
     by: tuple[str, ...],
+    probes: tuple[str, ...],
     report: Path | None,
     as_json: bool,
 ) -> None:
@@ -39,7 +48,16 @@ def evaluate_command(
 
     with context.progress("evaluate") as progress:
         result = evaluate(
-            context.database, context.settings, encoder_id, _numbers(ks), label, progress, report, against, by
+            context.database,
+            context.settings,
+            encoder_id,
+            _numbers(ks),
+            label,
+            progress,
+            report,
+            against,
+            by,
+            probes,
         )
     if as_json:
         print_json(result)
@@ -67,6 +85,7 @@ def _print_table(result: dict[str, Any]) -> None:
         click.echo("\n".join(_by(name, found)))
     if result["against"]:
         click.echo("\n".join(_against(result["against"])))
+    click.echo("\n".join(_probes(result["probes"])))
     _print_skipped(result["skipped"])
     click.echo()
     for name, meaning in result["definitions"].items():
@@ -100,6 +119,21 @@ def _by(name: str, found: dict[str, Any]) -> Iterator[str]:
         yield f"\n{name} {value}: {row['queries']:,} queries of {row['groups']:,} groups; at {k}: {numbers}"
     if found["queries_without"]:
         yield f"\n{found['queries_without']:,} queries have no {name}"
+
+
+def _probes(found: dict[str, Any]) -> Iterator[str]:
+    """What each probe found, a line a number."""
+    for probe, figures in found.items():
+        yield f"\nprobe {probe}"
+        yield from (f"  {name}: {_figures(value)}" for name, value in figures.items() if name != "at")
+        for k, row in (figures.get("at") or {}).items():
+            yield f"  at {k:>3}: {_figures(row)}"
+
+
+def _figures(value: Any) -> str:
+    if isinstance(value, dict):
+        return "  ".join(f"{name} {_figures(each)}" for name, each in value.items())
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
 def _against(against: dict[str, Any]) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 DEFINITIONS: Mapping[str, str] = MappingProxyType(
     {
@@ -34,9 +35,33 @@ DEFINITIONS: Mapping[str, str] = MappingProxyType(
         "bootstrap, percentile interval); the gallery stays as it is; a label whose queries are of one group "
         "has none, and a label that a draw lacks is left out of that draw",
         "by": "queries told apart by another label, each part asked of the whole gallery",
+        "leakage": "probe: the figures if the query's own patient were not kept out; each query is asked of "
+        "the gallery and of all other queries of its own group",
+        "duplicates": "probe: pairs of a query and an image of the gallery, of different groups, whose "
+        "difference hashes of 64 bits differ in at most 2; and the figures over the queries that are in no such "
+        "pair",
+        "source": "probe: how well ridge regression, one value against the rest, tells another label from the "
+        "features, fitted on the gallery and tested on the queries; balanced is the mean over the values; "
+        "commonest is the accuracy of always naming the most frequent value, chance the balanced accuracy of "
+        "guessing",
+        "border": "probe: the figures with the outer tenth of every picture made black at each side, queries "
+        "and gallery encoded anew",
         "difference": "this encoder's mean less the other's, over the same queries and gallery, with the "
         "interval of that difference in the same draws",
         "p": "two-sided: twice the smaller of the shares of draws in which the difference is at most 0, or at "
         "least 0, with one added to both counts; not corrected for the number of comparisons",
     }
 )
+
+PARTS: Mapping[str, str] = MappingProxyType({"by": "by", "difference": "against", "p": "against"})
+"""Definition -> what of a result it explains; others explain what every result has, or a probe of their name."""
+PROBES = ("leakage", "duplicates", "source", "border")
+
+
+def of(result: Mapping[str, Any]) -> dict[str, str]:
+    """The definitions of what a result has: see `cbmir.services.evaluate.evaluate`."""
+    return {
+        name: meaning
+        for name, meaning in DEFINITIONS.items()
+        if (name not in PROBES or name in result["probes"]) and (name not in PARTS or result[PARTS[name]])
+    }

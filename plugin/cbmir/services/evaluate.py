@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sqlalchemy.orm import Session
 
 from cbmir.errors import BadRequest
-from cbmir.evaluation.definitions import DEFINITIONS
+from cbmir.evaluation import definitions
 from cbmir.evaluation.intervals import difference, intervals
 from cbmir.evaluation.scores import Table
 from cbmir.evaluation.summary import breakdown, summarise
@@ -18,14 +17,15 @@ from cbmir.pictures.shelf import Shelf
 from cbmir.progress import Progress
 from cbmir.services import examples
 from cbmir.services.prepare import pair, prepare
+from cbmir.services.probing import checked, probe, values
 from cbmir.services.trial import Side, Trial, run
 from cbmir.settings import Settings
-from cbmir.store import encoders, frames, tables
+from cbmir.store import encoders, tables
 from cbmir.store.session import Database
 
 RECORDED = (
-    "label", "queries", "gallery", "at", "macro", "whole", "per_class", "against", "by", "groups", "skipped",
-    "split",
+    "label", "queries", "gallery", "at", "macro", "whole", "per_class", "against", "by", "probes", "groups",
+    "skipped", "split",
 )  # fmt: skip
 """What of a result is kept with the encoder, beside the intervals; one of an earlier version has less."""
 
@@ -40,6 +40,7 @@ def evaluate(
     report: Path | None = None,
     against: str | None = None,
     by: Sequence[str] = (),
+    probes: Collection[str] = (),
 ) -> dict[str, Any]:
     """Retrieve with every labelled image of the encoder's test groups among those of all other groups.
 
@@ -54,13 +55,15 @@ def evaluate(
         by: names of other labels, or of `cbmir.store.frames.DESCRIPTIONS`, by whose values queries are told apart.
         against: another encoder, asked the same queries; both are then evaluated over the groups that neither was
             trained on, and the images that have features of both.
+        probes: of `cbmir.evaluation.definitions.PROBES`, or `all`.
 
     Returns:
         `encoder`, `label`, `queries`, `gallery` (counts of images); the averages as in
         `cbmir.evaluation.summary.summarise`; `intervals` as in `cbmir.evaluation.intervals.intervals`; besides
         `against` (None, or of the other encoder its id as `encoder`, `at`, `macro`, `whole`, `intervals`, and
         `difference` as in `cbmir.evaluation.intervals.difference`), `by` (other label -> `values` as in
-        `cbmir.evaluation.summary.breakdown`, and `queries_without`), `retrieved` (k -> images really retrieved),
+        `cbmir.evaluation.summary.breakdown`, and `queries_without`), `probes` as in
+        `cbmir.services.probing.probe`, `retrieved` (k -> images really retrieved),
         `groups` (counts), `skipped` (images left out, and why), `split` (where it comes from) and `definitions`
         (what each number means). The encoder's metrics keep it, but for the intervals of each label.
 
@@ -71,7 +74,7 @@ def evaluate(
         cbmir.errors.JobCancelled: if somebody asked to stop.
         cbmir.errors.DiskFull: if there is no room for the report.
     """
-    wanted = _checked(ks)
+    wanted, probes = _checked(ks), checked(probes)
     progress.update(0, 0, "load the features")
     with database.read() as session:
         encoder = encoders.resolve(session, encoder_id)
@@ -79,12 +82,14 @@ def evaluate(
         trial, second = (
             (prepare(session, encoder, label), None) if other is None else pair(session, encoder, other, label)
         )
-        others = {name: _values(session, encoder, name, trial.queries) for name in by}
+        others = {name: values(session, encoder, name, [trial.queries])[0] for name in by}
     table = _measured(trial, wanted, progress)
     result = _result(encoder, label, trial, wanted, table)
     result["by"] = {name: _told_apart(table, values) for name, values in others.items()}
     if other is not None and second is not None:
         result["against"] = _compared(other, table, _measured(second, wanted, progress))
+    result["probes"] = probe(database, settings, encoder, trial, table, wanted, probes, by, progress)
+    result["definitions"] = definitions.of(result)
     if report is not None:
         _write(database, settings, trial, result, report)
     with database.write() as session:
@@ -94,14 +99,6 @@ def evaluate(
 
 def _measured(trial: Trial, ks: Sequence[int], progress: Progress) -> Table:
     return Table.of(run(trial, max(ks), progress), ks, trial.queries.groups)
-
-
-def _values(session: Session, encoder: tables.Encoder, name: str, side: Side) -> list[str | None]:
-    """What each frame of this side is by another label."""
-    found = frames.described(session, encoder.id, name)
-    if all(value is None for value in found.values):
-        raise BadRequest(f"No image has a label {name!r}.", f"Use one of: {', '.join(frames.DESCRIPTIONS)}.")
-    return [found.values[place] for place in np.searchsorted(found.frame_ids, side.frame_ids).tolist()]
 
 
 def _told_apart(table: Table, values: Sequence[str | None]) -> dict[str, Any]:
@@ -134,11 +131,11 @@ def _result(encoder: tables.Encoder, label: str, trial: Trial, ks: Sequence[int]
         "intervals": intervals(table),
         "against": None,
         "by": {},
+        "probes": {},
         "retrieved": {str(k): min(k, len(trial.gallery)) for k in ks},
         "groups": {"queries": _groups(trial.queries), "gallery": _groups(trial.gallery)},
         "skipped": _skipped(trial),
         "split": trial.split,
-        "definitions": dict(DEFINITIONS),
     }
 
 

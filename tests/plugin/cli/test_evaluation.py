@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cbmir.evaluation.definitions import DEFINITIONS
+from cbmir.evaluation.definitions import DEFINITIONS, PROBES
 from cbmir.evaluation.metrics import METRICS
 from cbmir.evaluation.whole import WHOLE
 from cbmir.pictures.shelf import Shelf
@@ -76,7 +76,21 @@ def test_every_number_is_printed_with_its_interval_and_definition(cbmir: Run) ->
     assert "1.000–1.000" in printed
     assert "left out: 1 queries to which nothing in the gallery is relevant: cat" in printed
     for name, meaning in DEFINITIONS.items():
-        assert f"{name}: {meaning}" in printed
+        assert (f"\n{name}: {meaning}\n" in printed) is (name not in {*PROBES, "difference", "p"})
+
+
+@pytest.mark.usefixtures("archive")
+def test_what_a_probe_finds_is_printed_and_defined(cbmir: Run) -> None:
+    asked = ("--encoder", "near", "--k", "5", "--by", "modality", "--by", "size")
+    printed = cbmir("evaluate", *asked, "--probe", "leakage", "--probe", "duplicates", "--probe", "source").out
+    assert "probe leakage\n  queries: 0\n" in printed
+    assert "  flat: 40\n" in printed
+    assert "  modality: classes 2" in printed
+    assert "  size: None" in printed, "all are 8x8"
+    for name in ("leakage", "duplicates", "source"):
+        assert f"{name}: {DEFINITIONS[name]}" in printed
+    lacking = cbmir("evaluate", *asked, "--probe", "border")
+    assert (lacking.status, "without its weights" in lacking.err) == (1, True)
 
 
 @pytest.mark.usefixtures("archive")

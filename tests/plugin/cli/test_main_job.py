@@ -54,7 +54,11 @@ def test_the_main_job(cbmir: Callable[..., Any], labelled: Path, tmp_path: Path,
     assert cbmir("query", tmp_path / "stranger.png").status == 0
     assert sorted((tmp_path / "data" / "pictures").rglob("*.png")) == kept, "a query's picture is not kept"
 
-    result = cbmir("evaluate", "--k", "1,5", "--label", "subclass", "--report", tmp_path / "report", "--json").json
+    result = cbmir(
+        "evaluate", "--k", "1,5", "--label", "subclass", "--report", tmp_path / "report", "--json", "--probe", "all"
+    ).json
+    assert list(result["probes"]) == ["leakage", "duplicates", "source", "border"]
+    assert result["probes"]["border"]["queries"] == result["queries"]
     assert set(result) >= {"encoder", "label", "queries", "gallery", "at", "per_class"}
     assert set(result["at"]) == {"1", "5"}
     assert set(result["at"]["5"]) >= {"accuracy", "precision", "recall", "recall_capped", "map"}

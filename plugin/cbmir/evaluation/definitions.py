@@ -38,8 +38,8 @@ DEFINITIONS: Mapping[str, str] = MappingProxyType(
         "leakage": "probe: the figures if the query's own patient were not kept out; each query is asked of "
         "the gallery and of all other queries of its own group",
         "duplicates": "probe: pairs of a query and an image of the gallery, of different groups, whose "
-        "difference hashes of 64 bits differ in at most 2; and the figures over the queries that are in no such "
-        "pair",
+        "difference hashes differ in at most 5 of 64 bits (candidates) and whose thumbnails of 32 x 32 pixels "
+        "correlate by at least 0.99; and the figures over the queries that are in no such pair",
         "source": "probe: how well ridge regression, one value against the rest, tells another label from the "
         "features, fitted on the gallery and tested on the queries; balanced is the mean over the values; "
         "commonest is the accuracy of always naming the most frequent value, chance the balanced accuracy of "

@@ -57,21 +57,21 @@ def duplicates(
         progress: told now and then.
 
     Returns:
-        `bits`: in which a pair differs at most; `queries` that have a near-duplicate; `pairs`;
+        `candidates`: pairs whose hashes are near; `pairs` that are alike too; `queries` that are in one of these;
         `pairs_of_other_label`; `flat` and `unreadable`: pictures that were not compared; `left`: queries without a
         near-duplicate, and `at` and `whole`, the means over these (None where none is left).
     """
-    asked, flat, gone = _hashed(trial.queries, keys, shelf, progress)
-    searched, also_flat, also_gone = _hashed(trial.gallery, keys, shelf, progress)
-    rows, places = hashes.near(_values(asked), _values(searched))
-    rows, places = np.array(list(asked), np.int64)[rows], np.array(list(searched), np.int64)[places]
+    asked, flat, gone = _looks(trial.queries, keys, shelf, progress)
+    searched, also_flat, also_gone = _looks(trial.gallery, keys, shelf, progress)
+    blocks = list(hashes.near(asked, searched))
+    rows, places = _joined([rows for rows, _, _ in blocks]), _joined([places for _, places, _ in blocks])
     labels = trial.sets.members
     shared = (labels[trial.queries.codes[rows]] & labels[trial.gallery.codes[places]]).any(axis=1)
     left = np.ones(len(trial.queries), np.bool_)
     left[rows] = False
     means = table.nested(table.values[left].mean(axis=0)) if left.any() else {"at": None, "whole": None}
     return {
-        "bits": hashes.NEAR,
+        "candidates": sum(count for _, _, count in blocks),
         "queries": int((~left).sum()),
         "pairs": len(rows),
         "pairs_of_other_label": int((~shared).sum()),
@@ -120,16 +120,14 @@ def _merged(trial: Trial, row: int, others: Codes, ranking: Sequence[tuple[int, 
     return np.asarray(codes[order])
 
 
-def _hashed(
-    side: Side, keys: Mapping[int, str], shelf: Shelf, progress: Progress
-) -> tuple[dict[int, int], int, int]:
-    """The hash of each frame by its place, and how many pictures are flat and cannot be read."""
-    found, flat, gone = dict[int, int](), 0, 0
+def _looks(side: Side, keys: Mapping[int, str], shelf: Shelf, progress: Progress) -> tuple[hashes.Looks, int, int]:
+    """What the frames look like, by their places, and how many pictures are flat and cannot be read."""
+    found, flat, gone = dict[int, Any](), 0, 0
     for place, frame_id in enumerate(side.frame_ids.tolist()):
         if place % READ_AT_ONCE == 0:
             progress.update(place, len(side), "compare pictures")
         try:
-            value = hashes.difference_hash(shelf.get(keys.get(frame_id, "")))
+            value = hashes.look(shelf.get(keys.get(frame_id, "")))
         except (NotFound, BrokenFile):
             gone += 1
             continue
@@ -137,8 +135,8 @@ def _hashed(
             flat += 1
         else:
             found[place] = value
-    return found, flat, gone
+    return hashes.Looks.of(found), flat, gone
 
 
-def _values(hashed: dict[int, int]) -> hashes.HashArray:
-    return np.array(list(hashed.values()), np.uint64)
+def _joined(parts: Sequence[Codes]) -> Codes:
+    return np.concatenate([np.zeros(0, np.int64), *parts])

@@ -80,7 +80,7 @@ def test_near_duplicates_are_counted_and_left_out(tmp_path: Path) -> None:
     keys = {frame_id: shelf.put(pixels) for frame_id, pixels in pictures.items()}
     measured = table(SMALL, 1)
     found = duplicates(SMALL, measured, keys, shelf, Silence())
-    assert (found["queries"], found["pairs"], found["pairs_of_other_label"]) == (2, 2, 1)
+    assert (found["queries"], found["candidates"], found["pairs"], found["pairs_of_other_label"]) == (2, 2, 2, 1)
     assert (found["flat"], found["unreadable"], found["left"]) == (1, 1, 1)
     assert found["at"]["1"]["precision"] == measured.values[2, measured.columns.index(("1", "precision"))]
     copies = duplicates(SMALL, measured, dict.fromkeys(range(1, 7), keys[1]), shelf, Silence())

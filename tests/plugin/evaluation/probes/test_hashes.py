@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from cbmir.evaluation.probes import hashes
-from cbmir.evaluation.probes.hashes import NEAR, difference_hash, differing, near
+from cbmir.evaluation.probes.hashes import NEAR, Looks, difference_hash, differing, look, near
 
 
 def smooth(seed: int, side: int = 90) -> np.ndarray:
@@ -45,25 +45,36 @@ def test_a_flat_picture_has_none() -> None:
     assert difference_hash(smooth(1, side=1)) is None
 
 
-def test_pairs_are_those_that_a_loop_finds(monkeypatch: pytest.MonkeyPatch) -> None:
-    random = np.random.default_rng(0)
-    gallery = random.integers(0, 2**64, 50, dtype=np.uint64)
-    queries = np.concatenate(
-        [gallery[[3, 3, 8]] ^ np.array([0, 7, 3], np.uint64), random.integers(0, 2**64, 4, dtype=np.uint64)]
-    )
-    expected = [
-        (row, place)
-        for row, query in enumerate(queries.tolist())
-        for place, other in enumerate(gallery.tolist())
-        if (query ^ other).bit_count() <= NEAR
+def looks(*pictures: np.ndarray) -> Looks:
+    return Looks.of({10 + place: found for place, picture in enumerate(pictures) if (found := look(picture))})
+
+
+def pairs(queries: Looks, gallery: Looks) -> list[tuple[int, int]]:
+    return [
+        pair
+        for rows, places, _ in near(queries, gallery)
+        for pair in zip(rows.tolist(), places.tolist(), strict=True)
     ]
-    assert expected == [(0, 3), (2, 8)]
-    assert differing(queries, gallery)[1, 3] == 3
-    assert list(zip(*(part.tolist() for part in near(queries, gallery)), strict=True)) == expected
-    monkeypatch.setattr(hashes, "CELLS", 60)
-    assert list(zip(*(part.tolist() for part in near(queries, gallery)), strict=True)) == expected
-    assert (
-        [len(part) for part in near(queries[:0], gallery)]
-        == [len(part) for part in near(queries, gallery[:0])]
-        == [0, 0]
-    )
+
+
+def test_bits_are_counted() -> None:
+    random = np.random.default_rng(0)
+    queries, gallery = random.integers(0, 2**64, 7, dtype=np.uint64), random.integers(0, 2**64, 50, dtype=np.uint64)
+    expected = [[(query ^ other).bit_count() for other in gallery.tolist()] for query in queries.tolist()]
+    assert differing(queries, gallery).tolist() == expected
+
+
+def test_copies_are_found_and_the_rest_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    dimmed = (smooth(2) // 2 + 9).astype(np.uint8)
+    queries, gallery = looks(smooth(1), smooth(2), smooth(3)), looks(smooth(4), dimmed, smooth(1, side=64))
+    assert pairs(queries, gallery) == [(10, 12), (11, 11)]
+    monkeypatch.setattr(hashes, "CELLS", 1024)
+    assert pairs(queries, gallery) == [(10, 12), (11, 11)]
+    assert pairs(looks(), gallery) == pairs(queries, looks()) == []
+
+
+def test_a_near_hash_alone_is_only_a_candidate() -> None:
+    rising = np.repeat(np.arange(0, 180, 20, dtype=np.uint8)[None], 8, axis=0)
+    steep = np.repeat(np.array([0, 1, 2, 3, 4, 5, 6, 7, 250], np.uint8)[None], 8, axis=0)
+    ((rows, places, candidates),) = near(looks(rising), looks(steep))
+    assert (len(rows), len(places), candidates) == (0, 0, 1)

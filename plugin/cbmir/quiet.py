@@ -11,12 +11,27 @@ from contextlib import contextmanager
 # pydicom's log and warnings quote the values of elements, and so, at times, a patient's name.
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 
-_lock = threading.RLock()  # warnings.catch_warnings changes the state of the whole process
+
+class _Held(threading.local):
+    """Whether this thread is within `contained`."""
+
+    depth = 0
+
+
+_held = _Held()
+_lock = threading.Lock()  # warnings.catch_warnings changes the state of the whole process
 
 
 @contextmanager
 def contained() -> Iterator[None]:
     """While this lasts no warning is shown or raised; one thread at a time, and re-entrant."""
+    if _held.depth:
+        yield
+        return
     with _lock, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        yield
+        _held.depth = 1
+        try:
+            yield
+        finally:
+            _held.depth = 0

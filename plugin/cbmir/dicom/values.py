@@ -89,10 +89,10 @@ def at(dataset: Dataset, tag: BaseTag) -> Any:
     One is taken for absent that would become Python objects without end: of two bytes in the file, "1\\", three
     hundred in memory.
     """
-    if tag not in dataset.keys():  # noqa: SIM118
-        return None
-    raw: object = dataset.get_item(tag)
-    if isinstance(raw, RawDataElement) and len(raw.value or b"") > MAX_LIST and _explodes(raw):
+    found: Any = dataset.get_item(tag)
+    if not isinstance(found, RawDataElement):
+        return None if found is None else found.value
+    if len(found.value or b"") > MAX_LIST and _explodes(found):
         return None
     return dataset[tag].value
 

@@ -64,7 +64,7 @@ class Watched:
     def __init__(self, stream: BinaryIO, length: int, name: str, most: int | None = None) -> None:
         self.seek, self.tell = stream.seek, stream.tell
         self._read, self._left, self._name = stream.read, limit(length), name
-        self._length, self._most = length, length if most is None else most
+        self._length, self._most = length, most
         self._last = b""
 
     def read(self, size: int = -1) -> bytes:
@@ -74,17 +74,20 @@ class Watched:
             cbmir.errors.BrokenFile: at an element too many, or character sets without end.
             cbmir.errors.UnsafeArchive: behind `most`.
         """
-        end = self._length if size < 0 else min(self.tell() + size, self._length)
-        if end > self._most:
-            raise UnsafeArchive(f"{self._name} inflates to a header of {end} bytes.", "Store it uncompressed.")
-        if size > MAX_CHARACTER_SETS and self._last.startswith(CHARACTER_SETS):
+        if self._most is not None:
+            self._stay_before(self._most, size)
+        if size == HEAD:
+            self._last = head = self._read(size)
+            self._left -= ITEM_COST if head[:4] in ITEMS else 1
+            if self._left < 0:
+                raise BrokenFile(f"{self._name} has more elements than its size explains.", RESEND)
+            return head
+        if size > MAX_CHARACTER_SETS and self._last[:4] in CHARACTER_SETS:
             raise BrokenFile(f"{self._name} names {size} bytes of character sets.", RESEND)
-        data = self._read(size)
-        self._count(data if size == HEAD else b"")
-        return data
+        self._last = b""
+        return self._read(size)
 
-    def _count(self, head: bytes) -> None:
-        self._last = head
-        self._left -= 0 if not head else ITEM_COST if head.startswith(ITEMS) else 1
-        if self._left < 0:
-            raise BrokenFile(f"{self._name} has more elements than its size explains.", RESEND)
+    def _stay_before(self, most: int, size: int) -> None:
+        end = self._length if size < 0 else min(self.tell() + size, self._length)
+        if end > most:
+            raise UnsafeArchive(f"{self._name} inflates to a header of {end} bytes.", "Store it uncompressed.")

@@ -16,6 +16,7 @@ from cbmir.dicom.rendering import Rendering, hashed, read_window
 from cbmir.errors import BrokenFile, ImplausibleSize, NotFound
 from cbmir.pictures import read as plain
 from cbmir.pictures.scale import fit, without_colour
+from cbmir.quiet import contained
 from cbmir.settings import Settings
 from cbmir.types import ByteArray, ConvertedObject, InstanceHeader, Picture
 
@@ -78,9 +79,10 @@ def convert(source: bytes | BinaryIO, name: str, settings: Settings, sha256: str
         cbmir.errors.UnusableInput: a leaf that says why not: NotAPicture, BrokenFile, NoPixels, Undecodable,
             ImplausibleSize or UnsafeArchive; nothing else but MemoryError.
     """
-    file = open_file(source, name, settings)
     wanted = rendering_of(settings)
-    pictures = tuple(file.pictures(wanted))
+    with contained():
+        file = open_file(source, name, settings)
+        pictures = tuple(file.pictures(wanted))
     return ConvertedObject(sha256, file.header, file.pipeline(wanted), pictures, file.count)
 
 

@@ -184,7 +184,14 @@ def test_work_on_encoders_is_started(client: FlaskClient, database: Database, ar
     bodies = {
         "train": {"epochs": 2, "seed": 3, "side": 32, "batch_size": 8, "architecture": "cnn-autoencoder"},
         "extract": {"encoder": archive.encoder},
-        "evaluate": {"encoder": archive.encoder, "k": [1, 2], "label": "a", "by": ["b"], "against": None},
+        "evaluate": {
+            "encoder": archive.encoder,
+            "k": [1, 2],
+            "label": "a",
+            "by": ["b"],
+            "against": None,
+            "probes": [],
+        },
     }
     for kind, body in bodies.items():
         assert client.post(f"{API}/{kind}", json=body).status_code == 202

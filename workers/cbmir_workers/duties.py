@@ -80,7 +80,7 @@ def _evaluate(duty: Duty) -> Result:
     """Measure how well an encoder retrieves."""
     from cbmir.services.evaluate import evaluate
 
-    asked = duty.parameters  # of a job that an earlier version queued: without `against` and `by`
+    asked = duty.parameters  # of a job that an earlier version queued: without the last three
     return evaluate(
         duty.database,
         duty.settings,
@@ -90,6 +90,7 @@ def _evaluate(duty: Duty) -> Result:
         duty.progress,
         against=asked.get("against"),
         by=asked.get("by", ()),
+        probes=asked.get("probes", ()),
     )
 
 

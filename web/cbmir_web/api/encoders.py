@@ -66,14 +66,13 @@ def evaluate(request: dict[str, Any]) -> Accepted:
 
 
 def evaluation(asked: dict[str, Any]) -> dict[str, Any]:
-    """What an evaluation's job is told: encoders that exist, and nothing for what a form left empty.
+    """What an evaluation's job is told: encoders that exist.
 
     Raises:
         cbmir.errors.NotFound: if there is no such encoder.
     """
     against = known(asked["against"]) if asked["against"] else None
-    by = [name for name in asked["by"] if name]
-    return {**asked, "encoder": known(asked["encoder"]), "against": against, "by": by}
+    return {**asked, "encoder": known(asked["encoder"]), "against": against}
 
 
 def known(encoder_id: str | None) -> str:

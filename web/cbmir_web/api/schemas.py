@@ -7,6 +7,7 @@ from typing import Any
 
 from marshmallow import Schema, fields, pre_load, validate
 
+from cbmir.evaluation.definitions import PROBES
 from cbmir.services.convert import is_outdated
 from cbmir.store.quarantine import meaning
 from cbmir.training.request import RANGES
@@ -125,6 +126,11 @@ class EvaluationSchema(ExtractionSchema):
         load_default=list,
         validate=validate.Length(max=8),
         metadata={"description": "Other labels by which queries are told apart."},
+    )
+    probes = fields.List(
+        fields.String(validate=validate.OneOf([*PROBES, "all"])),
+        load_default=list,
+        metadata={"description": "What else than content may explain the figures."},
     )
     against = fields.String(
         load_default=None,

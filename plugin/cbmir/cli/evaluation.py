@@ -29,36 +29,18 @@ from cbmir.evaluation.definitions import PROBES
     type=click.Choice([*PROBES, "all"]),
     help="What else than content may explain the figures; may be repeated.",
 )
+@click.option(
+    "--seed", default=0, show_default=True, help="Of the split by patient, where the encoder brought none."
+)
 @click.option("--report", type=click.Path(file_okay=False, path_type=Path), help="Folder for report and figures.")
 @json_option
 @click.pass_obj
-def evaluate_command(
-    context: Context,
-    ks: str,
-    label: str,
-    encoder_id: str | None,
-    against: str | None,
-    by: tuple[str, ...],
-    probes: tuple[str, ...],
-    report: Path | None,
-    as_json: bool,
-) -> None:
+def evaluate_command(context: Context, /, ks: str, encoder_id: str | None, as_json: bool, **asked: Any) -> None:
     """Measure retrieval on patients that the encoder was not trained on."""
     from cbmir.services.evaluate import evaluate
 
     with context.progress("evaluate") as progress:
-        result = evaluate(
-            context.database,
-            context.settings,
-            encoder_id,
-            _numbers(ks),
-            label,
-            progress,
-            report,
-            against,
-            by,
-            probes,
-        )
+        result = evaluate(context.database, context.settings, encoder_id, _numbers(ks), progress=progress, **asked)
     if as_json:
         print_json(result)
     else:

@@ -41,10 +41,11 @@ def evaluate(
     against: str | None = None,
     by: Sequence[str] = (),
     probes: Collection[str] = (),
+    seed: int = 0,
 ) -> dict[str, Any]:
     """Retrieve with every labelled image of the encoder's test groups among those of all other groups.
 
-    Where an encoder brought no split of its own, groups are split for the occasion, with seed 0.
+    Where an encoder brought no split of its own, groups are split for the occasion.
 
     Args:
         encoder_id: None means the encoder in use.
@@ -56,6 +57,7 @@ def evaluate(
         against: another encoder, asked the same queries; both are then evaluated over the groups that neither was
             trained on, and the images that have features of both.
         probes: of `cbmir.evaluation.definitions.PROBES`, or `all`.
+        seed: of the split, where the encoder brought none.
 
     Returns:
         `encoder`, `label`, `queries`, `gallery` (counts of images); the averages as in
@@ -80,7 +82,9 @@ def evaluate(
         encoder = encoders.resolve(session, encoder_id)
         other = None if against is None else encoders.get(session, against)
         trial, second = (
-            (prepare(session, encoder, label), None) if other is None else pair(session, encoder, other, label)
+            (prepare(session, encoder, label, seed), None)
+            if other is None
+            else pair(session, encoder, other, label, seed)
         )
         others = {name: values(session, encoder, name, [trial.queries])[0] for name in by}
     table = _measured(trial, wanted, progress)

@@ -26,8 +26,8 @@ class _Split:
     made: str
 
 
-def prepare(session: Session, encoder: tables.Encoder, label: str) -> Trial:
-    """The encoder's test part against the rest of the library.
+def prepare(session: Session, encoder: tables.Encoder, label: str, seed: int = 0) -> Trial:
+    """The encoder's test part against the rest of the library; `seed` splits where the encoder brought no split.
 
     Raises:
         cbmir.errors.BadRequest: if no image has such a label.
@@ -36,11 +36,13 @@ def prepare(session: Session, encoder: tables.Encoder, label: str) -> Trial:
     everything, names = _load(session, encoder, label)
     test = _own(session, encoder)
     made = "The test part of the encoder's own split, none of whose groups it was trained on."
-    split = _Split(test, test, made) if test is not None else _made_up(session, everything, names)
+    split = _Split(test, test, made) if test is not None else _made_up(session, everything, names, seed)
     return _arranged(everything, names, split, label)
 
 
-def pair(session: Session, encoder: tables.Encoder, other: tables.Encoder, label: str) -> tuple[Trial, Trial]:
+def pair(
+    session: Session, encoder: tables.Encoder, other: tables.Encoder, label: str, seed: int = 0
+) -> tuple[Trial, Trial]:
     """The same trial for two encoders: the same queries and gallery, each with its own features.
 
     Only frames with features of both take part. Groups ask that neither encoder was trained on; a group that is in
@@ -58,7 +60,7 @@ def pair(session: Session, encoder: tables.Encoder, other: tables.Encoder, label
     ours = ours.where(np.isin(ours.frame_ids, theirs.frame_ids))
     if len(ours) == 0:
         raise EmptyGallery("No image has features of both encoders.", "Run `cbmir extract` for each of them.")
-    trial = _arranged(ours, names, _common(session, encoder, other, ours, names), label)
+    trial = _arranged(ours, names, _common(session, encoder, other, ours, names, seed), label)
     return trial, replace(trial, queries=_with(trial.queries, theirs), gallery=_with(trial.gallery, theirs))
 
 
@@ -92,11 +94,11 @@ def _tested(parts: Mapping[int, Part]) -> list[int]:
 
 
 def _common(
-    session: Session, encoder: tables.Encoder, other: tables.Encoder, both: Side, names: list[str]
+    session: Session, encoder: tables.Encoder, other: tables.Encoder, both: Side, names: list[str], seed: int
 ) -> _Split:
     own = [test for test in (_own(session, encoder), _own(session, other)) if test is not None]
     if not own:
-        return _made_up(session, both, names)
+        return _made_up(session, both, names, seed)
     asked = set.intersection(*map(set, own))
     if not asked:
         raise EmptyGallery(
@@ -109,7 +111,7 @@ def _common(
     return _Split(asked, set.union(*map(set, own)), made)
 
 
-def _made_up(session: Session, everything: Side, names: list[str]) -> _Split:
+def _made_up(session: Session, everything: Side, names: list[str], seed: int) -> _Split:
     keys = frames.group_keys(session)
     pairs = zip(everything.groups.tolist(), everything.codes.tolist(), strict=True)
     strata = splits.strata((keys[group], names[code]) for group, code in pairs if code >= 0)
@@ -118,9 +120,11 @@ def _made_up(session: Session, everything: Side, names: list[str]) -> _Split:
             f"Only {len(strata)} groups (patients) have labelled images: too few to evaluate.",
             "Ingest labelled images of more patients.",
         )
-    parts = splits.assign(strata, seed=0)
+    parts = splits.assign(strata, seed)
     test = _tested({group: parts[key] for group, key in keys.items() if key in parts})
-    return _Split(test, test, "No encoder brought a split: groups were split for this evaluation, with seed 0.")
+    return _Split(
+        test, test, f"No encoder brought a split: groups were split for this evaluation, with seed {seed}."
+    )
 
 
 def _arranged(everything: Side, names: list[str], split: _Split, label: str) -> Trial:

@@ -288,6 +288,9 @@ def test_an_encoder_without_a_split_gets_one_that_repeats(bench: Bench) -> None:
     assert first == again
     assert "seed 0" in first["split"]
     assert (first["queries"], first["gallery"], first["groups"]) == (2, 18, {"queries": 1, "gallery": 9})
+    others = [bench.run(1, seed=seed) for seed in range(1, 6)]
+    assert any(other["whole"] != first["whole"] for other in others)
+    assert "seed 5" in others[-1]["split"]
 
 
 def test_the_report_shows_queries_beside_their_hits(small: Bench, tmp_path: Path) -> None:

@@ -172,6 +172,8 @@ def object_of(syntax: Any, pixels: np.ndarray, frames: int) -> bytes:
     dataset.Rows, dataset.Columns = pixels.shape
     dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = (8 if bits == 8 else 16), bits, bits - 1
     dataset.PixelRepresentation, dataset.NumberOfFrames = 0, frames
+    if bits == 8:
+        del dataset.RescaleSlope, dataset.RescaleIntercept  # a screen's picture has no Hounsfield units
     dataset.WindowCenter, dataset.WindowWidth = ("128", "256") if bits == 8 else ("40", "400")
     if "PixelPaddingValue" in dataset:
         del dataset.PixelPaddingValue

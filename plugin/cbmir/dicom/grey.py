@@ -22,6 +22,12 @@ from cbmir.types import ByteArray
 STRIP = 1 << 20
 """Pixels of more than 16 bits that are turned to grey at a time: bounds memory to a few megabytes more."""
 
+INDICES = 1 << 16
+"""Pixels that are looked up at a time."""
+
+UNCHANGED = np.arange(256, dtype=np.uint8)
+"""The table that leaves 8 bits as they are."""
+
 Values = npt.NDArray[Any]
 
 
@@ -68,7 +74,7 @@ class GreyScale:
             return _by_strips(stored, shading)
         table, said = self._shared(stored.dtype) if self._same_for_all else self._table(stored, index)
         steps.extend(said)
-        return np.take(table, _cells(stored))
+        return _looked_up(table, _cells(stored))
 
     @cached_property
     def _same_for_all(self) -> bool:
@@ -84,7 +90,9 @@ class GreyScale:
 
     def _table(self, stored: Values, index: int) -> tuple[ByteArray, list[str]]:
         """What becomes of all values between the lowest and the highest, by their bits; and the steps."""
-        domain = np.arange(int(stored.min()), int(stored.max()) + 1).astype(stored.dtype)
+        limits = np.iinfo(stored.dtype) if stored.dtype.itemsize == 1 else None
+        lowest, highest = (limits.min, limits.max) if limits else (int(stored.min()), int(stored.max()))
+        domain = np.arange(lowest, highest + 1).astype(stored.dtype)
         shading = self._shading(domain, stored, index, stored.dtype)
         table = np.zeros(1 << 8 * stored.dtype.itemsize, np.uint8)
         table[_cells(domain)] = shading.of(domain)
@@ -126,6 +134,19 @@ def _said(shading: _Shading, layout: Layout) -> list[str]:
 def _cells(stored: Values) -> Values:
     """The values' bits as unsigned numbers, by which a table is looked up."""
     return stored.view(f"u{stored.dtype.itemsize}")
+
+
+def _looked_up(table: ByteArray, cells: Values) -> ByteArray:
+    """What the table has for each cell, a strip at a time: NumPy makes eight bytes of each index, which should stay
+    in the processor's cache."""
+    if np.array_equal(table, UNCHANGED):
+        return cells
+    shown = np.empty(cells.size, np.uint8)
+    flat = cells.reshape(-1)
+    for start in range(0, cells.size, INDICES):
+        part = slice(start, start + INDICES)
+        np.take(table, flat[part], out=shown[part], mode="clip")  # by its size no index is outside
+    return shown.reshape(cells.shape)
 
 
 def _counts(stored: Values, domain: Values) -> npt.NDArray[np.int64]:

@@ -41,6 +41,10 @@ TRANSPARENT = {"LA", "La", "PA", "RGBA", "RGBa"}
 """Pillow's modes with an alpha channel."""
 
 
+MAX_PAGES = 1000
+"""Pages of a TIFF that are counted, and read at most: a small file may have hundreds of thousands."""
+
+
 def image_format(data: bytes) -> str | None:
     """PNG, JPEG, TIFF or BMP by the first bytes; None if it is none of these."""
     return next((known for signature, known in SIGNATURES.items() if data.startswith(signature)), None)
@@ -56,14 +60,24 @@ def read_image(data: bytes, name: str, *, max_pixels: int) -> ByteArray:
 
 
 def pages(data: bytes, name: str) -> int:
-    """How many pages a TIFF has; 1 of any other picture.
+    """How many pages a TIFF has, as far as `MAX_PAGES`; 1 of any other picture.
 
     Raises:
         as `read_pages`.
     """
     known = _known(data, name)
     with _translated(name, known), Image.open(BytesIO(data), formats=FORMATS) as image:
-        return int(getattr(image, "n_frames", 1)) if known == "TIFF" else 1
+        return _count(image, MAX_PAGES) if known == "TIFF" else 1
+
+
+def _count(image: Image.Image, most: int) -> int:
+    """Pages of a TIFF, as far as `most`: each has to be looked for."""
+    for page in range(1, most):
+        try:
+            image.seek(page)
+        except EOFError:
+            return page
+    return most
 
 
 def read_pages(data: bytes, name: str, *, max_pixels: int, max_pages: int) -> Iterator[tuple[int, ByteArray]]:
@@ -75,7 +89,8 @@ def read_pages(data: bytes, name: str, *, max_pixels: int, max_pages: int) -> It
 
     Args:
         name: what the user calls the file.
-        max_pixels: most pixels of a page; checked before any is decoded.
+        max_pixels: most pixels of a page, half as many where it has transparency or more than 8 bits, which take
+            twice the memory; checked before any is decoded.
         max_pages: most pages given: the first so many.
 
     Yields:
@@ -89,7 +104,7 @@ def read_pages(data: bytes, name: str, *, max_pixels: int, max_pages: int) -> It
     known = _known(data, name)
     with _translated(name, known):
         image = Image.open(BytesIO(data), formats=FORMATS)
-        count = min(getattr(image, "n_frames", 1) if known == "TIFF" else 1, max_pages)
+        count = _count(image, min(max_pages, MAX_PAGES)) if known == "TIFF" else 1
     for page in range(count):
         with _translated(name, known):
             image.seek(page)
@@ -134,8 +149,9 @@ def _check_size(image: Image.Image, name: str, max_pixels: int) -> None:
     columns, rows = image.size
     if not rows or not columns:
         raise ImplausibleSize(f"{name} claims {rows} x {columns} pixels.", "Fetch or export it again.")
-    if rows * columns > max_pixels:
-        reason = f"{name} claims {rows} x {columns} pixels; more than {max_pixels} are not decoded."
+    allowed = max_pixels if image.mode in EIGHT_BITS and "transparency" not in image.info else max_pixels // 2
+    if rows * columns > allowed:
+        reason = f"{name} claims {rows} x {columns} pixels; more than {allowed} of its kind are not decoded."
         raise ImplausibleSize(reason, "Scale it down, or raise CBMIR_MAX_PIXELS.")
 
 

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from cbmir.errors import BrokenFile, ImplausibleSize, NotAPicture
-from cbmir.pictures.read import read_image, read_pages
+from cbmir.pictures import read as room
+from cbmir.pictures.read import pages, read_image, read_pages
 
 GREY = np.random.default_rng(0).integers(0, 256, (12, 16)).astype(np.uint8)
 RGB = np.random.default_rng(1).integers(0, 256, (12, 16, 3)).astype(np.uint8)
@@ -206,3 +207,24 @@ def test_a_text_chunk_bomb_is_refused() -> None:
     whole = saved(Image.fromarray(GREY))
     with pytest.raises(BrokenFile):
         read(whole[:33] + chunk + whole[33:])
+
+
+def test_pages_without_end_are_not_counted_to_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = BytesIO()
+    page = Image.new("L", (2, 2))
+    page.save(stream, "TIFF", save_all=True, append_images=[page] * 9)
+    assert pages(stream.getvalue(), "x") == 10
+    monkeypatch.setattr(room, "MAX_PAGES", 4)
+    assert pages(stream.getvalue(), "x") == 4
+    assert len(list(read_pages(stream.getvalue(), "x", max_pixels=100, max_pages=64))) == 4
+
+
+@pytest.mark.parametrize(("mode", "allowed"), [("L", 100), ("RGB", 100), ("RGBA", 50), ("I;16", 50)])
+def test_deep_and_transparent_pictures_may_be_half_as_large(mode: str, allowed: int) -> None:
+    stream = BytesIO()
+    Image.new(mode, (allowed + 1, 1)).save(stream, "PNG")
+    with pytest.raises(ImplausibleSize, match=f"more than {allowed}"):
+        read_image(stream.getvalue(), "x", max_pixels=100)
+    stream = BytesIO()
+    Image.new(mode, (allowed, 1)).save(stream, "PNG")
+    assert read_image(stream.getvalue(), "x", max_pixels=100).shape[1] == allowed

@@ -173,16 +173,19 @@ def _inflated(file: Octets, name: str) -> DicomObject:
 
 
 def _inflate(deflated: bytes | memoryview, name: str) -> Iterator[bytes]:
-    """The inflated bytes, a megabyte at a time."""
-    inflater, rest, total = zlib.decompressobj(-zlib.MAX_WBITS), deflated, 0
-    while not inflater.eof:
-        piece = inflater.decompress(rest, PIECE)
-        rest, total = inflater.unconsumed_tail, total + len(piece)
-        if total > MAX_INFLATED:
-            raise UnsafeArchive(f"{name} inflates to more than {MAX_INFLATED} bytes.", "Store it uncompressed.")
-        if not (piece or rest or inflater.eof):
-            raise BrokenFile(f"{name} is cut short: it is deflated, and its end is missing.", RESEND)
-        yield piece
+    """The inflated bytes, at most a megabyte at a time, of at most a megabyte at a time."""
+    inflater, total = zlib.decompressobj(-zlib.MAX_WBITS), 0
+    for start in range(0, len(deflated), PIECE):
+        rest: bytes | memoryview = deflated[start : start + PIECE]
+        while len(rest) and not inflater.eof:
+            piece = inflater.decompress(rest, PIECE)
+            rest, total = inflater.unconsumed_tail, total + len(piece)
+            if total > MAX_INFLATED:
+                raise UnsafeArchive(f"{name} inflates to more than {MAX_INFLATED} bytes.", "Store it uncompressed.")
+            yield piece
+    yield inflater.flush()
+    if not inflater.eof:
+        raise BrokenFile(f"{name} is cut short: it is deflated, and its end is missing.", RESEND)
 
 
 def _pixels(dataset: Dataset, rest: Octets, name: str) -> DicomObject:

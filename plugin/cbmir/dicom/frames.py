@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import reduce
 
 import numpy as np
 
@@ -106,8 +107,9 @@ class Frames:
         """The region of tissue, one for all frames: by the brightest of a few frames at each pixel."""
         if rendering not in self.boxes:
             whole = replace(rendering, crop="none", side=WHOLE)
-            seen = [self.picture(index, whole).pixels for index in choice.chosen(self.count, "spread", SEEN)]
-            self.boxes[rendering] = region(np.maximum.reduce(seen), self.regions)
+            seen = choice.chosen(self.count, "spread", min(SEEN, self._affordable))
+            brightest = reduce(np.maximum, (self.picture(index, whole).pixels for index in seen))
+            self.boxes[rendering] = region(brightest, self.regions)
         return self.boxes[rendering]
 
     def _pictures(self, layout: Layout, decoder: Decoder, rendering: Rendering) -> Pictures:

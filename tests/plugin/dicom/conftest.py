@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -17,6 +20,8 @@ from cbmir.dicom.frames import find_frames
 from cbmir.dicom.read import DicomObject, read_object
 from cbmir.dicom.rendering import Rendering
 from cbmir.types import ByteArray, FloatArray
+
+CORPUS = Path(__file__).resolve().parents[4] / "shared" / "dicom"
 
 
 def object_of(pixels: npt.NDArray[Any], syntax: str = ExplicitVRLittleEndian, **elements: Any) -> Dataset:
@@ -73,6 +78,24 @@ def shown_of(
 def pictures_of(data: bytes, **how: Any) -> list[FloatArray]:
     """The pictures of a file, in [0, 1]."""
     return [pixels.astype(np.float32) / 255 for pixels in shown_of(read_object(data, "x.dcm"), **how)]
+
+
+@pytest.fixture(scope="session")
+def compare_corpus() -> Callable[..., list[Any]]:
+    """`compare(name, corpus, folder)` of each name in ../shared/dicom, two at a time, in a folder of its own."""
+
+    def compare_all(names: Callable[[Path], Iterable[str]], compare: Callable[[str, Path, Path], Any]) -> list[Any]:
+        if not CORPUS.is_dir():
+            pytest.skip("needs the folder ../shared")
+
+        def compared(name: str) -> Any:
+            with TemporaryDirectory(prefix="cbmir-compare-") as folder:
+                return compare(name, CORPUS, Path(folder))
+
+        with ThreadPoolExecutor(2) as threads:
+            return list(threads.map(compared, names(CORPUS)))
+
+    return compare_all
 
 
 @pytest.fixture

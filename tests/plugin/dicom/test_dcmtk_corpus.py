@@ -12,11 +12,9 @@ import re
 import shutil
 import subprocess
 from collections import Counter
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -33,8 +31,6 @@ from cbmir.dicom.modality import read_modality, rescale
 from cbmir.dicom.read import DicomObject, read_object
 from cbmir.dicom.rendering import Rendering, Window
 from cbmir.types import ByteArray
-
-SHARED = Path(__file__).resolve().parents[4] / "shared"
 
 PROGRAMS = ("dcmj2pnm", "dcml2pnm", "dcmdump", "dcmodify", "gdcmconv")
 
@@ -226,18 +222,9 @@ def differences(ours: ByteArray, other: ByteArray, most: int, what: str) -> list
 
 
 @pytest.fixture(scope="module")
-def results() -> list[Result]:
+def results(compare_corpus: Callable[..., list[Result]]) -> list[Result]:
     """All objects, compared."""
-    if not SHARED.is_dir():
-        pytest.skip("needs the folder ../shared")
-    corpus = SHARED / "dicom"
-
-    def compared(name: str) -> Result:
-        with TemporaryDirectory(prefix="cbmir-dcmtk-") as folder:
-            return compare(name, corpus, Path(folder))
-
-    with ThreadPoolExecutor(2) as threads:
-        return list(threads.map(compared, decodable(corpus)))
+    return compare_corpus(decodable, compare)
 
 
 def test_one_grey_level_on_999_of_1000_pixels(results: list[Result]) -> None:

@@ -6,11 +6,9 @@ import csv
 import shutil
 import subprocess
 from collections import Counter
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -29,7 +27,6 @@ pytestmark = [
 
 Values = npt.NDArray[Any]
 
-SHARED = Path(__file__).resolve().parents[4] / "shared"
 
 SLICES = 2
 """Of each of the long series that are compared, the first so many."""
@@ -150,18 +147,9 @@ def compare(name: str, corpus: Path, folder: Path) -> Result:
 
 
 @pytest.fixture(scope="module")
-def results() -> list[Result]:
+def results(compare_corpus: Callable[..., list[Result]]) -> list[Result]:
     """All objects, compared."""
-    if not SHARED.is_dir():
-        pytest.skip("needs the folder ../shared")
-    corpus = SHARED / "dicom"
-
-    def compared(name: str) -> Result:
-        with TemporaryDirectory(prefix="cbmir-gdcm-") as folder:
-            return compare(name, corpus, Path(folder))
-
-    with ThreadPoolExecutor(2) as threads:
-        return list(threads.map(compared, decodable(corpus)))
+    return compare_corpus(decodable, compare)
 
 
 def test_stored_values_are_the_same(results: list[Result]) -> None:

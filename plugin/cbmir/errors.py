@@ -22,6 +22,9 @@
     └── Unavailable              a server, a database or a disk does not answer
         ├── DatabaseUnavailable
         ├── SchemaOutdated       the database needs `cbmir db upgrade`
+        ├── ArchiveUnavailable   an archive (PACS) is down, too slow, or cuts off
+        ├── ArchiveRefused       an archive does not let us in, or does not allow what was asked
+        ├── ArchiveGarbled       an archive's answer is not what the standard says
         ├── BrokerUnavailable
         └── DiskFull
 
@@ -137,6 +140,18 @@ class DatabaseUnavailable(Unavailable):
 
 class SchemaOutdated(Unavailable):
     code = "schema-outdated"
+
+
+class ArchiveUnavailable(Unavailable):
+    code = "archive-unavailable"
+
+
+class ArchiveRefused(Unavailable):
+    code = "archive-refused"
+
+
+class ArchiveGarbled(Unavailable):
+    code = "archive-garbled"
 
 
 class BrokerUnavailable(Unavailable):

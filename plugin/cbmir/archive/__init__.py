@@ -1,1 +1,1 @@
-"""Where objects come from; this room never touches pixels."""
+"""Where objects come from: files, and archives (PACS) over a network; this room never touches pixels."""

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pwd
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from glob import glob
 from pathlib import Path
+from typing import Any
 
 import pytest
+import requests
 from sqlalchemy import NullPool, create_engine, text
 from sqlalchemy.exc import OperationalError
 
@@ -26,6 +31,11 @@ from cbmir.store.tables import Base
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 POSTGRES_PROGRAMS = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/usr/local/pgsql/bin")
+
+ORTHANC = shutil.which("Orthanc", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
+ORTHANC_PLUGINS = Path("/usr/share/orthanc/plugins")
+ORTHANC_SECONDS = 30
+"""Orthanc may take to start, to answer and to end."""
 
 
 @pytest.fixture
@@ -160,3 +170,107 @@ def any_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Dat
     database = Database(url)
     yield database
     database.dispose()
+
+
+@dataclass(frozen=True)
+class Orthanc:
+    """A real Orthanc, running: its base URL, its DICOM port (AE title ORTHANC) and its folder."""
+
+    url: str
+    dicom_port: int
+    folder: Path
+    process: subprocess.Popen[bytes]
+    username: str = "alice"
+    password: str = "orthanc-secret"
+
+    @property
+    def auth(self) -> tuple[str, str]:
+        return self.username, self.password
+
+    def send(self, data: bytes) -> str:
+        """Hand an object in by REST; Orthanc's id of it."""
+        answer = requests.post(f"{self.url}/instances", data=data, auth=self.auth, timeout=ORTHANC_SECONDS)
+        answer.raise_for_status()
+        return str(answer.json()["ID"])
+
+    def get(self, path: str) -> Any:
+        """The JSON at a path of its REST API."""
+        answer = requests.get(f"{self.url}{path}", auth=self.auth, timeout=ORTHANC_SECONDS)
+        answer.raise_for_status()
+        return answer.json()
+
+    def delete(self, path: str) -> None:
+        """Delete a resource, such as `/studies/ID`."""
+        requests.delete(f"{self.url}{path}", auth=self.auth, timeout=ORTHANC_SECONDS).raise_for_status()
+
+    def wait(self) -> None:
+        """Until it answers."""
+        deadline = time.monotonic() + ORTHANC_SECONDS
+        while True:
+            try:
+                self.get("/system")
+                return
+            except requests.RequestException:
+                assert self.process.poll() is None, (self.folder / "log").read_text(errors="replace")
+                assert time.monotonic() < deadline, "Orthanc does not start"
+                time.sleep(0.1)
+
+
+@pytest.fixture
+def start_orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Orthanc]]:
+    """Starts an Orthanc of this test's own, with a password, for this machine alone; all are ended afterwards.
+
+    Args:
+        plugins: names such as `OrthancDicomWeb` and `OrthancPython`.
+        folder: that of an earlier one, to go on with what it holds, on the same ports.
+        configuration: what else is to stand in Orthanc's configuration.
+    """
+    if ORTHANC is None:
+        pytest.skip("needs Orthanc: run `make services`")
+    started: list[Orthanc] = []
+
+    def start(*plugins: str, folder: Path | None = None, **configuration: Any) -> Orthanc:
+        paths = [ORTHANC_PLUGINS / f"lib{name}.so" for name in plugins]
+        if not all(path.exists() for path in paths):
+            pytest.skip("needs Orthanc's plugins: run `make services`")
+        server = _start_orthanc(folder or tmp_path_factory.mktemp("orthanc"), paths, configuration)
+        started.append(server)
+        server.wait()
+        return server
+
+    yield start
+    for server in started:
+        server.process.terminate()
+        server.process.wait(ORTHANC_SECONDS)
+
+
+def _start_orthanc(folder: Path, plugins: list[Path], configuration: dict[str, Any]) -> Orthanc:
+    kept = folder / "orthanc.json"
+    known = json.loads(kept.read_text("utf-8")) if kept.exists() else {}
+    port, dicom_port = known.get("HttpPort") or free_port(), known.get("DicomPort") or free_port()
+    settings = {
+        "StorageDirectory": str(folder / "storage"),
+        "IndexDirectory": str(folder / "storage"),
+        "HttpPort": port,
+        "DicomPort": dicom_port,
+        "DicomAet": "ORTHANC",
+        "RemoteAccessAllowed": False,
+        "AuthenticationEnabled": True,
+        "RegisteredUsers": {Orthanc.username: Orthanc.password},
+        "OverwriteInstances": True,
+        "DicomAlwaysAllowStore": True,
+        "Plugins": [str(path) for path in plugins],
+        **known,
+        **configuration,
+    }
+    kept.write_text(json.dumps(settings), encoding="utf-8")
+    with (folder / "log").open("ab") as log:
+        process = subprocess.Popen([str(ORTHANC), str(kept)], stdout=log, stderr=log, cwd=folder)
+    return Orthanc(f"http://127.0.0.1:{port}", dicom_port, folder, process)
+
+
+def free_port() -> int:
+    """A TCP port that nobody uses now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,8 +1,8 @@
 """What an archive is asked for, whatever it speaks: studies, their instances, and the objects' bytes.
 
 An adapter translates every foreign error into one of `cbmir.errors`: `ArchiveUnavailable` where nobody answers,
-`ArchiveRefused` where we are not let in, `ArchiveGarbled` where the answer cannot be understood, `NotFound` where the
-archive no longer has what it is asked for. It neither knows the database nor looks at pixels.
+`ArchiveRefused` where we are not let in, `ArchiveGarbled` where the answer cannot be understood, `NotFound` where
+the archive no longer has what it is asked for. It neither knows the database nor looks at pixels.
 """
 
 from __future__ import annotations
@@ -98,8 +98,8 @@ class Archive(Protocol):
     def fetch(self, instances: Sequence[RemoteInstance], folder: Path) -> Iterator[Fetched]:
         """Bring objects, as they come, as whole files (PS3.10) in `folder`, named by SOP Instance UID and `.dcm`.
 
-        Each is yielded once. What the archive does not give is yielded with its error (`NotFound` where it no longer
-        has it); a file that is yielded is whole.
+        Each is yielded once. What the archive does not give is yielded with its error (`NotFound` where it no
+        longer has it); a file that is yielded is whole.
 
         Raises:
             cbmir.errors.ArchiveUnavailable, cbmir.errors.ArchiveRefused: if the archive is lost meanwhile.

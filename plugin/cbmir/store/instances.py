@@ -150,7 +150,25 @@ def renew(
     instance.frame_count = frame_count or len(frames)
     instance.frames.extend(_new_frames(frames))
     session.flush()
-    return _unused(session, pictures)
+    return unused_pictures(session, pictures)
+
+
+def identify(
+    session: Session,
+    instance: Instance,
+    *,
+    converted_header: InstanceHeader | None,
+    sha256: str,
+    origin: str,
+    group_key: str,
+) -> None:
+    """Let the instance be what another file of its SOP Instance UID says: in header, patient and bytes."""
+    for name, value in _header_columns(converted_header).items():
+        setattr(instance, name, value)
+    instance.sha256, instance.origin = sha256, storable(origin)
+    left = instance.group_id
+    if set_group(session, instance, group_key):
+        _drop_empty_group(session, left)
 
 
 def group_id(session: Session, key: str) -> int:
@@ -229,8 +247,8 @@ def delete(session: Session, instance: Instance) -> list[str]:
     left = instance.group_id
     session.delete(instance)
     session.flush()
-    session.execute(delete_rows(Group).where(Group.id == left, ~exists().where(Instance.group_id == left)))
-    return _unused(session, pictures)
+    _drop_empty_group(session, left)
+    return unused_pictures(session, pictures)
 
 
 def bump_encoders_of(session: Session, instance: Instance) -> None:
@@ -248,7 +266,12 @@ def _pictures(session: Session, instance: Instance) -> set[str]:
     return set(session.scalars(select(Frame.picture).where(Frame.instance_id == instance.id)))
 
 
-def _unused(session: Session, pictures: set[str]) -> list[str]:
+def _drop_empty_group(session: Session, group: int) -> None:
+    session.execute(delete_rows(Group).where(Group.id == group, ~exists().where(Instance.group_id == group)))
+
+
+def unused_pictures(session: Session, pictures: set[str]) -> list[str]:
+    """Those of the pictures that no frame and no query shows."""
     used = union_all(
         select(Frame.picture).where(Frame.picture.in_(pictures)),
         select(Query.picture).where(Query.picture.in_(pictures)),

@@ -46,6 +46,11 @@ class Synced:
         """The counts by name."""
         return asdict(self)
 
+    @property
+    def objects(self) -> int:
+        """How many they are."""
+        return self.ingested + self.duplicates + self.quarantined + self.failed
+
     def add(self, ingested: Ingested) -> None:
         """Count one more piece of work."""
         for name, number in ingested.as_json().items():
@@ -55,6 +60,7 @@ class Synced:
 def synchronise(
     followed: Followed,
     progress: Progress,
+    isolation: Isolation,
     *,
     after: Callable[[], None] = lambda: None,
     linger_seconds: float = 0.0,
@@ -67,6 +73,7 @@ def synchronise(
     Args:
         followed: the archive.
         progress: told after each object.
+        isolation: where they are converted; it stays open.
         after: called after each piece of work, to extract features.
         linger_seconds: how long to wait for more once nothing is pending.
 
@@ -77,19 +84,17 @@ def synchronise(
         cbmir.errors.Unavailable: if the database or the disk fails; the rest stays pending.
     """
     synced, until = Synced(), time.monotonic() + linger_seconds
-    with Isolation() as isolation:
-        while True:
-            piece = _pending(followed)
-            if piece:
-                ingested = _work(followed, piece, _Sum(progress, synced, _total(followed)), isolation)
-                synced.add(ingested)
-                after()
-                until = time.monotonic() + linger_seconds
-            elif time.monotonic() >= until:
-                return synced
-            else:
-                progress.update(sum(synced.as_json().values()), sum(synced.as_json().values()))
-                time.sleep(POLL_SECONDS)
+    while True:
+        piece = _pending(followed)
+        if piece:
+            synced.add(_work(followed, piece, _Sum(progress, synced, _total(followed)), isolation))
+            after()
+            until = time.monotonic() + linger_seconds
+        elif time.monotonic() >= until:
+            return synced
+        else:
+            progress.update(synced.objects, synced.objects)
+            time.sleep(POLL_SECONDS)
 
 
 def _pending(followed: Followed) -> list[ArchiveObject]:
@@ -178,5 +183,5 @@ class _Sum:
     total: int
 
     def update(self, done: int, total: int, message: str = "", detail: Mapping[str, Any] | None = None) -> None:
-        so_far = sum(self.before.as_json().values())
+        so_far = self.before.objects
         self.progress.update(so_far + done, so_far + max(self.total, done), message)

@@ -12,6 +12,7 @@ from cbmir.progress import Silence
 from cbmir.services.archives.follow import Follower
 from cbmir.services.archives.registered import Followed, add, followed
 from cbmir.services.archives.sync import Synced, synchronise
+from cbmir.services.isolation import Isolation
 from cbmir.settings import Settings
 from cbmir.store.session import Database
 
@@ -83,13 +84,14 @@ def archive(database: Database, settings: Settings, connection: Connection) -> I
 
 
 @pytest.fixture
-def follow(archive: Followed) -> Callable[[], Synced]:
+def follow(archive: Followed) -> Iterator[Callable[[], Synced]]:
     """Looks at the archive once, as a follower does whose time has come, and fetches what is pending."""
     follower = Follower(archive)
 
     def look() -> Synced:
         follower.count_at = follower.sweep_at = float("-inf")
         follower.look()
-        return synchronise(archive, Silence())
+        return synchronise(archive, Silence(), isolation)
 
-    return look
+    with Isolation(1) as isolation:
+        yield look

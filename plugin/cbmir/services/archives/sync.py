@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -30,7 +31,11 @@ from cbmir.types import ObjectState, RemoteInstance
 AT_ONCE = 256
 """Objects that are asked for together: their files lie in the spool at one time, and are then gone."""
 
+PREFIX = "fetched-"
 POLL_SECONDS = 0.1
+
+STALE_SECONDS = 3600.0
+"""A folder of fetched files that nothing was added to for so long was left by a process that died."""
 
 
 @dataclass
@@ -83,6 +88,7 @@ def synchronise(
         cbmir.errors.JobCancelled: if asked to stop; the rest stays pending.
         cbmir.errors.Unavailable: if the database or the disk fails; the rest stays pending.
     """
+    _sweep_spool(followed.settings.spool)
     synced, until = Synced(), time.monotonic() + linger_seconds
     while True:
         piece = _pending(followed)
@@ -95,6 +101,13 @@ def synchronise(
         else:
             progress.update(synced.objects, synced.objects)
             time.sleep(POLL_SECONDS)
+
+
+def _sweep_spool(spool: Path) -> None:
+    oldest = time.time() - STALE_SECONDS
+    for left in spool.glob(f"{PREFIX}*"):
+        if left.stat().st_mtime < oldest:
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _pending(followed: Followed) -> list[ArchiveObject]:
@@ -110,7 +123,7 @@ def _total(followed: Followed) -> int:
 def _work(followed: Followed, piece: Sequence[ArchiveObject], progress: Progress, isolation: Isolation) -> Ingested:
     settings = followed.settings
     settings.spool.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=settings.spool, prefix="fetched-") as folder:
+    with TemporaryDirectory(dir=settings.spool, prefix=PREFIX) as folder:
         account = _Account(followed, {origin_of(followed.name, each.sop_instance_uid): each for each in piece})
         arriving = followed.archive.fetch([_remote(each) for each in piece], Path(folder))
         entries = _entries(followed, arriving, account, settings)

@@ -56,6 +56,12 @@ def listing(session: Session) -> list[Archive]:
     return list(session.scalars(select(Archive).order_by(Archive.name)))
 
 
+def unfollowed(session: Session) -> list[Archive]:
+    """The archives that nobody follows now, but for those that are to be left alone."""
+    ended = or_(Archive.followed_until.is_(None), Archive.followed_until < now())
+    return list(session.scalars(select(Archive).where(~Archive.paused, ended).order_by(Archive.name)))
+
+
 def remove(session: Session, archive: Archive) -> None:
     """Forget an archive and what it listed; instances stay."""
     session.execute(delete(Archive).where(Archive.id == archive.id))
@@ -79,9 +85,9 @@ def lease(session: Session, archive_id: int, follower: str, seconds: float) -> b
     return session.scalars(taken).first() is not None
 
 
-def release(session: Session, follower: str) -> None:
-    """Give back everything that this follower leased."""
-    mine = update(Archive).where(Archive.follower == follower)
+def release(session: Session, follower: str, archive_id: int) -> None:
+    """Give back an archive, if this follower leased it."""
+    mine = update(Archive).where(Archive.id == archive_id, Archive.follower == follower)
     session.execute(mine.values(follower="", followed_until=None))
 
 

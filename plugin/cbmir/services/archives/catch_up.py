@@ -61,7 +61,7 @@ def leased(database: Database, archive_id: int) -> Iterator[bool]:
         ended.set()
         thread.join()
         with database.write() as session:
-            archives.release(session, name)
+            archives.release(session, name, archive_id)
 
 
 def _renew(database: Database, archive_id: int, name: str, ended: Event) -> None:

@@ -26,11 +26,11 @@ def load() -> None:
     """Register everything; a wrong configuration is logged, and Orthanc goes on without us."""
     try:
         configuration = Configuration.of(json.loads(orthanc.GetConfiguration()))
+        client = Client(configuration)
         journal = Journal(configuration.queue, configuration.queue_limit)
     except (BadConfiguration, OSError, sqlite3.Error) as error:
         orthanc.LogError(f"cbmir is told of nothing until this is mended and Orthanc restarted: {error}")
         return
-    client = Client(configuration)
     follow(Reporter(journal, client, configuration.archive, orthanc.LogWarning))
     serve(Similar(client, get))
     orthanc.ExtendOrthancExplorer(buttons(configuration.browser_url))
@@ -51,7 +51,7 @@ def follow(reporter: Reporter) -> None:
 
     def status(output: Any, _uri: str, **request: Any) -> None:
         if is_get(output, request):
-            output.AnswerBuffer(json.dumps(reporter.status()), "application/json")
+            answer(output, 200, reporter.status())
 
     orthanc.RegisterOnChangeCallback(changed)
     orthanc.RegisterRestCallback("/cbmir/status", status)
@@ -77,12 +77,14 @@ def is_get(output: Any, request: dict[str, Any]) -> bool:
     return True
 
 
-def answer(output: Any, status: int, body: bytes) -> None:
+def answer(output: Any, status: int, said: Any) -> None:
+    """Answer with JSON, in ASCII: the size that is asked for is one of bytes."""
+    body = json.dumps(said)
     if status == 200:
         output.AnswerBuffer(body, "application/json")
     else:
         output.SetHttpHeader("Content-Type", "application/json")
-        output.SendHttpStatus(status, body)
+        output.SendHttpStatus(status, body, len(body))
 
 
 def get(path: str) -> Any:

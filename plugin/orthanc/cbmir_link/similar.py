@@ -23,12 +23,13 @@ WITHOUT_PICTURES = frozenset(
 )
 """Modalities (PS3.3, C.7.3.1.1.1) that stand for no series where the study has others."""
 
-Reply = tuple[int, bytes]
+Reply = tuple[int, Any]
+"""HTTP status, and what goes out as JSON."""
 
 
 def problem(status: int, code: str, reason: str, remedy: str = "") -> Reply:
     """An answer in the shape of cbmir's own errors."""
-    return status, json.dumps({"error": {"code": code, "reason": reason, "remedy": remedy}}).encode()
+    return status, {"error": {"code": code, "reason": reason, "remedy": remedy}}
 
 
 class Similar:
@@ -45,7 +46,7 @@ class Similar:
         self._places = BoundedSemaphore(AT_ONCE)
 
     def to(self, level: str, orthanc_id: str, k: str) -> Reply:
-        """HTTP status and JSON: cbmir's answer about the instance, or the middle one of the series or study."""
+        """What cbmir answers about the instance, or the middle one of the series or study."""
         if level not in FINDERS or not ORTHANC_ID.fullmatch(orthanc_id):
             return problem(404, "not-found", "There is no such address.", "Give one of Orthanc's ids.")
         if not re.fullmatch(r"[1-9][0-9]{0,2}", k):
@@ -74,9 +75,10 @@ def _passed_on(answer: Answer) -> Reply:
         return problem(
             502, "refused", "cbmir does not let Orthanc in.", "Correct Cbmir.Username and Cbmir.Password."
         )
-    if "json" not in answer.content_type or answer.status in range(300, 400):
+    try:
+        return answer.status, json.loads(answer.body)
+    except ValueError:
         return problem(502, "garbled", f"cbmir answered {answer.status} without JSON.", "Correct Cbmir.Url.")
-    return answer.status, answer.body
 
 
 def of_instance(get: Callable[[str], Any], orthanc_id: str) -> str:

@@ -136,16 +136,20 @@ def cbmir() -> Iterator[Cbmir]:
 
 
 @pytest.fixture
-def following(start_orthanc: Callable[..., Any], tmp_path: Path) -> Callable[..., Any]:
+def following(start_orthanc: Callable[..., Any], tmp_path: Path) -> Iterator[Callable[..., Any]]:
     """Starts an Orthanc that tells a `Cbmir`: `following(cbmir, folder=..., Password=...)`."""
+    started: list[Any] = []
 
     def start(cbmir: Cbmir, folder: Path | None = None, **section: Any) -> Any:
         queue = str(tmp_path / "queue.sqlite")
         known = {"Url": cbmir.url, "Archive": "main", "Username": USER, "Password": PASSWORD, "Queue": queue}
         told = {**known, **section}
-        return start_orthanc("OrthancPython", folder=folder, PythonScript=str(SCRIPT), Cbmir=told)
+        started.append(start_orthanc("OrthancPython", folder=folder, PythonScript=str(SCRIPT), Cbmir=told))
+        return started[-1]
 
-    return start
+    yield start
+    for orthanc in started:
+        orthanc.process.kill()  # its own way to end takes 3 s, and is a test's matter
 
 
 @pytest.fixture

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib import import_module
 from io import BytesIO
 from pathlib import Path
 from threading import Event, Thread
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -150,6 +153,15 @@ def following(start_orthanc: Callable[..., Any], tmp_path: Path) -> Iterator[Cal
     yield start
     for orthanc in started:
         orthanc.process.kill()  # its own way to end takes 3 s, and is a test's matter
+
+
+@pytest.fixture
+def part(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], ModuleType]]:
+    """A part of the script, which is no part of our packages."""
+    monkeypatch.syspath_prepend(SCRIPT.parent)
+    yield lambda name: import_module(f"cbmir_link.{name}")
+    for name in [name for name in sys.modules if name.partition(".")[0] == "cbmir_link"]:
+        del sys.modules[name]
 
 
 @pytest.fixture

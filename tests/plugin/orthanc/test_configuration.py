@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import sqlite3
-import sys
-from collections.abc import Callable, Iterator
-from importlib import import_module
+from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,17 +11,7 @@ import pytest
 if TYPE_CHECKING:
     from conftest import Cbmir
 
-FOLDER = Path(__file__).resolve().parents[3] / "plugin" / "orthanc"
 RIGHT = {"Url": "https://cbmir.example:8443/below/", "Archive": "main", "Queue": "/var/lib/orthanc/queue.sqlite"}
-
-
-@pytest.fixture
-def part(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], ModuleType]]:
-    """A part of the script, which is no part of our packages."""
-    monkeypatch.syspath_prepend(FOLDER)
-    yield lambda name: import_module(f"cbmir_link.{name}")
-    for name in [name for name in sys.modules if name.partition(".")[0] == "cbmir_link"]:
-        del sys.modules[name]
 
 
 def test_a_right_one(part: Callable[[str], Any]) -> None:
@@ -79,21 +65,3 @@ def test_orthanc_starts_without_us_where_it_is_wrong(
         assert said in (orthanc.folder / "log").read_text(errors="replace")
     assert other.read_text().startswith("something else")
     assert cbmir.told == []
-
-
-def test_an_event_that_cannot_be_kept_becomes_a_sweep(part: Callable[[str], Any], tmp_path: Path) -> None:
-    journal = part("journal").Journal(tmp_path / "queue.sqlite", 10)
-    journal.forget(journal.batch(10))
-    assert not journal.lossy
-    other = sqlite3.connect(tmp_path / "queue.sqlite", isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    with pytest.raises(sqlite3.OperationalError):
-        journal.note("an-id", deleted=False)
-    other.close()
-    assert journal.lossy
-    assert journal.batch(10).losses == 1
-    journal.note("an-id", deleted=False)
-    before = journal.batch(10)
-    journal.note("an-id", deleted=True)
-    journal.forget(before)
-    assert (journal.batch(10).stored, journal.batch(10).deleted, journal.lossy) == ([], ["an-id"], False)

@@ -41,6 +41,7 @@ class Journal:
     """
 
     def __init__(self, path: Path, limit: int) -> None:
+        path.parent.mkdir(exist_ok=True)  # Orthanc makes its own folder only after it has loaded us
         path.touch(mode=0o600)
         self._lock = Lock()
         self._limit = limit

@@ -58,7 +58,7 @@ def test_orthanc_starts_without_us_where_it_is_wrong(
     for wrong, said in (
         ({"Archive": ""}, "Cbmir.Archive must be a text"),
         ({"Authority": "/nowhere/ca.pem"}, "Cbmir.Authority cannot be read"),
-        ({"Queue": "/nowhere/queue.sqlite"}, "No such file or directory"),
+        ({"Queue": "/nowhere/below/queue.sqlite"}, "No such file or directory"),
         ({"Queue": str(other)}, "not a database"),
     ):
         orthanc = following(cbmir, **wrong)

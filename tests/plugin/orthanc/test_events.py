@@ -43,6 +43,12 @@ def test_what_came_and_what_was_deleted_at_each_level(
     assert headers["Content-Type"] == "application/json"
 
 
+def test_the_queue_lies_beside_the_index_of_a_new_orthanc(cbmir: Cbmir, following: Following) -> None:
+    orthanc = following(cbmir, Queue="")
+    cbmir.wait_for({})
+    assert (orthanc.folder / "storage" / "cbmir-queue.sqlite").is_file()
+
+
 def test_each_start_asks_for_a_sweep_once(cbmir: Cbmir, following: Following, make_study: MakeStudy) -> None:
     orthanc = following(cbmir)
     cbmir.wait_for({})

@@ -78,6 +78,8 @@ class Client:
         body = response.read(LONGEST_ANSWER + 1)
         if len(body) > LONGEST_ANSWER:
             raise NoAnswer("cbmir's answer is too long.")
+        if response.length:  # bytes that were announced and did not come; a bounded read does not complain itself
+            raise NoAnswer("cbmir's answer was cut off.")
         return Answer(response.status, response.headers.get("Content-Type", ""), body)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import sys
 import time
 from base64 import b64encode
@@ -32,6 +33,7 @@ class Cbmir:
 
     Attributes:
         status, answer, content_type: what it answers to who knows the password; else 401.
+        certificate: its own and its key (PEM), where it speaks TLS.
         held: no answer is given before this is set.
         told: each request that was answered by 2xx: path, headers, body.
         refused: statuses of the others.
@@ -43,6 +45,7 @@ class Cbmir:
     answer: bytes = b"{}"
     content_type: str = "application/json"
     location: str = ""
+    certificate: Path | None = None
     held: Event = field(default_factory=Event)
     told: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
     refused: list[int] = field(default_factory=list)
@@ -72,7 +75,10 @@ class Cbmir:
     def start(self) -> None:
         """Answer; on the same port as before, if there was one."""
         self._server = ThreadingHTTPServer(("127.0.0.1", self.port), handler(self))
-        self._server.daemon_threads = False
+        if self.certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(self.certificate)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self.port = self._server.server_port
         self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
         self._thread.start()

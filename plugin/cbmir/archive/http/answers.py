@@ -48,7 +48,12 @@ def translated(who: str) -> Iterator[None]:
     """
     try:
         yield
-    except (requests.RequestException, HTTPError, ssl.SSLError) as error:
+    except (
+        requests.RequestException,
+        HTTPError,
+        ssl.SSLError,
+        RecursionError,
+    ) as error:  # JSON may be nested deeply
         raise _ours(who, error) from error
 
 
@@ -65,7 +70,9 @@ def _ours(who: str, error: Exception) -> CbmirError:
         return AnswerLost(f"{who} does not answer in time.", LATER)
     if any(isinstance(cause, MaxRetryError) for cause in chain) and not _was_reached(chain):
         return ArchiveUnavailable(f"{who} cannot be reached: {_why(chain)}.", f"{LATER} {ADDRESS}")
-    if isinstance(error, (requests.TooManyRedirects, requests.exceptions.ContentDecodingError, ValueError)):
+    if isinstance(
+        error, (requests.TooManyRedirects, requests.exceptions.ContentDecodingError, ValueError, RecursionError)
+    ):
         return ArchiveGarbled(f"{who} answers with what cannot be followed ({type(error).__name__}).", ADDRESS)
     return AnswerLost(f"{who} broke off in the middle of an answer.", LATER)
 

@@ -60,7 +60,7 @@ class OrthancArchive:
         ]
 
     def studies(self, since: str = "", until: str = "") -> Iterator[RemoteStudy]:
-        """As `cbmir.archive.base.Archive.studies`; of two patients' studies with one UID the first alone is told."""
+        """As the Protocol says; of two patients' studies with one UID the first alone is told."""
         dates = f"{since}-{until}" if since or until else ""
         found = listed(lambda limit, offset: (self._rest.find_studies(dates, offset, limit), False), _id, self._who)
         told: set[str] = set()

@@ -14,7 +14,13 @@ PATIENT = ("PatientName", "PatientID", "IssuerOfPatientID", "PatientBirthDate", 
 STUDY = ("StudyInstanceUID", "StudyDate", "StudyTime", "ReferringPhysicianName", "StudyID", "AccessionNumber")
 """Those of the General Study module (PS3.3 C.7.2.1) that an object must have."""
 
-OPTIONAL = ("StudyDescription", "IssuerOfAccessionNumberSequence")
+OPTIONAL = (
+    "StudyDescription",
+    "IssuerOfAccessionNumberSequence",
+    "PatientIdentityRemoved",
+    "DeidentificationMethod",
+    "DeidentificationMethodCodeSequence",
+)
 
 UTF_8 = "ISO_IR 192"
 

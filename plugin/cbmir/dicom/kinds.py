@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from pydicom import Dataset
-from pydicom.uid import UID
+from pydicom.uid import UID, UID_dictionary
 
 from cbmir.dicom import values
+
+WITHOUT_PICTURE = (
+    " SR ", "SR Storage", "Presentation State", "RT Plan", "RT Ion Plan", "RT Structure Set", "RT Beams",
+    "RT Brachy", "Encapsulated", "Key Object", "Registration", "Fiducials", "Raw Data", "Measurements",
+    "Hanging Protocol", "Protocol Storage", "Report Storage", "Procedure Log", "Surface", "Tractography",
+    "Real World Value Mapping", "Stereometric", "Inventory",
+)  # fmt: skip
+"""Words in the names of SOP classes that show nothing by themselves."""
 
 
 def kind(dataset: Dataset) -> str:
@@ -15,3 +23,19 @@ def kind(dataset: Dataset) -> str:
     if known and known != uid:
         return known
     return f"{values.text(dataset, 'Modality')[:16]} object".strip() if "Modality" in dataset else "DICOM object"
+
+
+SHOWING_NOTHING = frozenset(
+    uid
+    for uid, (name, kind, *_) in UID_dictionary.items()
+    if kind == "SOP Class"
+    and "Storage" in name
+    and any(word in name for word in WITHOUT_PICTURE)
+    and not any(word in name for word in ("Image", "Waveform"))
+)
+"""SOP classes of reports, plans, registrations, presentation states and documents (PS3.4 B.5)."""
+
+
+def may_show(sop_class_uid: str) -> bool:
+    """Whether an object of this SOP class may have a picture or a waveform; an unknown class may."""
+    return sop_class_uid not in SHOWING_NOTHING

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from cbmir.cli.context import Context
+from cbmir.store import archives
 
 
 @click.command("report")
@@ -43,7 +44,7 @@ def report_command(context: Context, query_id: str, name: str, kos: bool, sr: bo
 
 @click.command("teach")
 @click.argument("query_id", metavar="QUERY_ID")
-@click.option("--from", "name", required=True, metavar="NAME", help="Archive that has the images.")
+@click.option("--from", "name", metavar="NAME", help="Archive that has the images; needed if there are several.")
 @click.option(
     "-o",
     "target",
@@ -60,7 +61,7 @@ def report_command(context: Context, query_id: str, name: str, kos: bool, sr: bo
 def teach_command(
     context: Context,
     query_id: str,
-    name: str,
+    name: str | None,
     target: Path,
     ranks: str | None,
     title: str,
@@ -75,10 +76,19 @@ def teach_command(
     from cbmir.services.reporting.teaching import Choice, export_teaching_file
 
     choice = Choice(_ranks(ranks), title, abstract, with_burned_in)
-    with opened(context.database, context.settings, name) as archive:
+    with opened(context.database, context.settings, name or _only(context)) as archive:
         made = export_teaching_file(context.database, context.settings, query_id, archive, target, choice)
     _complain(made.left_out)
     click.echo(f"{len({each.sop_instance_uid for each in made.copies})} images and a manifest: {target}")
+
+
+def _only(context: Context) -> str:
+    """The name of the one archive that there is."""
+    with context.database.read() as session:
+        names = [each.name for each in archives.listing(session)]
+    if len(names) != 1:
+        raise click.UsageError(f"There are {len(names)} archives: name the one that has the images with --from.")
+    return names[0]
 
 
 def _ranks(ranks: str | None) -> frozenset[int] | None:

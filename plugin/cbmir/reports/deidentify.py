@@ -33,7 +33,6 @@ STANDARD = "1.2.840.10008."
 CLASSES = ("SOPClassUID", "ReferencedSOPClassUID")
 
 TEXTS = ("AE", "LO", "LT", "SH", "ST", "UC", "UR", "UT")
-BYTES = ("OB", "OD", "OF", "OL", "OV", "OW", "UN")
 PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData", "WaveformData")
 UNLISTED = ("PN", "DA", "DT", "TM")
 """Value representations that are emptied also where the table does not list the attribute."""
@@ -118,7 +117,7 @@ def _names(element: DataElement, identities: Identities) -> bool:
         return any(str(each).lower() in identities.texts for each in _values(element))
     if element.VR in TEXTS:
         return any(identities.in_text(str(each)) for each in _values(element))
-    return element.VR in BYTES and isinstance(element.value, bytes) and identities.in_bytes(element.value)
+    return isinstance(element.value, bytes) and identities.in_bytes(element.value)
 
 
 def _values(element: DataElement) -> list[object]:

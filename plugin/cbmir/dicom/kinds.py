@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from pydicom import Dataset
-from pydicom.uid import UID, UID_dictionary
+from pydicom import uid as uids
+from pydicom.uid import UID
 
 from cbmir.dicom import values
 
@@ -26,12 +27,13 @@ def kind(dataset: Dataset) -> str:
 
 
 SHOWING_NOTHING = frozenset(
-    uid
-    for uid, (name, kind, *_) in UID_dictionary.items()
-    if kind == "SOP Class"
-    and "Storage" in name
-    and any(word in name for word in WITHOUT_PICTURE)
-    and not any(word in name for word in ("Image", "Waveform"))
+    str(uid)
+    for uid in vars(uids).values()
+    if isinstance(uid, UID)
+    and uid.type == "SOP Class"
+    and "Storage" in uid.name
+    and any(word in uid.name for word in WITHOUT_PICTURE)
+    and not any(word in uid.name for word in ("Image", "Waveform"))
 )
 """SOP classes of reports, plans, registrations, presentation states and documents (PS3.4 B.5)."""
 

@@ -56,7 +56,7 @@ def synchronise(
     followed: Followed,
     progress: Progress,
     *,
-    after: Callable[[Ingested], None] = lambda _: None,
+    after: Callable[[], None] = lambda: None,
     linger_seconds: float = 0.0,
 ) -> Synced:
     """Fetch and record what is pending, until nothing is.
@@ -67,7 +67,7 @@ def synchronise(
     Args:
         followed: the archive.
         progress: told after each object.
-        after: called after each piece of work with what came of it, to extract features.
+        after: called after each piece of work, to extract features.
         linger_seconds: how long to wait for more once nothing is pending.
 
     Raises:
@@ -83,7 +83,7 @@ def synchronise(
             if piece:
                 ingested = _work(followed, piece, _Sum(progress, synced, _total(followed)), isolation)
                 synced.add(ingested)
-                after(ingested)
+                after()
                 until = time.monotonic() + linger_seconds
             elif time.monotonic() >= until:
                 return synced
@@ -148,10 +148,7 @@ class _Account:
 
     def wants(self, session: Session, origin: str) -> bool:
         row = self.objects[origin]
-        wanted = ledger.is_wanted(session, row.id, row.revision)
-        if not wanted:
-            self._drop_file(origin)
-        return wanted
+        return ledger.is_wanted(session, row.id, row.revision)
 
     def settled(self, session: Session, origin: str, error: CbmirError | None) -> None:
         """Note what became of an object. One that cannot be used any more is no image of ours any more."""
@@ -166,9 +163,8 @@ class _Account:
             ledger.put_off(session, row.id, code=error.code, message=error.sentence)
             if isinstance(error, NotFound):
                 archives.change(session, self.followed.id, sweep_wanted=True)
-        self._drop_file(origin)
 
-    def _drop_file(self, origin: str) -> None:
+    def done(self, origin: str) -> None:
         if file := self.files.pop(origin, None):
             file.unlink(missing_ok=True)
 

@@ -14,14 +14,14 @@ from highdicom.sr import (
     RelationshipTypeValues,
     TextContentItem,
 )
+from pydicom.uid import UID
 
 from cbmir.reports import concepts
 from cbmir.reports.reference import Origin, Reference
 
 CONTAINS = RelationshipTypeValues.CONTAINS
 
-WAVEFORMS = "1.2.840.10008.5.1.4.1.1.9."
-"""The storage classes of waveforms begin so (PS3.4 B.5)."""
+SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
 
 
 def observer(origin: Origin) -> ObserverContext:
@@ -38,11 +38,15 @@ def observer(origin: Origin) -> ObserverContext:
 
 
 def reference_item(name: CodedConcept, reference: Reference, frames: Sequence[int]) -> ContentItem:
-    """IMAGE, with the frames that are meant; COMPOSITE for a waveform: highdicom cannot read WAVEFORM back."""
+    """IMAGE, with the frames that are meant; COMPOSITE for what the standard does not call an image.
+
+    dcmtk reads no reference of type IMAGE to a dose, or to a class that it does not know, and highdicom none of
+    type WAVEFORM.
+    """
     sop_class, sop_instance = reference.sop_class_uid, reference.sop_instance_uid
-    if sop_class.startswith(WAVEFORMS):
-        return CompositeContentItem(name, sop_class, sop_instance, relationship_type=CONTAINS)
-    return ImageContentItem(name, sop_class, sop_instance, list(frames) or None, relationship_type=CONTAINS)
+    if sop_class == SEGMENTATION or "Image Storage" in UID(sop_class).name:
+        return ImageContentItem(name, sop_class, sop_instance, list(frames) or None, relationship_type=CONTAINS)
+    return CompositeContentItem(name, sop_class, sop_instance, relationship_type=CONTAINS)
 
 
 def text(name: CodedConcept, value: str) -> TextContentItem:

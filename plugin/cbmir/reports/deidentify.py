@@ -32,6 +32,8 @@ STANDARD = "1.2.840.10008."
 """UIDs that begin so mean the same everywhere (PS3.6 annex A)."""
 CLASSES = ("SOPClassUID", "ReferencedSOPClassUID")
 
+WHOLE = ("AS", "CS", "DS", "IS")
+"""Value representations that name a patient only as a whole value."""
 TEXTS = ("AE", "LO", "LT", "SH", "ST", "UC", "UR", "UT")
 PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData", "WaveformData")
 UNLISTED = ("PN", "DA", "DT", "TM")
@@ -113,8 +115,10 @@ def _blank(dataset: Dataset, element: DataElement, *, empty: bool) -> None:
 
 
 def _names(element: DataElement, identities: Identities) -> bool:
-    if element.VR == "CS":  # MONOCHROME2 says nothing of Mr Mono
-        return any(str(each).lower() in identities.texts for each in _values(element))
+    if element.VR in WHOLE:  # MONOCHROME2 says nothing of Mr Mono; how pixels are made, nothing of anybody
+        return element.tag.group != 0x0028 and any(
+            str(each).lower() in identities.texts for each in _values(element)
+        )
     if element.VR in TEXTS:
         return any(identities.in_text(str(each)) for each in _values(element))
     return isinstance(element.value, bytes) and identities.in_bytes(element.value)

@@ -181,9 +181,11 @@ def test_a_name_within_compressed_pixels_is_refused(make_original: Callable[...,
 def test_words_that_a_name_is_part_of_stay_if_they_are_codes(make_original: Callable[..., Dataset]) -> None:
     original = make_original()
     original.PatientName, original.BodyPartExamined = "Mono^Chest", "CHEST"
+    original.PatientID, original.SeriesNumber, original.InstanceNumber = "47110815", "47110815", "4711"
     Deidentifier().apply(original)
-    assert original.PhotometricInterpretation == "MONOCHROME2"
+    assert (original.PhotometricInterpretation, original.InstanceNumber) == ("MONOCHROME2", 4711)
     assert not original.BodyPartExamined
+    assert original.SeriesNumber is None
 
 
 @pytest.mark.parametrize(

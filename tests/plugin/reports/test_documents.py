@@ -135,6 +135,26 @@ def test_key_objects_name_all_evidence_and_frames(
     assert (title.CodeValue, title.CodingSchemeDesignator) == ("113004", "DCM")
 
 
+@pytest.mark.parametrize(
+    ("sop_class", "value_type"),
+    [
+        ("1.2.840.10008.5.1.4.1.1.481.2", "COMPOSITE"),  # RT Dose
+        ("1.2.840.10008.5.1.4.1.1.66.7", "COMPOSITE"),  # Label Map Segmentation, newer than dcmtk 3.6.7
+        ("1.3.46.670589.5.0.1", "COMPOSITE"),  # private
+        ("1.2.840.10008.5.1.4.1.1.66.4", "IMAGE"),  # Segmentation
+        ("1.2.840.10008.5.1.4.1.1.1.2", "IMAGE"),  # Digital Mammography X-Ray Image, for presentation
+    ],
+)
+def test_dcmtk_reads_references_to_every_class(
+    document: Make, make_header: Make, written: Write, read_by: Read, sop_class: str, value_type: str
+) -> None:
+    hit = Reference("1.2.4", "1.2.4.1", sop_class, "1.2.4.1.1", None, 1, 0.5)
+    said = read_by("dsrdump", written(document(make_header(), (hit,))))
+    references = [line for line in said.splitlines() if "contains IMAGE:" in line or "contains COMPOSITE:" in line]
+    assert len(references) == 2
+    assert f"contains {value_type}:" in references[1]
+
+
 def test_the_report_says_rank_distance_frame_and_labels(
     make_header: Make, query: Reference, hits: Hits, origin: Origin, written: Write, read_by: Read
 ) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -13,9 +14,12 @@ import pytest
 import requests
 from pydicom import Dataset, dcmread
 
-from cbmir.archive.base import Fetched, RemoteInstance
-from cbmir.errors import ArchiveRefused, CbmirError, NotFound
+import cbmir_migrations
+from cbmir.archive.base import Archive
+from cbmir.archive.connection import ArchiveKind, Connection, Credentials
+from cbmir.errors import CbmirError
 from cbmir.progress import Silence
+from cbmir.services.archives.registered import add, opened
 from cbmir.services.extract import extract
 from cbmir.services.ingest import ingest
 from cbmir.services.retrieve import Question, retrieve
@@ -29,46 +33,14 @@ Make = Callable[..., bytes]
 VOLUME_FRAMES = 5
 
 
-class OrthancRest:
-    """As much of an archive as reports ask for, over Orthanc's own REST API."""
-
-    def __init__(self, server: Any) -> None:
-        self.server = server
-
-    def instances(self, study_instance_uid: str) -> Iterator[RemoteInstance]:
-        query = {"Level": "Instance", "Query": {"StudyInstanceUID": study_instance_uid}, "Expand": True}
-        found = requests.post(f"{self.server.url}/tools/find", json=query, auth=self.server.auth, timeout=30)
-        for each in found.json():
-            series = self.server.get(f"/instances/{each['ID']}/series")["MainDicomTags"]["SeriesInstanceUID"]
-            uid = each["MainDicomTags"]["SOPInstanceUID"]
-            yield RemoteInstance(uid, series, study_instance_uid, remote_id=each["ID"])
-
-    def fetch(self, instances: Sequence[RemoteInstance], folder: Path) -> Iterator[Fetched]:
-        for each in instances:
-            url = f"{self.server.url}/instances/{each.remote_id}/file"
-            answer = requests.get(url, auth=self.server.auth, timeout=30)
-            if answer.status_code == 404:
-                yield Fetched(each, error=NotFound("Gone."))
-                continue
-            path = folder / f"{each.sop_instance_uid}.dcm"
-            path.write_bytes(answer.content)
-            yield Fetched(each, path)
-
-    def store(self, files: Sequence[Path]) -> None:
-        for file in files:
-            try:
-                self.server.send(file.read_bytes())
-            except requests.HTTPError as error:
-                raise ArchiveRefused("It does not take an object.") from error
-
-
 @dataclass(frozen=True)
 class Hospital:
     """An installation and its archive: what was ingested, by file name."""
 
     database: Database
     settings: Settings
-    archive: OrthancRest
+    server: Any
+    archive: Archive
     objects: dict[str, Dataset]
 
     def ask(self, subject: str, **how: Any) -> str:
@@ -94,45 +66,73 @@ class Hospital:
     def stored(self, modality: str) -> list[Dataset]:
         """The objects of this modality that the archive holds now."""
         found = []
-        for identifier in self.archive.server.get("/instances"):
-            server = self.archive.server
-            url = f"{server.url}/instances/{identifier}/file"
-            found.append(dcmread(BytesIO(requests.get(url, auth=server.auth, timeout=30).content)))
+        for identifier in self.server.get("/instances"):
+            url = f"{self.server.url}/instances/{identifier}/file"
+            found.append(dcmread(BytesIO(requests.get(url, auth=self.server.auth, timeout=30).content)))
         return [each for each in found if each.Modality == modality]
 
 
+@pytest.fixture(scope="session")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the library is kept once the first test has made it: that takes seconds."""
+    return tmp_path_factory.mktemp("reporting")
+
+
 @pytest.fixture
-def hospital(
-    tmp_path: Path,
-    database: Database,
-    settings: Settings,
-    start_orthanc: Callable[..., Any],
-    make_dicom: Make,
-    make_png: Make,
-    add_network: Callable[..., str],
-) -> Iterator[Hospital]:
-    """Three patients with an image each, one of them ultrasound; a volume; and a plain image, in no archive."""
-    folder = tmp_path / "files"
-    folder.mkdir()
+def files(make_dicom: Make) -> dict[str, bytes]:
+    """Three patients with an image each, one of them ultrasound, and a fourth with a volume."""
     slices = np.random.default_rng(90).integers(0, 4095, (VOLUME_FRAMES, 24, 24), dtype=np.uint16)
-    files = {
+    volume = {"NumberOfFrames": VOLUME_FRAMES, "PixelData": slices.tobytes()}
+    return {
         "asked": patient(make_dicom, 1, "Zimmermann^Adelheid", SpecificCharacterSet="ISO_IR 100"),
         "other": patient(make_dicom, 2, "Quincke^Heinrich"),
         "echo": patient(make_dicom, 3, "Fontane^Theodor", Modality="US"),
-        "volume": patient(make_dicom, 4, "Wrangel^Fritz", NumberOfFrames=VOLUME_FRAMES, PixelData=slices.tobytes()),
+        "volume": patient(make_dicom, 4, "Wrangel^Fritz", **volume),
     }
-    server = start_orthanc()
-    for name, data in files.items():
-        (folder / name).write_bytes(data)
-        server.send(data)
-    (folder / "plain.png").write_bytes(make_png(7))
+
+
+@pytest.fixture
+def library(
+    once: Path, settings: Settings, files: dict[str, bytes], make_png: Make, add_network: Callable[..., str]
+) -> Iterator[Database]:
+    """The files, and a plain image, ingested and with features."""
+    if not (once / "data").is_dir():
+        for name, data in {**files, "plain.png": make_png(7)}.items():
+            (once / "files").mkdir(exist_ok=True)
+            (once / "files" / name).write_bytes(data)
+        fill(settings, once / "files", add_network)
+        shutil.copytree(settings.data, once / "data")
+    shutil.copytree(once / "data", settings.data, dirs_exist_ok=True)
+    database = Database(settings.resolved_database_url)
+    yield database
+    database.dispose()
+
+
+def fill(settings: Settings, folder: Path, add_network: Callable[..., str]) -> None:
+    settings.data.mkdir(parents=True)
+    cbmir_migrations.upgrade(settings.resolved_database_url)
+    database = Database(settings.resolved_database_url)
     failed: list[CbmirError] = []
     ingest(database, settings, (folder,), None, Silence(), lambda _, error: failed.append(error))
     assert failed == []
     add_network(database)
     extract(database, settings, None, Silence())
+    database.dispose()
+
+
+@pytest.fixture
+def hospital(
+    library: Database, settings: Settings, files: dict[str, bytes], start_orthanc: Callable[..., Any]
+) -> Iterator[Hospital]:
+    """The library, and an Orthanc that holds its objects, all but the plain image."""
+    server = start_orthanc("OrthancDicomWeb")
+    for data in files.values():
+        server.send(data)
     objects = {name: dcmread(BytesIO(data)) for name, data in files.items()}
-    yield Hospital(database, settings, OrthancRest(server), objects)
+    credentials = Credentials(username=server.username, password=server.password)
+    add(library, settings, Connection("pacs", ArchiveKind.ORTHANC, server.url, credentials))
+    with opened(library, settings, "pacs") as archive:
+        yield Hospital(library, settings, server, archive, objects)
     server.process.kill()  # asked politely, it takes seconds to end
 
 

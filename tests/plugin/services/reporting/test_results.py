@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from cbmir.archive.connection import ArchiveKind, Connection, Credentials
+from cbmir.archive.registry import connect
 from cbmir.errors import ArchiveUnavailable, BadRequest, NotFound
 from cbmir.services.reporting.results import DocumentKind, send_results, write_results
 from cbmir.services.retrieve import Question, retrieve
@@ -24,11 +26,20 @@ def test_both_documents_land_in_the_querys_study(hospital: Any) -> None:
         assert (document.PatientID, document.PatientName) == (asked.PatientID, asked.PatientName)
         assert document.SpecificCharacterSet == "ISO_IR 100"
     assert results.documents == {"kos": selection.SOPInstanceUID, "sr": report.SOPInstanceUID}
-    assert len(hospital.archive.server.get("/studies")) == 4
+    assert len(hospital.server.get("/studies")) == 4
     studies = {each.StudyInstanceUID for each in selection.CurrentRequestedProcedureEvidenceSequence}
     assert studies == {each.StudyInstanceUID for each in hospital.objects.values()}
     current = report.CurrentRequestedProcedureEvidenceSequence
     assert [each.StudyInstanceUID for each in current] == [asked.StudyInstanceUID]
+
+
+def test_dicomweb_takes_them_too(hospital: Any) -> None:
+    credentials = Credentials(username=hospital.server.username, password=hospital.server.password)
+    address = f"{hospital.server.url}/dicom-web"
+    archive = connect(Connection("web", ArchiveKind.DICOMWEB, address, credentials))
+    send_results(hospital.database, hospital.settings, hospital.ask("volume"), archive)
+    archive.close()
+    assert (len(hospital.stored("KO")), len(hospital.stored("SR"))) == (1, 1)
 
 
 def test_the_plain_image_among_the_hits_is_left_out_and_said(hospital: Any) -> None:

@@ -1,10 +1,10 @@
 """De-identified copies by the Basic Application Level Confidentiality Profile (PS3.15 E.1, E.2).
 
-The table of what becomes of which attribute is dicom-anonymizer's (PS3.15 Table E.1-1, 2024b), and so are the dummy
-values. Done here, since that library does not: attributes within items of sequences; UIDs that are consistent
-within one export and forgotten after it; dates that are to be removed, which it replaces; names, dates and UIDs
-that the table does not list; text and data that name the patient again; overlays and curves as a whole; the
-markers of Patient Identity Removed.
+The table of what becomes of which attribute is dicom-anonymizer's (PS3.15 Table E.1-1, 2024b), and so are the
+dummy values but for dates. Done here, since that library does not: attributes within items of sequences; UIDs that
+are consistent within one export and forgotten after it; dates that are to be removed, which it replaces; names,
+dates and UIDs that the table does not list; text and data that name the patient again; overlays and curves as a
+whole; the markers of Patient Identity Removed.
 """
 
 from __future__ import annotations
@@ -22,11 +22,10 @@ from cbmir.errors import BadRequest
 from cbmir.reports.identities import Identities
 
 TABLE: dict[tuple[int, ...], Callable[..., None]] = profile.initialize_actions_2024b()
-REMOVED, REFERENCES, EMPTIED = (
-    profile.delete,
-    profile.delete_or_empty_or_replace_UID,
-    (profile.empty, profile.delete_or_empty),
-)
+REMOVED, REFERENCES = profile.delete, profile.delete_or_empty_or_replace_UID
+EMPTIED = (profile.empty, profile.delete_or_empty)
+DISPENSABLE = (profile.delete_or_replace, profile.delete_or_empty_or_replace)
+"""What becomes of an attribute may be its removal, too, where no module requires it: so of sequences."""
 
 STANDARD = "1.2.840.10008."
 """UIDs that begin so mean the same everywhere (PS3.6 annex A)."""
@@ -37,7 +36,9 @@ WHOLE = ("AS", "CS", "DS", "IS")
 TEXTS = ("AE", "LO", "LT", "SH", "ST", "UC", "UR", "UT")
 PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData", "WaveformData")
 UNLISTED = ("PN", "DA", "DT", "TM")
-"""Value representations that are emptied also where the table does not list the attribute."""
+"""Value representations that get a dummy value also where the table does not list the attribute."""
+DATES = {"DA": "19000101", "DT": "19000101000000"}
+"""Dummies: the library's, of the year 1, are no dates to dicom3tools."""
 
 METHOD = ("PS3.15 E.1 Basic Application Confidentiality Profile", "cbmir with dicom-anonymizer, table of 2024b")
 
@@ -77,16 +78,16 @@ class Deidentifier:
     def _clean(self, dataset: Dataset, identities: Identities) -> None:
         for element in list(dataset):
             rule = TABLE.get((element.tag.group, element.tag.element))
-            if rule is REMOVED or _is_foreign(element):
+            if rule is REMOVED or _is_foreign(element) or (element.VR == "SQ" and rule in DISPENSABLE):
                 del dataset[element.tag]
             elif element.VR == "SQ":
                 self._clean_items(element, rule, identities)
             elif element.VR == "UI":
                 self._replace_uids(element)
             elif rule is not None or element.VR in UNLISTED:
-                _blank(dataset, element, empty=rule is None or rule in EMPTIED)
-            elif _names(element, identities):
-                _drop(element)
+                _blank(dataset, element, empty=rule in EMPTIED)
+            else:
+                _silence(element, identities)
 
     def _clean_items(self, element: DataElement, rule: Callable[..., None] | None, identities: Identities) -> None:
         if rule is not None and rule is not REFERENCES:
@@ -107,31 +108,47 @@ def _is_foreign(element: DataElement) -> bool:
 
 
 def _blank(dataset: Dataset, element: DataElement, *, empty: bool) -> None:
-    """Give the attribute the library's dummy value, or none; what it has no dummy for goes."""
+    """Give the attribute no value, or a dummy; what the library has no dummy for goes."""
+    if empty or element.VR in DATES:
+        element.value = None if empty else DATES[str(element.VR)]
+        return
     try:
-        (profile.empty_element if empty else profile.replace_element)(element)
+        profile.replace_element(element)
     except NotImplementedError:
         del dataset[element.tag]
 
 
-def _names(element: DataElement, identities: Identities) -> bool:
+def _silence(element: DataElement, identities: Identities) -> None:
+    """Replace the values that name the patient.
+
+    Raises:
+        cbmir.errors.BadRequest: if the value is pixels or a waveform.
+    """
+    if isinstance(element.value, bytes):
+        if identities.in_bytes(element.value):
+            _refuse_pixels(element)
+            element.value = None
+        return
+    told = [_tells(element, str(each), identities) for each in _values(element)]
+    if any(told):
+        kept = _values(element)
+        profile.replace_element(element)
+        element.value = [element.value if tells else each for tells, each in zip(told, kept, strict=True)]
+
+
+def _tells(element: DataElement, value: str, identities: Identities) -> bool:
     if element.VR in WHOLE:  # MONOCHROME2 says nothing of Mr Mono; how pixels are made, nothing of anybody
-        return element.tag.group != 0x0028 and any(
-            str(each).lower() in identities.texts for each in _values(element)
-        )
-    if element.VR in TEXTS:
-        return any(identities.in_text(str(each)) for each in _values(element))
-    return isinstance(element.value, bytes) and identities.in_bytes(element.value)
+        return element.tag.group != 0x0028 and value.lower() in identities.texts
+    return element.VR in TEXTS and identities.in_text(value)
+
+
+def _refuse_pixels(element: DataElement) -> None:
+    if element.keyword in PIXELS:
+        raise BadRequest("The pixels or the waveform of an object hold text that names its patient.")
 
 
 def _values(element: DataElement) -> list[object]:
     return list(element.value) if element.VM > 1 else [element.value]
-
-
-def _drop(element: DataElement) -> None:
-    if element.keyword in PIXELS:
-        raise BadRequest("The pixels or the waveform of an object hold text that names its patient.")
-    element.value = None
 
 
 def _mark(dataset: Dataset) -> None:

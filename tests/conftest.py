@@ -255,7 +255,7 @@ def _orthancs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[...
         yield start
     finally:
         for server in started:
-            server.process.terminate()
+            server.process.kill()  # which takes it no seconds; what it holds is not needed any more
             server.process.wait(ORTHANC_SECONDS)
 
 
@@ -279,8 +279,9 @@ def _start_orthanc(folder: Path, plugins: list[Path], configuration: dict[str, A
         **configuration,
     }
     kept.write_text(json.dumps(settings), encoding="utf-8")
+    environment = {**os.environ, "TCP_NODELAY": "1"}  # else each object it receives takes 45 ms
     with (folder / "log").open("ab") as log:
-        process = subprocess.Popen([str(ORTHANC), str(kept)], stdout=log, stderr=log, cwd=folder)
+        process = subprocess.Popen([str(ORTHANC), str(kept)], stdout=log, stderr=log, cwd=folder, env=environment)
     return Orthanc(f"http://127.0.0.1:{port}", dicom_port, folder, process)
 
 

@@ -1,0 +1,174 @@
+"""The Storage SCP (PS3.4 B): takes what is sent, writes it to a folder, and then says that it has it."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import socketserver
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self, cast
+
+from pynetdicom import AE
+from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
+from pynetdicom.transport import ThreadedAssociationServer
+
+from cbmir.archive.dimse import intake
+from cbmir.archive.dimse.landing import Fsync, Landing
+from cbmir.archive.dimse.network import MAX_PDU, TRANSFER_SYNTAXES, application, checked_aet, server_tls
+from cbmir.errors import Unavailable
+
+LOG = logging.getLogger(__name__)
+
+GRACE_SECONDS = 5.0
+"""How long associations may go on once the receiver is to end."""
+
+HANDSHAKE_SECONDS = 10.0
+"""How long a TLS handshake may take."""
+
+KEEP_FREE = 1024**3
+"""Bytes that must remain free on the disk, unless told otherwise."""
+
+
+@dataclass(frozen=True)
+class Reception:
+    """How objects are received."""
+
+    folder: Path
+    """Where they land, one file each, named by SOP Instance UID."""
+
+    aet: str = "CBMIR"
+    """Our AE title."""
+
+    host: str = "127.0.0.1"
+    """Address that is listened on."""
+
+    port: int = 11112
+    """TCP port; 0 takes one that is free."""
+
+    allowed: tuple[str, ...] = ()
+    """Calling AE titles that are let in; empty for all."""
+
+    check_called: bool = True
+    """Whether callers must call us by our AE title."""
+
+    certificate: str = ""
+    """Path of our certificate (PEM); with it, every connection is encrypted (PS3.15 B.12)."""
+
+    key: str = ""
+    """Path of its private key."""
+
+    authority: str = ""
+    """Path of the authority whose certificates callers must show; empty asks for none."""
+
+    fsync: Fsync = Fsync.ASSOCIATION
+    """When received bytes are forced to the disk."""
+
+    max_pdu: int = MAX_PDU
+    """Bytes of a P-DATA PDU that are taken."""
+
+    max_associations: int = 32
+    """Associations at one time; more are refused for the moment."""
+
+    keep_free: int = KEEP_FREE
+    """Bytes that must remain free on the disk: with less, objects are refused (A700) before anything is lost."""
+
+    idle_seconds: float = 60.0
+    """After this silence an association is aborted."""
+
+    reports: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    """AE title -> host and port that storage commitment is reported to; others are told on the same association."""
+
+
+class Receiver:
+    """A Storage SCP of this process, listening from the start; a context manager, and `close` ends it.
+
+    Args:
+        how: its settings.
+        wanted: says of a SOP Instance UID whether it is taken.
+
+    Raises:
+        cbmir.errors.Unavailable: if the port is taken, or the folder cannot be made.
+        cbmir.errors.BadRequest: if the AE title, or a file for TLS, is of no use.
+    """
+
+    def __init__(self, how: Reception, wanted: Callable[[str], bool] = intake.any_uid) -> None:
+        self.landing = Landing(how.folder, how.keep_free)
+        self._server = _listen(how, self.landing, wanted)
+        self.landing.sweep()
+        self.port: int = self._server.server_address[1]
+        self._thread = threading.Thread(target=self._server.serve_forever, name="receiver", daemon=True)
+        self._thread.start()
+
+    def close(self, grace_seconds: float = GRACE_SECONDS) -> None:
+        """Let nobody in any more, give associations this long to end, abort the rest; what is half-written goes."""
+        self._server.shutdown()
+        deadline = time.monotonic() + grace_seconds
+        while self._server.active_associations and time.monotonic() < deadline:
+            time.sleep(0.02)
+        for association in self._server.active_associations:
+            association.abort()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Listener(ThreadedAssociationServer):
+    """pynetdicom's server, but that a slow TLS handshake holds nobody else up, and noise makes no traceback."""
+
+    daemon_threads = True
+
+    def get_request(self) -> tuple[socket.socket, tuple[str, int]]:
+        """The next connection, as it is; TLS comes later, in its own thread."""
+        return cast(socket.socket, self.socket).accept()
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        """Shake hands, then hand over to an association."""
+        if self.ssl_context:
+            request.settimeout(HANDSHAKE_SECONDS)
+            request = self.ssl_context.wrap_socket(request, server_side=True)
+            request.settimeout(None)
+        super().finish_request(request, client_address)
+
+    def shutdown(self) -> None:
+        """Take no more connections."""
+        socketserver.BaseServer.shutdown(self)
+        self.server_close()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Note why a connection came to nothing."""
+        LOG.warning("A connection from %s came to nothing: %s.", client_address[0], sys.exc_info()[1])
+
+
+def _listen(how: Reception, landing: Landing, wanted: Callable[[str], bool]) -> Listener:
+    tls = server_tls(how.authority, how.certificate, how.key) if how.certificate else None
+    bound = intake.handlers(landing, how.fsync, wanted)
+    try:
+        return cast(
+            Listener,
+            _entity(how).make_server(
+                (how.host, how.port), ssl_context=tls, evt_handlers=bound, server_class=Listener
+            ),
+        )
+    except OSError as error:
+        raise Unavailable(
+            f"Port {how.port} of {how.host} cannot be listened on: {error.strerror}.",
+            "End what uses it, or choose another port.",
+        ) from error
+
+
+def _entity(how: Reception) -> AE:
+    entity = application(how.aet, how.idle_seconds)
+    entity.maximum_pdu_size = how.max_pdu
+    entity.maximum_associations = how.max_associations
+    entity.require_called_aet = how.check_called
+    entity.require_calling_aet = [checked_aet(aet) for aet in how.allowed]
+    entity.add_supported_context(Verification, list(TRANSFER_SYNTAXES[:2]))
+    return entity

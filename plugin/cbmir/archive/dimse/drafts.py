@@ -1,4 +1,4 @@
-"""A received object on its way to the disk: a DICOM file (PS3.10 7) whose data set is written as its pieces come."""
+"""A received object on its way to the disk: a DICOM file (PS3.10 7), its data set written as its pieces come."""
 
 from __future__ import annotations
 

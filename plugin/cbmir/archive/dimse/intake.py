@@ -1,8 +1,10 @@
-"""From the wire to the folder: the side of an association that takes C-STOREs (PS3.4 B, and within a C-GET C.4.3)."""
+"""From the wire to the folder: the side of an association that takes C-STOREs (PS3.4 B; within a C-GET, C.4.3)."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
 from io import BytesIO
 from queue import Queue
@@ -38,9 +40,34 @@ WORDS = {
 """What is said with a refusal, in Error Comment (0000,0902)."""
 
 
+LOG = logging.getLogger(__name__)
+
+
 def any_uid(_: str) -> bool:
     """Every object is wanted."""
     return True
+
+
+def note(status: int) -> None:
+    """An object was refused: say so in the log, without its name."""
+    LOG.warning("An object was refused with status %04XH: %s.", status, WORDS[status])
+
+
+@dataclass(frozen=True)
+class Taking:
+    """How an association takes objects.
+
+    Attributes:
+        landing: where they land.
+        fsync: when they are forced to the disk.
+        wanted: says of a SOP Instance UID whether it is taken.
+        refused: is told the status of each that is not taken.
+    """
+
+    landing: Landing
+    fsync: Fsync = Fsync.NEVER
+    wanted: Callable[[str], bool] = any_uid
+    refused: Callable[[int], None] = note
 
 
 class Inbox(Queue[Any]):
@@ -61,19 +88,13 @@ class Intake(DIMSEServiceProvider):
 
     Args:
         association: the one it serves.
-        landing: where the objects land.
-        fsync: when they are forced to the disk.
-        wanted: says of a SOP Instance UID whether it is taken.
+        how: how it takes objects.
     """
 
-    def __init__(
-        self, association: Association, landing: Landing, fsync: Fsync, wanted: Callable[[str], bool]
-    ) -> None:
+    def __init__(self, association: Association, how: Taking) -> None:
         super().__init__(association)
         self.msg_queue = Inbox(self._serve)
-        self.landing = landing
-        self._fsync = fsync
-        self._wanted = wanted
+        self._how = how
         self._drafts: set[Draft] = set()
         self._unsynced: set[str] = set()
 
@@ -116,17 +137,19 @@ class Intake(DIMSEServiceProvider):
         if not isinstance(draft, Draft):  # it came in one piece
             whole = cast(BytesIO, draft).getvalue()
             draft = self._begin(str(request.AffectedSOPClassUID), uid, request._context_id, whole)
-        draft.finish(self._fsync is Fsync.ALWAYS)
+        draft.finish(self._how.fsync is Fsync.ALWAYS)
         if draft.status == SUCCESS:
             self._land(draft, uid)
         draft.discard()
         self._drafts.discard(draft)
+        if draft.status != SUCCESS:
+            self._how.refused(draft.status)
         return draft.status
 
     def flush(self) -> None:
         """Force what landed since the last time to the disk, if that is the policy."""
         names, self._unsynced = self._unsynced, set()
-        self.landing.flush(filter(None, map(self.landing.holder, names)))
+        self._how.landing.flush(filter(None, map(self._how.landing.holder, names)))
 
     def abandon(self) -> None:
         """The association is over: leave nothing half-written."""
@@ -135,7 +158,7 @@ class Intake(DIMSEServiceProvider):
         self._drafts.clear()
 
     def _begin(self, sop_class_uid: str, uid: str, context_id: int | None, data: bytes) -> Draft:
-        draft = Draft(self.landing.draft(), self._refusal(uid))
+        draft = Draft(self._how.landing.draft(), self._refusal(uid))
         self._drafts.add(draft)
         draft.write(header(sop_class_uid, uid, self._syntax(context_id) or "", self.assoc.remote["ae_title"]))
         draft.write(data)
@@ -144,9 +167,9 @@ class Intake(DIMSEServiceProvider):
     def _refusal(self, uid: str) -> int:
         if not is_uid(uid):
             return CANNOT_UNDERSTAND
-        if not self._wanted(uid):
+        if not self._how.wanted(uid):
             return NOT_AUTHORISED
-        return OUT_OF_RESOURCES if self.landing.is_full() else SUCCESS
+        return OUT_OF_RESOURCES if self._how.landing.is_full() else SUCCESS
 
     def _syntax(self, context_id: int | None) -> UID | None:
         return self._syntaxes.get(context_id)
@@ -157,21 +180,21 @@ class Intake(DIMSEServiceProvider):
 
     def _land(self, draft: Draft, uid: str) -> None:
         try:
-            place = self.landing.land(draft.path, uid)
-            if self._fsync is Fsync.ALWAYS:
-                self.landing.flush([place.parent])
-            elif self._fsync is Fsync.ASSOCIATION:
+            place = self._how.landing.land(draft.path, uid)
+            if self._how.fsync is Fsync.ALWAYS:
+                self._how.landing.flush([place.parent])
+            elif self._how.fsync is Fsync.ASSOCIATION:
                 self._unsynced.add(uid)
         except OSError as error:
             draft.fail(error)
 
 
-def handlers(landing: Landing, fsync: Fsync, wanted: Callable[[str], bool] = any_uid) -> list[EventHandlerType]:
+def handlers(how: Taking) -> list[EventHandlerType]:
     """What makes an association take objects into a folder."""
 
     def opened(event: Event) -> None:
         prepare(event)
-        event.assoc.dimse = Intake(event.assoc, landing, fsync, wanted)
+        event.assoc.dimse = Intake(event.assoc, how)
 
     return [
         (evt.EVT_CONN_OPEN, opened),

@@ -118,7 +118,7 @@ class Landing:
         return next((place for place in places if place.is_file()), None)
 
     def flush(self, files: Iterable[Path]) -> None:
-        """Force files, and their places in their folders, to the disk; those that left meanwhile are passed over."""
+        """Force files and their places in their folders to the disk; those that left meanwhile are passed over."""
         folders = set()
         for file in files:
             folders.add(file.parent)
@@ -128,7 +128,7 @@ class Landing:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        handle = os.open(self.folder / ".lock", os.O_CREAT | os.O_RDWR, 0o600)
+        handle = os.open(self.folder, os.O_RDONLY)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield

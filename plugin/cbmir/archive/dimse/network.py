@@ -6,7 +6,7 @@ import socket
 import ssl
 from typing import cast
 
-from pydicom.uid import UID, AllTransferSyntaxes
+from pydicom.uid import UID, AllTransferSyntaxes, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, _config
 from pynetdicom.events import Event
 from pynetdicom.transport import AssociationSocket
@@ -27,6 +27,9 @@ LONGEST_PDU = 1024 * 1024
 
 TRANSFER_SYNTAXES = tuple(AllTransferSyntaxes)
 """Every transfer syntax that pydicom knows."""
+
+PLAIN = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
+"""What queries and commands with small data sets are proposed in."""
 
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 """Those of the BCP 195 profile (PS3.15 B.12) for TLS 1.2; TLS 1.3 brings its own."""

@@ -10,16 +10,17 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Self, cast
 
 from pynetdicom import AE
-from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
+from pynetdicom.sop_class import StorageCommitmentPushModel, Verification  # type: ignore[attr-defined]
 from pynetdicom.transport import ThreadedAssociationServer
 
-from cbmir.archive.dimse import intake
+from cbmir.archive.dimse import commitment, intake
 from cbmir.archive.dimse.landing import Fsync, Landing
-from cbmir.archive.dimse.network import MAX_PDU, TRANSFER_SYNTAXES, application, checked_aet, server_tls
+from cbmir.archive.dimse.network import MAX_PDU, PLAIN, application, checked_aet, server_tls
 from cbmir.errors import Unavailable
 
 LOG = logging.getLogger(__name__)
@@ -29,6 +30,9 @@ GRACE_SECONDS = 5.0
 
 HANDSHAKE_SECONDS = 10.0
 """How long a TLS handshake may take."""
+
+SERVICES = (Verification, StorageCommitmentPushModel)
+"""What is offered beside storage, which takes every class."""
 
 KEEP_FREE = 1024**3
 """Bytes that must remain free on the disk, unless told otherwise."""
@@ -89,16 +93,21 @@ class Receiver:
 
     Args:
         how: its settings.
-        wanted: says of a SOP Instance UID whether it is taken.
+        wanted, refused: as in `Taking`.
 
     Raises:
         cbmir.errors.Unavailable: if the port is taken, or the folder cannot be made.
         cbmir.errors.BadRequest: if the AE title, or a file for TLS, is of no use.
     """
 
-    def __init__(self, how: Reception, wanted: Callable[[str], bool] = intake.any_uid) -> None:
+    def __init__(
+        self,
+        how: Reception,
+        wanted: Callable[[str], bool] = intake.any_uid,
+        refused: Callable[[int], None] = intake.note,
+    ) -> None:
         self.landing = Landing(how.folder, how.keep_free)
-        self._server = _listen(how, self.landing, wanted)
+        self._server = _listen(how, intake.Taking(self.landing, how.fsync, wanted, refused))
         self.landing.sweep()
         self.port: int = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever, name="receiver", daemon=True)
@@ -147,9 +156,10 @@ class Listener(ThreadedAssociationServer):
         LOG.warning("A connection from %s came to nothing: %s.", client_address[0], sys.exc_info()[1])
 
 
-def _listen(how: Reception, landing: Landing, wanted: Callable[[str], bool]) -> Listener:
+def _listen(how: Reception, taking: intake.Taking) -> Listener:
     tls = server_tls(how.authority, how.certificate, how.key) if how.certificate else None
-    bound = intake.handlers(landing, how.fsync, wanted)
+    reporter = partial(application, how.aet, how.idle_seconds)
+    bound = intake.handlers(taking) + commitment.handlers(taking.landing, how.reports, reporter)
     try:
         return cast(
             Listener,
@@ -170,5 +180,6 @@ def _entity(how: Reception) -> AE:
     entity.maximum_associations = how.max_associations
     entity.require_called_aet = how.check_called
     entity.require_calling_aet = [checked_aet(aet) for aet in how.allowed]
-    entity.add_supported_context(Verification, list(TRANSFER_SYNTAXES[:2]))
+    for service in SERVICES:
+        entity.add_supported_context(service, list(PLAIN))
     return entity

@@ -82,7 +82,9 @@ def in_syntaxes(tmp_path: Path) -> Callable[[Iterable[str]], list[Path]]:
             dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
             dataset.StudyInstanceUID, dataset.PatientID = "1.2.3.7", "P7"
             dataset.SeriesInstanceUID = f"1.2.3.7.{len(str(dataset.SOPClassUID))}"
-            dataset.pop("DataSetTrailingPadding", None)  # dcmtk leaves it out
+            dataset.pop("DataSetTrailingPadding", None)  # dcmtk leaves it out, and corrects the other
+            if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+                dataset["PixelData"].VR = "OB"
             files.append(tmp_path / f"in-{name}")
             dataset.save_as(files[-1], enforce_file_format=True)
         return files

@@ -15,7 +15,8 @@ from cbmir.errors import BadRequest, EmptyGallery, EncoderMismatch, NotAPicture,
 from cbmir.pictures.shelf import Shelf
 from cbmir.progress import Silence
 from cbmir.services.extract import extract, load_encoder
-from cbmir.services.ingest import Ingested, ingest
+from cbmir.services.ingest import ingest
+from cbmir.services.ingestion import Ingested
 from cbmir.services.retrieve import Answer, Question, retrieve
 from cbmir.settings import Settings
 from cbmir.store import encoders, features, instances

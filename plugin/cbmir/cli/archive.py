@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from cbmir.cli.archive_add import add_command
+from cbmir.cli.archive_serve import serve_command
 from cbmir.cli.archive_words import Words
 from cbmir.cli.context import Context, json_option, print_json
 
@@ -157,3 +158,4 @@ def remove_command(context: Context, name: str, delete_images: str | None) -> No
 
 
 archive_command.add_command(add_command)
+archive_command.add_command(serve_command)

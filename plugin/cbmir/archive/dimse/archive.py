@@ -10,8 +10,10 @@ from cbmir.archive.base import Check, Fetched, RemoteInstance, RemoteStudy
 from cbmir.archive.connection import Connection, Retrieval
 from cbmir.archive.dimse import getting, moving, query, retrieval, sending
 from cbmir.archive.dimse.checks import checks
+from cbmir.archive.dimse.landing import is_uid
 from cbmir.archive.dimse.peer import Peer
 from cbmir.archive.dimse.spans import Span
+from cbmir.errors import ArchiveGarbled
 
 
 class DimseArchive:
@@ -40,13 +42,18 @@ class DimseArchive:
     def fetch(self, instances: Sequence[RemoteInstance], folder: Path) -> Iterator[Fetched]:
         """Bring objects, by series, over several associations at one time."""
         folder.mkdir(parents=True, exist_ok=True)
-        instances = list(dict.fromkeys(instances))
+        named = [each for each in dict.fromkeys(instances) if is_uid(each.sop_instance_uid)]
+        yield from (self._nameless(each) for each in dict.fromkeys(instances) if each not in named)
         if self._connection.retrieve is Retrieval.MOVE:
-            yield from self._moved(instances, folder)
+            yield from self._moved(named, folder)
             return
-        known = retrieval.with_classes(self._peer, instances)
+        known = retrieval.with_classes(self._peer, named)
         work = list(retrieval.batches(known, getting.CLASSES))
         yield from retrieval.fetched(self._peer, work, folder, retrieval.bound(getting.get, self._peer))
+
+    def _nameless(self, instance: RemoteInstance) -> Fetched:
+        reason = f"{self._peer.name} lists an object whose SOP Instance UID is none."
+        return Fetched(instance, error=ArchiveGarbled(reason, "Have it corrected there."))
 
     def _moved(self, instances: Sequence[RemoteInstance], folder: Path) -> Iterator[Fetched]:
         refusals: list[int] = []

@@ -115,7 +115,7 @@ class Intake(DIMSEServiceProvider):
         context_id, request = item
         if not (isinstance(request, C_STORE) and request.is_valid_request and self.assoc.is_acceptor):
             return False
-        if self._syntax(context_id) is None:
+        if context_id not in self._syntaxes:
             return False
         self.send_msg(self._response(request, self.take(request)), context_id)
         return True
@@ -160,8 +160,10 @@ class Intake(DIMSEServiceProvider):
     def _begin(self, sop_class_uid: str, uid: str, context_id: int | None, data: bytes) -> Draft:
         draft = Draft(self._how.landing.draft(), self._refusal(uid))
         self._drafts.add(draft)
-        draft.write(header(sop_class_uid, uid, self._syntax(context_id) or "", self.assoc.remote["ae_title"]))
-        draft.write(data)
+        if draft.status == SUCCESS:
+            syntax = self._syntaxes.get(context_id) or ""
+            draft.write(header(sop_class_uid, uid, syntax, self.assoc.remote["ae_title"]))
+            draft.write(data)
         return draft
 
     def _refusal(self, uid: str) -> int:
@@ -170,9 +172,6 @@ class Intake(DIMSEServiceProvider):
         if not self._how.wanted(uid):
             return NOT_AUTHORISED
         return OUT_OF_RESOURCES if self._how.landing.is_full() else SUCCESS
-
-    def _syntax(self, context_id: int | None) -> UID | None:
-        return self._syntaxes.get(context_id)
 
     @cached_property
     def _syntaxes(self) -> dict[int | None, UID]:

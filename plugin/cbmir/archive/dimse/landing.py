@@ -2,27 +2,24 @@
 
 folder/1.2.3.dcm          an object, whole; sent again, it is replaced
 folder/.4f1c….draft       one on its way, or what a crash left of it; swept at the start
-folder/kept/1.2.3.dcm     one that was ingested and is kept
-folder/.lock              held while a file comes to its place or leaves it
+folder/taken/1.2.3.dcm    one that is being ingested
+folder/kept/1.2.3.dcm     one that was ingested and is kept, if `kept` is there
 """
 
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 
 from cbmir.dicom.header import MAX_UID, UID
 from cbmir.errors import Unavailable
 
-KEPT = "kept"
+TAKEN, KEPT = "taken", "kept"
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -41,14 +38,6 @@ class Fsync(StrEnum):
 def is_uid(text: str) -> bool:
     """Whether it can be a SOP Instance UID (PS3.5 9.1), and so a file's name."""
     return len(text) <= MAX_UID and UID.fullmatch(text) is not None
-
-
-@dataclass(frozen=True)
-class Received:
-    """A file in the folder, as it was when it was found: `settle` does not touch a newer one of its name."""
-
-    path: Path
-    stamp: tuple[int, int, int]
 
 
 class Landing:
@@ -84,37 +73,19 @@ class Landing:
     def land(self, draft: Path, sop_instance_uid: str) -> Path:
         """Give a draft that is whole its name; one that had it is replaced."""
         place = self.folder / f"{sop_instance_uid}.dcm"
-        with self._locked():
-            os.replace(draft, place)
+        os.replace(draft, place)
         return place
 
-    def received(self) -> Iterator[Received]:
-        """The files that wait, each as it is now."""
-        for entry in os.scandir(self.folder):
-            if entry.name.endswith(".dcm") and not entry.name.startswith("."):
-                yield Received(Path(entry.path), _stamp(entry.stat()))
-
-    def settle(self, file: Received, keep: bool) -> bool:
-        """Remove a file that was ingested, or move it to the kept ones; False if a newer one came in its place."""
-        with self._locked():
-            try:
-                if _stamp(file.path.stat()) != file.stamp:
-                    return False
-            except FileNotFoundError:
-                return False
-            if keep:
-                (self.folder / KEPT).mkdir(exist_ok=True)
-                os.replace(file.path, self.folder / KEPT / file.path.name)
-            else:
-                file.path.unlink()
-        return True
+    def keep(self) -> None:
+        """From now on keep what was ingested; to stop that, the folder `kept` is removed by hand."""
+        (self.folder / KEPT).mkdir(exist_ok=True)
 
     def holder(self, sop_instance_uid: str) -> Path | None:
-        """The file that holds the object's bytes, waiting or kept."""
+        """The file that holds the object's bytes: waiting, taken or kept."""
         if not is_uid(sop_instance_uid):
             return None
         name = f"{sop_instance_uid}.dcm"
-        places = (self.folder / name, self.folder / KEPT / name)  # in the order in which a file moves
+        places = (self.folder / where / name for where in ("", TAKEN, KEPT))  # in the order in which a file moves
         return next((place for place in places if place.is_file()), None)
 
     def flush(self, files: Iterable[Path]) -> None:
@@ -126,18 +97,14 @@ class Landing:
         for folder in folders:
             _flush(folder)
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        handle = os.open(self.folder, os.O_RDONLY)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(handle)
 
-
-def _stamp(status: os.stat_result) -> tuple[int, int, int]:
-    return status.st_ino, status.st_mtime_ns, status.st_size
+def settle(file: Path) -> None:
+    """An object in a receiver's folder `taken` is ingested: keep it if there is a folder `kept`, else remove it."""
+    kept = file.parent.parent / KEPT
+    if kept.is_dir():
+        os.replace(file, kept / file.name)
+    else:
+        file.unlink(missing_ok=True)
 
 
 def _flush(path: Path) -> None:

@@ -14,10 +14,10 @@ from pynetdicom.status import GENERAL_STATUS, QR_MOVE_SERVICE_CLASS_STATUS
 from cbmir.archive.base import RemoteInstance
 from cbmir.archive.connection import Connection
 from cbmir.archive.dimse.getting import ended
-from cbmir.archive.dimse.landing import is_uid
 from cbmir.archive.dimse.network import PLAIN
 from cbmir.archive.dimse.peer import Peer
-from cbmir.archive.dimse.receiver import Receiver, Reception
+from cbmir.archive.dimse.receiver import Receiver
+from cbmir.archive.dimse.reception import Reception
 from cbmir.archive.dimse.retrieval import Batch, Outcome
 from cbmir.errors import BadRequest
 
@@ -79,7 +79,7 @@ def move(
     with peer.associated([CONTEXT], MODEL) as association:
         association.dimse_timeout = connection.timeout_seconds * (1 + len(batch.instances) // PATIENCE)
         outcome = ended(peer, association.send_c_move(batch.identifier(), connection.move_aet, MODEL), WORDS)
-    for uid in filter(is_uid, batch.uids):
+    for uid in batch.uids:
         if (landed / f"{uid}.dcm").exists():
             (landed / f"{uid}.dcm").rename(folder / f"{uid}.dcm")
     for status in refusals:

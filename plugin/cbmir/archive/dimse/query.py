@@ -87,29 +87,39 @@ def studies(peer: Peer, span: Span) -> Iterator[RemoteStudy]:
     seen: set[str] = set()
     waiting = [span]
     while waiting:
-        piece = waiting.pop()
-        answer = _asked(peer, piece)
-        for each in answer.found:
-            study = _study(peer, each)
-            if study.study_instance_uid not in seen:
-                seen.add(study.study_instance_uid)
-                yield study
-        waiting.extend(_again(peer, piece, answer))
+        for piece, answer in _answers(peer, waiting):
+            waiting.extend(_again(peer, piece, answer))
+            for each in answer.found:
+                study = _study(peer, each)
+                if study.study_instance_uid not in seen:
+                    seen.add(study.study_instance_uid)
+                    yield study
 
 
-def _asked(peer: Peer, span: Span) -> Answer:
+def _answers(peer: Peer, waiting: list[Span]) -> Iterator[tuple[Span, Answer]]:
+    """Asks for pieces over one association, until it ends, for whoever takes long may find it ended, or until an
+    answer is cut off: something may still come of that one."""
     with peer.associated([CONTEXT], MODEL) as association:
-        return ask(
-            peer,
-            association,
-            "STUDY",
-            StudyInstanceUID="",
-            StudyDate=span.study_date,
-            StudyTime=span.study_time,
-            PatientID="",
-            IssuerOfPatientID="",
-            NumberOfStudyRelatedInstances="",
-        )
+        cut = False
+        while waiting and association.is_established and not cut:
+            piece = waiting.pop()
+            answer = _asked(peer, association, piece)
+            yield piece, answer
+            cut = answer.cut
+
+
+def _asked(peer: Peer, association: Association, span: Span) -> Answer:
+    return ask(
+        peer,
+        association,
+        "STUDY",
+        StudyInstanceUID="",
+        StudyDate=span.study_date,
+        StudyTime=span.study_time,
+        PatientID="",
+        IssuerOfPatientID="",
+        NumberOfStudyRelatedInstances="",
+    )
 
 
 def _again(peer: Peer, span: Span, answer: Answer) -> tuple[Span, ...]:

@@ -8,19 +8,19 @@ import socketserver
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any, Self, cast
 
+from pydicom.uid import UID
 from pynetdicom import AE
 from pynetdicom.sop_class import StorageCommitmentPushModel, Verification  # type: ignore[attr-defined]
 from pynetdicom.transport import ThreadedAssociationServer
 
 from cbmir.archive.dimse import commitment, intake
-from cbmir.archive.dimse.landing import Fsync, Landing
-from cbmir.archive.dimse.network import MAX_PDU, PLAIN, application, checked_aet, server_tls
+from cbmir.archive.dimse.landing import Landing
+from cbmir.archive.dimse.network import PLAIN, application, checked_aet, server_tls
+from cbmir.archive.dimse.reception import Reception
 from cbmir.errors import Unavailable
 
 LOG = logging.getLogger(__name__)
@@ -28,64 +28,11 @@ LOG = logging.getLogger(__name__)
 GRACE_SECONDS = 5.0
 """How long associations may go on once the receiver is to end."""
 
+TURN = 0.1
+"""Seconds after which the thread that listens looks whether it is to end."""
+
 HANDSHAKE_SECONDS = 10.0
 """How long a TLS handshake may take."""
-
-SERVICES = (Verification, StorageCommitmentPushModel)
-"""What is offered beside storage, which takes every class."""
-
-KEEP_FREE = 1024**3
-"""Bytes that must remain free on the disk, unless told otherwise."""
-
-
-@dataclass(frozen=True)
-class Reception:
-    """How objects are received."""
-
-    folder: Path
-    """Where they land, one file each, named by SOP Instance UID."""
-
-    aet: str = "CBMIR"
-    """Our AE title."""
-
-    host: str = "127.0.0.1"
-    """Address that is listened on."""
-
-    port: int = 11112
-    """TCP port; 0 takes one that is free."""
-
-    allowed: tuple[str, ...] = ()
-    """Calling AE titles that are let in; empty for all."""
-
-    check_called: bool = True
-    """Whether callers must call us by our AE title."""
-
-    certificate: str = ""
-    """Path of our certificate (PEM); with it, every connection is encrypted (PS3.15 B.12)."""
-
-    key: str = ""
-    """Path of its private key."""
-
-    authority: str = ""
-    """Path of the authority whose certificates callers must show; empty asks for none."""
-
-    fsync: Fsync = Fsync.ASSOCIATION
-    """When received bytes are forced to the disk."""
-
-    max_pdu: int = MAX_PDU
-    """Bytes of a P-DATA PDU that are taken."""
-
-    max_associations: int = 32
-    """Associations at one time; more are refused for the moment."""
-
-    keep_free: int = KEEP_FREE
-    """Bytes that must remain free on the disk: with less, objects are refused (A700) before anything is lost."""
-
-    idle_seconds: float = 60.0
-    """After this silence an association is aborted."""
-
-    reports: Mapping[str, tuple[str, int]] = field(default_factory=dict)
-    """AE title -> host and port that storage commitment is reported to; others are told on the same association."""
 
 
 class Receiver:
@@ -110,7 +57,9 @@ class Receiver:
         self._server = _listen(how, intake.Taking(self.landing, how.fsync, wanted, refused))
         self.landing.sweep()
         self.port: int = self._server.server_address[1]
-        self._thread = threading.Thread(target=self._server.serve_forever, name="receiver", daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(TURN,), name="receiver", daemon=True
+        )
         self._thread.start()
 
     def close(self, grace_seconds: float = GRACE_SECONDS) -> None:
@@ -159,7 +108,10 @@ class Listener(ThreadedAssociationServer):
 def _listen(how: Reception, taking: intake.Taking) -> Listener:
     tls = server_tls(how.authority, how.certificate, how.key) if how.certificate else None
     reporter = partial(application, how.aet, how.idle_seconds)
-    bound = intake.handlers(taking) + commitment.handlers(taking.landing, how.reports, reporter)
+    bound = intake.handlers(taking)
+    if how.keep:
+        taking.landing.keep()
+        bound += commitment.handlers(taking.landing, how.reports, reporter)
     try:
         return cast(
             Listener,
@@ -174,12 +126,17 @@ def _listen(how: Reception, taking: intake.Taking) -> Listener:
         ) from error
 
 
+def services(how: Reception) -> tuple[UID, ...]:
+    """What is offered beside storage, which takes every class."""
+    return (Verification, StorageCommitmentPushModel) if how.keep else (Verification,)
+
+
 def _entity(how: Reception) -> AE:
     entity = application(how.aet, how.idle_seconds)
     entity.maximum_pdu_size = how.max_pdu
     entity.maximum_associations = how.max_associations
     entity.require_called_aet = how.check_called
     entity.require_calling_aet = [checked_aet(aet) for aet in how.allowed]
-    for service in SERVICES:
+    for service in services(how):
         entity.add_supported_context(service, list(PLAIN))
     return entity

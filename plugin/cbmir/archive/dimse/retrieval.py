@@ -16,7 +16,6 @@ from pydicom.dataset import Dataset
 from cbmir.archive.base import Fetched, RemoteInstance
 from cbmir.archive.dimse import query
 from cbmir.archive.dimse.drafts import NOT_AUTHORISED, OUT_OF_RESOURCES
-from cbmir.archive.dimse.landing import is_uid
 from cbmir.archive.dimse.peer import Peer
 from cbmir.errors import ArchiveGarbled, ArchiveRefused, CbmirError, DiskFull, NotFound, Unavailable
 
@@ -104,17 +103,12 @@ def _brought(peer: Peer, batch: Batch, folder: Path, bring: Bring) -> tuple[list
         except CbmirError as error:
             outcome = Outcome(fatal=error)
         fatal = outcome.fatal or _own_failure(refusals)
-        came = [each for each in batch.instances if _landed(Path(drafts), each)]
+        came = [each for each in batch.instances if (Path(drafts) / _name(each)).exists()]
         found = [Fetched(each, _moved(Path(drafts), folder, each)) for each in came]
     if fatal is None:
         missing = [each for each in batch.instances if each not in came]
         found += _explained(peer, missing, outcome)
     return found, fatal
-
-
-def _landed(folder: Path, instance: RemoteInstance) -> bool:
-    """Whether it came; what is no UID is no file's name, and nothing lands under it."""
-    return is_uid(instance.sop_instance_uid) and (folder / _name(instance)).exists()
 
 
 def _name(instance: RemoteInstance) -> str:

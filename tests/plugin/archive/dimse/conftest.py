@@ -19,7 +19,8 @@ from pydicom.uid import generate_uid
 
 from cbmir.archive.connection import ArchiveKind, Connection
 from cbmir.archive.dimse import DimseArchive
-from cbmir.archive.dimse.receiver import Receiver, Reception
+from cbmir.archive.dimse.receiver import Receiver
+from cbmir.archive.dimse.reception import Reception
 
 QUICK = {**os.environ, "TCP_NODELAY": "1"}
 

@@ -22,7 +22,6 @@ COMPRESSED = (
     "MR_small_jp2klossless.dcm",
     "SC_rgb_jpeg_dcmtk.dcm",
     "JPEGLSNearLossless_08.dcm",
-    "JPGExtended.dcm",
 )
 
 

@@ -15,6 +15,10 @@ from cbmir_web import uploads
 from cbmir_web.installation import Installation
 
 
+PRIORS = 12
+"""Images of the own patient's other studies that a page lists beside the hits."""
+
+
 @dataclass(frozen=True)
 class Ask:
     """What was asked: exactly one of a file, a SOP Instance UID (with a frame number) and a frame's id."""
@@ -27,6 +31,7 @@ class Ask:
     where: list[str] = field(default_factory=list)
     encoder: str | None = None
     exclude_same_patient: bool = False
+    priors: int = 0
 
     def checked(self) -> Ask:
         """Itself.
@@ -70,4 +75,5 @@ def _parameters(ask: Ask, where: Where, upload: uploads.Upload | None) -> dict[s
         "where": where.as_json(),
         "encoder": ask.encoder,
         "exclude_same_patient": ask.exclude_same_patient,
+        "priors": ask.priors,
     }

@@ -234,7 +234,7 @@ def holders(session: Session, uids: Sequence[str]) -> Iterator[tuple[ArchiveObje
         rows = select(ArchiveObject, Archive).join(Archive, Archive.id == ArchiveObject.archive_id)
         held = ArchiveObject.state.in_((ObjectState.HELD, ObjectState.PENDING))
         found = session.execute(rows.where(ArchiveObject.sop_instance_uid.in_(some), held))
-        yield from ((each, archive) for each, archive in found.tuples())
+        yield from ((each, archive) for each, archive in found)
 
 
 def held_without_instance(session: Session, archive_id: int) -> list[ArchiveObject]:

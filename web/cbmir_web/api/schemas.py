@@ -62,7 +62,20 @@ class QuestionSchema(Input):
         metadata={"description": "Terms that all must hold.", "example": ["modality=MR", "subclass=brain_glioma"]},
     )
     encoder = fields.String(validate=validate.Length(max=64), metadata={"description": "The newest by default."})
-    exclude_same_patient = fields.Boolean(load_default=False)
+    exclude_same_patient = fields.Boolean(
+        load_default=False, metadata={"description": "Leave out the query's own patient; the page does by default."}
+    )
+    priors = Whole(
+        load_default=0,
+        validate=validate.Range(min=0, max=MOST_HITS),
+        metadata={"description": "How many images of the own patient's other studies to list beside the hits."},
+    )
+
+
+class SearchSchema(QuestionSchema):
+    """The page's form, where a box that is not ticked is not sent: it leaves the own patient out by default."""
+
+    same_patient = fields.Boolean(load_default=False)
 
 
 class WaitSchema(Input):
@@ -184,12 +197,22 @@ class HitSchema(Schema):
     study_instance_uid = fields.String(required=True, allow_none=True)
     frame_number = fields.Integer(required=True)
     labels = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
+    viewer = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "Where the archive that holds it shows it; null where there is no viewer."},
+    )
 
 
 class AnswerSchema(Schema):
     query = fields.Dict(required=True)
     encoder = fields.String(required=True)
     hits = fields.List(fields.Nested(HitSchema), required=True)
+    priors = fields.List(
+        fields.Nested(HitSchema),
+        required=True,
+        metadata={"description": "Images of the own patient's other studies, nearest first, as far as asked for."},
+    )
     outdated = fields.Integer(
         required=True, metadata={"description": "Features compared that are of pictures of an earlier conversion."}
     )

@@ -28,6 +28,9 @@ _APART = Isolation(1)
 
 atexit.register(_APART.stop)
 
+SYNC_LINGERS_SECONDS = 3.0
+"""How long a job that follows an archive waits for more: a steady flow of images is one job, not one a second."""
+
 Result = dict[str, Any]
 FollowUp = tuple[JobKind, dict[str, Any]]
 
@@ -94,6 +97,26 @@ def _evaluate(duty: Duty) -> Result:
     )
 
 
+def _sync(duty: Duty) -> Result:
+    """Fetch and record what an archive has that we have not, or record what was received; with its features."""
+    from cbmir.services.archives.extraction import Extraction
+    from cbmir.services.archives.registered import followed
+    from cbmir.services.archives.sync import synchronise
+
+    with Extraction(duty.database, duty.settings) as extraction:
+        if duty.parameters.get("received"):
+            return _record_received(duty, extraction.wake)
+        with followed(duty.database, duty.settings, duty.parameters["archive"]) as archive:
+            synced = synchronise(archive, duty.progress, after=extraction.wake, linger_seconds=SYNC_LINGERS_SECONDS)
+    return synced.as_json()
+
+
+def _record_received(duty: Duty, after: Callable[[], None]) -> Result:
+    from cbmir.services.archives.received import record_received
+
+    return record_received(duty.database, duty.settings, duty.progress, after=after).as_json()
+
+
 def _retrieve(duty: Duty) -> Result:
     """Answer a query."""
     from cbmir.services.retrieve import Question, retrieve
@@ -119,7 +142,7 @@ def _retrieve(duty: Duty) -> Result:
 def make_ready(kinds: Iterable[JobKind]) -> None:
     """Import the services of these kinds of jobs, which takes seconds, before the first job waits for it."""
     for kind in kinds:
-        import_module(f"cbmir.services.{kind.value}")
+        import_module(MODULES.get(kind, f"cbmir.services.{kind.value}"))
     if JobKind.RETRIEVE in kinds:
         _APART.run("", 0, os.getpid)
 
@@ -130,8 +153,12 @@ DUTIES: dict[JobKind, Callable[[Duty], Result]] = {
     JobKind.TRAIN: _train,
     JobKind.EVALUATE: _evaluate,
     JobKind.RETRIEVE: _retrieve,
+    JobKind.SYNC: _sync,
 }
 """The work of each kind of job."""
+
+MODULES = {JobKind.SYNC: "cbmir.services.archives.sync"}
+"""The services of kinds of jobs that are not called like their module."""
 
 
 def follow_up(session: Session, kind: JobKind, result: Result | None) -> FollowUp | None:
@@ -142,7 +169,7 @@ def follow_up(session: Session, kind: JobKind, result: Result | None) -> FollowU
     """
     if kind is JobKind.TRAIN and result is not None:
         return JobKind.EXTRACT, {"encoder": result["encoder"]}
-    return _missing_features(session) if kind is JobKind.INGEST else None
+    return _missing_features(session) if kind in (JobKind.INGEST, JobKind.SYNC) else None
 
 
 def _missing_features(session: Session) -> FollowUp | None:

@@ -84,6 +84,7 @@ def ingest_listed(
     ledger: Ledger,
     progress: Progress,
     isolation: Isolation,
+    borrowed: Path | None = None,
 ) -> Ingested:
     """Ingest what arrives, without labels, and keep account of it.
 
@@ -95,11 +96,12 @@ def ingest_listed(
         ledger: told of each.
         progress: told after each.
         isolation: where they are converted; it stays open, for the next call.
+        borrowed: a folder of files that nobody else keeps: the bytes of those that are set aside are copied.
 
     Raises:
         as `ingest`; and whatever `entries` raises.
     """
-    ingestion = Ingestion(database, settings, NoLabels(), ignore, ledger=ledger, isolation=isolation)
+    ingestion = Ingestion(database, settings, NoLabels(), ignore, borrowed, ledger, isolation)
     return ingestion.work(entries, total, progress)
 
 

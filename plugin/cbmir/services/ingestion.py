@@ -52,6 +52,9 @@ class Ledger(Protocol):
     def settled(self, session: Session, origin: str, error: CbmirError | None) -> None:
         """The file is recorded, or set aside, or could not be had: then with the error."""
 
+    def done(self, origin: str) -> None:
+        """That is committed: the file is needed no longer, unless it could not be had."""
+
 
 @dataclass(frozen=True)
 class Ingested:
@@ -110,6 +113,8 @@ class Ingestion:
         with closing(self._prepared(entries)) as prepared:
             for done, each in enumerate(prepared, start=1):
                 counts[self._settle(each)] += 1
+                if self.ledger:
+                    self.ledger.done(each.source.origin if isinstance(each, Prepared) else each.origin)
                 progress.update(done, total)
         return Ingested(**counts)
 

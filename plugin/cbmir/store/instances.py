@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, exists, func, select, union_all, update
 from sqlalchemy import delete as delete_rows
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy.orm import Session, joinedload, selectinload
 
 from cbmir.errors import BadRequest, ConflictingInstance, NotFound
 from cbmir.store.tables import HEADER_COLUMNS, Encoder, Feature, Frame, Group, Instance, Label, Query
@@ -40,6 +40,12 @@ def find_by_sha256(session: Session, sha256: str) -> Instance | None:
 def find_by_sop_instance_uid(session: Session, uid: str) -> Instance | None:
     """The DICOM instance of this UID, if it is stored."""
     return session.scalar(select(Instance).where(Instance.sop_instance_uid == uid))
+
+
+def of_uids(session: Session, uids: Sequence[str]) -> list[Instance]:
+    """The DICOM instances of these UIDs, as far as they are stored, frames loaded, by id."""
+    statement = select(Instance).where(Instance.sop_instance_uid.in_(uids)).options(selectinload(Instance.frames))
+    return list(session.scalars(statement.order_by(Instance.id)))
 
 
 def pipelines(session: Session, instance: Instance) -> set[str]:

@@ -81,7 +81,8 @@ def _row(each: RemoteInstance, kept: bool) -> dict[str, Any]:
 
 
 def _differs(row: ArchiveObject, each: RemoteInstance, replaced: bool) -> bool:
-    if row.state == ObjectState.DELETED:
+    moved = row.study_instance_uid != each.study_instance_uid
+    if row.state == ObjectState.DELETED or moved:
         return True
     return row.digest != each.digest if row.digest and each.digest else replaced
 
@@ -205,6 +206,22 @@ def all_alive(session: Session, archive_id: int) -> list[ArchiveObject]:
 def _alive(archive_id: int) -> Any:
     mine = select(ArchiveObject).where(ArchiveObject.archive_id == archive_id)
     return mine.where(ArchiveObject.state != ObjectState.DELETED)
+
+
+def study_uids(session: Session, archive_id: int) -> set[str]:
+    """The studies of the objects that we believe the archive holds."""
+    mine = select(ArchiveObject.study_instance_uid).where(ArchiveObject.archive_id == archive_id)
+    return set(session.scalars(mine.where(ArchiveObject.state != ObjectState.DELETED).distinct()))
+
+
+def unchanged(session: Session, objects: Sequence[ArchiveObject]) -> list[ArchiveObject]:
+    """Those of the objects that nothing has happened to since they were read."""
+    revisions = {each.id: each.revision for each in objects}
+    found: list[ArchiveObject] = []
+    for some in in_pieces(revisions):
+        rows = session.scalars(select(ArchiveObject).where(ArchiveObject.id.in_(some)))
+        found += [row for row in rows if row.revision == revisions[row.id] and row.state != ObjectState.DELETED]
+    return found
 
 
 def mark_deleted(session: Session, object_ids: Collection[int]) -> None:

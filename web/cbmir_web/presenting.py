@@ -133,7 +133,7 @@ def job_subject(job: Job) -> str:
     if job.kind == JobKind.RETRIEVE:
         return _asked(parameters)
     if job.kind == JobKind.SYNC:
-        return str(parameters.get("archive"))
+        return str(parameters.get("archive") or "objects that were received")
     return str(parameters.get("encoder") or "the encoder in use")
 
 

@@ -15,6 +15,7 @@ from cbmir_web.conversion import syntax_name
 from cbmir_web.installation import installation
 
 MOST_HITS = 1000
+UID_LENGTH = validate.Length(max=64)
 UID = validate.Regexp(r"^[0-9]+(\.[0-9]+)+$", error="Not a DICOM UID.")
 
 
@@ -53,7 +54,7 @@ class ErrorSchema(Schema):
 
 
 class QuestionSchema(Input):
-    sop_instance_uid = fields.String(validate=[UID, validate.Length(max=64)])
+    sop_instance_uid = fields.String(validate=[UID, UID_LENGTH])
     frame_number = Whole(validate=validate.Range(min=1), metadata={"description": "With a UID; from 1."})
     frame_id = Whole(validate=validate.Range(min=1))
     k = Whole(load_default=5, validate=validate.Range(min=1, max=MOST_HITS))
@@ -76,6 +77,14 @@ class SearchSchema(QuestionSchema):
     """The page's form, where a box that is not ticked is not sent: it leaves the own patient out by default."""
 
     same_patient = fields.Boolean(load_default=False)
+
+
+class SimilarSchema(Input):
+    """What the archive's own pages ask about: one of them."""
+
+    instance = fields.String(validate=[UID, UID_LENGTH])
+    series = fields.String(validate=[UID, UID_LENGTH])
+    study = fields.String(validate=[UID, UID_LENGTH])
 
 
 class WaitSchema(Input):

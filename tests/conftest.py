@@ -225,6 +225,19 @@ def start_orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable
         folder: that of an earlier one, to go on with what it holds, on the same ports.
         configuration: what else is to stand in Orthanc's configuration.
     """
+    with _orthancs(tmp_path_factory) as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def start_orthanc_for_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Orthanc]]:
+    """As `start_orthanc`, for what the tests of a module share."""
+    with _orthancs(tmp_path_factory) as start:
+        yield start
+
+
+@contextmanager
+def _orthancs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Orthanc]]:
     if ORTHANC is None:
         pytest.skip("needs Orthanc: run `make services`")
     started: list[Orthanc] = []
@@ -238,10 +251,12 @@ def start_orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable
         server.wait()
         return server
 
-    yield start
-    for server in started:
-        server.process.terminate()
-        server.process.wait(ORTHANC_SECONDS)
+    try:
+        yield start
+    finally:
+        for server in started:
+            server.process.terminate()
+            server.process.wait(ORTHANC_SECONDS)
 
 
 def _start_orthanc(folder: Path, plugins: list[Path], configuration: dict[str, Any]) -> Orthanc:

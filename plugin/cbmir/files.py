@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written beside their place, made durable, then renamed."""
+"""Files that are whole or not there: written beside their place, made durable where it matters, then renamed."""
 
 from __future__ import annotations
 
@@ -14,8 +14,12 @@ from cbmir.errors import DiskFull, Unavailable
 
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[BinaryIO]:
+def written_whole(path: Path, durable: bool = True) -> Iterator[BinaryIO]:
     """A stream whose content stands at `path` once the block ends well, and nowhere if it does not.
+
+    Args:
+        path: its place.
+        durable: whether it must outlive a power failure; it takes the disk's time.
 
     Raises:
         cbmir.errors.DiskFull: if the disk has no room for it.
@@ -28,7 +32,8 @@ def written_whole(path: Path) -> Iterator[BinaryIO]:
             with os.fdopen(handle, "wb") as stream:
                 yield stream
                 stream.flush()
-                os.fsync(stream.fileno())
+                if durable:
+                    os.fsync(stream.fileno())
             os.replace(draft, path)
         except BaseException:
             Path(draft).unlink(missing_ok=True)

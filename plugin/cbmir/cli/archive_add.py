@@ -73,7 +73,7 @@ def _with_options(command: Any) -> Any:
 @_with_options
 @click.option("--untested", is_flag=True, help="Add it though it cannot be reached now.")
 @click.pass_obj
-def add_command(context: Context, name: str, address: str, untested: bool, **given: Any) -> int:
+def add_command(context: Context, /, name: str, address: str, untested: bool, **given: Any) -> int:
     """Follow an archive: an Orthanc or a DICOMweb server by its URL, any other by AE@HOST:PORT.
 
     It is tested first. Workers (`cbmir up`) begin to follow it within a second.
@@ -104,15 +104,15 @@ def _connection(name: str, address: str, given: dict[str, Any]) -> Connection:
 
 
 def _credentials(given: dict[str, Any]) -> dict[str, str]:
-    return dict(
-        username=given["username"],
-        password=_password(given) if given["username"] else "",
-        token=_secret(given["token_file"]),
-        token_url=given["token_url"],
-        client_id=given["client_id"],
-        client_secret=_secret(given["client_secret_file"]),
-        scope=given["scope"],
-    )
+    return {
+        "username": given["username"],
+        "password": _password(given) if given["username"] else "",
+        "token": _secret(given["token_file"]),
+        "token_url": given["token_url"],
+        "client_id": given["client_id"],
+        "client_secret": _secret(given["client_secret_file"]),
+        "scope": given["scope"],
+    }
 
 
 def _password(given: dict[str, Any]) -> str:

@@ -101,7 +101,7 @@ def _telling_of(session: Session, instances: Sequence[Instance]) -> list[tuple[J
         return []
     named = or_(*(cast(Job.result, Text).contains(name, autoescape=True) for name in names))
     rows = select(Job, Query).join(Query, Query.job_id == Job.id).where(Job.kind == JobKind.RETRIEVE, named)
-    return list(session.execute(rows).tuples())
+    return [(job, query) for job, query in session.execute(rows)]
 
 
 def _without(hits: Sequence[Any], frames: Collection[int]) -> list[Any]:

@@ -1,0 +1,1 @@
+"""What every archive over HTTP needs: sessions, credentials, TLS, bounded answers, files that arrive whole."""

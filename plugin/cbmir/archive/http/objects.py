@@ -1,0 +1,94 @@
+"""Objects on their way to disk: several at once, whole or not there, and the ones that were asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from threading import Event
+
+from cbmir.archive.base import Fetched, RemoteInstance
+from cbmir.archive.http.answers import AnswerLost, RequestRefused
+from cbmir.archive.http.parallel import in_parallel
+from cbmir.archive.identity import is_uid, sop_instance_uid
+from cbmir.errors import ArchiveGarbled, BrokenFile, NotFound
+from cbmir.files import written_whole
+
+TRIES = 2
+"""An object whose bytes break off is asked for once more."""
+
+LOST_IN_A_ROW = 8
+"""After so many objects of which none came the archive itself counts as lost."""
+
+Download = Callable[[RemoteInstance], Generator[bytes, None, None]]
+"""An object's bytes as they come; raises one of `cbmir.errors` where they break off."""
+
+
+def fetch(
+    download: Download, instances: Sequence[RemoteInstance], folder: Path, parallel: int
+) -> Iterator[Fetched]:
+    """Bring objects as files, `parallel` at once, as they come.
+
+    The files are not synced to disk: what a power failure takes from a spool is fetched again, and to sync each
+    would take longer than to fetch it.
+
+    Raises:
+        as `cbmir.archive.base.Archive.fetch`.
+    """
+    stop, row = Event(), 0
+    with closing(in_parallel(lambda each: _fetched(download, each, folder, stop), instances, parallel)) as coming:
+        try:
+            for fetched in coming:
+                row = row + 1 if isinstance(fetched.error, AnswerLost | RequestRefused) else 0
+                yield fetched
+                if fetched.error and row >= LOST_IN_A_ROW:
+                    raise fetched.error
+        finally:
+            stop.set()
+
+
+def _fetched(download: Download, instance: RemoteInstance, folder: Path, stop: Event) -> Fetched:
+    """One object, or why it did not come; an error that concerns the whole archive, or our disk, is raised."""
+    try:
+        return Fetched(instance, _tried(download, instance, folder, stop))
+    except (AnswerLost, RequestRefused, NotFound, ArchiveGarbled) as error:
+        return Fetched(instance, error=error)
+
+
+def _tried(download: Download, instance: RemoteInstance, folder: Path, stop: Event) -> Path:
+    if not is_uid(instance.sop_instance_uid):
+        raise ArchiveGarbled("The archive lists an object whose SOP Instance UID is none.", "Correct it there.")
+    for _ in range(TRIES - 1):
+        try:
+            return _saved(download, instance, folder, stop)
+        except AnswerLost:
+            if stop.is_set():
+                raise
+    return _saved(download, instance, folder, stop)
+
+
+def _saved(download: Download, instance: RemoteInstance, folder: Path, stop: Event) -> Path:
+    path = folder / f"{instance.sop_instance_uid}.dcm"
+    with written_whole(path, durable=False) as stream, closing(download(instance)) as pieces:
+        for piece in pieces:
+            if stop.is_set():
+                raise AnswerLost("Nobody waits for the object any more.")
+            stream.write(piece)
+    try:
+        _refuse_another(path, instance.sop_instance_uid)
+    except ArchiveGarbled:
+        path.unlink()
+        raise
+    return path
+
+
+def _refuse_another(file: Path, wanted: str) -> None:
+    try:
+        found = sop_instance_uid(file, wanted)
+    except BrokenFile as error:
+        raise ArchiveGarbled(
+            f"The archive sends what is no DICOM file in place of {wanted}.", error.remedy
+        ) from error
+    if found != wanted:
+        remedy = "Correct the object there."
+        raise ArchiveGarbled(f"The archive sends another object, {found}, in place of {wanted}.", remedy)

@@ -1,0 +1,47 @@
+"""Whom we trust, and how we show who we are: TLS contexts from the files that a connection names (RFC 8446)."""
+
+from __future__ import annotations
+
+import ssl
+
+from cbmir.archive.connection import Connection
+from cbmir.errors import BadRequest
+
+
+def context(connection: Connection) -> ssl.SSLContext:
+    """A context that trusts the connection's authority, else the system's, and holds our certificate, if any.
+
+    Raises:
+        cbmir.errors.BadRequest: if a file that the connection names cannot be used.
+    """
+    made = _trusting(connection)
+    if connection.certificate:
+        _show(made, connection)
+    return made
+
+
+def _trusting(connection: Connection) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=connection.authority or None)
+    except OSError as error:  # SSLError is one
+        raise BadRequest(
+            f"The archive {connection.name} names the authority {connection.authority}, which cannot be used: "
+            f"{error.strerror or 'it is no certificate'}.",
+            "Name a file with the authority's certificate in PEM form.",
+        ) from error
+
+
+def _show(made: ssl.SSLContext, connection: Connection) -> None:
+    try:
+        made.load_cert_chain(connection.certificate, connection.key or None, password=_no_password)
+    except (OSError, ValueError) as error:
+        raise BadRequest(
+            f"The archive {connection.name} names the certificate {connection.certificate}, which cannot be used "
+            f"with its key: {getattr(error, 'strerror', None) or 'they do not fit, or are no PEM'}.",
+            "Name a certificate and its private key, without a password, in PEM form.",
+        ) from error
+
+
+def _no_password() -> str:
+    """Without this OpenSSL would ask at the terminal."""
+    raise ValueError("the key has a password")

@@ -1,0 +1,42 @@
+"""Whose file it is: the SOP Instance UID of a DICOM file, without reading more of it than that."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydicom.filereader import read_file_meta_info, read_partial
+from pydicom.tag import BaseTag
+from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+from cbmir.dicom import values
+from cbmir.dicom.boundary import translated
+from cbmir.dicom.header import MAX_UID, UID
+
+SOP_INSTANCE_UID = 0x00080018
+
+
+def is_uid(text: str) -> bool:
+    """Whether this is a UID, and so can name a file (PS3.5 9.1)."""
+    return len(text) <= MAX_UID and UID.fullmatch(text) is not None
+
+
+def sop_instance_uid(path: Path, name: str) -> str:
+    """The object's SOP Instance UID; of a deflated one that of its meta header, lest it is inflated here.
+
+    Args:
+        path: a DICOM file (PS3.10).
+        name: what an error calls it.
+
+    Raises:
+        cbmir.errors.BrokenFile: if it is no DICOM file.
+    """
+    with translated(f"{name} is no DICOM file that can be read"):
+        meta = read_file_meta_info(path)
+        if values.text(meta, "TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
+            return values.text(meta, "MediaStorageSOPInstanceUID")
+        with path.open("rb") as file:
+            return values.text(read_partial(file, _beyond, defer_size=1024), "SOPInstanceUID")
+
+
+def _beyond(tag: BaseTag, *_: object) -> bool:
+    return int(tag) > SOP_INSTANCE_UID

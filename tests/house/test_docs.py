@@ -65,7 +65,9 @@ def app(settings: Settings) -> Flask:
 
 
 def test_the_rest_page_lists_every_path(app: Flask) -> None:
-    listed = set(re.findall(r"^\| (GET|POST|DELETE) \| `(\S+)`", (ROOT / "docs" / "rest.md").read_text(), re.MULTILINE))
+    listed = set(
+        re.findall(r"^\| (GET|POST|DELETE) \| `(\S+)`", (ROOT / "docs" / "rest.md").read_text(), re.MULTILINE)
+    )
     served = {
         (method, re.sub(r"<\w+:", "<", rule.rule).removeprefix("/api/v1"))
         for rule in app.url_map.iter_rules()

@@ -13,9 +13,9 @@ from cbmir_web.api.schemas import Input, Whole
 
 MOST_IDS = 1000
 LISTS = ("modalities", "without_modalities", "body_parts")
-ORTHANC_ID = validate.Regexp(r"[0-9a-f]{8}(-[0-9a-f]{8}){4}\Z", error="Not an id of Orthanc's.")
+ORTHANC_ID = validate.Regexp(r"^[0-9a-f]{8}(-[0-9a-f]{8}){4}$(?!\n)", error="Not an id of Orthanc's.")
 TEXT = validate.Length(max=2048)
-AE_TITLE = validate.Regexp(r"[ -\[\]-~]{1,16}\Z", error="An AE title has 1 to 16 characters (PS3.5 6.2).")
+AE_TITLE = validate.Regexp(r"^[ -\[\]-~]{1,16}$(?!\n)", error="An AE title has 1 to 16 characters (PS3.5 6.2).")
 
 
 def _without_password(address: str) -> None:

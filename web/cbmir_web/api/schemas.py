@@ -16,7 +16,7 @@ from cbmir_web.installation import installation
 
 MOST_HITS = 1000
 UID_LENGTH = validate.Length(max=64)
-UID = validate.Regexp(r"^[0-9]+(\.[0-9]+)+$", error="Not a DICOM UID.")
+UID = validate.Regexp(r"^[0-9]+(\.[0-9]+)+$(?!\n)", error="Not a DICOM UID.")
 
 
 class Input(Schema):

@@ -20,9 +20,7 @@ def follow(
     """An archive that holds one object."""
     address = options.pop("address", "http://pacs:8042/")
     with database.write() as session:
-        row = archives.add(
-            session, name=name, kind=kind, address=address, options=options, sealed_credentials=b""
-        )
+        row = archives.add(session, name=name, kind=kind, address=address, options=options, sealed_credentials=b"")
         remote = REMOTE if kind == "orthanc" else ""
         listed = RemoteInstance(uid, "1.2.3.series", "1.2.3.study", remote_id=remote)
         ledger.take_in(session, row.id, [listed], lambda _: True)
@@ -42,7 +40,9 @@ def test_orthanc_has_a_page_of_its_own(any_database: Database) -> None:
 
 
 def test_a_viewer_is_told_what_to_show(database: Database) -> None:
-    follow(database, "pacs", viewer="https://ohif/viewer?StudyInstanceUIDs={study}&s={series}&i={instance}&r={remote}")
+    follow(
+        database, "pacs", viewer="https://ohif/viewer?StudyInstanceUIDs={study}&s={series}&i={instance}&r={remote}"
+    )
     shown = link(database)
     assert shown
     assert shown.url == f"https://ohif/viewer?StudyInstanceUIDs=1.2.3.study&s=1.2.3.series&i=1.2.3&r={REMOTE}"

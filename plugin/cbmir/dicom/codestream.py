@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
+from cbmir import scans
 from cbmir.dicom import jpeg2000
 
 JPEG_START = b"\xff\xd8"
@@ -17,11 +18,6 @@ ALONE = {0x00, 0x01, *range(0xD0, 0xDA)}
 
 CODING_STYLE = 0x52
 """The second byte of the marker COD."""
-
-START_OF_SCAN_MARKER = b"\xff\xda"
-
-MAX_SCANS = 32
-"""Scans of a JPEG frame: a progressive one has ten, and each takes a pass over all pixels."""
 
 
 def declared_shape(frame: bytes) -> tuple[int, int, int] | None:
@@ -40,8 +36,7 @@ def fault(frame: bytes) -> str:
         return jpeg2000.fault(frame)
     if _start_of_frame(frame) is None:
         return "does not say how large it is"
-    scans = frame.count(START_OF_SCAN_MARKER)
-    return f"has {scans} scans" if scans > MAX_SCANS else ""
+    return scans.too_many(frame)
 
 
 def jpeg_precision(frame: bytes) -> int | None:

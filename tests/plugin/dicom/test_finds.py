@@ -26,6 +26,7 @@ from pydicom.uid import (
 )
 
 from cbmir.dicom import read
+from cbmir.dicom.choice import LIMIT, limit
 from cbmir.dicom.jpeg2000 import bare, fault, start_of
 from cbmir.dicom.palette import MAX_ENTRIES
 from cbmir.dicom.watched import explodes
@@ -293,6 +294,16 @@ def test_representative_frames_are_chosen_among_so_many(make_object: Any, encode
     began = time.process_time()
     assert 1 < len(converted(data, frames="representative", max_frames=5)) <= 5
     assert time.process_time() - began < 2 * SOON
+
+
+def test_all_frames_are_not_a_million_of_a_pixel(make_object: Any, encode: Any) -> None:
+    """Made: `all` took 100,000 of them, evenly spaced, in 14 s; an object of ten thousand keeps each."""
+    dataset = make_object(np.zeros((1, 1), np.uint8), NumberOfFrames=1_000_000)
+    dataset.PixelData = bytes(1_000_000)
+    made = convert(encode(dataset), "x.dcm", Settings(frames="all"), "0" * 64)
+    assert (len(made.pictures), made.frame_count) == (limit(1_000_000), 1_000_000)
+    assert limit(0) >= 10_000
+    assert limit(2**30) == LIMIT
 
 
 def test_few_are_taken_of_many_large_blank_frames(wrap: Any) -> None:

@@ -35,6 +35,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from cbmir.dicom.budget import budget
 from cbmir.dicom.codestream import j2k_sample
 from cbmir.dicom.layout import Layout
 
@@ -76,8 +77,10 @@ def _jpeg(frame: bytes, layout: Layout) -> Samples:
     return np.asarray(imagecodecs.jpeg8_decode(frame, colorspace="YCBCR", outcolorspace=wanted))
 
 
-def _jpeg_ls(frame: bytes, _: Layout) -> Samples:
-    return np.asarray(jpeg_ls.decode(np.frombuffer(frame, np.uint8)))
+def _jpeg_ls(frame: bytes, layout: Layout) -> Samples:
+    """JPEG-LS. Over some damaged frames CharLS counts two thousand million bits that are not there: ten seconds."""
+    with budget(layout.rows * layout.columns * layout.samples):
+        return np.asarray(jpeg_ls.decode(np.frombuffer(frame, np.uint8)))
 
 
 def _jpeg_2000(frame: bytes, _: Layout) -> Samples:

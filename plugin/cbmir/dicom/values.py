@@ -7,11 +7,12 @@ from functools import cache
 from typing import Any
 
 from pydicom import Dataset, Sequence
-from pydicom.datadict import dictionary_has_tag, dictionary_VR, tag_for_keyword
+from pydicom.datadict import tag_for_keyword
 from pydicom.dataelem import RawDataElement
 from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag, Tag
 
+from cbmir.dicom import raw
 from cbmir.dicom.boundary import RESEND
 from cbmir.dicom.watched import explodes
 from cbmir.errors import BrokenFile
@@ -25,14 +26,17 @@ PLAIN = ("OB", "OW", "OF", "OD", "OL", "OV", "UN", "US or OW", "OB or OW")
 
 def text(dataset: Dataset, keyword: str, default: str = "") -> str:
     """The element's (first) value as text, without padding; `default` where it is absent, empty or unreadable."""
-    found = _first(dataset, keyword)
+    element = _element(dataset, keyword)
+    found = raw.text(element)
+    if found is None:
+        found = _first(dataset, element)
     return default if found is None else str(found).strip("\0 ") or default
 
 
 def number(dataset: Dataset, keyword: str) -> float | None:
     """The element's (first) value; None where it is absent, empty, no number or not finite."""
     try:
-        found = float(_first(dataset, keyword))
+        found = float(_first_number(dataset, keyword))
     except (TypeError, ValueError, OverflowError):
         return None
     return found if math.isfinite(found) else None
@@ -40,8 +44,9 @@ def number(dataset: Dataset, keyword: str) -> float | None:
 
 def numbers(dataset: Dataset, keyword: str) -> list[float]:
     """All the element's values; empty where it is absent or any of them is no number."""
+    element = _element(dataset, keyword)
     try:
-        found = value(dataset, keyword)
+        found = raw.numbers(element) or _value(dataset, element)
         return [float(each) for each in (found if isinstance(found, MultiValue | list | tuple) else [found])]
     except (TypeError, ValueError, OverflowError):
         return []
@@ -53,7 +58,7 @@ def integer(dataset: Dataset, keyword: str, name: str, default: int | None = Non
     Raises:
         cbmir.errors.BrokenFile: if it is no whole number, or absent where there is no default.
     """
-    found = _first(dataset, keyword)
+    found = _first_number(dataset, keyword)
     if found is None and default is not None:
         return default
     try:
@@ -76,38 +81,43 @@ def octets(dataset: Dataset, keyword: str) -> bytes:
 
 
 def value(dataset: Dataset, keyword: str) -> Any:
-    """The element's value as pydicom gives it; None where it is absent.
-
-    By tag, and among the keys, since pydicom looks a keyword up through its attributes: ten times as long.
-    """
-    return at(dataset, _tag(keyword))
+    """The element's value as pydicom gives it; None where it is absent."""
+    return _value(dataset, _element(dataset, keyword))
 
 
 def at(dataset: Dataset, tag: BaseTag) -> Any:
-    """The value of the element with this tag; None where it is absent.
+    """The value of the element with this tag; None where it is absent."""
+    return _value(dataset, dataset.get_item(tag))
 
-    One is taken for absent that would become Python objects without end: of two bytes in the file, "1\\", three
-    hundred in memory.
+
+def has(dataset: Dataset, keyword: str) -> bool:
+    """Whether the element is there, if only empty."""
+    return _element(dataset, keyword) is not None
+
+
+def _element(dataset: Dataset, keyword: str) -> Any:
+    """The element, raw if nobody has asked for it; None where it is absent.
+
+    By tag, and among the keys, since pydicom looks a keyword up through its attributes: ten times as long.
     """
-    found: Any = dataset.get_item(tag)
-    if not isinstance(found, RawDataElement):
-        return None if found is None else found.value
-    if len(found.value or b"") > MAX_LIST and _explodes(found):
+    tag = _tag(keyword)
+    return dataset.get_item(tag) if tag in dataset.keys() else None  # noqa: SIM118 the dataset's own `in` is slow
+
+
+def _value(dataset: Dataset, element: Any) -> Any:
+    """What pydicom makes of an element; one is taken for absent that would become Python objects without end: of two
+    bytes in the file, "1\\", three hundred in memory."""
+    if not isinstance(element, RawDataElement):
+        return None if element is None else element.value
+    if len(element.value or b"") > MAX_LIST and _explodes(element):
         return None
-    return dataset[tag].value
+    return dataset[element.tag].value
 
 
-def _explodes(raw: RawDataElement) -> bool:
+def _explodes(element: RawDataElement) -> bool:
     """Whether a large value is text, numbers or items, more than its bytes explain."""
-    kind = _kind(raw)
-    return explodes(raw.value or b"") if kind == "SQ" else kind not in PLAIN
-
-
-def _kind(raw: RawDataElement) -> str:
-    """The value representation; where the file leaves it open, by the dictionary."""
-    if raw.VR and raw.VR != "UN":
-        return raw.VR
-    return dictionary_VR(raw.tag) if dictionary_has_tag(raw.tag) else "UN"
+    kind = raw.kind(element)
+    return explodes(element.value or b"") if kind == "SQ" else kind not in PLAIN
 
 
 @cache
@@ -118,10 +128,16 @@ def _tag(keyword: str) -> BaseTag:
     return Tag(tag)
 
 
-def _first(dataset: Dataset, keyword: str) -> Any:
+def _first_number(dataset: Dataset, keyword: str) -> Any:
+    element = _element(dataset, keyword)
+    plain = raw.numbers(element)
+    return plain[0] if plain else _first(dataset, element)
+
+
+def _first(dataset: Dataset, element: Any) -> Any:
     """The first value; None where it is absent, empty, or so damaged that pydicom refuses it (a ValueError)."""
     try:
-        found = value(dataset, keyword)
+        found = _value(dataset, element)
     except (ValueError, TypeError, OverflowError):
         return None
     if isinstance(found, MultiValue | list | tuple):

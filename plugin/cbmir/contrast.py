@@ -90,7 +90,9 @@ def stretch(values: npt.NDArray[Any], low: float, high: float) -> FloatArray:
 
 def _within(shown: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """The same array, clipped to [0, 1]; NaN, which these two functions pass over, becomes 0."""
-    return np.fmin(np.fmax(shown, 0.0, out=shown), 1.0, out=shown)
+    np.fmax(shown, 0.0, out=shown)
+    np.fmin(shown, 1.0, out=shown)
+    return shown
 
 
 def to_bytes(pixels: FloatArray) -> ByteArray:

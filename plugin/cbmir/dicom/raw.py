@@ -1,4 +1,4 @@
-"""Values of elements whose bytes leave no doubt (PS3.5 6.2), for a tenth of what pydicom takes, which reads the rest.
+"""Values of elements whose bytes leave no doubt (PS3.5 6.2), for a tenth of what pydicom takes for them.
 
 What is returned is what pydicom gives; or None, also where it might differ.
 """

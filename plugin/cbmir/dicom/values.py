@@ -105,8 +105,11 @@ def _element(dataset: Dataset, keyword: str) -> Any:
 
 
 def _value(dataset: Dataset, element: Any) -> Any:
-    """What pydicom makes of an element; one is taken for absent that would become Python objects without end: of two
-    bytes in the file, "1\\", three hundred in memory."""
+    """What pydicom makes of an element.
+
+    One is taken for absent that would become Python objects without end: of two bytes in the file, "1\\", three
+    hundred in memory.
+    """
     if not isinstance(element, RawDataElement):
         return None if element is None else element.value
     if len(element.value or b"") > MAX_LIST and _explodes(element):

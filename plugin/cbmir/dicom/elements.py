@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from struct import Struct
-from typing import NamedTuple
 
+from pydicom.datadict import keyword_dict
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.tag import BaseTag
@@ -27,7 +27,7 @@ PIXEL_KEYWORDS = {0x7FE00010: "PixelData", 0x7FE00008: "FloatPixelData", 0x7FE00
 UNDEFINED = 0xFFFFFFFF
 """The length of an element that ends with a delimiter (PS3.5 7.1)."""
 
-LONG = (b"OB", b"OW", b"SQ", b"UN", b"UT", b"UC", b"UR", b"OF", b"OD", b"OL", b"OV", b"SV", b"UV")
+LONG = {b"OB", b"OW", b"SQ", b"UN", b"UT", b"UC", b"UR", b"OF", b"OD", b"OL", b"OV", b"SV", b"UV"}
 """Value representations whose length takes four bytes after two that are reserved (PS3.5 7.1.2)."""
 
 SYNTAX, CHARACTER_SET = BaseTag(0x00020010), 0x00080005
@@ -36,7 +36,13 @@ SYNTAX, CHARACTER_SET = BaseTag(0x00020010), 0x00080005
 META, PRIVATE = b"\2\0", 0x00010000
 """The group of the meta header as it is written, and the bit of a tag that makes it private."""
 
+Element = tuple[int, str, int, int]
+"""The tag, the value representation, empty where it is implicit, and where the value begins and ends."""
+
 Elements = dict[BaseTag, DataElement | RawDataElement]
+
+TAGS = {number: BaseTag(number) for number in keyword_dict.values()}
+"""The same objects for the same numbers: comparing two of them is a call in Python."""
 
 GUESSED = ("", DeflatedExplicitVRLittleEndian, *PrivateTransferSyntaxes)
 """Transfer syntaxes whose encoding does not follow from PS3.5 10 alone."""
@@ -45,15 +51,6 @@ _NAMES = {each.value.encode(): each.value for each in VR if len(each.value) == 2
 _SHORT = {"<": Struct("<HH2sH").unpack_from, ">": Struct(">HH2sH").unpack_from}
 _WHOLE = {"<": Struct("<HHL").unpack_from, ">": Struct(">HHL").unpack_from}
 _LENGTH = {"<": Struct("<L").unpack_from, ">": Struct(">L").unpack_from}
-
-
-class Element(NamedTuple):
-    """An element: its value lies from `start` to `end`; its value representation is empty where it is implicit."""
-
-    tag: int
-    vr: str
-    start: int
-    end: int
 
 
 def element_at(data: bytes | memoryview, at: int, order: str, explicit: bool) -> Element | None:
@@ -69,14 +66,15 @@ def element_at(data: bytes | memoryview, at: int, order: str, explicit: bool) ->
         return None
     if not explicit:
         group, number, length = _WHOLE[order](data, at)
-        return Element(group << 16 | number, "", at + 8, at + 8 + length)
+        return group << 16 | number, "", at + 8, at + 8 + length
     group, number, code, length = _SHORT[order](data, at)
-    if code not in _NAMES:
+    vr = _NAMES.get(code)
+    if vr is None:
         return None
     start = at + 8
     if code in LONG:
         start, (length,) = at + 12, _LENGTH[order](data, at + 8)
-    return Element(group << 16 | number, _NAMES[code], start, start + length)
+    return group << 16 | number, vr, start, start + length
 
 
 def plain_header(data: memoryview) -> tuple[Dataset, int] | None:
@@ -98,19 +96,21 @@ def plain_header(data: memoryview) -> tuple[Dataset, int] | None:
         return None
     found, at = _plain(data, at, order, explicit=not implicit, below=min(PIXEL_KEYWORDS))
     pixels = element_at(data, at, order, explicit=not implicit)
-    return (_dataset(found, meta, implicit, order), at) if pixels and pixels.tag in PIXEL_KEYWORDS else None
+    return (_dataset(found, meta, implicit, order), at) if pixels and pixels[0] in PIXEL_KEYWORDS else None
 
 
 def _plain(data: memoryview, at: int, order: str, *, explicit: bool, below: int) -> tuple[Elements, int]:
     """The elements with tags below one, and where these end: before that if something is unusual."""
     found: Elements = {}
     last, little = 0, order == "<"
-    while (here := element_at(data, at, order, explicit)) and last < here.tag < below and here.end <= len(data):
+    while here := element_at(data, at, order, explicit):
         number, vr, start, end = here
+        if not last < number < below or end > len(data):
+            break
         if number == CHARACTER_SET and end - start > MAX_CHARACTER_SETS:
             break
         if not number & PRIVATE:
-            tag, value = BaseTag(number), bytes(data[start:end])
+            tag, value = TAGS.get(number) or BaseTag(number), bytes(data[start:end])
             found[tag] = RawDataElement(tag, vr or None, end - start, value, start, not explicit, little)
         at, last = end, number
     return found, at

@@ -108,10 +108,10 @@ def _starts_with_element(head: bytes, size: int) -> bool:
 
 def _plausible(head: bytes, size: int, order: str, explicit: bool) -> bool:
     first = element_at(head, 0, order, explicit)
-    if first is None or first.tag >> 16 not in (0x0002, 0x0008):
+    if first is None or first[0] >> 16 not in (0x0002, 0x0008):
         return False
-    second = element_at(head, first.end, order, explicit)
-    return second is not None and first.tag < second.tag and second.tag >> 16 <= 0x0028 and second.end <= size
+    second = element_at(head, first[3], order, explicit)
+    return second is not None and first[0] < second[0] and second[0] >> 16 <= 0x0028 and second[3] <= size
 
 
 def _is_deflated(file: Octets) -> bool:
@@ -124,10 +124,10 @@ def _is_deflated(file: Octets) -> bool:
 def _end_of_meta(data: memoryview) -> tuple[int, str]:
     """Where the meta header (PS3.10 7.1, always explicit little endian) ends, and its transfer syntax."""
     at, syntax = PREAMBLE + 4, ""
-    while (element := element_at(data, at, "<", explicit=True)) and element.tag >> 16 == 0x0002:
-        if element.tag == SYNTAX:
-            syntax = bytes(data[element.start : element.end]).decode("ascii", "replace").rstrip("\0 ")
-        at = element.end
+    while (element := element_at(data, at, "<", explicit=True)) and element[0] >> 16 == 0x0002:
+        tag, _, start, at = element
+        if tag == SYNTAX:
+            syntax = bytes(data[start:at]).decode("ascii", "replace").rstrip("\0 ")
     return at, syntax
 
 
@@ -166,14 +166,14 @@ def _pixels(dataset: Dataset, rest: Octets, name: str) -> DicomObject:
     head = rest.read(0, 12)
     explicit = bytes(head[4:6]) in LONG  # by its own bytes: some files change their encoding half-way
     element = element_at(head, 0, "<" if dataset.original_encoding[1] else ">", explicit)
-    if element is None or element.tag not in PIXEL_KEYWORDS:
+    if element is None or element[0] not in PIXEL_KEYWORDS:
         return DicomObject(dataset, "", "", rest.part(rest.length))
-    start, end = element.start, element.end
+    tag, vr, start, end = element
     length = None if end - start == UNDEFINED else end - start
     if length is not None and end > rest.length:
         reason = f"{name} is cut short: its pixels promise {length} bytes and have {rest.length - start}."
         raise BrokenFile(reason, RESEND)
-    return DicomObject(dataset, PIXEL_KEYWORDS[element.tag], element.vr or "OW", rest.part(start, length))
+    return DicomObject(dataset, PIXEL_KEYWORDS[tag], vr or "OW", rest.part(start, length))
 
 
 def _parsed(file: Octets, name: str, most: int | None = None) -> DicomObject:

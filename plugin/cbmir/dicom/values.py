@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from functools import cache
 from typing import Any
 
 from pydicom import Dataset, Sequence
-from pydicom.datadict import tag_for_keyword
+from pydicom.datadict import keyword_dict
 from pydicom.dataelem import RawDataElement
 from pydicom.multival import MultiValue
-from pydicom.tag import BaseTag, Tag
+from pydicom.tag import BaseTag
 
 from cbmir.dicom import raw
 from cbmir.dicom.boundary import RESEND
+from cbmir.dicom.elements import TAGS
 from cbmir.dicom.watched import explodes
 from cbmir.errors import BrokenFile
 
@@ -22,6 +22,9 @@ MAX_LIST = 1 << 18
 
 PLAIN = ("OB", "OW", "OF", "OD", "OL", "OV", "UN", "US or OW", "OB or OW")
 """Value representations of values that stay the bytes that they are (PS3.5 6.2)."""
+
+
+_TAGS = {keyword: TAGS[number] for keyword, number in keyword_dict.items()}
 
 
 def text(dataset: Dataset, keyword: str, default: str = "") -> str:
@@ -100,7 +103,7 @@ def _element(dataset: Dataset, keyword: str) -> Any:
 
     By tag, and among the keys, since pydicom looks a keyword up through its attributes: ten times as long.
     """
-    tag = _tag(keyword)
+    tag = _TAGS[keyword]
     return dataset.get_item(tag) if tag in dataset.keys() else None  # noqa: SIM118 the dataset's own `in` is slow
 
 
@@ -121,14 +124,6 @@ def _explodes(element: RawDataElement) -> bool:
     """Whether a large value is text, numbers or items, more than its bytes explain."""
     kind = raw.kind(element)
     return explodes(element.value or b"") if kind == "SQ" else kind not in PLAIN
-
-
-@cache
-def _tag(keyword: str) -> BaseTag:
-    tag = tag_for_keyword(keyword)
-    if tag is None:
-        raise KeyError(keyword)
-    return Tag(tag)
 
 
 def _first_number(dataset: Dataset, keyword: str) -> Any:

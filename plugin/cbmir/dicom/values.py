@@ -83,6 +83,13 @@ def items(dataset: Dataset, keyword: str) -> list[Dataset]:
     return list(found) if isinstance(found, Sequence) else []
 
 
+def item(dataset: Dataset, keyword: str, index: int) -> Dataset | None:
+    """One item of a sequence, which may have ten thousand; None where there is none at `index`."""
+    element = _element(dataset, keyword)
+    found = None if element is None else _value(dataset, element)
+    return found[index] if isinstance(found, Sequence) and index < len(found) else None
+
+
 def octets(dataset: Dataset, keyword: str) -> bytes:
     """The element's value as it lies in the file; empty where it is absent."""
     found = value(dataset, keyword)

@@ -27,22 +27,23 @@ def declared_shape(frame: bytes) -> tuple[int, int, int] | None:
         columns, rows, left, top = struct.unpack_from(">4L", frame, at + 8)
         return rows - top, columns - left, *struct.unpack_from(">H", frame, at + 40)
     found = _start_of_frame(frame)
-    return None if found is None else found[1:]
+    return None if found is None else found[2:]
 
 
 def fault(frame: bytes) -> str:
     """Why no decoder may see a JPEG, JPEG-LS or JPEG 2000 frame, to go on after "frame 1"; empty if one may."""
     if not frame.startswith(JPEG_START):
         return jpeg2000.fault(frame)
-    if _start_of_frame(frame) is None:
+    found = _start_of_frame(frame)
+    if found is None:
         return "does not say how large it is"
-    return scans.too_many(frame)
+    return "" if found[0] == JPEG_LS_FRAME else scans.too_many(frame)  # JPEG-LS has a scan a component at most
 
 
 def jpeg_precision(frame: bytes) -> int | None:
     """Bits of a sample of a JPEG or JPEG-LS frame, of which the standards allow 2 to 16; None of anything else."""
     found = _start_of_frame(frame)
-    return None if found is None else found[0]
+    return None if found is None else found[1]
 
 
 def j2k_sample(frame: bytes) -> tuple[int, bool]:
@@ -66,12 +67,12 @@ def j2k_levels(frame: bytes) -> int:
     return min(frame[at + 9], 32) if at + 10 <= len(frame) and frame[at] == 0xFF else 0
 
 
-def _start_of_frame(frame: bytes) -> tuple[int, int, int, int] | None:
-    """(precision, rows, columns, samples) of a JPEG or JPEG-LS frame's header (ISO 10918-1 B.2.2)."""
+def _start_of_frame(frame: bytes) -> tuple[int, int, int, int, int] | None:
+    """(marker, precision, rows, columns, samples) of a JPEG or JPEG-LS frame's header (ISO 10918-1 B.2.2)."""
     for marker, at, _ in _segments(frame):
         if marker == JPEG_LS_FRAME or (0xC0 <= marker <= 0xCF and marker not in NO_FRAME):
             precision, rows, columns, samples = struct.unpack_from(">B2HB", frame, at + 4)
-            return precision, rows, columns, samples
+            return marker, precision, rows, columns, samples
     return None
 
 

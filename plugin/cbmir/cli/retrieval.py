@@ -33,6 +33,7 @@ def query_command(
 ) -> None:
     """Find the most similar images to a file, or to an object of the library."""
     from cbmir.services.archives.links import with_viewers
+    from cbmir.services.isolation import Isolation
     from cbmir.services.outdated import REMEDY
     from cbmir.services.retrieve import Question, forget, retrieve
 
@@ -44,7 +45,8 @@ def query_command(
         frame_number=frame_number,
         **_subject(subject),
     )
-    answer = retrieve(context.database, context.settings, question)
+    with Isolation(1) as isolation:
+        answer = retrieve(context.database, context.settings, question, isolation)
     forget(context.database, context.settings, answer)
     if answer.outdated:
         old = f"{answer.outdated:,} of the features compared are of pictures that are made otherwise today."

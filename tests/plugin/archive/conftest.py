@@ -146,8 +146,9 @@ def raw() -> Iterator[Callable[[Callable[[socket.socket], None]], str]]:
 
 
 @pytest.fixture
-def connection() -> Callable[..., Connection]:
+def connection(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Connection]:
     """A connection to a URL that is impatient enough for tests."""
+    monkeypatch.setattr("cbmir.archive.http.session.BACK_OFF", 0.01)
 
     def make(url: str, kind: ArchiveKind = ArchiveKind.DICOMWEB, **how: Any) -> Connection:
         return Connection("pacs", kind, url, **{"timeout_seconds": 5.0, **how})

@@ -189,10 +189,14 @@ def test_what_it_can_do_is_told(
     wrong.close()
 
 
-@pytest.mark.parametrize("answer", [b"<html>", [], {}, {"Last": "x"}, [[]], [{"MainDicomTags": 5}]], ids=str)
+@pytest.mark.parametrize(
+    "answer",
+    [b"<html>", {"Changes": [5], "Last": "x"}, [], {}, {"Last": "x"}, [[]], [{"MainDicomTags": 5}]],
+    ids=str,
+)
 def test_what_does_not_answer_like_orthanc(serve: Any, connection: Connect, answer: Any) -> None:
     archive = OrthancArchive(connection(serve(lambda _: (200, answer, {})).url, ArchiveKind.ORTHANC))
-    asks: list[Callable[[], Any]] = [archive.count, lambda: archive.changes("")]
+    asks: list[Callable[[], Any]] = [archive.count, lambda: archive.changes(""), lambda: archive.changes("1")]
     asks += [] if answer == [] else [lambda: list(archive.studies())]
     for ask in asks:
         with pytest.raises(ArchiveGarbled):

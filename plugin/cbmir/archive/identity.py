@@ -15,6 +15,11 @@ from cbmir.errors import BrokenFile
 
 SOP_INSTANCE_UID = 0x00080018
 
+HEAD = 2048
+"""Bytes among which the meta header names the transfer syntax."""
+
+DEFLATED = DeflatedExplicitVRLittleEndian.encode()
+
 
 def is_uid(text: str) -> bool:
     """Whether this is a UID, and so can name a file (PS3.5 9.1)."""
@@ -39,10 +44,11 @@ def sop_instance_uid(path: Path, name: str) -> str:
 
 
 def _read(path: Path) -> str:
-    meta = read_file_meta_info(path)
-    if values.text(meta, "TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
-        return values.text(meta, "MediaStorageSOPInstanceUID")
     with path.open("rb") as file:
+        head = file.read(HEAD)
+        file.seek(0)
+        if DEFLATED in head:
+            return values.text(read_file_meta_info(path), "MediaStorageSOPInstanceUID")
         return values.text(read_partial(file, _beyond, defer_size=1024), "SOPInstanceUID")
 
 

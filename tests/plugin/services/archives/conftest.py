@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from pydicom.uid import generate_uid
@@ -54,22 +55,14 @@ def _uid_of(seed: int) -> str:
     return str(generate_uid(entropy_srcs=["object", str(seed)]))
 
 
-@pytest.fixture(scope="module")
-def orthanc(start_orthanc_for_module: Callable[..., object]) -> object:
-    """An Orthanc that the tests of a module share; each begins with it empty."""
-    return start_orthanc_for_module("OrthancDicomWeb")
-
-
 @pytest.fixture
-def pacs(orthanc: object) -> object:
-    """The Orthanc of this module, without any object."""
-    for study in orthanc.get("/studies"):
-        orthanc.delete(f"/studies/{study}")
+def pacs(orthanc: Any) -> Any:
+    """A real Orthanc, without any object."""
     return orthanc
 
 
 @pytest.fixture(params=[ArchiveKind.ORTHANC, ArchiveKind.DICOMWEB])
-def connection(request: pytest.FixtureRequest, pacs: object) -> Connection:
+def connection(request: pytest.FixtureRequest, pacs: Any) -> Connection:
     """How the Orthanc is reached: by its own API, and by DICOMweb, which has no log."""
     base = pacs.url if request.param is ArchiveKind.ORTHANC else f"{pacs.url}/dicom-web"
     return Connection("pacs", request.param, base, Credentials(username=pacs.username, password=pacs.password))

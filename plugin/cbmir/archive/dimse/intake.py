@@ -13,7 +13,6 @@ from typing import Any, cast
 from pydicom.uid import UID
 from pynetdicom import evt
 from pynetdicom.association import Association
-from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.events import Event, EventHandlerType
@@ -29,7 +28,7 @@ from cbmir.archive.dimse.drafts import (
     header,
 )
 from cbmir.archive.dimse.landing import Fsync, Landing, is_uid
-from cbmir.archive.dimse.network import prepare
+from cbmir.archive.dimse.network import Messages, prepare
 
 WORDS = {
     PROCESSING_FAILURE: "the object cannot be written",
@@ -83,7 +82,7 @@ class Inbox(Queue[Any]):
             super().put(item, block, timeout)
 
 
-class Intake(DIMSEServiceProvider):
+class Intake(Messages):
     """Takes the place of pynetdicom's provider in one association; data sets go to drafts instead of memory.
 
     Args:

@@ -15,6 +15,7 @@ from pynetdicom.events import Event, EventHandlerType
 from pynetdicom.sop_class import StorageCommitmentPushModel  # type: ignore[attr-defined]
 
 from cbmir.archive.dimse.landing import Landing
+from cbmir.archive.dimse.network import prepare
 
 LOG = logging.getLogger(__name__)
 
@@ -126,6 +127,7 @@ def _told_anew(report: Dataset, caller: str, place: tuple[str, int], entity: AE)
         contexts=[build_context(StorageCommitmentPushModel)],
         ae_title=caller,
         ext_neg=[build_role(StorageCommitmentPushModel, scp_role=True)],
+        evt_handlers=[(evt.EVT_CONN_OPEN, prepare)],
     )
     if not association.is_established:
         return False

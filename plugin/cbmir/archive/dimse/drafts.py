@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from functools import cache
+from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
@@ -29,7 +29,7 @@ def header(sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str, 
     return made.replace(stand_in.encode(), sop_instance_uid.encode(), 1)
 
 
-@cache
+@lru_cache(1024)
 def _header(sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str, sender: str) -> bytes:
     meta = create_file_meta(
         sop_class_uid=UID(sop_class_uid),

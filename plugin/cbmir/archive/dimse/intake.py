@@ -13,32 +13,25 @@ from typing import Any, cast
 from pydicom.uid import UID
 from pynetdicom import evt
 from pynetdicom.association import Association
-from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.events import Event, EventHandlerType
 from pynetdicom.pdu_primitives import A_RELEASE, P_DATA
 
+from cbmir.archive.dimse.answers import WORDS, answer, success
 from cbmir.archive.dimse.drafts import (
     CANNOT_UNDERSTAND,
     NOT_AUTHORISED,
     OUT_OF_RESOURCES,
-    PROCESSING_FAILURE,
     SUCCESS,
     Draft,
     header,
 )
 from cbmir.archive.dimse.landing import Fsync, Landing, is_uid
-from cbmir.archive.dimse.network import prepare
+from cbmir.archive.dimse.network import Messages, prepare
 
-WORDS = {
-    PROCESSING_FAILURE: "the object cannot be written",
-    NOT_AUTHORISED: "this object was not asked for",
-    OUT_OF_RESOURCES: "the disk is full",
-    CANNOT_UNDERSTAND: "no valid SOP Instance UID",
-}
-"""What is said with a refusal, in Error Comment (0000,0902)."""
-
+ROOM = 512
+"""Bytes of a PDU that holds an answer whole."""
 
 LOG = logging.getLogger(__name__)
 
@@ -83,7 +76,7 @@ class Inbox(Queue[Any]):
             super().put(item, block, timeout)
 
 
-class Intake(DIMSEServiceProvider):
+class Intake(Messages):
     """Takes the place of pynetdicom's provider in one association; data sets go to drafts instead of memory.
 
     Args:
@@ -117,18 +110,12 @@ class Intake(DIMSEServiceProvider):
             return False
         if context_id not in self._syntaxes:
             return False
-        self.send_msg(self._response(request, self.take(request)), context_id)
+        status = self.take(request)
+        if status == SUCCESS and not 0 < self.maximum_pdu_size < ROOM:
+            self.dul.send_pdu(success(request, context_id))
+        else:
+            self.send_msg(answer(request, status), context_id)
         return True
-
-    def _response(self, request: C_STORE, status: int) -> C_STORE:
-        response = C_STORE()
-        response.MessageIDBeingRespondedTo = request.MessageID
-        response.AffectedSOPClassUID = request.AffectedSOPClassUID
-        response.AffectedSOPInstanceUID = request.AffectedSOPInstanceUID
-        response.Status = status
-        if status != SUCCESS:
-            setattr(response, "ErrorComment", WORDS[status])  # noqa: B010 (declared as None)
-        return response
 
     def take(self, request: C_STORE) -> int:
         """What a C-STORE is answered with; with success, the object stands in the folder under its name."""

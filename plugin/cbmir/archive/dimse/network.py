@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import socket
 import ssl
-from typing import cast
+from typing import Any, cast
 
 from pydicom.uid import UID, AllTransferSyntaxes, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, _config
+from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.events import Event
 from pynetdicom.transport import AssociationSocket
 
@@ -70,8 +71,21 @@ def checked_aet(aet: str) -> str:
     return found
 
 
+class Messages(DIMSEServiceProvider):
+    """pynetdicom's provider, but that in an association that we asked for, answers go to nobody but who waits.
+
+    Its own thread looks for messages too. It pauses when somebody waits, but may take one more before it does: an
+    answer would be lost, and with it a study of a list.
+    """
+
+    def get_msg(self, block: bool = False) -> Any:
+        """The next message."""
+        return (None, None) if self.assoc.is_requestor and not block else super().get_msg(block)
+
+
 def prepare(event: Event) -> None:
-    """On a new connection: send without waiting for more, and read in large pieces of bounded size."""
+    """On a new connection: send without waiting for more, read in large pieces of bounded size, lose no answer."""
+    event.assoc.dimse = Messages(event.assoc)
     wire = cast(AssociationSocket, event.assoc.dul.socket)
     stream = cast(socket.socket, wire.socket)
     stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

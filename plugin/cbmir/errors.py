@@ -25,6 +25,7 @@
         ├── ArchiveUnavailable   an archive (PACS) is down, too slow, or cuts off
         ├── ArchiveRefused       an archive does not let us in, or does not allow what was asked
         ├── ArchiveGarbled       an archive's answer is not what the standard says
+        ├── MassDeletion         an archive seems to have lost everything at once
         ├── BrokerUnavailable
         └── DiskFull
 
@@ -152,6 +153,10 @@ class ArchiveRefused(Unavailable):
 
 class ArchiveGarbled(Unavailable):
     code = "archive-garbled"
+
+
+class MassDeletion(Unavailable):
+    code = "mass-deletion"
 
 
 class BrokerUnavailable(Unavailable):

@@ -118,6 +118,16 @@ class Settings:
         return self.data / "uploads"
 
     @property
+    def spool(self) -> Path:
+        """Folder of objects fetched from archives, until they are recorded."""
+        return self.data / "spool"
+
+    @property
+    def received(self) -> Path:
+        """Folder of objects that were sent to `cbmir archive serve`, until they are recorded."""
+        return self.data / "received"
+
+    @property
     def set_aside(self) -> Path:
         """Folder of the bytes of uploaded files that are in quarantine."""
         return self.data / "quarantine"

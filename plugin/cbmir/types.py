@@ -21,6 +21,7 @@ class JobKind(StrEnum):
     TRAIN = "train"
     EVALUATE = "evaluate"
     RETRIEVE = "retrieve"
+    SYNC = "sync"
 
 
 class JobState(StrEnum):
@@ -35,6 +36,24 @@ class JobState(StrEnum):
     @property
     def is_final(self) -> bool:
         return self in (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
+
+
+class ObjectState(StrEnum):
+    """What became here of an object that an archive holds.
+
+    pending -> held | skipped | set-aside; any of them -> pending when it changes, -> deleted when it is gone there.
+    """
+
+    PENDING = "pending"
+    """To be fetched."""
+    HELD = "held"
+    """In the index."""
+    SKIPPED = "skipped"
+    """Not wanted by the rules, or nothing to show."""
+    SET_ASIDE = "set-aside"
+    """It cannot be used: the quarantine has the reason."""
+    DELETED = "deleted"
+    """Gone from the archive, and from here."""
 
 
 class LabelOrigin(StrEnum):
@@ -95,6 +114,45 @@ class InstanceHeader:
     laterality: str = ""
     view_position: str = ""
     ultrasound_regions: tuple[UltrasoundRegion, ...] = ()
+
+
+@dataclass(frozen=True)
+class RemoteStudy:
+    """A study as the archive lists it (PS3.4 C.6.2.1.2, PS3.18 10.6).
+
+    Attributes:
+        study_instance_uid: its UID.
+        patient_key: Patient ID and Issuer of Patient ID in clear, joined as in `InstanceHeader`; to be turned into
+            a pseudonym before anything is kept.
+        instances: Number of Study Related Instances (0020,1208); None where the archive does not say.
+        stamp: changes whenever the archive changed something below; empty where it does not say.
+    """
+
+    study_instance_uid: str
+    patient_key: str = field(default="", repr=False)
+    instances: int | None = None
+    stamp: str = ""
+
+
+@dataclass(frozen=True)
+class RemoteInstance:
+    """An object as the archive lists it.
+
+    Attributes:
+        sop_instance_uid, series_instance_uid, study_instance_uid: its UIDs.
+        sop_class_uid, modality, body_part: as far as the archive says; else empty.
+        remote_id: the archive's own name for it; empty where it has none.
+        digest: changes with the object's bytes; empty where the archive does not say.
+    """
+
+    sop_instance_uid: str
+    series_instance_uid: str
+    study_instance_uid: str
+    sop_class_uid: str = ""
+    modality: str = ""
+    body_part: str = ""
+    remote_id: str = ""
+    digest: str = ""
 
 
 @dataclass(frozen=True)

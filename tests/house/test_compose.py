@@ -43,7 +43,7 @@ def services(tmp_path: Path) -> dict[str, Service]:
 
 
 def test_all_services_are_there_watched_and_hardened(services: dict[str, Service]) -> None:
-    assert set(services) == {"postgres", "redis", "migrate", "web", "worker", "trainer", "orthanc"}
+    assert set(services) == {"postgres", "redis", "migrate", "web", "worker", "follower", "trainer", "orthanc"}
     for name, service in services.items():
         assert service["healthcheck"]["test"], name
         assert service["cap_drop"] == ["ALL"], name
@@ -127,7 +127,7 @@ def test_each_command_runs_as_it_stands_there(
         subprocess.run(migrate["command"], env=environment, check=True, capture_output=True)
         assert run_health_check(migrate, environment, 0).returncode == 0
 
-        for name in ("web", "worker", "trainer"):
+        for name in ("web", "worker", "follower", "trainer"):
             service, log = services[name], tmp_path / f"{name}.log"
             environment = environment_of(service, **instead)
             with running(service["command"], environment, log) as process:

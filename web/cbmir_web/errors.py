@@ -42,6 +42,7 @@ STATUS: Mapping[str, HTTPStatus] = {
     errors.ArchiveUnavailable.code: HTTPStatus.BAD_GATEWAY,
     errors.ArchiveRefused.code: HTTPStatus.BAD_GATEWAY,
     errors.ArchiveGarbled.code: HTTPStatus.BAD_GATEWAY,
+    errors.MassDeletion.code: HTTPStatus.CONFLICT,
     errors.DiskFull.code: HTTPStatus.INSUFFICIENT_STORAGE,
     errors.CbmirError.code: HTTPStatus.INTERNAL_SERVER_ERROR,
     jobs.WORKER_LOST: HTTPStatus.SERVICE_UNAVAILABLE,

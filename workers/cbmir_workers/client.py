@@ -30,6 +30,7 @@ ROLES: dict[str, tuple[JobKind, ...]] = {
     "retrieve": (JobKind.RETRIEVE,),
     "index": (JobKind.INGEST, JobKind.EXTRACT, JobKind.EVALUATE),
     "train": (JobKind.TRAIN,),
+    "archive": (JobKind.SYNC,),
 }
 """What each kind of worker process consumes. A query has a process that does nothing else."""
 

@@ -35,8 +35,8 @@ def up(context: Context, host: str | None, port: int | None) -> None:
     type=click.Choice(tuple(ROLES)),
     multiple=True,
     default=tuple(ROLES),
-    help="What to work on: queries, the index (ingest, extraction, evaluation) or training. May be repeated; "
-    "each role has a process of its own. All, unless given.",
+    help="What to work on: queries, the index (ingest, extraction, evaluation), training, or archives. May be "
+    "repeated; each role has a process of its own. All, unless given.",
 )
 @click.pass_context
 def worker(call: click.Context, roles: tuple[str, ...]) -> None:

@@ -26,7 +26,14 @@ from cbmir_workers import uploads
 _APART = Isolation(1)
 """The process that converts what queries hand in: it stays, so that none waits for its start."""
 
+_BESIDE = Isolation()
+"""The processes that convert what archives send: they stay, so that a single new image does not wait for them."""
+
 atexit.register(_APART.stop)
+atexit.register(_BESIDE.stop)
+
+SYNC_LINGERS_SECONDS = 3.0
+"""How long a job that follows an archive waits for more: a steady flow of images is one job, not one a second."""
 
 Result = dict[str, Any]
 FollowUp = tuple[JobKind, dict[str, Any]]
@@ -94,6 +101,34 @@ def _evaluate(duty: Duty) -> Result:
     )
 
 
+def _sync(duty: Duty) -> Result:
+    """Fetch and record what an archive has that we have not, or record what was received; with its features."""
+    from cbmir.services.archives.extraction import Extraction
+    from cbmir.services.archives.registered import followed
+    from cbmir.services.archives.sync import synchronise
+
+    with Extraction(duty.database, duty.settings) as extraction:
+        if duty.parameters.get("received"):
+            return _record_received(duty, extraction.wake)
+        with followed(duty.database, duty.settings, duty.parameters["archive"]) as archive:
+            synced = synchronise(
+                archive,
+                duty.progress,
+                _BESIDE,
+                after=extraction.wake,
+                linger_seconds=SYNC_LINGERS_SECONDS,
+            )
+    return synced.as_json()
+
+
+def _record_received(duty: Duty, after: Callable[[], None]) -> Result:
+    from cbmir.archive.dimse.landing import settle
+    from cbmir.services.archives.received import record_received
+
+    received = record_received(duty.database, duty.settings, duty.progress, _BESIDE, settle=settle, after=after)
+    return received.as_json()
+
+
 def _retrieve(duty: Duty) -> Result:
     """Answer a query."""
     from cbmir.services.retrieve import Question, retrieve
@@ -106,6 +141,7 @@ def _retrieve(duty: Duty) -> Result:
         where=Where.from_json(asked["where"]),
         encoder_id=asked["encoder"],
         exclude_same_patient=asked["exclude_same_patient"],
+        priors=asked.get("priors", 0),
         data=uploads.read(duty.settings, upload["folder"], upload["stored"]) if upload else None,
         name=upload["file_name"] if upload else "",
         sop_instance_uid=asked["sop_instance_uid"],
@@ -118,9 +154,11 @@ def _retrieve(duty: Duty) -> Result:
 def make_ready(kinds: Iterable[JobKind]) -> None:
     """Import the services of these kinds of jobs, which takes seconds, before the first job waits for it."""
     for kind in kinds:
-        import_module(f"cbmir.services.{kind.value}")
+        import_module(MODULES.get(kind, f"cbmir.services.{kind.value}"))
     if JobKind.RETRIEVE in kinds:
         _APART.run("", 0, os.getpid)
+    if JobKind.SYNC in kinds:
+        _BESIDE.run("", 0, os.getpid)
 
 
 DUTIES: dict[JobKind, Callable[[Duty], Result]] = {
@@ -129,8 +167,12 @@ DUTIES: dict[JobKind, Callable[[Duty], Result]] = {
     JobKind.TRAIN: _train,
     JobKind.EVALUATE: _evaluate,
     JobKind.RETRIEVE: _retrieve,
+    JobKind.SYNC: _sync,
 }
 """The work of each kind of job."""
+
+MODULES = {JobKind.SYNC: "cbmir.services.archives.sync"}
+"""The services of kinds of jobs that are not called like their module."""
 
 
 def follow_up(session: Session, kind: JobKind, result: Result | None) -> FollowUp | None:
@@ -141,7 +183,7 @@ def follow_up(session: Session, kind: JobKind, result: Result | None) -> FollowU
     """
     if kind is JobKind.TRAIN and result is not None:
         return JobKind.EXTRACT, {"encoder": result["encoder"]}
-    return _missing_features(session) if kind is JobKind.INGEST else None
+    return _missing_features(session) if kind in (JobKind.INGEST, JobKind.SYNC) else None
 
 
 def _missing_features(session: Session) -> FollowUp | None:

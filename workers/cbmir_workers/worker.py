@@ -20,6 +20,7 @@ from cbmir.store.session import Database
 from cbmir.types import JobKind
 from cbmir_workers import duties, embedded_redis, tasks
 from cbmir_workers.client import QUEUES, ROLES, make_app
+from cbmir_workers.follower import Followers
 from cbmir_workers.sweeper import Sweeper
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
@@ -44,7 +45,7 @@ def run(settings: Settings, database: Database, role: str) -> int:
     with embedded_redis.running(settings):
         bench = tasks.Bench(settings, database, make_app(settings))
         tasks.register(bench)
-        _listen(bench)
+        _listen(bench, ROLES[role])
         duties.make_ready(ROLES[role])
         _warm(bench, ROLES[role])
         return _consume(bench.app, role)
@@ -78,11 +79,14 @@ def _consume(app: Celery, role: str) -> int:
     return int(worker.exitcode or 0)
 
 
-def _listen(bench: tasks.Bench) -> None:
+def _listen(bench: tasks.Bench, kinds: Collection[JobKind]) -> None:
     """Hear of Celery's comings and goings."""
     sweeper = Sweeper(bench.database, bench.app, bench.settings, bench.stop)
+    followers = Followers(bench.database, bench.app, bench.settings, bench.stop)
     _on(signals.setup_logging, _set_up_logging)
     _on(signals.worker_ready, sweeper.start)
+    if JobKind.SYNC in kinds:
+        _on(signals.worker_ready, followers.start)
     _on(signals.worker_ready, lambda: log.info("ready"))
     _on(signals.worker_shutting_down, bench.stop.set)
 
@@ -101,7 +105,7 @@ def _warm(bench: tasks.Bench, kinds: Collection[JobKind]) -> None:
     from cbmir.services.extract import load_encoder
     from cbmir.services.gallery import GALLERIES
 
-    if not {JobKind.RETRIEVE, JobKind.EXTRACT}.intersection(kinds):
+    if not {JobKind.RETRIEVE, JobKind.EXTRACT, JobKind.SYNC}.intersection(kinds):
         return
     try:
         with bench.database.read() as session:

@@ -8,50 +8,14 @@ the archive no longer has what it is asked for. It neither knows the database no
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from cbmir.errors import CbmirError
+from cbmir.types import RemoteInstance, RemoteStudy
 
-
-@dataclass(frozen=True)
-class RemoteStudy:
-    """A study as the archive lists it (PS3.4 C.6.2.1.2, PS3.18 10.6).
-
-    Attributes:
-        study_instance_uid: its UID.
-        patient_key: Patient ID and Issuer of Patient ID in clear, joined as in `cbmir.types.InstanceHeader`; to be
-            turned into a pseudonym before anything is kept.
-        instances: Number of Study Related Instances (0020,1208); None where the archive does not say.
-        stamp: changes whenever the archive changed something below; empty where it does not say.
-    """
-
-    study_instance_uid: str
-    patient_key: str = field(default="", repr=False)
-    instances: int | None = None
-    stamp: str = ""
-
-
-@dataclass(frozen=True)
-class RemoteInstance:
-    """An object as the archive lists it.
-
-    Attributes:
-        sop_instance_uid, series_instance_uid, study_instance_uid: its UIDs.
-        sop_class_uid, modality, body_part: as far as the archive says; else empty.
-        remote_id: the archive's own name for it; empty where it has none.
-        digest: changes with the object's bytes; empty where the archive does not say.
-    """
-
-    sop_instance_uid: str
-    series_instance_uid: str
-    study_instance_uid: str
-    sop_class_uid: str = ""
-    modality: str = ""
-    body_part: str = ""
-    remote_id: str = ""
-    digest: str = ""
+__all__ = ["Archive", "Changes", "Check", "Fetched", "Logged", "RemoteInstance", "RemoteStudy"]
 
 
 @dataclass(frozen=True)

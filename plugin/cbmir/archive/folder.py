@@ -7,7 +7,7 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cbmir.archive.zips import is_zip, zip_member, zip_members
@@ -176,10 +176,16 @@ def _refuse_special(path: Path, file_name: str) -> None:
 
 
 def _plain(path: Path, file_name: str, settings: Settings) -> Source:
+    return replace(source_of(path, file_name, _utf8(path), settings), path=path.resolve())
+
+
+def source_of(path: Path, file_name: str, origin: str, settings: Settings) -> Source:
+    """A file on disk that came from somewhere else, which `origin` names."""
+
     def read() -> Content:
         return path if path.stat().st_size > min(IN_MEMORY, settings.max_file_bytes) else path.read_bytes()
 
-    return Source(file_name, _utf8(path), read, path.resolve())
+    return Source(file_name, origin, read)
 
 
 def _of_dicomdir(path: Path, settings: Settings) -> Iterator[Source | Unlisted]:

@@ -31,6 +31,7 @@ OWN = {
     "evaluate": "evaluation",
     "demo": "demo",
     "reconvert": "reconvert",
+    "archive": "archive",
 }
 """The library's subcommands and the module of each."""
 

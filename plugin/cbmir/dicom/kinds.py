@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from pydicom import Dataset
+from pydicom import uid as uids
 from pydicom.uid import UID
 
 from cbmir.dicom import values
+
+WITHOUT_PICTURE = (
+    " SR ", "SR Storage", "Presentation State", "RT Plan", "RT Ion Plan", "RT Structure Set", "RT Beams",
+    "RT Brachy", "Encapsulated", "Key Object", "Registration", "Fiducials", "Raw Data", "Measurements",
+    "Hanging Protocol", "Protocol Storage", "Report Storage", "Procedure Log", "Surface", "Tractography",
+    "Real World Value Mapping", "Stereometric", "Inventory",
+)  # fmt: skip
+"""Words in the names of SOP classes that show nothing by themselves."""
 
 
 def kind(dataset: Dataset) -> str:
@@ -15,3 +24,20 @@ def kind(dataset: Dataset) -> str:
     if known and known != uid:
         return known
     return f"{values.text(dataset, 'Modality')[:16]} object".strip() if "Modality" in dataset else "DICOM object"
+
+
+SHOWING_NOTHING = frozenset(
+    str(uid)
+    for uid in vars(uids).values()
+    if isinstance(uid, UID)
+    and uid.type == "SOP Class"
+    and "Storage" in uid.name
+    and any(word in uid.name for word in WITHOUT_PICTURE)
+    and not any(word in uid.name for word in ("Image", "Waveform"))
+)
+"""SOP classes of reports, plans, registrations, presentation states and documents (PS3.4 B.5)."""
+
+
+def may_show(sop_class_uid: str) -> bool:
+    """Whether an object of this SOP class may have a picture or a waveform; an unknown class may."""
+    return sop_class_uid not in SHOWING_NOTHING

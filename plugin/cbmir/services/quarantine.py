@@ -11,7 +11,8 @@ from pathlib import Path
 from cbmir.archive.folder import Source, Unlisted, sources_at
 from cbmir.errors import CbmirError, NotFound, UnusableInput
 from cbmir.progress import Progress
-from cbmir.services.ingest import Ingested, Report, ingest_entries
+from cbmir.services.ingest import ingest_entries
+from cbmir.services.ingestion import Ingested, Report
 from cbmir.settings import Settings
 from cbmir.store import quarantine
 from cbmir.store.session import Database

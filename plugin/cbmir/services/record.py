@@ -31,6 +31,10 @@ class Outcome(Enum):
     RENEWED = auto()
     """Its bytes were known, but an earlier conversion had made its pictures: they are replaced."""
     DUPLICATE = auto()
+    REPLACED = auto()
+    """Its archive has other bytes under the known UID now: what was kept of it is replaced."""
+    UNWANTED = auto()
+    """Nothing is written: its archive has deleted or replaced it meanwhile."""
     INCOMPARABLE = auto()
     """Nothing is written: its UID is known with other bytes, and with pictures of another conversion."""
 
@@ -110,12 +114,14 @@ def _shown_name(source: Source, converted: ConvertedObject, labelling: Labelling
     return PurePosixPath(source.file_name).name if converted.header else source.file_name
 
 
-def record(session: Session, prepared: Prepared, *, believe_uid: bool = False) -> Recorded:
+def record(session: Session, prepared: Prepared, *, believe_uid: bool = False, replaces: bool = False) -> Recorded:
     """Write one prepared file into the database.
 
     Args:
         session: one that writes.
         prepared: from `prepare`.
+        replaces: whether it takes the place of a known object of the same UID, as where it comes from an archive
+            whose word counts.
         believe_uid: take an object of the same SOP Instance UID for the same one where their pictures, which
             different conversions made, cannot be compared (PS3.5, section 9).
 
@@ -132,6 +138,8 @@ def record(session: Session, prepared: Prepared, *, believe_uid: bool = False) -
             f"{prepared.file_name} was removed from the archive while it was ingested.", "Ingest it again."
         )
     if known := _of_same_uid(session, converted):
+        if replaces:
+            return _replaced(session, known, prepared, converted)
         if not believe_uid and instances.pipelines(session, known) != {converted.pipeline}:
             return Recorded(Outcome.INCOMPARABLE)
         _refuse_other_pixels(session, known, prepared, converted)
@@ -170,6 +178,31 @@ def _renewed(session: Session, known: Instance, prepared: Prepared) -> Recorded:
         frame_count=converted.frame_count,
     )
     return Recorded(Outcome.RENEWED, tuple(unused))
+
+
+def _replaced(session: Session, known: Instance, prepared: Prepared, converted: ConvertedObject) -> Recorded:
+    instances.hold(session, known)
+    shown = {(frame.frame_number, frame.picture, frame.pipeline) for frame in known.frames}
+    unused: list[str] = []
+    if shown != {(frame.frame_number, frame.picture, frame.pipeline) for frame in prepared.frames}:
+        unused = instances.renew(
+            session,
+            known,
+            converted_header=converted.header,
+            frames=prepared.frames,
+            frame_count=converted.frame_count,
+        )
+    instances.identify(
+        session,
+        known,
+        converted_header=converted.header,
+        sha256=prepared.sha256,
+        origin=prepared.source.origin,
+        group_key=prepared.group,
+    )
+    header_labels = {name: value for name, (value, _) in _labels(converted, None).items()}
+    instances.set_labels(session, known, header_labels, LabelOrigin.HEADER)
+    return Recorded(Outcome.REPLACED, tuple(unused))
 
 
 def _of_same_uid(session: Session, converted: ConvertedObject) -> Instance | None:

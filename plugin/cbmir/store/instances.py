@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, exists, func, select, union_all, update
 from sqlalchemy import delete as delete_rows
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy.orm import Session, joinedload, selectinload
 
 from cbmir.errors import BadRequest, ConflictingInstance, NotFound
 from cbmir.store.tables import HEADER_COLUMNS, Encoder, Feature, Frame, Group, Instance, Label, Query
@@ -40,6 +40,12 @@ def find_by_sha256(session: Session, sha256: str) -> Instance | None:
 def find_by_sop_instance_uid(session: Session, uid: str) -> Instance | None:
     """The DICOM instance of this UID, if it is stored."""
     return session.scalar(select(Instance).where(Instance.sop_instance_uid == uid))
+
+
+def of_uids(session: Session, uids: Sequence[str]) -> list[Instance]:
+    """The DICOM instances of these UIDs, as far as they are stored, frames loaded, by id."""
+    statement = select(Instance).where(Instance.sop_instance_uid.in_(uids)).options(selectinload(Instance.frames))
+    return list(session.scalars(statement.order_by(Instance.id)))
 
 
 def pipelines(session: Session, instance: Instance) -> set[str]:
@@ -150,7 +156,25 @@ def renew(
     instance.frame_count = frame_count or len(frames)
     instance.frames.extend(_new_frames(frames))
     session.flush()
-    return _unused(session, pictures)
+    return unused_pictures(session, pictures)
+
+
+def identify(
+    session: Session,
+    instance: Instance,
+    *,
+    converted_header: InstanceHeader | None,
+    sha256: str,
+    origin: str,
+    group_key: str,
+) -> None:
+    """Let the instance be what another file of its SOP Instance UID says: in header, patient and bytes."""
+    for name, value in _header_columns(converted_header).items():
+        setattr(instance, name, value)
+    instance.sha256, instance.origin = sha256, storable(origin)
+    left = instance.group_id
+    if set_group(session, instance, group_key):
+        _drop_empty_group(session, left)
 
 
 def group_id(session: Session, key: str) -> int:
@@ -229,8 +253,8 @@ def delete(session: Session, instance: Instance) -> list[str]:
     left = instance.group_id
     session.delete(instance)
     session.flush()
-    session.execute(delete_rows(Group).where(Group.id == left, ~exists().where(Instance.group_id == left)))
-    return _unused(session, pictures)
+    _drop_empty_group(session, left)
+    return unused_pictures(session, pictures)
 
 
 def bump_encoders_of(session: Session, instance: Instance) -> None:
@@ -248,7 +272,12 @@ def _pictures(session: Session, instance: Instance) -> set[str]:
     return set(session.scalars(select(Frame.picture).where(Frame.instance_id == instance.id)))
 
 
-def _unused(session: Session, pictures: set[str]) -> list[str]:
+def _drop_empty_group(session: Session, group: int) -> None:
+    session.execute(delete_rows(Group).where(Group.id == group, ~exists().where(Instance.group_id == group)))
+
+
+def unused_pictures(session: Session, pictures: set[str]) -> list[str]:
+    """Those of the pictures that no frame and no query shows."""
     used = union_all(
         select(Frame.picture).where(Frame.picture.in_(pictures)),
         select(Query.picture).where(Query.picture.in_(pictures)),

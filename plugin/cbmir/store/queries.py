@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Text, cast, delete, or_, select
 from sqlalchemy.orm import Session
 
 from cbmir.errors import NotFound
-from cbmir.store.tables import Query
+from cbmir.store.tables import Instance, Job, Query
+from cbmir.types import JobKind
+
+HIT_LISTS: Sequence[str] = ("hits", "priors")
+"""Parts of an answer that list images."""
 
 
 def save(
@@ -64,3 +68,41 @@ def get(session: Session, job_id: str) -> Query:
 def recent(session: Session, limit: int = 20) -> list[Query]:
     """The last questions, newest first."""
     return list(session.scalars(select(Query).order_by(Query.created_at.desc(), Query.job_id).limit(limit)))
+
+
+def forget(session: Session, instances: Sequence[Instance]) -> set[str]:
+    """Let no question and no answer tell of these instances, which are about to be deleted.
+
+    Questions about one of them go, with their jobs; from other answers its hits are taken.
+
+    Returns:
+        Keys of the pictures that the questions showed.
+    """
+    uids = {each.sop_instance_uid for each in instances}
+    frames = {frame.id for each in instances for frame in each.frames}
+    pictures: set[str] = set()
+    for job, query in _telling_of(session, instances):
+        result = job.result or {}
+        if query.frame_id in frames or result.get("query", {}).get("sop_instance_uid") in uids:
+            pictures.add(query.picture)
+            session.execute(delete(Query).where(Query.job_id == job.id))
+            session.execute(delete(Job).where(Job.id == job.id))
+        else:
+            query.hits = _without(query.hits, frames)
+            job.result = {**result, **{name: _without(result.get(name, []), frames) for name in HIT_LISTS}}
+    session.flush()
+    return pictures
+
+
+def _telling_of(session: Session, instances: Sequence[Instance]) -> list[tuple[Job, Query]]:
+    """The answered questions that name one of the instances: found by their studies, which are fewer."""
+    names = {each.study_instance_uid or each.sop_instance_uid or "" for each in instances} - {""}
+    if not names:
+        return []
+    named = or_(*(cast(Job.result, Text).contains(name, autoescape=True) for name in names))
+    rows = select(Job, Query).join(Query, Query.job_id == Job.id).where(Job.kind == JobKind.RETRIEVE, named)
+    return [(job, query) for job, query in session.execute(rows)]
+
+
+def _without(hits: Sequence[Any], frames: Collection[int]) -> list[Any]:
+    return [hit for hit in hits if hit["frame_id"] not in frames]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, cast
+from collections.abc import Collection, Iterator, Sequence
+from itertools import islice
+from typing import Any, TypeVar, cast
 
 from sqlalchemy import Table, text
 from sqlalchemy.dialects import postgresql, sqlite
@@ -12,6 +13,11 @@ from sqlalchemy.orm import Session
 from cbmir.store.tables import Base
 
 INSTANCES_LOCK = 0x63626D6973  # a number of our own among PostgreSQL's advisory locks
+
+AT_ONCE = 500
+"""Values that one statement names: below the bound of either database."""
+
+Each = TypeVar("Each")
 
 
 def is_sqlite(session: Session) -> bool:
@@ -43,3 +49,10 @@ def serialise(session: Session) -> None:
 def storable(value: str, limit: int | None = None) -> str:
     """Text that both databases take: without NUL and lone surrogates, cut to `limit` characters."""
     return value.replace("\0", "").encode("utf-8", "backslashreplace").decode("utf-8")[:limit]
+
+
+def in_pieces(values: Collection[Each], size: int = AT_ONCE) -> Iterator[list[Each]]:
+    """The values, so many at a time."""
+    rest = iter(values)
+    while piece := list(islice(rest, size)):
+        yield piece

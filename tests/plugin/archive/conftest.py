@@ -16,7 +16,7 @@ from io import BytesIO
 from ipaddress import ip_address
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from cryptography import x509
@@ -38,6 +38,9 @@ from pydicom.uid import (
 )
 
 from cbmir.archive.connection import ArchiveKind, Connection
+
+if TYPE_CHECKING:
+    from conftest import Orthanc
 
 
 @dataclass(frozen=True)
@@ -220,6 +223,20 @@ def authority(tmp_path: Path) -> Authority:
     unsigned = _unsigned("test authority", name, key, 2)
     constraints = x509.BasicConstraints(ca=True, path_length=None)
     return Authority(tmp_path, key, unsigned.add_extension(constraints, True).sign(key, hashes.SHA256()))
+
+
+@pytest.fixture(scope="module")
+def kept_orthanc(start_orthanc_for_module: Callable[..., Orthanc]) -> Orthanc:
+    """An Orthanc with DICOMweb that a module's tests share, one after the other."""
+    return start_orthanc_for_module("OrthancDicomWeb")
+
+
+@pytest.fixture
+def orthanc(kept_orthanc: Orthanc) -> Orthanc:
+    """A running Orthanc with DICOMweb that holds nothing; its log goes on from the tests before."""
+    for patient in kept_orthanc.get("/patients"):
+        kept_orthanc.delete(f"/patients/{patient}")
+    return kept_orthanc
 
 
 @pytest.fixture

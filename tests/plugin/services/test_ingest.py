@@ -14,7 +14,8 @@ from sqlalchemy import func, select
 
 from cbmir.errors import BadManifest, BadRequest, CbmirError, JobCancelled
 from cbmir.progress import Silence
-from cbmir.services.ingest import Ingested, ingest, ingest_uploads
+from cbmir.services.ingest import ingest, ingest_uploads
+from cbmir.services.ingestion import Ingested
 from cbmir.settings import Settings
 from cbmir.store import instances, quarantine
 from cbmir.store.session import Database

@@ -18,7 +18,8 @@ from cbmir.cli.quarantine import quarantine_command
 from cbmir.errors import CbmirError
 from cbmir.progress import Silence
 from cbmir.services import quarantine as service
-from cbmir.services.ingest import Ingested, ingest, ingest_uploads
+from cbmir.services.ingest import ingest, ingest_uploads
+from cbmir.services.ingestion import Ingested
 from cbmir.services.quarantine import Retried, retry
 from cbmir.settings import Settings
 from cbmir.store import quarantine

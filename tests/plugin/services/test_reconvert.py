@@ -19,7 +19,8 @@ from cbmir.errors import CbmirError, NotFound
 from cbmir.pictures.shelf import Shelf
 from cbmir.progress import Silence
 from cbmir.services.convert import is_outdated
-from cbmir.services.ingest import Ingested, ingest, ingest_uploads
+from cbmir.services.ingest import ingest, ingest_uploads
+from cbmir.services.ingestion import Ingested
 from cbmir.services.isolation import Isolation
 from cbmir.services.reconvert import Reconverted, reconvert, renew
 from cbmir.settings import Settings

@@ -1,0 +1,163 @@
+"""`cbmir archive`: the archives (PACS) that are followed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from cbmir.cli.archive_add import add_command
+from cbmir.cli.archive_orthanc_config import orthanc_config_command
+from cbmir.cli.archive_report import report_command, teach_command
+from cbmir.cli.archive_serve import serve_command
+from cbmir.cli.archive_words import Words
+from cbmir.cli.context import Context, json_option, print_json
+
+MOST_SHOWN = 20
+
+
+@click.group("archive")
+def archive_command() -> None:
+    """Follow archives (PACS): what they hold is indexed, what they delete is deleted."""
+
+
+@archive_command.command("test")
+@click.argument("name")
+@json_option
+@click.pass_obj
+def test_command(context: Context, name: str, as_json: bool) -> int:
+    """Reach an archive, log in, and say what it can do; exit status 1 if something is wrong."""
+    from cbmir.services.archives.check import test
+    from cbmir.services.archives.registered import connection_of
+    from cbmir.store import archives
+
+    with context.database.read() as session:
+        row = archives.get(session, name)
+    checks = test(connection_of(row, context.settings))
+    if as_json:
+        print_json([vars(each) for each in checks])
+    for each in [] if as_json else checks:
+        click.echo(f"{'ok ' if each.fine else 'BAD'}  {each.what}: {each.said} {each.remedy}".rstrip())
+    return 0 if all(each.fine for each in checks) else 1
+
+
+@archive_command.command("sync")
+@click.argument("name")
+@click.option("--again", is_flag=True, help="Fetch everything again, also what seems unchanged.")
+@click.option("--accept-deletions", is_flag=True, help="Believe an archive that lists nothing any more.")
+@json_option
+@click.pass_obj
+def sync_command(context: Context, name: str, again: bool, accept_deletions: bool, as_json: bool) -> None:
+    """Compare an archive as a whole, delete what is gone from it, and fetch what is new.
+
+    Where workers run (`cbmir up`) they follow it by themselves: this asks them to compare it now.
+    """
+    from cbmir.services.archives.catch_up import catch_up
+    from cbmir.services.archives.registered import followed
+    from cbmir.store import archives, ledger
+
+    with followed(context.database, context.settings, name) as archive, context.progress("sync") as progress:
+        with context.database.write() as session:
+            if again:
+                ledger.fetch_again(session, archive.id)
+            if accept_deletions:
+                archives.change(session, archive.id, allowed_deletions=ledger.alive(session, archive.id))
+        synced = catch_up(archive, progress)
+    if as_json:
+        print_json({"handed_to_workers": synced is None, **(synced.as_json() if synced else {})})
+    elif synced is None:
+        click.echo(f"The workers follow {name}, and compare it now; `cbmir archive status` tells how it goes.")
+    else:
+        click.echo(
+            f"{synced.ingested:,} fetched, {synced.duplicates:,} known already, {synced.quarantined:,} set aside, "
+            f"{synced.failed:,} not to be had."
+        )
+
+
+@archive_command.command("status")
+@click.argument("names", nargs=-1, metavar="[NAME...]")
+@json_option
+@click.pass_obj
+def status_command(context: Context, names: tuple[str, ...], as_json: bool) -> int:
+    """Say how each archive is: reached or not, how far behind, what is wrong; exit status 1 if something is."""
+    from cbmir.services.archives.status import of, overview
+
+    with context.database.read() as session:
+        found = [of(session, name) for name in names] if names else overview(session)
+    if as_json:
+        print_json([each.as_json() for each in found])
+    for each in [] if as_json else found:
+        click.echo(Words(each).line)
+        if each.error_message:
+            click.echo(f"    {each.error_message}")
+    if not found and not as_json:
+        click.echo("No archive is followed: `cbmir archive add NAME ADDRESS` adds one.")
+    return 1 if any(each.error_code for each in found) else 0
+
+
+@archive_command.command("verify")
+@click.argument("name")
+@json_option
+@click.pass_obj
+def verify_command(context: Context, name: str, as_json: bool) -> int:
+    """Compare every object of an archive with the index, change nothing, and print the differences; exit status 1
+    if there are any."""
+    from cbmir.services.archives.registered import followed
+    from cbmir.services.archives.verify import verify
+
+    with followed(context.database, context.settings, name) as archive, context.progress("verify") as progress:
+        verified = verify(archive, progress)
+    if as_json:
+        print_json(verified.as_json())
+        return 1 if verified.differences else 0
+    for each in verified.differences:
+        click.echo(f"{each.kind}: {each.sop_instance_uid} (study {each.study_instance_uid})")
+    click.echo(
+        f"{verified.listed:,} objects in the archive: {verified.held:,} held here, {verified.skipped:,} without a "
+        f"picture or not wanted, {verified.set_aside:,} set aside; {len(verified.differences):,} differences."
+    )
+    return 1 if verified.differences else 0
+
+
+@archive_command.command("pause")
+@click.argument("name")
+@click.pass_obj
+def pause_command(context: Context, name: str) -> None:
+    """Leave an archive alone until it is resumed."""
+    _change(context, name, paused=True)
+    click.echo(f"{name} is left alone; `cbmir archive resume {name}` follows it again.")
+
+
+@archive_command.command("resume")
+@click.argument("name")
+@click.pass_obj
+def resume_command(context: Context, name: str) -> None:
+    """Follow a paused archive again."""
+    _change(context, name, paused=False, sweep_wanted=True)
+    click.echo(f"{name} is followed again.")
+
+
+def _change(context: Context, name: str, **values: Any) -> None:
+    from cbmir.store import archives
+
+    with context.database.write() as session:
+        archives.change(session, archives.get(session, name).id, **values)
+
+
+@archive_command.command("remove")
+@click.argument("name")
+@click.option("--keep-images", "delete_images", flag_value="no", help="The images that came from it stay.")
+@click.option("--delete-images", "delete_images", flag_value="yes", help="They are deleted here, features too.")
+@click.pass_obj
+def remove_command(context: Context, name: str, delete_images: str | None) -> None:
+    """Follow an archive no longer. Say what is to become of its images."""
+    from cbmir.services.archives.registered import remove
+
+    if delete_images is None:
+        raise click.UsageError("Say --keep-images or --delete-images.")
+    deleted = remove(context.database, context.settings, name, delete_images=delete_images == "yes")
+    click.echo(f"{name} is removed; {deleted:,} images were deleted.")
+
+
+for command in (add_command, orthanc_config_command, report_command, serve_command, teach_command):
+    archive_command.add_command(command)

@@ -1,0 +1,114 @@
+"""One look at an archive: what its script told, what its log says, and whether a sweep is due."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from cbmir.archive.base import Logged
+from cbmir.services.archives.forget import forget
+from cbmir.services.archives.registered import Followed
+from cbmir.services.archives.sweep import sweep
+from cbmir.store import archives, ledger
+from cbmir.store.tables import ArchiveNotice, now
+
+NOTICES = 1000
+"""Notices that are taken in at one time."""
+
+COUNT_SECONDS = 5.0
+"""How often an archive that counts is asked how many objects it has."""
+
+SWEEP_SECONDS = 20.0
+"""How often an archive without a log is swept, at most; one with a log whose count is not ours, too."""
+
+SWEEP_SHARE = 10
+"""A sweep is not repeated before so many times its own duration: the archive has other work to do."""
+
+
+@dataclass
+class Follower:
+    """Follows one archive, look by look. What it knows of time is lost with it; all else is in the database."""
+
+    followed: Followed
+    count_at: float = field(default=float("-inf"))
+    sweep_at: float = field(default=float("-inf"))
+
+    def look(self) -> bool:
+        """Learn what has changed; True if anything is to be fetched now.
+
+        Raises:
+            cbmir.errors.ArchiveUnavailable, cbmir.errors.ArchiveRefused, cbmir.errors.ArchiveGarbled: if it cannot
+                be learned; the next look makes up for it.
+            cbmir.errors.MassDeletion: as `sweep`.
+            cbmir.errors.NotFound: if the archive was removed.
+        """
+        if isinstance(self.followed.archive, Logged):
+            self._take_notices(self.followed.archive)
+            self._read_log(self.followed.archive)
+        if self._sweep_due():
+            began = time.monotonic()
+            sweep(self.followed)
+            self.sweep_at = time.monotonic() + max(SWEEP_SECONDS, SWEEP_SHARE * (time.monotonic() - began))
+        with self.followed.database.read() as session:
+            return ledger.is_due(session, self.followed.id)
+
+    def _take_notices(self, archive: Logged) -> None:
+        while notices := self._notices():
+            stored = list(dict.fromkeys(each.remote_id for each in notices if not each.deleted))
+            described = list(archive.described(stored)) if stored else []
+            with self.followed.database.write() as session:
+                keeps = self.followed.keeps
+                ledger.take_in(session, self.followed.id, described, keeps, replaced=True)
+            self._delete(notices)
+            with self.followed.database.write() as session:
+                archives.forget_notices(session, self.followed.id, up_to=notices[-1].id)
+                archives.change(session, self.followed.id, changed_at=now())
+
+    def _notices(self) -> list[ArchiveNotice]:
+        with self.followed.database.read() as session:
+            return archives.notices(session, self.followed.id, NOTICES)
+
+    def _delete(self, notices: list[ArchiveNotice]) -> None:
+        """What was told of last as deleted; what the archive has again was described since."""
+        last = {each.remote_id: each.deleted for each in notices}
+        with self.followed.database.read() as session:
+            told = [remote for remote, deleted in last.items() if deleted]
+            gone = ledger.of_remote_ids(session, self.followed.id, told)
+        forget(self.followed.database, self.followed.settings, self.followed.id, self.followed.name, gone)
+
+    def _read_log(self, archive: Logged) -> None:
+        """Take in what came since the last look. Who has no cursor takes the log's end, and then sweeps."""
+        with self.followed.database.read() as session:
+            cursor = archives.get(session, self.followed.name).cursor
+        done = False
+        while not done:
+            changes = archive.changes(cursor)
+            described = list(archive.described(changes.instances)) if changes.instances and cursor else []
+            if cursor == changes.cursor:
+                return
+            done = changes.done or not cursor
+            fresh = {"changed_at": now()} if described else {}
+            with self.followed.database.write() as session:
+                keeps = self.followed.keeps
+                ledger.take_in(session, self.followed.id, described, keeps, replaced=True)
+                wanted = {} if cursor else {"sweep_wanted": True}
+                archives.change(session, self.followed.id, cursor=changes.cursor, **wanted, **fresh)
+            cursor = changes.cursor
+
+    def _sweep_due(self) -> bool:
+        with self.followed.database.read() as session:
+            if archives.get(session, self.followed.name).sweep_wanted:
+                return True
+        if time.monotonic() < self.sweep_at:
+            return False
+        return not isinstance(self.followed.archive, Logged) or self._count_differs(self.followed.archive)
+
+    def _count_differs(self, archive: Logged) -> bool:
+        """Whether the archive has another number of objects than the ledger: deletions are in no log."""
+        if self.followed.connection.rules.since or self.followed.connection.rules.until:
+            return True  # it counts what the rules leave out, too
+        if time.monotonic() < self.count_at:
+            return False
+        self.count_at = time.monotonic() + COUNT_SECONDS
+        with self.followed.database.read() as session:
+            return archive.count() != ledger.alive(session, self.followed.id)

@@ -1,0 +1,69 @@
+"""A deletion: nothing of an image is left but the note that it was deleted."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from sqlalchemy.orm import Session
+
+from cbmir.pictures.shelf import Shelf
+from cbmir.services.archives.origin import origin_of
+from cbmir.settings import Settings
+from cbmir.store import instances, ledger, quarantine, queries
+from cbmir.store.session import Database
+from cbmir.store.tables import ArchiveObject
+from cbmir.store.writing import in_pieces
+
+AT_ONCE = 100
+"""Objects that are deleted in one transaction: others can write in between."""
+
+log = logging.getLogger(__name__)
+
+
+def forget(
+    database: Database, settings: Settings, archive_id: int, name: str, objects: Sequence[ArchiveObject]
+) -> int:
+    """Delete what came of objects that an archive no longer holds, unless another archive holds them too.
+
+    That is: the instance with its frames, features and labels, its pictures, queries about it, its place in other
+    answers, its quarantine. The ledger keeps that it was deleted. What is cut off is done again by the next sweep.
+
+    Returns:
+        How many images were deleted.
+    """
+    deleted = 0
+    for some in in_pieces(objects, AT_ONCE):
+        deleted += _forget(database, Shelf(settings.pictures), archive_id, name, some)
+        for each in some:
+            log.info("archive %s: object %s is deleted", name, each.sop_instance_uid)
+    return deleted
+
+
+def _forget(database: Database, shelf: Shelf, archive_id: int, name: str, objects: Sequence[ArchiveObject]) -> int:
+    with database.write() as session:
+        held = ledger.held_elsewhere(session, archive_id, [each.sop_instance_uid for each in objects])
+        doomed = [each for each in objects if each.sop_instance_uid not in held]
+        for each in objects:
+            quarantine.release(session, origin=origin_of(name, each.sop_instance_uid))
+        deleted = delete_instances(session, shelf, [each.sop_instance_uid for each in doomed])
+        ledger.mark_deleted(session, [each.id for each in objects])
+    return deleted
+
+
+def delete_instances(session: Session, shelf: Shelf, sop_instance_uids: Sequence[str]) -> int:
+    """Delete the instances of these UIDs, and what else shows or names them.
+
+    Their pictures go before the session commits: were it cut off, rows without pictures would be left to be deleted
+    again, not patients' pictures that no row names.
+
+    Returns:
+        How many there were.
+    """
+    found = instances.of_uids(session, sop_instance_uids)
+    pictures = queries.forget(session, found)
+    for instance in found:
+        pictures.update(instances.delete(session, instance))
+    for key in instances.unused_pictures(session, pictures):
+        shelf.discard(key)
+    return len(found)

@@ -1,0 +1,10 @@
+"""How an object of an archive is called where files have paths."""
+
+from __future__ import annotations
+
+SCHEME = "archive:"
+
+
+def origin_of(name: str, sop_instance_uid: str) -> str:
+    """Where an object of the archive `name` came from, as `cbmir.archive.folder.Source.origin`."""
+    return f"{SCHEME}{name}/{sop_instance_uid}"

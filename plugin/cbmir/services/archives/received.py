@@ -1,0 +1,105 @@
+"""What was sent to `cbmir archive serve`: recorded from the folder where the receiver keeps it until then."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+from sqlalchemy.orm import Session
+
+from cbmir.archive.folder import source_of
+from cbmir.errors import CbmirError, UnusableInput
+from cbmir.progress import Progress
+from cbmir.services.archives.sync import AT_ONCE, Synced
+from cbmir.services.ingest import ingest_listed
+from cbmir.services.isolation import Isolation
+from cbmir.settings import Settings
+from cbmir.store.session import Database
+
+SUFFIX = ".dcm"
+TAKEN = "taken"
+"""Folder below the receiver's of the files that are worked on."""
+
+
+def any_waiting(settings: Settings) -> bool:
+    """Whether the receiver's folder holds any object."""
+    return bool(_waiting(settings.received, 1) or _waiting(settings.received / TAKEN, 1))
+
+
+def record_received(
+    database: Database,
+    settings: Settings,
+    progress: Progress,
+    isolation: Isolation,
+    *,
+    settle: Callable[[Path], None] = Path.unlink,
+    after: Callable[[], None] = lambda: None,
+) -> Synced:
+    """Record what was received, until nothing is left; one that is sent again takes its predecessor's place.
+
+    Args:
+        database: the installation's.
+        settings: the installation's.
+        progress: told after each object.
+        isolation: where they are converted; it stays open.
+        settle: told of a file that is recorded or set aside: it removes it, or keeps it elsewhere.
+        after: called after each piece of work, to extract features.
+
+    Raises:
+        cbmir.errors.JobCancelled: if asked to stop; the rest stays where it is.
+        cbmir.errors.Unavailable: if the database or the disk fails; the rest stays where it is.
+    """
+    synced = Synced()
+    while files := _taken(settings):
+        account = _Account(settle, {str(file): file for file in files})
+        entries = (source_of(file, file.name, str(file), settings) for file in files)
+        piece = ingest_listed(
+            database, settings, entries, len(files), account, progress, isolation, files[0].parent
+        )
+        synced.add(piece)
+        after()
+        if piece.failed == len(files):
+            break
+    return synced
+
+
+def _taken(settings: Settings) -> list[Path]:
+    """Files of the receiver, moved aside: one that is sent again meanwhile is another file then."""
+    taken = settings.received / TAKEN
+    left = _waiting(taken, AT_ONCE)  # of a worker that was killed
+    if left:
+        return left
+    taken.mkdir(parents=True, exist_ok=True)
+    return [file.replace(taken.absolute() / file.name) for file in _waiting(settings.received, AT_ONCE)]
+
+
+def _waiting(folder: Path, most: int) -> list[Path]:
+    try:
+        with os.scandir(folder) as entries:
+            named = (Path(entry.path).absolute() for entry in entries if entry.name.endswith(SUFFIX))
+            return list(islice((path for path in named if not path.name.startswith(".")), most))
+    except FileNotFoundError:
+        return []
+
+
+@dataclass(frozen=True)
+class _Account:
+    """Accounts for received files (`cbmir.services.ingestion.Ledger`); `lost` are those that could not be read."""
+
+    settle: Callable[[Path], None]
+    files: dict[str, Path]
+    lost: set[str] = field(default_factory=set)
+
+    def wants(self, session: Session, origin: str) -> bool:
+        return True
+
+    def settled(self, session: Session, origin: str, error: CbmirError | None) -> None:
+        if error is not None and not isinstance(error, UnusableInput):
+            self.lost.add(origin)
+
+    def done(self, origin: str) -> None:
+        if origin not in self.lost:
+            self.settle(self.files[origin])

@@ -1,0 +1,85 @@
+"""How each archive is: reached or not, how far behind we are, and what became of its objects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from cbmir.store import archives, ledger, tables
+from cbmir.types import ObjectState
+
+
+@dataclass(frozen=True)
+class ArchiveStatus:
+    """An archive as it is shown.
+
+    Attributes:
+        connected: whether it answered last; None before it was ever asked.
+        behind: objects that are still to be fetched.
+        held: objects in the index; skipped: not wanted, or nothing to show; set_aside: in quarantine; deleted: gone
+            from the archive, and from here.
+        checked_at, changed_at, swept_at: when it was last asked, last brought a change, was last compared whole.
+    """
+
+    name: str
+    kind: str
+    address: str
+    paused: bool
+    connected: bool | None
+    error_code: str | None
+    error_message: str | None
+    checked_at: datetime | None
+    changed_at: datetime | None
+    swept_at: datetime | None
+    behind: int
+    held: int
+    skipped: int
+    set_aside: int
+    deleted: int
+
+    def as_json(self) -> dict[str, Any]:
+        """The status as `archive status --json` and the REST API give it."""
+        moments = ("checked_at", "changed_at", "swept_at")
+        return {**vars(self), **{name: _iso(getattr(self, name)) for name in moments}}
+
+
+def overview(session: Session) -> list[ArchiveStatus]:
+    """All archives, by name."""
+    return [_of_row(session, row) for row in archives.listing(session)]
+
+
+def of(session: Session, name: str) -> ArchiveStatus:
+    """One archive.
+
+    Raises:
+        cbmir.errors.NotFound: if there is none of this name.
+    """
+    return _of_row(session, archives.get(session, name))
+
+
+def _of_row(session: Session, row: tables.Archive) -> ArchiveStatus:
+    counts = ledger.counts(session, row.id)
+    return ArchiveStatus(
+        name=row.name,
+        kind=row.kind,
+        address=row.address,
+        paused=row.paused,
+        connected=row.connected,
+        error_code=row.error_code,
+        error_message=row.error_message,
+        checked_at=row.checked_at,
+        changed_at=row.changed_at,
+        swept_at=row.swept_at,
+        behind=counts[ObjectState.PENDING],
+        held=counts[ObjectState.HELD],
+        skipped=counts[ObjectState.SKIPPED],
+        set_aside=counts[ObjectState.SET_ASIDE],
+        deleted=counts[ObjectState.DELETED],
+    )
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None

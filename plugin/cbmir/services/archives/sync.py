@@ -1,0 +1,200 @@
+"""What is pending is fetched, converted and recorded, object by object; a job does it, as long as more comes."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from cbmir.archive.base import Fetched
+from cbmir.archive.folder import Unlisted, source_of
+from cbmir.errors import CbmirError, NoPixels, NotFound, UnusableInput
+from cbmir.pictures.shelf import Shelf
+from cbmir.progress import Progress
+from cbmir.services.archives.forget import delete_instances
+from cbmir.services.archives.origin import origin_of
+from cbmir.services.archives.registered import Followed
+from cbmir.services.ingest import ingest_listed
+from cbmir.services.ingestion import Entry, Ingested
+from cbmir.services.isolation import Isolation
+from cbmir.settings import Settings
+from cbmir.store import archives, ledger
+from cbmir.store.tables import ArchiveObject
+from cbmir.types import ObjectState, RemoteInstance
+
+AT_ONCE = 256
+"""Objects that are asked for together: their files lie in the spool at one time, and are then gone."""
+
+PREFIX = "fetched-"
+POLL_SECONDS = 0.1
+
+STALE_SECONDS = 3600.0
+"""A folder of fetched files that nothing was added to for so long was left by a process that died."""
+
+
+@dataclass
+class Synced:
+    """What became of the objects that were fetched: each is counted once."""
+
+    ingested: int = 0
+    duplicates: int = 0
+    quarantined: int = 0
+    failed: int = 0
+
+    def as_json(self) -> dict[str, int]:
+        """The counts by name."""
+        return asdict(self)
+
+    @property
+    def objects(self) -> int:
+        """How many they are."""
+        return self.ingested + self.duplicates + self.quarantined + self.failed
+
+    def add(self, ingested: Ingested) -> None:
+        """Count one more piece of work."""
+        for name, number in ingested.as_json().items():
+            setattr(self, name, getattr(self, name) + number)
+
+
+def synchronise(
+    followed: Followed,
+    progress: Progress,
+    isolation: Isolation,
+    *,
+    after: Callable[[], None] = lambda: None,
+    linger_seconds: float = 0.0,
+) -> Synced:
+    """Fetch and record what is pending, until nothing is.
+
+    Each object is recorded by itself, together with its line in the ledger: what is cut off goes on where it was,
+    and nothing that is done is fetched again.
+
+    Args:
+        followed: the archive.
+        progress: told after each object.
+        isolation: where they are converted; it stays open.
+        after: called after each piece of work, to extract features.
+        linger_seconds: how long to wait for more once nothing is pending.
+
+    Raises:
+        cbmir.errors.ArchiveUnavailable, cbmir.errors.ArchiveRefused: if the archive is lost; the rest stays
+            pending.
+        cbmir.errors.JobCancelled: if asked to stop; the rest stays pending.
+        cbmir.errors.Unavailable: if the database or the disk fails; the rest stays pending.
+    """
+    _sweep_spool(followed.settings.spool)
+    synced, until = Synced(), time.monotonic() + linger_seconds
+    while True:
+        piece = _pending(followed)
+        if piece:
+            synced.add(_work(followed, piece, _Sum(progress, synced, _total(followed)), isolation))
+            after()
+            until = time.monotonic() + linger_seconds
+        elif time.monotonic() >= until:
+            return synced
+        else:
+            progress.update(synced.objects, synced.objects)
+            time.sleep(POLL_SECONDS)
+
+
+def _sweep_spool(spool: Path) -> None:
+    oldest = time.time() - STALE_SECONDS
+    for left in spool.glob(f"{PREFIX}*"):
+        if left.stat().st_mtime < oldest:
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _pending(followed: Followed) -> list[ArchiveObject]:
+    with followed.database.read() as session:
+        return ledger.pending(session, followed.id, AT_ONCE)
+
+
+def _total(followed: Followed) -> int:
+    with followed.database.read() as session:
+        return ledger.counts(session, followed.id)[ObjectState.PENDING]
+
+
+def _work(followed: Followed, piece: Sequence[ArchiveObject], progress: Progress, isolation: Isolation) -> Ingested:
+    settings = followed.settings
+    settings.spool.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=settings.spool, prefix=PREFIX) as folder:
+        account = _Account(followed, {origin_of(followed.name, each.sop_instance_uid): each for each in piece})
+        arriving = followed.archive.fetch([_remote(each) for each in piece], Path(folder))
+        entries = _entries(followed, arriving, account, settings)
+        return ingest_listed(followed.database, settings, entries, len(piece), account, progress, isolation)
+
+
+def _remote(row: ArchiveObject) -> RemoteInstance:
+    return RemoteInstance(
+        sop_instance_uid=row.sop_instance_uid,
+        series_instance_uid=row.series_instance_uid,
+        study_instance_uid=row.study_instance_uid,
+        sop_class_uid=row.sop_class_uid,
+        modality=row.modality,
+        remote_id=row.remote_id,
+        digest=row.digest,
+    )
+
+
+def _entries(
+    followed: Followed, arriving: Iterator[Fetched], account: _Account, settings: Settings
+) -> Iterator[Entry]:
+    for each in arriving:
+        uid = each.instance.sop_instance_uid
+        origin, name = origin_of(followed.name, uid), f"{uid}.dcm"
+        if each.file is not None:
+            account.files[origin] = each.file
+            yield source_of(each.file, name, origin, settings)
+        else:
+            missing = NotFound(f"The archive {followed.name} did not give {uid}.", "It is asked again later.")
+            yield Unlisted(name, origin, each.error or missing)
+
+
+@dataclass(frozen=True)
+class _Account:
+    """The ledger of one piece of work (`cbmir.services.ingestion.Ledger`)."""
+
+    followed: Followed
+    objects: dict[str, ArchiveObject]
+    files: dict[str, Path] = field(default_factory=dict)
+
+    def wants(self, session: Session, origin: str) -> bool:
+        row = self.objects[origin]
+        return ledger.is_wanted(session, row.id, row.revision)
+
+    def settled(self, session: Session, origin: str, error: CbmirError | None) -> None:
+        """Note what became of an object. One that cannot be used any more is no image of ours any more."""
+        row = self.objects[origin]
+        if error is None:
+            ledger.settle(session, row.id, row.revision, ObjectState.HELD)
+        elif isinstance(error, UnusableInput):
+            state = ObjectState.SKIPPED if isinstance(error, NoPixels) else ObjectState.SET_ASIDE
+            ledger.settle(session, row.id, row.revision, state, code=error.code, message=error.sentence)
+            delete_instances(session, Shelf(self.followed.settings.pictures), [row.sop_instance_uid])
+        else:
+            ledger.put_off(session, row.id, code=error.code, message=error.sentence)
+            if isinstance(error, NotFound):
+                archives.change(session, self.followed.id, sweep_wanted=True)
+
+    def done(self, origin: str) -> None:
+        if file := self.files.pop(origin, None):
+            file.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class _Sum:
+    """Progress of one piece as part of all."""
+
+    progress: Progress
+    before: Synced
+    total: int
+
+    def update(self, done: int, total: int, message: str = "", detail: Mapping[str, Any] | None = None) -> None:
+        so_far = self.before.objects
+        self.progress.update(so_far + done, so_far + max(self.total, done), message)

@@ -1,0 +1,108 @@
+"""The proof that the index is what the archive is: every object is compared, and each difference is named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+from cbmir.progress import Progress
+from cbmir.services.archives.registered import Followed
+from cbmir.store import ledger
+from cbmir.store.tables import ArchiveObject
+from cbmir.types import ObjectState, RemoteInstance
+
+
+class Kind(StrEnum):
+    """How an object here differs from the archive's."""
+
+    UNKNOWN = "unknown here"
+    """The archive lists it, the ledger does not."""
+    PENDING = "not fetched yet"
+    CHANGED = "changed there"
+    """The archive gives another digest than that of what was fetched."""
+    GONE = "gone there"
+    """The archive no longer lists it."""
+    LOST = "no image here"
+    """It counts as held, and the index has no image of it."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One object that is not here as it is there."""
+
+    kind: Kind
+    study_instance_uid: str
+    sop_instance_uid: str
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What a comparison found.
+
+    Attributes:
+        listed: objects of the archive.
+        held: of these in the index, and as the archive has them.
+        skipped: of these with nothing to show, or not wanted.
+        set_aside: of these in quarantine.
+        differences: all others, and those that are here alone; none if the two are equal.
+    """
+
+    listed: int
+    held: int
+    skipped: int
+    set_aside: int
+    differences: list[Difference]
+
+    def as_json(self) -> dict[str, Any]:
+        """The findings as `archive verify --json` gives them."""
+        return {**asdict(self), "equal": not self.differences}
+
+
+def verify(followed: Followed, progress: Progress) -> Verified:
+    """Compare every object of an archive with the ledger and the index. Nothing is changed.
+
+    Raises:
+        as `cbmir.archive.base.Archive.studies`.
+    """
+    listed = {each.sop_instance_uid: each for each in _listed(followed, progress)}
+    with followed.database.read() as session:
+        here = {each.sop_instance_uid: each for each in ledger.all_alive(session, followed.id)}
+        lost = {each.sop_instance_uid for each in ledger.held_without_instance(session, followed.id)}
+    states = [here[uid].state for uid in listed.keys() & here.keys()]
+    return Verified(
+        listed=len(listed),
+        held=states.count(ObjectState.HELD),
+        skipped=states.count(ObjectState.SKIPPED),
+        set_aside=states.count(ObjectState.SET_ASIDE),
+        differences=[*_differences(listed, here, lost)],
+    )
+
+
+def _listed(followed: Followed, progress: Progress) -> Iterator[RemoteInstance]:
+    rules = followed.connection.rules
+    for number, study in enumerate(followed.archive.studies(rules.since, rules.until), 1):
+        yield from followed.archive.instances(study.study_instance_uid)
+        progress.update(number, 0, "studies compared")
+
+
+def _differences(
+    listed: dict[str, RemoteInstance], here: dict[str, ArchiveObject], lost: set[str]
+) -> Iterator[Difference]:
+    for uid, each in listed.items():
+        if kind := _kind(each, here.get(uid), lost):
+            yield Difference(kind, each.study_instance_uid, uid)
+    for uid, row in here.items():
+        if uid not in listed:
+            yield Difference(Kind.GONE, row.study_instance_uid, uid)
+
+
+def _kind(each: RemoteInstance, row: ArchiveObject | None, lost: set[str]) -> Kind | None:
+    if row is None:
+        return Kind.UNKNOWN
+    if row.state == ObjectState.PENDING:
+        return Kind.PENDING
+    if row.digest and each.digest and row.digest != each.digest:
+        return Kind.CHANGED
+    return Kind.LOST if row.sop_instance_uid in lost else None

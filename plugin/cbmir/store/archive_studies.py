@@ -1,0 +1,38 @@
+"""The studies of each archive as it listed them last: what differs from this is looked into."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from cbmir.store.tables import ArchiveStudy, now
+from cbmir.store.writing import insert
+
+
+def known(session: Session, archive_id: int) -> dict[str, ArchiveStudy]:
+    """The archive's studies as it listed them last, by UID."""
+    rows = session.scalars(select(ArchiveStudy).where(ArchiveStudy.archive_id == archive_id))
+    return {row.study_instance_uid: row for row in rows}
+
+
+def keep(session: Session, archive_id: int, study_instance_uid: str, *, instances: int | None, stamp: str) -> None:
+    """Note how the archive lists a study whose objects were just compared."""
+    said = {"instances": instances, "stamp": stamp, "listed_at": now()}
+    row = insert(session, ArchiveStudy).values(archive_id=archive_id, study_instance_uid=study_instance_uid, **said)
+    keys = ["archive_id", "study_instance_uid"]
+    session.execute(row.on_conflict_do_update(index_elements=keys, set_=said))
+
+
+def drop(session: Session, archive_id: int, study_instance_uid: str) -> None:
+    """Forget how the archive lists a study."""
+    mine = delete(ArchiveStudy).where(ArchiveStudy.archive_id == archive_id)
+    session.execute(mine.where(ArchiveStudy.study_instance_uid == study_instance_uid))
+
+
+def longest_unlisted(session: Session, archive_id: int, limit: int, before: datetime) -> list[str]:
+    """The studies whose objects were not compared since `before`, those of longest ago first."""
+    mine = select(ArchiveStudy.study_instance_uid).where(ArchiveStudy.archive_id == archive_id)
+    old = mine.where(ArchiveStudy.listed_at < before)
+    return list(session.scalars(old.order_by(ArchiveStudy.listed_at).limit(limit)))

@@ -1,0 +1,96 @@
+"""What an archive holds, we hold: new, replaced, moved and deleted objects, by Orthanc's API and by DICOMweb."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import func, select
+
+from cbmir.progress import Silence
+from cbmir.services.archives.registered import Followed
+from cbmir.services.archives.verify import Kind, verify
+from cbmir.store import instances, ledger
+from cbmir.store.session import Database
+from cbmir.store.tables import Frame, Group, Instance
+from cbmir.types import ObjectState
+
+
+def stored(database: Database) -> set[str]:
+    with database.read() as session:
+        return set(session.scalars(select(Instance.sop_instance_uid)))
+
+
+def pictures(folder: Path) -> list[Path]:
+    return list(folder.rglob("*.png"))
+
+
+def test_everything_that_is_there_is_fetched_once(
+    database: Database, archive: Followed, pacs: Any, make_object: Any, uid_of: Any, follow: Any
+) -> None:
+    for seed in range(5):
+        pacs.send(make_object(seed, patient=seed // 2))
+    assert follow().ingested == 5
+    assert stored(database) == {uid_of(seed) for seed in range(5)}
+    assert follow() == type(follow())()
+    assert verify(archive, Silence()).differences == []
+
+
+def test_what_comes_later_is_found(
+    database: Database, pacs: Any, make_object: Any, uid_of: Any, follow: Any
+) -> None:
+    pacs.send(make_object(1))
+    follow()
+    pacs.send(make_object(2))
+    pacs.send(make_object(3, patient=7))
+    assert follow().ingested == 2
+    assert stored(database) == {uid_of(1), uid_of(2), uid_of(3)}
+
+
+def test_a_deleted_object_and_a_deleted_study_are_gone_with_their_pictures(
+    database: Database, archive: Followed, pacs: Any, make_object: Any, uid_of: Any, follow: Any
+) -> None:
+    ids = [pacs.send(make_object(seed, patient=seed // 3)) for seed in range(6)]
+    follow()
+    assert len(pictures(archive.settings.pictures)) == 6
+    pacs.delete(f"/instances/{ids[0]}")
+    follow()
+    assert stored(database) == {uid_of(seed) for seed in range(1, 6)}
+    study = pacs.get(f"/instances/{ids[4]}/study")["ID"]
+    pacs.delete(f"/studies/{study}")
+    follow()
+    assert stored(database) == {uid_of(1), uid_of(2)}
+    assert len(pictures(archive.settings.pictures)) == 2
+    with database.read() as session:
+        assert ledger.counts(session, archive.id)[ObjectState.DELETED] == 4
+        assert session.scalar(select(func.count()).select_from(Group)) == 1
+        assert session.scalar(select(func.count()).select_from(Frame)) == 2
+    assert verify(archive, Silence()).differences == []
+
+
+def test_one_that_comes_back_is_fetched_again(
+    database: Database, pacs: Any, make_object: Any, uid_of: Any, follow: Any
+) -> None:
+    kept, gone = pacs.send(make_object(0)), pacs.send(make_object(1))
+    follow()
+    pacs.delete(f"/instances/{gone}")
+    follow()
+    assert stored(database) == {uid_of(0)}
+    pacs.send(make_object(1))
+    assert follow().ingested == 1
+    assert stored(database) == {uid_of(0), uid_of(1)}
+    assert kept
+
+
+def test_differences_are_named(
+    database: Database, archive: Followed, pacs: Any, make_object: Any, uid_of: Any, follow: Any
+) -> None:
+    ids = [pacs.send(make_object(seed)) for seed in range(3)]
+    follow()
+    pacs.send(make_object(9))
+    pacs.delete(f"/instances/{ids[0]}")
+    with database.write() as session:
+        (lost,) = instances.of_uids(session, [uid_of(1)])
+        instances.delete(session, lost)
+    found = {(each.kind, each.sop_instance_uid) for each in verify(archive, Silence()).differences}
+    assert found == {(Kind.UNKNOWN, uid_of(9)), (Kind.GONE, uid_of(0)), (Kind.LOST, uid_of(1))}

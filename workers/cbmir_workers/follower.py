@@ -1,0 +1,155 @@
+"""Follows every archive, each in a thread of its own, and wakes a worker when there is something to fetch."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Event, Thread
+from typing import Any
+
+from celery import Celery
+
+from cbmir.errors import CbmirError, MassDeletion, NotFound, Unavailable
+from cbmir.services.archives import received
+from cbmir.services.archives.follow import Follower
+from cbmir.services.archives.registered import followed
+from cbmir.settings import Settings
+from cbmir.store import archives, jobs, tables
+from cbmir.store.session import Database
+from cbmir.types import JobKind
+from cbmir_workers.client import enqueue
+
+LOOK_SECONDS = 0.5
+"""How often an archive is looked at: a part of the two seconds within which a new image should be found."""
+
+LEASE_SECONDS = 30.0
+"""After this silence of its follower another process may follow an archive."""
+
+RENEW_SECONDS = 10.0
+"""How often the lease is renewed, and the archive's row says that it answered."""
+
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 60.0
+"""Before an archive that failed is asked again: doubled each time."""
+
+log = logging.getLogger(__name__)
+
+
+class Followers:
+    """The threads of one worker process: one for each archive, and one that looks for new archives."""
+
+    def __init__(self, database: Database, app: Celery, settings: Settings, stop: Event) -> None:
+        self._database, self._app, self._settings, self._stop = database, app, settings, stop
+        self._name = secrets.token_hex(8)
+        self._threads: dict[str, Thread] = {}
+        self._thread = Thread(target=self._run, name="followers", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def join(self) -> None:
+        """Wait until all have ended, after `stop` was set."""
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.wait(LOOK_SECONDS):
+            try:
+                self._look_around()
+            except CbmirError as error:  # the database may be back at the next look
+                log.warning("archives are not followed: %s", error.code)
+        for thread in self._threads.values():
+            thread.join()
+
+    def _look_around(self) -> None:
+        if received.any_waiting(self._settings):
+            wake(self._database, self._app, {"received": True})
+        with self._database.read() as session:
+            names = [row.name for row in archives.unfollowed(session)]
+        for name in names:
+            if name not in self._threads or not self._threads[name].is_alive():
+                self._threads[name] = self._thread_for(name)
+
+    def _thread_for(self, name: str) -> Thread:
+        thread = Thread(target=self._follow, args=(name,), name=f"follower of {name}", daemon=True)
+        thread.start()
+        return thread
+
+    def _follow(self, name: str) -> None:
+        pause = FIRST_PAUSE_SECONDS
+        while not self._stop.is_set():
+            try:
+                with self._leased(name) as row:
+                    if row is None:
+                        return
+                    self._keep_looking(row)
+                pause = FIRST_PAUSE_SECONDS
+            except NotFound:
+                return  # removed
+            except CbmirError as error:
+                self._record(name, error)
+                self._stop.wait(pause)
+                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+    @contextmanager
+    def _leased(self, name: str) -> Iterator[tables.Archive | None]:
+        """The archive's row; None if another process follows it, or it is paused."""
+        with self._database.write() as session:
+            row = archives.get(session, name)
+            mine = archives.lease(session, row.id, self._name, LEASE_SECONDS)
+        try:
+            yield row if mine else None
+        finally:
+            with self._database.write() as session:
+                archives.release(session, self._name, row.id)
+
+    def _keep_looking(self, row: tables.Archive) -> None:
+        """Look until told to stop, or the archive is described otherwise than before.
+
+        Raises:
+            cbmir.errors.CbmirError: whatever the archive or the database raises.
+        """
+        with followed(self._database, self._settings, row.name) as archive:
+            follower = Follower(archive)
+            renew_at = float("-inf")
+            while not self._stop.is_set() and self._is_as_before(row):
+                if follower.look():
+                    wake(self._database, self._app, {"archive": row.name})
+                if time.monotonic() >= renew_at:
+                    if not self._renewed(row):
+                        return
+                    renew_at = time.monotonic() + RENEW_SECONDS
+                self._stop.wait(LOOK_SECONDS)
+
+    def _is_as_before(self, row: tables.Archive) -> bool:
+        with self._database.read() as session:
+            return _described(archives.get(session, row.name)) == _described(row)
+
+    def _renewed(self, row: tables.Archive) -> bool:
+        with self._database.write() as session:
+            archives.answered(session, row.id)
+            return archives.lease(session, row.id, self._name, LEASE_SECONDS)
+
+    def _record(self, name: str, error: CbmirError) -> None:
+        log.warning("archive %s: %s", name, error.sentence)
+        try:
+            with self._database.write() as session:
+                if row := archives.find(session, name):
+                    connected = isinstance(error, MassDeletion) or not isinstance(error, Unavailable)
+                    archives.failed(session, row.id, error.code, error.sentence, connected=connected)
+        except Unavailable as trouble:
+            log.warning("archive %s: this cannot be recorded: %s", name, trouble.code)
+
+
+def wake(database: Database, app: Celery, parameters: dict[str, Any]) -> None:
+    """Queue a job that fetches what is pending, unless one waits or works already."""
+    with database.read() as session:
+        if any(job.kind == JobKind.SYNC and job.parameters == parameters for job in jobs.unfinished(session)):
+            return
+    enqueue(database, app, JobKind.SYNC, parameters)
+
+
+def _described(row: tables.Archive) -> tuple[Any, ...]:
+    return row.id, row.kind, row.address, row.options, row.sealed_credentials, row.paused

@@ -16,7 +16,7 @@ from io import BytesIO
 from ipaddress import ip_address
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from cryptography import x509
@@ -38,6 +38,9 @@ from pydicom.uid import (
 )
 
 from cbmir.archive.connection import ArchiveKind, Connection
+
+if TYPE_CHECKING:
+    pass
 
 
 @dataclass(frozen=True)

@@ -141,6 +141,7 @@ def _retrieve(duty: Duty) -> Result:
         where=Where.from_json(asked["where"]),
         encoder_id=asked["encoder"],
         exclude_same_patient=asked["exclude_same_patient"],
+        priors=asked.get("priors", 0),
         data=uploads.read(duty.settings, upload["folder"], upload["stored"]) if upload else None,
         name=upload["file_name"] if upload else "",
         sop_instance_uid=asked["sop_instance_uid"],

@@ -168,20 +168,20 @@ class PacsTour:
 
     def ask(self, progress: Progress) -> Outcome:
         """About an object of each modality, by its UID, as the button of Orthanc's pages asks."""
-        outcome = Outcome()
         self.asked = self._questions()
-        outcome.check(bool(self.asked), "there is no image to ask about")
+        outcome, own, found = Outcome(), 0, 0
         for number, (modality, (uid, _)) in enumerate(self.asked.items(), 1):
             question = Question(sop_instance_uid=uid, exclude_same_patient=True)
             hits = retrieve(self.context.database, self.context.settings, question).hits
-            own = sum(hit.labels.get("modality") == modality for hit in hits)
-            outcome.lines.append(
-                f"of the {len(hits)} most like an image of {modality}, of other patients, {own} are {modality}"
-            )
+            same = sum(hit.labels.get("modality") == modality for hit in hits)
+            outcome.lines.append(f"{modality}: {same} of the {len(hits)} most like it, of other patients, are too")
             outcome.check(bool(hits), f"nothing is found for {modality}")
-            drawn = self.source is None
-            outcome.check(own >= 3 or not drawn, f"{modality} finds more of other modalities than of its own")
+            own, found = own + same, found + len(hits)
             progress.update(number, len(self.asked), modality)
+        outcome.check(bool(self.asked), "there is no image to ask about")
+        outcome.check(
+            2 * own >= found or self.source is not None, "most hits are of another modality than asked about"
+        )
         return outcome
 
     def _questions(self) -> dict[str, tuple[str, str]]:

@@ -15,7 +15,7 @@ from pynetdicom.events import Event, EventHandlerType
 from pynetdicom.sop_class import StorageCommitmentPushModel  # type: ignore[attr-defined]
 
 from cbmir.archive.dimse.landing import Landing
-from cbmir.archive.dimse.network import prepare
+from cbmir.archive.dimse.wire import prepare
 
 LOG = logging.getLogger(__name__)
 

@@ -28,7 +28,7 @@ from cbmir.archive.dimse.drafts import (
     header,
 )
 from cbmir.archive.dimse.landing import Fsync, Landing, is_uid
-from cbmir.archive.dimse.network import Messages, prepare
+from cbmir.archive.dimse.wire import Messages, prepare
 
 ROOM = 512
 """Bytes of a PDU that holds an answer whole."""

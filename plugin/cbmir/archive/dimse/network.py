@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import socket
 import ssl
-from typing import Any, cast
 
 from pydicom.uid import UID, AllTransferSyntaxes, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, _config
-from pynetdicom.dimse import DIMSEServiceProvider
-from pynetdicom.events import Event
-from pynetdicom.transport import AssociationSocket
 
 from cbmir import __version__
 from cbmir.errors import BadRequest
@@ -22,9 +17,6 @@ IMPLEMENTATION_VERSION = f"CBMIR_{__version__}"[:16]
 
 MAX_PDU = 128 * 1024
 """Bytes of a P-DATA PDU that we take (PS3.8 D.1): fewer, larger pieces halve the time that an object costs."""
-
-LONGEST_PDU = 1024 * 1024
-"""Bytes of any PDU that are read at all; an A-ASSOCIATE-RQ of 128 contexts stays far below."""
 
 TRANSFER_SYNTAXES = tuple(AllTransferSyntaxes)
 """Every transfer syntax that pydicom knows."""
@@ -69,41 +61,6 @@ def checked_aet(aet: str) -> str:
     if not 1 <= len(found) <= 16 or not found.isascii() or not found.isprintable() or "\\" in found:
         raise BadRequest(f"{aet!r} is no AE title.", "Take 1 to 16 letters and digits.")
     return found
-
-
-class Messages(DIMSEServiceProvider):
-    """pynetdicom's provider, but that in an association that we asked for, answers go to nobody but who waits.
-
-    Its own thread looks for messages too. It pauses when somebody waits, but may take one more before it does: an
-    answer would be lost, and with it a study of a list.
-    """
-
-    def get_msg(self, block: bool = False) -> Any:
-        """The next message."""
-        return (None, None) if self.assoc.is_requestor and not block else super().get_msg(block)
-
-
-def prepare(event: Event) -> None:
-    """On a new connection: send without waiting for more, read in large pieces of bounded size, lose no answer."""
-    event.assoc.dimse = Messages(event.assoc)
-    wire = cast(AssociationSocket, event.assoc.dul.socket)
-    stream = cast(socket.socket, wire.socket)
-    stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    setattr(wire, "recv", lambda count: _read(wire, count))  # noqa: B010 (pynetdicom's own reads 4 KB at a time)
-
-
-def _read(wire: AssociationSocket, count: int) -> bytearray:
-    """Exactly `count` bytes, or fewer at the end of the connection."""
-    if count > LONGEST_PDU:
-        raise OSError(f"a PDU of {count} bytes is more than was agreed on")
-    stream = cast(socket.socket, wire.socket)
-    buffer = bytearray(count)
-    view, read = memoryview(buffer), 0
-    while read < count and (more := stream.recv_into(view[read:])):
-        read += more
-    view.release()
-    del buffer[read:]
-    return buffer
 
 
 def client_tls(authority: str, certificate: str, key: str) -> ssl.SSLContext:

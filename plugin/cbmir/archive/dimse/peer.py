@@ -22,7 +22,8 @@ from pynetdicom.status import code_to_category
 
 from cbmir.archive.connection import Connection
 from cbmir.archive.dimse.address import Address
-from cbmir.archive.dimse.network import MAX_PDU, application, checked_aet, client_tls, prepare
+from cbmir.archive.dimse.network import MAX_PDU, application, checked_aet, client_tls
+from cbmir.archive.dimse.wire import prepare
 from cbmir.errors import ArchiveGarbled, ArchiveRefused, ArchiveUnavailable, CbmirError
 
 MAX_CONTEXTS = 128

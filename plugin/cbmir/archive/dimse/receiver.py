@@ -9,11 +9,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any, Self, cast
 
 from pydicom.uid import UID
 from pynetdicom import AE
+from pynetdicom.association import Association
 from pynetdicom.sop_class import StorageCommitmentPushModel, Verification  # type: ignore[attr-defined]
 from pynetdicom.transport import ThreadedAssociationServer
 
@@ -32,7 +34,7 @@ TURN = 0.1
 """Seconds after which the thread that listens looks whether it is to end."""
 
 HANDSHAKE_SECONDS = 10.0
-"""How long a TLS handshake may take."""
+"""How long a TLS handshake, and then the request for an association, may take."""
 
 
 class Receiver:
@@ -63,13 +65,15 @@ class Receiver:
         self._thread.start()
 
     def close(self, grace_seconds: float = GRACE_SECONDS) -> None:
-        """Let nobody in any more, give associations this long to end, abort the rest; what is half-written goes."""
+        """Let nobody in any more, give associations this long to end, cut the rest off."""
         self._server.shutdown()
         deadline = time.monotonic() + grace_seconds
         while self._server.active_associations and time.monotonic() < deadline:
             time.sleep(0.02)
         for association in self._server.active_associations:
-            association.abort()
+            _cut(association)
+        while self._server.active_associations and time.monotonic() < deadline + 1:
+            time.sleep(0.02)
 
     def __enter__(self) -> Self:
         return self
@@ -105,6 +109,14 @@ class Listener(ThreadedAssociationServer):
         LOG.warning("A connection from %s came to nothing: %s.", client_address[0], sys.exc_info()[1])
 
 
+def _cut(association: Association) -> None:
+    """End the connection, whatever the association waits for: it goes by itself then."""
+    wire = association.dul.socket
+    with suppress(OSError):  # it has just ended
+        if wire and wire.socket:
+            wire.socket.shutdown(socket.SHUT_RDWR)
+
+
 def _listen(how: Reception, taking: intake.Taking) -> Listener:
     tls = server_tls(how.authority, how.certificate, how.key) if how.certificate else None
     reporter = partial(application, how.aet, how.idle_seconds)
@@ -133,6 +145,7 @@ def services(how: Reception) -> tuple[UID, ...]:
 
 def _entity(how: Reception) -> AE:
     entity = application(how.aet, how.idle_seconds)
+    entity.acse_timeout = min(how.idle_seconds, HANDSHAKE_SECONDS)
     entity.maximum_pdu_size = how.max_pdu
     entity.maximum_associations = how.max_associations
     entity.require_called_aet = how.check_called

@@ -22,8 +22,9 @@ from pynetdicom.pdu_primitives import P_DATA
 
 from cbmir.archive.dimse import DimseArchive
 from cbmir.archive.dimse.landing import Fsync
-from cbmir.archive.dimse.network import TRANSFER_SYNTAXES, application, prepare
+from cbmir.archive.dimse.network import TRANSFER_SYNTAXES, application
 from cbmir.archive.dimse.receiver import Receiver
+from cbmir.archive.dimse.wire import prepare
 from cbmir.errors import Unavailable
 
 PRIVATE_CLASS = UID("1.2.826.0.1.3680043.9.7777.1")
@@ -234,6 +235,23 @@ def test_drafts_of_a_crash_are_swept(receive: Callable[..., Receiver], tmp_path:
 def test_a_port_that_is_taken_is_named(receive: Callable[..., Receiver]) -> None:
     with pytest.raises(Unavailable, match="cannot be listened on"):
         receive(port=receive().port)
+
+
+def test_one_that_stops_within_a_pdu_is_cut_off_at_the_end(receive: Callable[..., Receiver]) -> None:
+    receiver = receive()
+    with socket.create_connection(("127.0.0.1", receiver.port), 5) as stream:
+        stream.sendall(b"\x01\x00\x00\x00\x01\x00half")
+        time.sleep(0.2)
+        started = time.monotonic()
+        receiver.close(0.2)
+        assert time.monotonic() - started < 4
+        assert stream.recv(1) == b""
+
+
+def test_one_that_stops_within_a_pdu_is_given_up(receive: Callable[..., Receiver]) -> None:
+    with socket.create_connection(("127.0.0.1", receive(idle_seconds=0.5).port), 5) as stream:
+        stream.sendall(b"\x01\x00\x00\x00\x01\x00half")
+        assert stream.recv(1) == b""
 
 
 def test_noise_does_not_disturb(receive: Callable[..., Receiver], dcmtk: Run) -> None:

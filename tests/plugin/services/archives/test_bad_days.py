@@ -198,10 +198,24 @@ def test_a_list_that_is_shorter_than_the_archive_says_deletes_nothing(
         pacs.send(make_object(seed))
     follow()
     pacs.send(make_object(3))
-    sweeping.sweep(replace(archive, archive=Partial(archive.archive)))
+    partial = replace(archive, archive=Partial(archive.archive))
+    sweeping.sweep(partial)
     assert held(database) == 3
     follow()
     assert held(database) == 4
+
+
+def test_a_list_that_is_shorter_than_the_archive_says_for_the_second_time_is_believed(
+    database: Database, archive: Followed, pacs: Any, make_object: Any, follow: Any
+) -> None:
+    for seed in range(3):
+        pacs.send(make_object(seed))
+    follow()
+    pacs.send(make_object(3))
+    partial = replace(archive, archive=Partial(archive.archive))
+    sweeping.sweep(partial)
+    sweeping.sweep(partial)
+    assert held(database) == 1
 
 
 def test_an_object_that_cannot_be_had_is_put_off_and_the_others_go_on(

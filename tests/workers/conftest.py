@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from celery import Celery
 from PIL import Image
+from sqlalchemy import func, select
 
+from cbmir.encoders import weights
+from cbmir.encoders.base import Preprocessing
+from cbmir.encoders.cnn_autoencoder import DIMENSION, NAME, CnnAutoencoder
+from cbmir.pictures.shelf import Shelf
 from cbmir.settings import Settings
-from cbmir.store import jobs
+from cbmir.store import encoders, jobs, tables
 from cbmir.store.session import Database
 from cbmir.store.tables import Job
+from cbmir.types import JobKind, JobState
 from cbmir_workers import client, embedded_redis
 from cbmir_workers.up import child_environment
 
 StartWorker = Callable[[str], "subprocess.Popen[bytes]"]
 Upload = Callable[[int], dict[str, object]]
+WaitFor = Callable[..., None]
+
+SIDE = 32
+"""Of the pictures that the encoder of a `House` takes."""
 
 
 @pytest.fixture
@@ -99,3 +111,69 @@ def wait_for() -> Callable[..., None]:
             time.sleep(0.02)
 
     return wait
+
+
+class House:
+    """An installation as its users see it."""
+
+    def __init__(self, settings: Settings, database: Database, app: Celery, wait_for: WaitFor) -> None:
+        self.settings, self.database, self.app, self.wait_for = settings, database, app, wait_for
+
+    def enqueue(self, kind: JobKind, parameters: dict[str, Any]) -> str:
+        return client.enqueue(self.database, self.app, kind, parameters).id
+
+    def job(self, job_id: str) -> Job:
+        with self.database.read() as session:
+            return jobs.get(session, job_id)
+
+    def finish(self, job_id: str) -> Job:
+        """Wait until the job has ended, and see that it ended well."""
+        self.wait_for(lambda: JobState(self.job(job_id).state).is_final)
+        job = self.job(job_id)
+        assert job.state == JobState.SUCCEEDED, job.error_message
+        return job
+
+    def count(self, table: type[tables.Base]) -> int:
+        with self.database.read() as session:
+            return session.scalar(select(func.count()).select_from(table)) or 0
+
+    def extracted_more_than(self, count: int) -> None:
+        self.wait_for(lambda: self.count(tables.Feature) > count)
+
+    def add_encoder(self) -> str:
+        """An encoder with weights as they are before training."""
+        network = CnnAutoencoder(SIDE)
+        network.initialise(0)
+        data = weights.to_bytes(network.state_dict())
+        self.settings.weights.mkdir(parents=True)
+        (self.settings.weights / "test.safetensors").write_bytes(data)
+        with self.database.write() as session:
+            return encoders.add(
+                session,
+                id="test",
+                architecture=NAME,
+                weights_file="test.safetensors",
+                weights_sha256=hashlib.sha256(data).hexdigest(),
+                dimension=DIMENSION,
+                preprocessing=Preprocessing(SIDE).as_json(),
+                training={},
+                metrics={},
+            ).id
+
+    def add_frames(self, count: int) -> None:
+        """One object of so many frames, which all show the same."""
+        picture = Shelf(self.settings.pictures).put(np.zeros((SIDE, SIDE), np.uint8))
+        with self.database.write() as session:
+            numbers = range(1, count + 1)
+            frames = [
+                tables.Frame(frame_number=number, picture=picture, rows=SIDE, columns=SIDE, pipeline="test")
+                for number in numbers
+            ]
+            group = tables.Group(key="p-1")
+            session.add(tables.Instance(group=group, file_name="long.dcm", sha256="0" * 64, frames=frames))
+
+
+@pytest.fixture
+def house(settings: Settings, database: Database, app: Celery, broker: str, wait_for: WaitFor) -> House:
+    assert broker
+    return House(settings, database, app, wait_for)

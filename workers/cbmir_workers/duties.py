@@ -26,7 +26,11 @@ from cbmir_workers import uploads
 _APART = Isolation(1)
 """The process that converts what queries hand in: it stays, so that none waits for its start."""
 
+_BESIDE = Isolation()
+"""The processes that convert what archives send: they stay, so that a single new image does not wait for them."""
+
 atexit.register(_APART.stop)
+atexit.register(_BESIDE.stop)
 
 SYNC_LINGERS_SECONDS = 3.0
 """How long a job that follows an archive waits for more: a steady flow of images is one job, not one a second."""
@@ -107,14 +111,22 @@ def _sync(duty: Duty) -> Result:
         if duty.parameters.get("received"):
             return _record_received(duty, extraction.wake)
         with followed(duty.database, duty.settings, duty.parameters["archive"]) as archive:
-            synced = synchronise(archive, duty.progress, after=extraction.wake, linger_seconds=SYNC_LINGERS_SECONDS)
+            synced = synchronise(
+                archive,
+                duty.progress,
+                _BESIDE,
+                after=extraction.wake,
+                linger_seconds=SYNC_LINGERS_SECONDS,
+            )
     return synced.as_json()
 
 
 def _record_received(duty: Duty, after: Callable[[], None]) -> Result:
+    from cbmir.archive.dimse.landing import settle
     from cbmir.services.archives.received import record_received
 
-    return record_received(duty.database, duty.settings, duty.progress, after=after).as_json()
+    received = record_received(duty.database, duty.settings, duty.progress, _BESIDE, settle=settle, after=after)
+    return received.as_json()
 
 
 def _retrieve(duty: Duty) -> Result:
@@ -129,6 +141,7 @@ def _retrieve(duty: Duty) -> Result:
         where=Where.from_json(asked["where"]),
         encoder_id=asked["encoder"],
         exclude_same_patient=asked["exclude_same_patient"],
+        priors=asked.get("priors", 0),
         data=uploads.read(duty.settings, upload["folder"], upload["stored"]) if upload else None,
         name=upload["file_name"] if upload else "",
         sop_instance_uid=asked["sop_instance_uid"],
@@ -144,6 +157,8 @@ def make_ready(kinds: Iterable[JobKind]) -> None:
         import_module(MODULES.get(kind, f"cbmir.services.{kind.value}"))
     if JobKind.RETRIEVE in kinds:
         _APART.run("", 0, os.getpid)
+    if JobKind.SYNC in kinds:
+        _BESIDE.run("", 0, os.getpid)
 
 
 DUTIES: dict[JobKind, Callable[[Duty], Result]] = {

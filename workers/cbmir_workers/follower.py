@@ -62,13 +62,12 @@ class Followers:
                 log.warning("archives are not followed: %s", error.code)
         for thread in self._threads.values():
             thread.join()
-        self._give_up_leases()
 
     def _look_around(self) -> None:
         if received.any_waiting(self._settings):
             wake(self._database, self._app, {"received": True})
         with self._database.read() as session:
-            names = [row.name for row in archives.listing(session) if not row.paused]
+            names = [row.name for row in archives.unfollowed(session)]
         for name in names:
             if name not in self._threads or not self._threads[name].is_alive():
                 self._threads[name] = self._thread_for(name)
@@ -100,7 +99,11 @@ class Followers:
         with self._database.write() as session:
             row = archives.get(session, name)
             mine = archives.lease(session, row.id, self._name, LEASE_SECONDS)
-        yield row if mine else None
+        try:
+            yield row if mine else None
+        finally:
+            with self._database.write() as session:
+                archives.release(session, self._name, row.id)
 
     def _keep_looking(self, row: tables.Archive) -> None:
         """Look until told to stop, or the archive is described otherwise than before.
@@ -111,7 +114,7 @@ class Followers:
         with followed(self._database, self._settings, row.name) as archive:
             follower = Follower(archive)
             renew_at = float("-inf")
-            while not self._stop.is_set():
+            while not self._stop.is_set() and self._is_as_before(row):
                 if follower.look():
                     wake(self._database, self._app, {"archive": row.name})
                 if time.monotonic() >= renew_at:
@@ -120,11 +123,12 @@ class Followers:
                     renew_at = time.monotonic() + RENEW_SECONDS
                 self._stop.wait(LOOK_SECONDS)
 
+    def _is_as_before(self, row: tables.Archive) -> bool:
+        with self._database.read() as session:
+            return _described(archives.get(session, row.name)) == _described(row)
+
     def _renewed(self, row: tables.Archive) -> bool:
         with self._database.write() as session:
-            now = archives.get(session, row.name)
-            if _described(now) != _described(row):
-                return False
             archives.answered(session, row.id)
             return archives.lease(session, row.id, self._name, LEASE_SECONDS)
 
@@ -137,13 +141,6 @@ class Followers:
                     archives.failed(session, row.id, error.code, error.sentence, connected=connected)
         except Unavailable as trouble:
             log.warning("archive %s: this cannot be recorded: %s", name, trouble.code)
-
-    def _give_up_leases(self) -> None:
-        try:
-            with self._database.write() as session:
-                archives.release(session, self._name)
-        except Unavailable:
-            log.info("the leases of archives end by themselves")
 
 
 def wake(database: Database, app: Celery, parameters: dict[str, Any]) -> None:

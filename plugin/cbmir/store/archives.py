@@ -26,12 +26,21 @@ def add(
         cbmir.errors.BadRequest: if one of this name is there already.
     """
     row = {"name": name, "kind": kind, "address": address, "options": dict(options)}
-    if find(session, name) is not None:
-        raise BadRequest(f"There is an archive {name} already.", "Remove it first, or choose another name.")
+    refuse_known(session, name)
     archive = Archive(**row, sealed_credentials=sealed_credentials)
     session.add(archive)
     session.flush()
     return archive
+
+
+def refuse_known(session: Session, name: str) -> None:
+    """Refuse the name of an archive that is there already.
+
+    Raises:
+        cbmir.errors.BadRequest: if there is one.
+    """
+    if find(session, name) is not None:
+        raise BadRequest(f"There is an archive {name} already.", "Remove it first, or choose another name.")
 
 
 def find(session: Session, name: str) -> Archive | None:
@@ -54,6 +63,12 @@ def get(session: Session, name: str) -> Archive:
 def listing(session: Session) -> list[Archive]:
     """All archives, by name."""
     return list(session.scalars(select(Archive).order_by(Archive.name)))
+
+
+def unfollowed(session: Session) -> list[Archive]:
+    """The archives that nobody follows now, but for those that are to be left alone."""
+    ended = or_(Archive.followed_until.is_(None), Archive.followed_until < now())
+    return list(session.scalars(select(Archive).where(~Archive.paused, ended).order_by(Archive.name)))
 
 
 def remove(session: Session, archive: Archive) -> None:
@@ -79,9 +94,9 @@ def lease(session: Session, archive_id: int, follower: str, seconds: float) -> b
     return session.scalars(taken).first() is not None
 
 
-def release(session: Session, follower: str) -> None:
-    """Give back everything that this follower leased."""
-    mine = update(Archive).where(Archive.follower == follower)
+def release(session: Session, follower: str, archive_id: int) -> None:
+    """Give back an archive, if this follower leased it."""
+    mine = update(Archive).where(Archive.id == archive_id, Archive.follower == follower)
     session.execute(mine.values(follower="", followed_until=None))
 
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from time import monotonic
 
 import requests
-from urllib3.exceptions import HTTPError, MaxRetryError
+from urllib3.exceptions import HTTPError, MaxRetryError, ReadTimeoutError
 
 from cbmir.errors import ArchiveGarbled, ArchiveRefused, ArchiveUnavailable, CbmirError, NotFound
 
@@ -48,7 +48,12 @@ def translated(who: str) -> Iterator[None]:
     """
     try:
         yield
-    except (requests.RequestException, HTTPError, ssl.SSLError) as error:
+    except (
+        requests.RequestException,
+        HTTPError,
+        ssl.SSLError,
+        RecursionError,
+    ) as error:  # JSON may be nested deeply
         raise _ours(who, error) from error
 
 
@@ -61,11 +66,13 @@ def _ours(who: str, error: Exception) -> CbmirError:
             return ArchiveGarbled(f"{who} answers with what is no HTTP ({type(cause).__name__}).", ADDRESS)
     if isinstance(error, requests.HTTPError) and error.response is not None:
         return of_status(who, error.response.status_code)
-    if isinstance(error, requests.Timeout) and not isinstance(error, requests.ConnectTimeout):
+    if any(isinstance(cause, ReadTimeoutError | requests.ReadTimeout) for cause in chain):
         return AnswerLost(f"{who} does not answer in time.", LATER)
     if any(isinstance(cause, MaxRetryError) for cause in chain) and not _was_reached(chain):
         return ArchiveUnavailable(f"{who} cannot be reached: {_why(chain)}.", f"{LATER} {ADDRESS}")
-    if isinstance(error, (requests.TooManyRedirects, requests.exceptions.ContentDecodingError, ValueError)):
+    if isinstance(
+        error, (requests.TooManyRedirects, requests.exceptions.ContentDecodingError, ValueError, RecursionError)
+    ):
         return ArchiveGarbled(f"{who} answers with what cannot be followed ({type(error).__name__}).", ADDRESS)
     return AnswerLost(f"{who} broke off in the middle of an answer.", LATER)
 
@@ -100,13 +107,16 @@ def _of_tls(who: str, error: ssl.SSLError) -> CbmirError:
     if isinstance(error, ssl.SSLCertVerificationError):
         remedy = "Renew the archive's certificate, or name the certificate authority that signed it."
         return ArchiveRefused(f"{who} shows a certificate that is not trusted: {error.verify_message}.", remedy)
-    reason = error.reason or "no reason given"
+    reason = error.reason or type(error).__name__
     if "ALERT" in reason:
         remedy = "Give a certificate, and its key, that the archive accepts."
         return ArchiveRefused(f"{who} asks for a certificate of ours, or refuses it ({reason}).", remedy)
     if reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"):
         return ArchiveRefused(f"{who} does not speak TLS there.", "Check the port, and https or http.")
-    return AnswerLost(f"{who} broke off while TLS was spoken ({reason}).", LATER)
+    remedy = (
+        f"{LATER} It may want to see a certificate of ours."  # of TLS 1.3 the alert may be lost (RFC 8446, 6.2)
+    )
+    return AnswerLost(f"{who} hung up while TLS was spoken ({reason}).", remedy)
 
 
 def of_status(who: str, status: int) -> CbmirError:

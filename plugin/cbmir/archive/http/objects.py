@@ -35,43 +35,58 @@ def fetch(
     Raises:
         as `cbmir.archive.base.Archive.fetch`.
     """
-    stop, row = Event(), 0
-    with closing(in_parallel(lambda each: _fetched(download, each, folder, stop), instances, parallel)) as coming:
+    course = _Course(download, folder)
+    with closing(in_parallel(course.fetched, instances, parallel)) as coming:
         try:
-            for fetched in coming:
-                row = row + 1 if isinstance(fetched.error, AnswerLost | RequestRefused) else 0
-                yield fetched
-                if fetched.error and row >= LOST_IN_A_ROW:
-                    raise fetched.error
+            yield from coming
         finally:
-            stop.set()
+            course.stop.set()
 
 
-def _fetched(download: Download, instance: RemoteInstance, folder: Path, stop: Event) -> Fetched:
-    """One object, or why it did not come; an error that concerns the whole archive, or our disk, is raised."""
-    try:
-        return Fetched(instance, _tried(download, instance, folder, stop))
-    except (AnswerLost, RequestRefused, NotFound, ArchiveGarbled) as error:
-        return Fetched(instance, error=error)
+class _Course:
+    """What the threads of one fetching share.
+
+    Args:
+        download: gives an object's bytes.
+        folder: where the files go.
+    """
+
+    def __init__(self, download: Download, folder: Path) -> None:
+        self.download, self.folder, self.stop = download, folder, Event()
+        self._lost_in_a_row = 0
+
+    def fetched(self, instance: RemoteInstance) -> Fetched:
+        """One object, or why it did not come; an error that concerns the whole archive, or our disk, is raised."""
+        try:
+            file = _tried(self, instance)
+        except (NotFound, ArchiveGarbled) as error:
+            return Fetched(instance, error=error)
+        except (AnswerLost, RequestRefused) as error:
+            self._lost_in_a_row += 1
+            if self._lost_in_a_row >= LOST_IN_A_ROW:
+                raise
+            return Fetched(instance, error=error)
+        self._lost_in_a_row = 0
+        return Fetched(instance, file)
 
 
-def _tried(download: Download, instance: RemoteInstance, folder: Path, stop: Event) -> Path:
+def _tried(course: _Course, instance: RemoteInstance) -> Path:
     if not is_uid(instance.sop_instance_uid):
         raise ArchiveGarbled("The archive lists an object whose SOP Instance UID is none.", "Correct it there.")
     for _ in range(TRIES - 1):
         try:
-            return _saved(download, instance, folder, stop)
+            return _saved(course, instance)
         except AnswerLost:
-            if stop.is_set():
+            if course.stop.is_set():
                 raise
-    return _saved(download, instance, folder, stop)
+    return _saved(course, instance)
 
 
-def _saved(download: Download, instance: RemoteInstance, folder: Path, stop: Event) -> Path:
-    path = folder / f"{instance.sop_instance_uid}.dcm"
-    with written_whole(path, durable=False) as stream, closing(download(instance)) as pieces:
+def _saved(course: _Course, instance: RemoteInstance) -> Path:
+    path = course.folder / f"{instance.sop_instance_uid}.dcm"
+    with written_whole(path, durable=False) as stream, closing(course.download(instance)) as pieces:
         for piece in pieces:
-            if stop.is_set():
+            if course.stop.is_set():
                 raise AnswerLost("Nobody waits for the object any more.")
             stream.write(piece)
     try:

@@ -20,7 +20,7 @@ Ask = Callable[[int, int], tuple[list[Entry], bool]]
 """Asks for entries by limit and offset; gives them, and whether the server says that it left some out."""
 
 
-def listed(ask: Ask, key: Callable[[Entry], str], who: str, page: int = PAGE) -> Iterator[Entry]:
+def listed(ask: Ask, key: Callable[[Entry], str], who: str) -> Iterator[Entry]:
     """Every entry of a list, each once.
 
     A page begins with the last entry of the one before, which shows whether the list moved meanwhile, so that an
@@ -31,27 +31,24 @@ def listed(ask: Ask, key: Callable[[Entry], str], who: str, page: int = PAGE) ->
         ask: asks the server.
         key: the UID by which an entry is known.
         who: begins an error's sentence.
-        page: the limit.
 
     Raises:
         cbmir.errors.ArchiveGarbled: if the list cannot be had as a whole.
     """
     seen: set[str] = set()
     for _ in range(PASSES):
-        if (yield from _passed(ask, key, who, page, seen)):
+        if (yield from _passed(ask, key, who, seen)):
             return
     remedy = "Narrow the Study Dates that are indexed, or ask when the archive is quiet."
     raise ArchiveGarbled(f"{who} lists in another order each time it is asked.", remedy)
 
 
-def _passed(
-    ask: Ask, key: Callable[[Entry], str], who: str, page: int, seen: set[str]
-) -> Generator[Entry, None, bool]:
+def _passed(ask: Ask, key: Callable[[Entry], str], who: str, seen: set[str]) -> Generator[Entry, None, bool]:
     """One pass through the list, which gives what was not `seen`; returns whether the list held still."""
     here: set[str] = set()
     offset, last = 0, ""
     while True:
-        entries, cut = ask(page, offset)
+        entries, cut = ask(PAGE, offset)
         uids = [key(entry) for entry in entries]
         new = set(uids) - here
         yield from _unseen(zip(uids, entries, strict=True), seen)

@@ -13,6 +13,7 @@ from cbmir.services.archives.extraction import Extraction
 from cbmir.services.archives.follow import Follower
 from cbmir.services.archives.registered import Followed
 from cbmir.services.archives.sync import Synced, synchronise
+from cbmir.services.isolation import Isolation
 from cbmir.store import archives
 from cbmir.store.session import Database
 
@@ -34,9 +35,9 @@ def catch_up(followed: Followed, progress: Progress) -> Synced | None:
         if not mine:
             return None
         try:
-            with Extraction(followed.database, followed.settings) as extraction:
+            with Isolation() as isolation, Extraction(followed.database, followed.settings) as extraction:
                 Follower(followed).look()
-                synced = synchronise(followed, progress, after=extraction.wake)
+                synced = synchronise(followed, progress, isolation, after=extraction.wake)
         except CbmirError as error:
             with followed.database.write() as session:
                 archives.failed(session, followed.id, error.code, error.sentence)
@@ -60,7 +61,7 @@ def leased(database: Database, archive_id: int) -> Iterator[bool]:
         ended.set()
         thread.join()
         with database.write() as session:
-            archives.release(session, name)
+            archives.release(session, name, archive_id)
 
 
 def _renew(database: Database, archive_id: int, name: str, ended: Event) -> None:

@@ -33,6 +33,7 @@ def record_received(
     database: Database,
     settings: Settings,
     progress: Progress,
+    isolation: Isolation,
     *,
     settle: Callable[[Path], None] = Path.unlink,
     after: Callable[[], None] = lambda: None,
@@ -43,6 +44,7 @@ def record_received(
         database: the installation's.
         settings: the installation's.
         progress: told after each object.
+        isolation: where they are converted; it stays open.
         settle: told of a file that is recorded or set aside: it removes it, or keeps it elsewhere.
         after: called after each piece of work, to extract features.
 
@@ -51,17 +53,16 @@ def record_received(
         cbmir.errors.Unavailable: if the database or the disk fails; the rest stays where it is.
     """
     synced = Synced()
-    with Isolation() as isolation:
-        while files := _taken(settings):
-            account = _Account(settle, {str(file): file for file in files})
-            entries = (source_of(file, file.name, str(file), settings) for file in files)
-            piece = ingest_listed(
-                database, settings, entries, len(files), account, progress, isolation, files[0].parent
-            )
-            synced.add(piece)
-            after()
-            if piece.failed == len(files):
-                break
+    while files := _taken(settings):
+        account = _Account(settle, {str(file): file for file in files})
+        entries = (source_of(file, file.name, str(file), settings) for file in files)
+        piece = ingest_listed(
+            database, settings, entries, len(files), account, progress, isolation, files[0].parent
+        )
+        synced.add(piece)
+        after()
+        if piece.failed == len(files):
+            break
     return synced
 
 

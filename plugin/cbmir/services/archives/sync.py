@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -30,7 +31,11 @@ from cbmir.types import ObjectState, RemoteInstance
 AT_ONCE = 256
 """Objects that are asked for together: their files lie in the spool at one time, and are then gone."""
 
+PREFIX = "fetched-"
 POLL_SECONDS = 0.1
+
+STALE_SECONDS = 3600.0
+"""A folder of fetched files that nothing was added to for so long was left by a process that died."""
 
 
 @dataclass
@@ -46,6 +51,11 @@ class Synced:
         """The counts by name."""
         return asdict(self)
 
+    @property
+    def objects(self) -> int:
+        """How many they are."""
+        return self.ingested + self.duplicates + self.quarantined + self.failed
+
     def add(self, ingested: Ingested) -> None:
         """Count one more piece of work."""
         for name, number in ingested.as_json().items():
@@ -55,6 +65,7 @@ class Synced:
 def synchronise(
     followed: Followed,
     progress: Progress,
+    isolation: Isolation,
     *,
     after: Callable[[], None] = lambda: None,
     linger_seconds: float = 0.0,
@@ -67,6 +78,7 @@ def synchronise(
     Args:
         followed: the archive.
         progress: told after each object.
+        isolation: where they are converted; it stays open.
         after: called after each piece of work, to extract features.
         linger_seconds: how long to wait for more once nothing is pending.
 
@@ -76,20 +88,26 @@ def synchronise(
         cbmir.errors.JobCancelled: if asked to stop; the rest stays pending.
         cbmir.errors.Unavailable: if the database or the disk fails; the rest stays pending.
     """
+    _sweep_spool(followed.settings.spool)
     synced, until = Synced(), time.monotonic() + linger_seconds
-    with Isolation() as isolation:
-        while True:
-            piece = _pending(followed)
-            if piece:
-                ingested = _work(followed, piece, _Sum(progress, synced, _total(followed)), isolation)
-                synced.add(ingested)
-                after()
-                until = time.monotonic() + linger_seconds
-            elif time.monotonic() >= until:
-                return synced
-            else:
-                progress.update(sum(synced.as_json().values()), sum(synced.as_json().values()))
-                time.sleep(POLL_SECONDS)
+    while True:
+        piece = _pending(followed)
+        if piece:
+            synced.add(_work(followed, piece, _Sum(progress, synced, _total(followed)), isolation))
+            after()
+            until = time.monotonic() + linger_seconds
+        elif time.monotonic() >= until:
+            return synced
+        else:
+            progress.update(synced.objects, synced.objects)
+            time.sleep(POLL_SECONDS)
+
+
+def _sweep_spool(spool: Path) -> None:
+    oldest = time.time() - STALE_SECONDS
+    for left in spool.glob(f"{PREFIX}*"):
+        if left.stat().st_mtime < oldest:
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _pending(followed: Followed) -> list[ArchiveObject]:
@@ -105,7 +123,7 @@ def _total(followed: Followed) -> int:
 def _work(followed: Followed, piece: Sequence[ArchiveObject], progress: Progress, isolation: Isolation) -> Ingested:
     settings = followed.settings
     settings.spool.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=settings.spool, prefix="fetched-") as folder:
+    with TemporaryDirectory(dir=settings.spool, prefix=PREFIX) as folder:
         account = _Account(followed, {origin_of(followed.name, each.sop_instance_uid): each for each in piece})
         arriving = followed.archive.fetch([_remote(each) for each in piece], Path(folder))
         entries = _entries(followed, arriving, account, settings)
@@ -178,5 +196,5 @@ class _Sum:
     total: int
 
     def update(self, done: int, total: int, message: str = "", detail: Mapping[str, Any] | None = None) -> None:
-        so_far = sum(self.before.as_json().values())
+        so_far = self.before.objects
         self.progress.update(so_far + done, so_far + max(self.total, done), message)

@@ -1,0 +1,111 @@
+"""A deletion leaves nothing of an image: neither here nor in answers, neither pictures nor features."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from cbmir.archive.connection import Connection
+from cbmir.progress import Silence
+from cbmir.services.archives.registered import Followed, add, followed, remove
+from cbmir.services.archives.sweep import sweep
+from cbmir.services.archives.sync import synchronise
+from cbmir.services.extract import extract
+from cbmir.services.isolation import Isolation
+from cbmir.services.retrieve import Question, retrieve
+from cbmir.settings import Settings
+from cbmir.store import archives, jobs, ledger, quarantine, queries
+from cbmir.store.session import Database
+from cbmir.store.tables import Feature, Instance, Job, Query
+from cbmir.types import JobKind, ObjectState
+
+
+@pytest.fixture
+def ask(database: Database, settings: Settings, add_network: Any) -> Any:
+    """Asks about an object of the index, and keeps question and answer as a worker does; the job's id."""
+
+    def question(uid: str, k: int = 3) -> str:
+        answer = retrieve(database, settings, Question(k=k, sop_instance_uid=uid))
+        result = answer.as_json()
+        with database.write() as session:
+            job = jobs.create(session, JobKind.RETRIEVE, {"sop_instance_uid": uid})
+            jobs.claim(session, job.id)
+            jobs.succeed(session, job.id, result)
+            queries.save(
+                session, job_id=job.id, encoder_id=answer.encoder, picture=answer.picture,
+                frame_id=answer.frame_id, k=k, where={}, hits=result["hits"],
+            )  # fmt: skip
+        return job.id
+
+    add_network(database)
+    return question
+
+
+def test_questions_about_it_go_and_other_answers_name_it_no_more(
+    database: Database, archive: Followed, pacs: Any, make_object: Any, uid_of: Any, follow: Any, ask: Any
+) -> None:
+    ids = [pacs.send(make_object(seed, patient=seed)) for seed in range(4)]
+    follow()
+    extract(database, archive.settings, None, Silence())
+    about, other = ask(uid_of(0)), ask(uid_of(1))
+    with database.read() as session:
+        assert uid_of(0) in json.dumps(session.get(Job, other).result)
+    pacs.delete(f"/instances/{ids[0]}")
+    follow()
+    with database.read() as session:
+        assert session.get(Job, about) is None
+        assert session.get(Query, about) is None
+        assert uid_of(0) not in json.dumps([session.get(Job, other).result, session.get(Query, other).hits])
+        assert len(session.get(Query, other).hits) == 2
+        assert len(session.scalars(select(Feature)).all()) == 3
+    assert len(list(archive.settings.pictures.rglob("*.png"))) == 3
+
+
+def test_what_was_set_aside_is_forgotten_too(
+    database: Database, archive: Followed, pacs: Any, make_object: Any, follow: Any
+) -> None:
+    broken = pacs.send(make_object(0, PixelData=b"\0" * 10))
+    assert follow().quarantined == 1
+    with database.read() as session:
+        (row,) = quarantine.listing(session)
+        assert row.origin.startswith("archive:pacs/")
+        assert ledger.counts(session, archive.id)[ObjectState.SET_ASIDE] == 1
+    pacs.delete(f"/instances/{broken}")
+    follow()
+    with database.read() as session:
+        assert quarantine.count(session) == 0
+
+
+def test_an_object_of_two_archives_goes_with_the_last(
+    database: Database, archive: Followed, pacs: Any, make_object: Any, follow: Any, connection: Connection
+) -> None:
+    add(database, archive.settings, replace(connection, name="second"))
+    gone = pacs.send(make_object(0))
+    follow()
+    with followed(database, archive.settings, "second") as second, Isolation(1) as isolation:
+        sweep(second)
+        assert synchronise(second, Silence(), isolation).duplicates == 1
+        pacs.delete(f"/instances/{gone}")
+        follow()
+        with database.read() as session:
+            assert len(session.scalars(select(Instance)).all()) == 1
+        sweep(second)
+    with database.read() as session:
+        assert session.scalars(select(Instance)).all() == []
+
+
+@pytest.mark.parametrize("delete_images", [True, False])
+def test_a_removed_archive_takes_its_images_with_it_if_that_is_wished(
+    database: Database, archive: Followed, pacs: Any, make_object: Any, follow: Any, delete_images: bool
+) -> None:
+    pacs.send(make_object(0))
+    follow()
+    assert remove(database, archive.settings, "pacs", delete_images=delete_images) == int(delete_images)
+    with database.read() as session:
+        assert len(session.scalars(select(Instance)).all()) == int(not delete_images)
+        assert archives.listing(session) == []
+        assert ledger.all_alive(session, archive.id) == []

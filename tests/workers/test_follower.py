@@ -1,0 +1,136 @@
+"""A real worker follows a real Orthanc: new images are found, deleted ones are gone, and it survives bad days."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydicom import dcmread
+
+from cbmir.archive.connection import ArchiveKind, Connection, Credentials
+from cbmir.phantoms import archive as phantoms
+from cbmir.progress import Silence
+from cbmir.services.archives import status
+from cbmir.services.archives.registered import add, remove
+from cbmir.store import archives, jobs, tables
+from cbmir.types import JobKind
+
+House = Any
+StartWorker = Callable[[str], "subprocess.Popen[bytes]"]
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Files of drawn objects with one picture each."""
+    folder = tmp_path_factory.mktemp("drawn")
+    phantoms.build(folder, Silence(), patients=2)
+    return [folder / name for name in sorted(folder.rglob("*.dcm")) if "NumberOfFrames" not in dcmread(name)]
+
+
+@pytest.fixture
+def pacs(house: House, start_orthanc: Any) -> Any:
+    """An Orthanc that the installation follows as soon as it has a worker."""
+    server = start_orthanc()
+    credentials = Credentials(server.username, server.password)
+    add(house.database, house.settings, Connection("pacs", ArchiveKind.ORTHANC, server.url, credentials))
+    house.add_encoder()
+    return server
+
+
+@pytest.fixture
+def send(pacs: Any, drawn: list[Path]) -> Callable[[slice], list[str]]:
+    """Sends some of the drawn objects to the Orthanc; Orthanc's ids."""
+    return lambda which: [pacs.send(file.read_bytes()) for file in drawn[which]]
+
+
+def test_new_images_get_features_and_deleted_ones_are_gone_by_themselves(
+    house: House, start_worker: StartWorker, pacs: Any, send: Any
+) -> None:
+    first = send(slice(0, 3))
+    start_worker("archive")
+    house.wait_for(lambda: house.count(tables.Feature) == 3)
+    send(slice(3, 5))
+    house.wait_for(lambda: house.count(tables.Feature) == 5)
+    pacs.delete(f"/instances/{first[0]}")
+    house.wait_for(lambda: house.count(tables.Feature) == 4)
+    with house.database.read() as session:
+        found = status.of(session, "pacs")
+        assert (found.connected, found.behind, found.held, found.deleted) == (True, 0, 4, 1)
+        assert {job.kind for job in jobs.listing(session)} == {JobKind.SYNC}
+
+
+def test_a_worker_killed_in_mid_sync_is_replaced_by_another(
+    house: House, start_worker: StartWorker, send: Any, drawn: list[Path]
+) -> None:
+    send(slice(None))
+    killed = start_worker("archive")
+    house.wait_for(lambda: house.count(tables.Instance) > 1)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    done = house.count(tables.Instance)
+    start_worker("archive")
+    house.wait_for(lambda: house.count(tables.Feature) == len(drawn))
+    assert done < house.count(tables.Instance) == len(drawn)
+
+
+def test_an_archive_that_was_down_is_caught_up_with(
+    house: House, start_worker: StartWorker, start_orthanc: Any, pacs: Any, send: Any, drawn: list[Path]
+) -> None:
+    send(slice(0, 2))
+    start_worker("archive")
+    house.wait_for(lambda: house.count(tables.Feature) == 2)
+    pacs.process.terminate()
+    pacs.process.wait(30)
+
+    def connected() -> bool | None:
+        with house.database.read() as session:
+            return status.of(session, "pacs").connected
+
+    house.wait_for(lambda: connected() is False)
+    again = start_orthanc(folder=pacs.folder)
+    again.send(drawn[2].read_bytes())
+    house.wait_for(lambda: house.count(tables.Feature) == 3)
+    house.wait_for(lambda: connected() is True)
+
+
+def test_a_paused_archive_is_left_alone_and_a_removed_one_forgotten(
+    house: House, start_worker: StartWorker, send: Any
+) -> None:
+    start_worker("archive")
+    send(slice(0, 1))
+    house.wait_for(lambda: house.count(tables.Feature) == 1)
+    with house.database.write() as session:
+        row = archives.get(session, "pacs")
+        archives.change(session, row.id, paused=True)
+
+    def followed() -> str:
+        with house.database.read() as session:
+            return archives.get(session, "pacs").follower
+
+    house.wait_for(lambda: not followed())
+    send(slice(1, 2))
+    with house.database.write() as session:
+        archives.change(session, row.id, paused=False)
+    house.wait_for(lambda: house.count(tables.Feature) == 2)
+    assert remove(house.database, house.settings, "pacs", delete_images=True) == 2
+    assert house.count(tables.Instance) == 0
+
+
+def test_what_was_received_is_recorded_and_then_removed(
+    house: House, start_worker: StartWorker, drawn: list[Path]
+) -> None:
+    house.add_encoder()
+    house.settings.received.mkdir(parents=True)
+    for file in drawn[:3]:
+        shutil.copy(file, house.settings.received / f"{dcmread(file).SOPInstanceUID}.dcm")
+    (house.settings.received / "1.2.3.dcm").write_bytes(b"no object")
+    start_worker("archive")
+    house.wait_for(lambda: house.count(tables.Feature) == 3)
+    house.wait_for(lambda: not [*house.settings.received.rglob("*.dcm")])
+    assert house.count(tables.Quarantined) == 1
+    assert len([*house.settings.set_aside.iterdir()]) == 1

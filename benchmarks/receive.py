@@ -41,7 +41,7 @@ UID_LENGTH = 30
 ASSOCIATIONS = (1, 8)
 QUICK = {**os.environ, "TCP_NODELAY": "1"}
 SETTLED = 1.5
-"""Seconds after which storescp's children have ended and count with it, and writing to the disk disturbs no other."""
+"""Seconds after which storescp's children have ended and count with it, and the disk is at rest."""
 
 GOAL = 1.5
 """Times Orthanc's rate, over one association."""

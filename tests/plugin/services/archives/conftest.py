@@ -12,7 +12,8 @@ from cbmir.archive.connection import ArchiveKind, Connection, Credentials
 from cbmir.progress import Silence
 from cbmir.services.archives.follow import Follower
 from cbmir.services.archives.registered import Followed, add, followed
-from cbmir.services.archives.sync import Synced, synchronise
+from cbmir.services.archives.sync import synchronise
+from cbmir.services.ingestion import Ingested
 from cbmir.services.isolation import Isolation
 from cbmir.settings import Settings
 from cbmir.store.session import Database
@@ -77,11 +78,11 @@ def archive(database: Database, settings: Settings, connection: Connection) -> I
 
 
 @pytest.fixture
-def follow(archive: Followed) -> Iterator[Callable[[], Synced]]:
+def follow(archive: Followed) -> Iterator[Callable[[], Ingested]]:
     """Looks at the archive once, as a follower does whose time has come, and fetches what is pending."""
     follower = Follower(archive)
 
-    def look() -> Synced:
+    def look() -> Ingested:
         follower.count_at = follower.sweep_at = float("-inf")
         follower.look()
         return synchronise(archive, Silence(), isolation)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from sqlalchemy import ColumnElement, exists, func, or_, select, union_all, update
+from sqlalchemy import ColumnElement, bindparam, exists, func, or_, select, union_all, update
 from sqlalchemy import delete as delete_rows
 from sqlalchemy.orm import Session, joinedload, selectinload
 
@@ -49,8 +49,16 @@ def pipelines(session: Session, instance: Instance) -> set[str]:
 
 def pipelines_of(session: Session, sha256: str) -> set[str]:
     """The conversions that made the pictures of the instance with these bytes; none if it is not stored."""
-    same = select(Frame.pipeline).join(Instance, Instance.id == Frame.instance_id).where(Instance.sha256 == sha256)
-    return set(session.scalars(same.distinct()))
+    return set(session.scalars(_PIPELINES_OF, {"sha256": sha256}))
+
+
+_PIPELINES_OF = (
+    select(Frame.pipeline)
+    .join(Instance, Instance.id == Frame.instance_id)
+    .where(Instance.sha256 == bindparam("sha256"))
+    .distinct()
+)
+"""Asked for every file: made once."""
 
 
 def all_pipelines(session: Session) -> set[str]:
@@ -100,7 +108,7 @@ def add(
         frame_count: frames that the object has, of which `frames` may be a choice; None if they are all.
 
     Returns:
-        The new instance; the stored one where another process has just added the same bytes.
+        The new instance, frames and labels loaded; the stored one where another process has just added its bytes.
 
     Raises:
         cbmir.errors.ConflictingInstance: if the SOP Instance UID is stored with other bytes.
@@ -118,7 +126,8 @@ def add(
     )
     if add_all(session, [new]):
         _refuse_known_uid(session, new)
-    return session.scalars(select(Instance).where(Instance.sha256 == sha256)).one()
+    loaded = selectinload(Instance.frames), selectinload(Instance.labels)
+    return session.scalars(select(Instance).where(Instance.sha256 == sha256).options(*loaded)).one()
 
 
 def add_all(session: Session, new: Sequence[NewInstance]) -> list[NewInstance]:

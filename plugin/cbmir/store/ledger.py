@@ -177,6 +177,12 @@ def counts(session: Session, archive_id: int) -> dict[ObjectState, int]:
     return dict.fromkeys(ObjectState, 0) | {ObjectState(state): number for state, number in found}
 
 
+def behind(session: Session, archive_id: int) -> int:
+    """How many objects are to be fetched, now or later."""
+    mine = select(func.count()).where(ArchiveObject.archive_id == archive_id)
+    return session.scalar(mine.where(ArchiveObject.state == ObjectState.PENDING)) or 0
+
+
 def alive(session: Session, archive_id: int) -> int:
     """How many objects we believe that the archive holds."""
     mine = select(func.count()).where(ArchiveObject.archive_id == archive_id)

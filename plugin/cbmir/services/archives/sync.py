@@ -115,7 +115,7 @@ def _pending(followed: Followed) -> list[ArchiveObject]:
 
 def _total(followed: Followed) -> int:
     with followed.database.read() as session:
-        return ledger.counts(session, followed.id)[ObjectState.PENDING]
+        return ledger.behind(session, followed.id)
 
 
 def _work(followed: Followed, piece: Sequence[ArchiveObject], progress: Progress, isolation: Isolation) -> Ingested:

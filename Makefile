@@ -12,15 +12,18 @@ PIP     := $(BIN)/python -m pip --disable-pip-version-check
 ROOT    := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test lint fuzz services clean
+.PHONY: help install demo demo-pacs up test lint fuzz services clean
 
 help: ## Show what can be made
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
 
 install: $(VENV)/installed ## Make the virtual environment
 
 demo: $(VENV)/installed ## Do the main job on drawn patients and serve the result (ARGS=--no-serve ends by itself)
 	@$(BIN)/cbmir demo $(ARGS)
+
+demo-pacs: $(VENV)/installed ## Follow a real Orthanc live, deletions too (needs `make services`; ARGS="--from DIR" sends your own)
+	@$(BIN)/cbmir demo-pacs $(ARGS)
 
 up: $(VENV)/installed ## Run the web and all workers (ARGS="--data DIR" and so on)
 	@$(BIN)/cbmir up $(ARGS)
@@ -42,8 +45,8 @@ services: ## Install the programs that some tests need (Debian; as root or with 
 	$(ROOT) apt-get update -q
 	$(ROOT) env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends postgresql redis-server chromium orthanc orthanc-dicomweb orthanc-python dcmtk dicom3tools libgdcm-tools
 
-clean: ## Take away everything that was made, the demo's folder too
-	rm -rf $(VENV) .demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist build
+clean: ## Take away everything that was made, the demos' folders too
+	rm -rf $(VENV) .demo .demo-pacs .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Stamps: what is installed is installed anew when the files that say so have changed.

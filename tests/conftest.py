@@ -229,11 +229,19 @@ def start_orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable
         yield start
 
 
-@pytest.fixture(scope="module")
-def start_orthanc_for_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Orthanc]]:
-    """As `start_orthanc`, for what the tests of a module share."""
+@pytest.fixture(scope="session")
+def kept_orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
+    """An Orthanc with DICOMweb that tests share, one after the other: to start and end one takes four seconds."""
     with _orthancs(tmp_path_factory) as start:
-        yield start
+        yield start("OrthancDicomWeb")
+
+
+@pytest.fixture
+def orthanc(kept_orthanc: Orthanc) -> Orthanc:
+    """A running Orthanc with DICOMweb that holds nothing; its log goes on from the tests before."""
+    for patient in kept_orthanc.get("/patients"):
+        kept_orthanc.delete(f"/patients/{patient}")
+    return kept_orthanc
 
 
 @contextmanager

@@ -85,8 +85,14 @@ def stretch(values: npt.NDArray[Any], low: float, high: float) -> FloatArray:
     shown: npt.NDArray[Any] = values.astype(working)
     np.subtract(shown, low, out=shown)
     np.divide(shown, high - low, out=shown)
-    np.clip(shown, 0.0, 1.0, out=shown)
-    return np.asarray(np.nan_to_num(shown, copy=False, nan=0.0), np.float32)
+    return np.asarray(_within(shown), np.float32)
+
+
+def _within(shown: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The same array, clipped to [0, 1]; NaN, which these two functions pass over, becomes 0."""
+    np.fmax(shown, 0.0, out=shown)
+    np.fmin(shown, 1.0, out=shown)
+    return shown
 
 
 def to_bytes(pixels: FloatArray) -> ByteArray:
@@ -98,8 +104,7 @@ def to_bytes(pixels: FloatArray) -> ByteArray:
     Returns:
         uint8 of the same shape.
     """
-    scaled = np.nan_to_num(pixels)
-    np.clip(scaled, 0.0, 1.0, out=scaled)
+    scaled = _within(pixels.copy())
     np.multiply(scaled, 255.0, out=scaled)
     np.add(scaled, 0.5, out=scaled)
     return scaled.astype(np.uint8)

@@ -11,13 +11,15 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from shutil import which
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+import requests
 from sqlalchemy import make_url
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,11 +36,18 @@ def compose(folder: Path, *words: str, secrets: tuple[str, ...] = SECRETS) -> su
 
 
 @pytest.fixture
-def services(tmp_path: Path) -> dict[str, Service]:
-    """The services as Docker Compose reads them, with passwords filled in."""
+def whole(tmp_path: Path) -> dict[str, Any]:
+    """The file as Docker Compose reads it, with passwords filled in."""
     done = compose(tmp_path, "--profile", "pacs", "config", "--format", "json")
     assert done.returncode == 0, done.stderr
-    found: dict[str, Service] = json.loads(done.stdout)["services"]
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+@pytest.fixture
+def services(whole: dict[str, Any]) -> dict[str, Service]:
+    """Its services."""
+    found: dict[str, Service] = whole["services"]
     return found
 
 
@@ -49,9 +58,9 @@ def test_all_services_are_there_watched_and_hardened(services: dict[str, Service
         assert service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"], name
         assert all(port["host_ip"] == "127.0.0.1" for port in service.get("ports", [])), name
-        if name != "orthanc":
+        assert not service["user"].startswith(("0", "root")), name
+        if name != "orthanc":  # Docker Compose writes no configuration into a read-only container
             assert service["read_only"] is True, name
-            assert not service["user"].startswith(("0", "root")), name
 
 
 @pytest.mark.parametrize("missing", SECRETS)
@@ -135,6 +144,41 @@ def test_each_command_runs_as_it_stands_there(
                 assert process.poll() is None, log.read_text()
                 if name == "web":
                     assert status_without_password(web_port) == 401
+                    assert statuses_by_host(web_port, environment, "web:8000", "elsewhere:8000") == [200, 400]
+
+
+def test_orthanc_loads_the_script_as_it_is_configured_there(
+    whole: dict[str, Any], start_orthanc: Callable[..., Any]
+) -> None:
+    configured = json.loads(whole["configs"]["orthanc"]["content"])
+    orthanc, web = whole["services"]["orthanc"], whole["services"]["web"]
+    (mounted,) = (each for each in orthanc["volumes"] if each["type"] == "bind")
+    assert mounted["read_only"] is True
+    script = Path(mounted["source"]) / Path(configured["PythonScript"]).relative_to(mounted["target"])
+    plugins = [Path(each).stem.removeprefix("lib") for each in configured["Plugins"]]
+
+    running = start_orthanc(
+        *plugins, PythonScript=str(script), Cbmir=configured["Cbmir"], DicomWeb=configured["DicomWeb"]
+    )
+    assert running.get("/cbmir/status")["archive"] == "orthanc"
+    assert {"dicom-web", "python"} <= set(running.get("/plugins"))
+    pages = requests.get(f"{running.url}/plugins/explorer.js", auth=running.auth, timeout=10).text
+    assert 'cbmirButtons("http://127.0.0.1:8000")' in pages
+
+    section, environment = configured["Cbmir"], web["environment"]
+    assert (section["Username"], section["Password"]) == (
+        environment["CBMIR_USERNAME"],
+        environment["CBMIR_PASSWORD"],
+    )
+    assert urlsplit(section["Url"]).hostname in environment["CBMIR_TRUSTED_HOSTS"].split(",")
+    assert configured["RegisteredUsers"] == {"cbmir": environment["CBMIR_PASSWORD"]}
+
+
+def statuses_by_host(port: int, environment: dict[str, str], *hosts: str) -> list[int]:
+    """What is answered to who knows the password and calls the web so."""
+    asked = {"url": f"http://127.0.0.1:{port}/api/v1/archives", "timeout": 10}
+    who = environment["CBMIR_USERNAME"], environment["CBMIR_PASSWORD"]
+    return [requests.get(**asked, headers={"Host": host}, auth=who).status_code for host in hosts]
 
 
 def status_without_password(port: int) -> int:

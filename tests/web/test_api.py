@@ -36,7 +36,9 @@ def test_the_description_is_valid_openapi_and_names_every_address(client: FlaskC
         "/ingest", "/query", "/jobs", "/jobs/{job_id}", "/jobs/{job_id}/cancel", "/jobs/{job_id}/retry", "/train",
         "/extract", "/evaluate", "/export", "/encoders", "/images", "/images/{instance_id}", "/quarantine",
         "/quarantine/retry", "/quarantine.csv", "/quarantine.json",
-        "/frames/{frame_id}/picture.png", "/frames/{frame_id}/thumbnail.png",
+        "/frames/{frame_id}/picture.png", "/frames/{frame_id}/thumbnail.png", "/archives", "/archives/{name}",
+        "/archives/{name}/test", "/archives/{name}/sync", "/archives/{name}/pause", "/archives/{name}/resume",
+        "/archives/{name}/events",
     }  # fmt: skip
     body = spec["paths"][f"{API}/query"]["post"]["requestBody"]["content"]
     assert set(body) == {"multipart/form-data", "application/json"}

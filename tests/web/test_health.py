@@ -11,9 +11,9 @@ from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from cbmir.settings import Settings
-from cbmir.store import jobs
+from cbmir.store import archives, jobs, ledger
 from cbmir.store.session import Database
-from cbmir.types import JobKind
+from cbmir.types import JobKind, RemoteInstance
 from cbmir_web import create_app
 from cbmir_workers import embedded_redis
 
@@ -50,6 +50,11 @@ def test_it_is_ready_with_both(settings: Settings, database: Database) -> None: 
 def test_the_archive_and_the_requests_are_counted(client: FlaskClient, database: Database, archive: Any) -> None:
     with database.write() as session:
         jobs.create(session, JobKind.TRAIN, {})
+        row = archives.add(
+            session, name="pacs", kind="orthanc", address="http://pacs", options={}, sealed_credentials=b""
+        )
+        archives.answered(session, row.id)
+        ledger.take_in(session, row.id, [RemoteInstance("1.2", "1.3", "1.4")], lambda _: True)
     client.get("/library/999")
     client.get("/anything/at/all")
     response = client.get("/metrics")
@@ -64,6 +69,8 @@ def test_the_archive_and_the_requests_are_counted(client: FlaskClient, database:
     assert samples["cbmir_quarantined", ()] == 0
     assert samples["cbmir_features", (("encoder", archive.encoder),)] == 5
     assert samples["cbmir_jobs", (("kind", "train"), ("state", "queued"))] == 1
+    assert samples["cbmir_archive_connected", (("archive", "pacs"),)] == 1
+    assert samples["cbmir_archive_objects", (("archive", "pacs"), ("state", "behind"))] == 1
     asked = {"method": "GET", "route": "/library/<int:instance_id>", "status": "404"}
     assert samples["cbmir_http_requests_total", tuple(sorted(asked.items()))] == 1
     assert samples["cbmir_http_request_seconds_count", (("route", "/library/<int:instance_id>"),)] == 1

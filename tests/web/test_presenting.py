@@ -62,6 +62,8 @@ def test_a_running_job_tells_what_is_left() -> None:
         ("extract", {"encoder": None}, "the encoder in use"),
         ("evaluate", {"encoder": "cnn"}, "cnn"),
         ("retrieve", {"upload": {"file_name": "x.dcm"}}, "x.dcm"),
+        ("sync", {"archive": "pacs"}, "pacs"),
+        ("sync", {"received": True}, "objects that were received"),
         ("retrieve", {"upload": None, "frame_id": 7}, "image 7 of the archive"),
         ("retrieve", {"upload": None, "frame_id": None, "sop_instance_uid": "1.2"}, "1.2"),
     ],

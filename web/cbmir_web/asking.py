@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from werkzeug.datastructures import FileStorage
 
 from cbmir.errors import BadRequest, CbmirError
+from cbmir.store import jobs
 from cbmir.store.filters import Where
-from cbmir.store.tables import Job
-from cbmir.types import JobKind
+from cbmir.store.tables import Job, now
+from cbmir.types import JobKind, JobState
 from cbmir_web import uploads
 from cbmir_web.installation import Installation
+
+PRIORS = 12
+"""Images of the own patient's other studies that a page lists beside the hits."""
+
+LATELY_SECONDS = 60.0
+LOOKED_THROUGH = 100
+"""Searches among which the same one is looked for."""
+
+MOST_WAITING = 20
+"""Searches that may wait before a mere visit starts no other."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +39,7 @@ class Ask:
     where: list[str] = field(default_factory=list)
     encoder: str | None = None
     exclude_same_patient: bool = False
+    priors: int = 0
 
     def checked(self) -> Ask:
         """Itself.
@@ -60,6 +73,22 @@ def enqueue(installation: Installation, ask: Ask) -> Job:
         raise
 
 
+def asked_lately(here: Installation, ask: Ask) -> Job | None:
+    """The search that asked the very same within the last minute, unless it failed; not for a file."""
+    wanted, since = _parameters(ask, Where.parse(ask.where), None), now() - timedelta(seconds=LATELY_SECONDS)
+    with here.database.read() as session:
+        found = jobs.listing(session, kind=JobKind.RETRIEVE, limit=LOOKED_THROUGH)
+    good = (job for job in found if job.state not in (JobState.FAILED, JobState.CANCELLED))
+    return next((job for job in good if job.created_at > since and job.parameters == wanted), None)
+
+
+def has_room(here: Installation) -> bool:
+    """Whether few enough searches wait for one more to be started by a mere visit."""
+    with here.database.read() as session:
+        waiting = jobs.listing(session, state=JobState.QUEUED, kind=JobKind.RETRIEVE, limit=MOST_WAITING)
+    return len(waiting) < MOST_WAITING
+
+
 def _parameters(ask: Ask, where: Where, upload: uploads.Upload | None) -> dict[str, Any]:
     return {
         "upload": upload and {"folder": upload.folder, "stored": "0", "file_name": upload.names["0"]},
@@ -70,4 +99,5 @@ def _parameters(ask: Ask, where: Where, upload: uploads.Upload | None) -> dict[s
         "where": where.as_json(),
         "encoder": ask.encoder,
         "exclude_same_patient": ask.exclude_same_patient,
+        "priors": ask.priors,
     }

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from cbmir.services.archives.status import ArchiveStatus, overview
 from cbmir.services.library import Statistics, statistics
 from cbmir.store.session import Database
 
@@ -28,12 +29,14 @@ class Archive(Collector):
             cbmir.errors.DatabaseUnavailable: if the database does not answer.
         """
         with self._database.read() as session:
-            counted = statistics(session)
+            counted, followed = statistics(session), overview(session)
         yield GaugeMetricFamily("cbmir_instances", "Stored objects.", value=counted.instances)
         yield GaugeMetricFamily("cbmir_frames", "2D images.", value=counted.frames)
         yield GaugeMetricFamily("cbmir_quarantined", "Files that could not be used.", value=counted.quarantined)
         yield _features(counted)
         yield _jobs(counted)
+        yield _archives(followed)
+        yield _archive_objects(followed)
 
 
 def _features(counted: Statistics) -> GaugeMetricFamily:
@@ -47,4 +50,20 @@ def _jobs(counted: Statistics) -> GaugeMetricFamily:
     family = GaugeMetricFamily("cbmir_jobs", "Jobs by kind and state.", labels=["kind", "state"])
     for (kind, state), number in counted.jobs.items():
         family.add_metric([kind, state], number)
+    return family
+
+
+def _archives(followed: list[ArchiveStatus]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily("cbmir_archive_connected", "1 if the archive answered last.", labels=["archive"])
+    for each in followed:
+        family.add_metric([each.name], float(bool(each.connected)))
+    return family
+
+
+def _archive_objects(followed: list[ArchiveStatus]) -> GaugeMetricFamily:
+    said = "Objects of each archive by what became of them; behind: still to be fetched."
+    family = GaugeMetricFamily("cbmir_archive_objects", said, labels=["archive", "state"])
+    for each in followed:
+        for state in ("behind", "held", "skipped", "set_aside", "deleted"):
+            family.add_metric([each.name, state], getattr(each, state))
     return family

@@ -21,6 +21,7 @@ TITLES = {
     JobKind.TRAIN: "Train an encoder",
     JobKind.EVALUATE: "Evaluate an encoder",
     JobKind.RETRIEVE: "Search",
+    JobKind.SYNC: "Follow an archive",
 }
 SPANS = ((86400, "d"), (3600, "h"), (60, "min"))
 
@@ -131,6 +132,8 @@ def job_subject(job: Job) -> str:
         return f"{parameters.get('epochs')} epochs, {parameters.get('side')} px, seed {parameters.get('seed')}"
     if job.kind == JobKind.RETRIEVE:
         return _asked(parameters)
+    if job.kind == JobKind.SYNC:
+        return str(parameters.get("archive") or "objects that were received")
     return str(parameters.get("encoder") or "the encoder in use")
 
 

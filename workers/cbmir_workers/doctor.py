@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 import cbmir_migrations
 from cbmir.encoders.machine import cores
 from cbmir.errors import CbmirError
+from cbmir.services.archives.status import overview
 from cbmir.settings import Settings
 from cbmir.store import encoders, features, jobs
 from cbmir.store.session import Database
@@ -129,6 +130,14 @@ def _contents(settings: Settings) -> Iterator[Finding]:
             yield _encoder(settings, encoder, features.count(session, encoder.id))
             yield from _outdated(session, settings, encoder)
         yield from _jobs(session, settings)
+        yield from _archives(session)
+
+
+def _archives(session: Session) -> Iterator[Finding]:
+    for each in overview(session):  # an archive that is down is no fault of this installation
+        reached = "paused" if each.paused else "connected" if each.connected else "not connected"
+        detail = f"{reached}, {each.behind:,} behind, {each.held:,} held"
+        yield Finding(f"archive {each.name}", True, detail, each.error_message or "")
 
 
 def _encoder(settings: Settings, encoder: Encoder, count: int) -> Finding:

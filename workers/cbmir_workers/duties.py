@@ -122,9 +122,11 @@ def _sync(duty: Duty) -> Result:
 
 
 def _record_received(duty: Duty, after: Callable[[], None]) -> Result:
+    from cbmir.archive.dimse.landing import settle
     from cbmir.services.archives.received import record_received
 
-    return record_received(duty.database, duty.settings, duty.progress, _BESIDE, after=after).as_json()
+    received = record_received(duty.database, duty.settings, duty.progress, _BESIDE, settle=settle, after=after)
+    return received.as_json()
 
 
 def _retrieve(duty: Duty) -> Result:
@@ -139,6 +141,7 @@ def _retrieve(duty: Duty) -> Result:
         where=Where.from_json(asked["where"]),
         encoder_id=asked["encoder"],
         exclude_same_patient=asked["exclude_same_patient"],
+        priors=asked.get("priors", 0),
         data=uploads.read(duty.settings, upload["folder"], upload["stored"]) if upload else None,
         name=upload["file_name"] if upload else "",
         sop_instance_uid=asked["sop_instance_uid"],

@@ -105,6 +105,7 @@ def _create_studies() -> None:
         sa.Column("archive_id", sa.Integer(), nullable=False),
         sa.Column("study_instance_uid", sa.String(length=64), nullable=False),
         sa.Column("instances", sa.Integer(), nullable=True),
+        sa.Column("listed", sa.Integer(), nullable=False),
         sa.Column("stamp", sa.String(length=64), nullable=False),
         sa.Column("listed_at", sa.DateTime(timezone=True), nullable=False),
         _of_archive("archive_studies"),

@@ -9,10 +9,16 @@ from pydicom.tag import BaseTag
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from cbmir.dicom import values
-from cbmir.dicom.boundary import translated
+from cbmir.dicom.boundary import RESEND, translated
 from cbmir.dicom.header import MAX_UID, UID
+from cbmir.errors import BrokenFile
 
 SOP_INSTANCE_UID = 0x00080018
+
+HEAD = 2048
+"""Bytes among which the meta header names the transfer syntax."""
+
+DEFLATED = DeflatedExplicitVRLittleEndian.encode()
 
 
 def is_uid(text: str) -> bool:
@@ -28,14 +34,22 @@ def sop_instance_uid(path: Path, name: str) -> str:
         name: what an error calls it.
 
     Raises:
-        cbmir.errors.BrokenFile: if it is no DICOM file.
+        cbmir.errors.BrokenFile: if it is no DICOM file, or has no SOP Instance UID.
     """
     with translated(f"{name} is no DICOM file that can be read"):
-        meta = read_file_meta_info(path)
-        if values.text(meta, "TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
-            return values.text(meta, "MediaStorageSOPInstanceUID")
-        with path.open("rb") as file:
-            return values.text(read_partial(file, _beyond, defer_size=1024), "SOPInstanceUID")
+        found = _read(path)
+    if not found:
+        raise BrokenFile(f"{name} has no SOP Instance UID.", RESEND)
+    return found
+
+
+def _read(path: Path) -> str:
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+        file.seek(0)
+        if DEFLATED in head:
+            return values.text(read_file_meta_info(path), "MediaStorageSOPInstanceUID")
+        return values.text(read_partial(file, _beyond, defer_size=1024), "SOPInstanceUID")
 
 
 def _beyond(tag: BaseTag, *_: object) -> bool:

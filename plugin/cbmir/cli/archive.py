@@ -9,6 +9,7 @@ import click
 from cbmir.cli.archive_add import add_command
 from cbmir.cli.archive_orthanc_config import orthanc_config_command
 from cbmir.cli.archive_report import report_command, teach_command
+from cbmir.cli.archive_serve import serve_command
 from cbmir.cli.archive_words import Words
 from cbmir.cli.context import Context, json_option, print_json
 
@@ -158,5 +159,5 @@ def remove_command(context: Context, name: str, delete_images: str | None) -> No
     click.echo(f"{name} is removed; {deleted:,} images were deleted.")
 
 
-for command in (add_command, orthanc_config_command, report_command, teach_command):
+for command in (add_command, orthanc_config_command, report_command, serve_command, teach_command):
     archive_command.add_command(command)

@@ -80,8 +80,9 @@ def add_command(context: Context, /, name: str, address: str, untested: bool, **
     """
     from cbmir.archive.detect import detect
     from cbmir.services.archives.check import test
-    from cbmir.services.archives.registered import add
+    from cbmir.services.archives.registered import add, refuse_name
 
+    refuse_name(context.database, name)
     connection = _connection(name, address, given)
     if not given["kind"]:
         connection = replace(connection, kind=detect(connection))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from cbmir.cli.context import Context
+from cbmir.cli.steps import walk
 from cbmir.cli.tour import Tour
 from cbmir.phantoms.archive import PATIENTS
 from cbmir.settings import Settings
@@ -30,23 +30,7 @@ def demo_command(call: click.Context, no_serve: bool, port: int | None, patients
     Ends with status 1 if a step's result is not what it should be.
     """
     context = _own_folder(call.obj)
-    failures = _walk(Tour(context, patients, epochs))
-    for failure in failures:
-        click.secho(f"cbmir: the demo failed: {failure}.", err=True, fg="red")
-    if failures or no_serve:
-        return int(bool(failures))
-    return _serve(call, context, port)
-
-
-def _own_folder(context: Context) -> Context:
-    """The context with the demo's own folder, where none was chosen."""
-    if context.settings.data != Settings.data:
-        return context
-    return Context(replace(context.settings, data=FOLDER))
-
-
-def _walk(tour: Tour) -> list[str]:
-    """Take all steps and tell of each; what one of them finds wrong ends the tour."""
+    tour = Tour(context, patients, epochs)
     steps = {
         "Draw an archive": tour.draw,
         "Ingest it": tour.take_in,
@@ -55,19 +39,17 @@ def _walk(tour: Tour) -> list[str]:
         "Evaluate": tour.evaluate,
         "Query": tour.ask,
     }
-    started = time.monotonic()
-    for number, (title, take) in enumerate(steps.items(), 1):
-        click.secho(f"{number}/{len(steps)}  {title}", bold=True)
-        begun = time.monotonic()
-        with tour.context.progress(title) as progress:
-            outcome = take(progress)
-        for line in outcome.lines:
-            click.echo(f"     {line}")
-        click.secho(f"     {time.monotonic() - begun:.1f} s", dim=True)
-        if outcome.failures:
-            return outcome.failures
-    click.secho(f"All of it works: {time.monotonic() - started:.0f} s.", fg="green", bold=True)
-    return []
+    fine = walk(context, steps)
+    if not fine or no_serve:
+        return 0 if fine else 1
+    return _serve(call, context, port)
+
+
+def _own_folder(context: Context) -> Context:
+    """The context with the demo's own folder, where none was chosen."""
+    if context.settings.data != Settings.data:
+        return context
+    return Context(replace(context.settings, data=FOLDER))
 
 
 def _serve(call: click.Context, context: Context, port: int | None) -> int:

@@ -30,6 +30,7 @@ OWN = {
     "query": "retrieval",
     "evaluate": "evaluation",
     "demo": "demo",
+    "demo-pacs": "demo_pacs",
     "reconvert": "reconvert",
     "archive": "archive",
 }
@@ -49,7 +50,7 @@ class OpenGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name in OWN:
             module = import_module(f"cbmir.cli.{OWN[cmd_name]}")
-            return _with_installation(getattr(module, f"{cmd_name}_command"))
+            return _with_installation(getattr(module, f"{cmd_name.replace('-', '_')}_command"))
         for found in entry_points(group="cbmir.commands", name=cmd_name):
             return _with_installation(found.load())
         return None

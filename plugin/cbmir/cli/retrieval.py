@@ -32,6 +32,8 @@ def query_command(
     as_json: bool,
 ) -> None:
     """Find the most similar images to a file, or to an object of the library."""
+    from cbmir.services.archives.links import with_viewers
+    from cbmir.services.isolation import Isolation
     from cbmir.services.outdated import REMEDY
     from cbmir.services.retrieve import Question, forget, retrieve
 
@@ -43,7 +45,8 @@ def query_command(
         frame_number=frame_number,
         **_subject(subject),
     )
-    answer = retrieve(context.database, context.settings, question)
+    with Isolation(1) as isolation:
+        answer = retrieve(context.database, context.settings, question, isolation)
     forget(context.database, context.settings, answer)
     if answer.outdated:
         old = f"{answer.outdated:,} of the features compared are of pictures that are made otherwise today."
@@ -51,7 +54,8 @@ def query_command(
     if answer.missing:
         click.echo(f"cbmir: {answer.missing:,} images of the archive have no feature yet: cbmir extract", err=True)
     if as_json:
-        print_json(answer.as_json())
+        with context.database.read() as session:
+            print_json(with_viewers(session, [answer.as_json()])[0])
     else:
         _print_hits(answer.as_json())
 

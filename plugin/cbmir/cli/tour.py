@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cbmir.cli.context import Context
+from cbmir.cli.steps import Outcome
 from cbmir.phantoms import archive
 from cbmir.phantoms.archive import Entry
 from cbmir.progress import Progress
@@ -22,19 +23,6 @@ from cbmir.types import Part
 KS = (5, 20)
 LEAST_PRECISION = 0.9
 """Of the five nearest by modality, as a mean over the four: nobody takes a hand for an electroencephalogram."""
-
-
-@dataclass
-class Outcome:
-    """What a step has to say, and what went wrong in it."""
-
-    lines: list[str] = field(default_factory=list)
-    failures: list[str] = field(default_factory=list)
-
-    def check(self, holds: bool, otherwise: str) -> None:
-        """Note a failure if the condition does not hold."""
-        if not holds:
-            self.failures.append(otherwise)
 
 
 @dataclass

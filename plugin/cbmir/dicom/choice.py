@@ -20,6 +20,10 @@ EVERY = re.compile(r"every:0*([1-9][0-9]{0,8})")
 LIMIT = 100_000
 """No policy takes more frames of one object than this, whatever its header claims."""
 
+FREE, BYTES_PER_FRAME = 10_000, 1024
+"""Frames that are taken of any object, and bytes that it has for each more: of tiny ones a small file may have
+millions, and each costs a tenth of a millisecond beside its decoder."""
+
 CANDIDATES = 4096
 """Frames that `representative` looks at: a small file may have millions."""
 
@@ -46,17 +50,23 @@ def check_policy(policy: str) -> None:
         )
 
 
-def chosen(count: int, policy: str, most: int) -> list[int]:
+def limit(size: int) -> int:
+    """The most frames that are taken of an object whose pixels have so many bytes, whatever the policy."""
+    return min(LIMIT, FREE + size // BYTES_PER_FRAME)
+
+
+def chosen(count: int, policy: str, most: int, most_of_all: int = LIMIT) -> list[int]:
     """The frames taken of an object, by their place alone.
 
     Args:
         count: frames that there are, at least 0.
         policy: "all", whatever `most` says; "every:N", which takes the frames 0, N, 2N ...; or "spread". Where
-            there are more than `most` (or `LIMIT`), the middles of as many equal stretches of them are taken.
+            there are more than `most`, the middles of as many equal stretches of them are taken.
         most: frames, at least 1.
+        most_of_all: frames that "all" takes, and any other, in the same way; see `limit`.
 
     Returns:
-        Indices, 0-based, ascending, at most `LIMIT`.
+        Indices, 0-based, ascending.
 
     Raises:
         cbmir.errors.BadRequest: for any other policy; "representative" needs to see the frames.
@@ -67,7 +77,7 @@ def chosen(count: int, policy: str, most: int) -> list[int]:
     every = EVERY.fullmatch(policy)
     step = int(every[1]) if every else 1
     among = -(-count // step)
-    return [step * place for place in _spread(among, LIMIT if policy == "all" else min(most, LIMIT))]
+    return [step * place for place in _spread(among, most_of_all if policy == "all" else min(most, most_of_all))]
 
 
 def _spread(count: int, most: int) -> list[int]:

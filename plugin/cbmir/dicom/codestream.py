@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
+from cbmir import scans
 from cbmir.dicom import jpeg2000
 
 JPEG_START = b"\xff\xd8"
@@ -18,11 +19,6 @@ ALONE = {0x00, 0x01, *range(0xD0, 0xDA)}
 CODING_STYLE = 0x52
 """The second byte of the marker COD."""
 
-START_OF_SCAN_MARKER = b"\xff\xda"
-
-MAX_SCANS = 32
-"""Scans of a JPEG frame: a progressive one has ten, and each takes a pass over all pixels."""
-
 
 def declared_shape(frame: bytes) -> tuple[int, int, int] | None:
     """(rows, columns, samples) of a JPEG, JPEG-LS or JPEG 2000 frame; None if it is none, or ends too early."""
@@ -31,23 +27,23 @@ def declared_shape(frame: bytes) -> tuple[int, int, int] | None:
         columns, rows, left, top = struct.unpack_from(">4L", frame, at + 8)
         return rows - top, columns - left, *struct.unpack_from(">H", frame, at + 40)
     found = _start_of_frame(frame)
-    return None if found is None else found[1:]
+    return None if found is None else found[2:]
 
 
 def fault(frame: bytes) -> str:
     """Why no decoder may see a JPEG, JPEG-LS or JPEG 2000 frame, to go on after "frame 1"; empty if one may."""
     if not frame.startswith(JPEG_START):
         return jpeg2000.fault(frame)
-    if _start_of_frame(frame) is None:
+    found = _start_of_frame(frame)
+    if found is None:
         return "does not say how large it is"
-    scans = frame.count(START_OF_SCAN_MARKER)
-    return f"has {scans} scans" if scans > MAX_SCANS else ""
+    return "" if found[0] == JPEG_LS_FRAME else scans.too_many(frame)  # JPEG-LS has a scan a component at most
 
 
 def jpeg_precision(frame: bytes) -> int | None:
     """Bits of a sample of a JPEG or JPEG-LS frame, of which the standards allow 2 to 16; None of anything else."""
     found = _start_of_frame(frame)
-    return None if found is None else found[0]
+    return None if found is None else found[1]
 
 
 def j2k_sample(frame: bytes) -> tuple[int, bool]:
@@ -71,12 +67,12 @@ def j2k_levels(frame: bytes) -> int:
     return min(frame[at + 9], 32) if at + 10 <= len(frame) and frame[at] == 0xFF else 0
 
 
-def _start_of_frame(frame: bytes) -> tuple[int, int, int, int] | None:
-    """(precision, rows, columns, samples) of a JPEG or JPEG-LS frame's header (ISO 10918-1 B.2.2)."""
+def _start_of_frame(frame: bytes) -> tuple[int, int, int, int, int] | None:
+    """(marker, precision, rows, columns, samples) of a JPEG or JPEG-LS frame's header (ISO 10918-1 B.2.2)."""
     for marker, at, _ in _segments(frame):
         if marker == JPEG_LS_FRAME or (0xC0 <= marker <= 0xCF and marker not in NO_FRAME):
             precision, rows, columns, samples = struct.unpack_from(">B2HB", frame, at + 4)
-            return precision, rows, columns, samples
+            return marker, precision, rows, columns, samples
     return None
 
 

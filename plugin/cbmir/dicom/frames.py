@@ -134,7 +134,8 @@ class Frames:
         if policy in ("spread", "representative"):
             max_frames = min(max_frames, self._affordable)
         if policy != "representative" or self.count <= max_frames:
-            return choice.chosen(self.count, "spread" if policy == "representative" else policy, max_frames)
+            policy = "spread" if policy == "representative" else policy
+            return choice.chosen(self.count, policy, max_frames, choice.limit(self.found.pixels.length))
         small = replace(rendering, side=choice.SIDE)
         seen = choice.chosen(self.count, "spread", min(choice.CANDIDATES, self._affordable))
         thumbnails = [choice.thumbnail(self.picture(index, small).pixels) for index in seen]

@@ -92,7 +92,7 @@ class GreyScale:
         """What becomes of all values between the lowest and the highest, by their bits; and the steps."""
         limits = np.iinfo(stored.dtype) if stored.dtype.itemsize == 1 else None
         lowest, highest = (limits.min, limits.max) if limits else (int(stored.min()), int(stored.max()))
-        domain = np.arange(lowest, highest + 1).astype(stored.dtype)
+        domain = np.arange(lowest, highest + 1, dtype=np.int32).astype(stored.dtype)
         shading = self._shading(domain, stored, index, stored.dtype)
         table = np.zeros(1 << 8 * stored.dtype.itemsize, np.uint8)
         table[_cells(domain)] = shading.of(domain)

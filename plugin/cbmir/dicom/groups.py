@@ -18,8 +18,9 @@ def macro(dataset: Dataset, index: int, keyword: str) -> Dataset:
         The frame's own item, else the one that all frames share, else the dataset itself, in which objects that
         are not enhanced keep the same elements.
     """
-    own = values.items(dataset, "PerFrameFunctionalGroupsSequence")[index : index + 1]
-    for group in own + values.items(dataset, "SharedFunctionalGroupsSequence")[:1]:
-        if found := values.items(group, keyword):
-            return found[0]
+    own = values.item(dataset, "PerFrameFunctionalGroupsSequence", index)
+    shared = values.item(dataset, "SharedFunctionalGroupsSequence", 0)
+    for group in filter(None, (own, shared)):
+        if (found := values.item(group, keyword, 0)) is not None:
+            return found
     return dataset

@@ -51,7 +51,7 @@ def describe(dataset: Dataset, name: str) -> InstanceHeader:
             modality=_code(dataset, "Modality", 16),
             body_part=_body_part(dataset),
             transfer_syntax_uid=_uid(meta, "TransferSyntaxUID"),
-            patient_key=_patient_key(dataset),
+            patient_key=patient_key(dataset),
             photometric=_code(dataset, "PhotometricInterpretation", 16),
             burned_in_annotation=_one_of(_code(dataset, "BurnedInAnnotation", 16), ("YES", "NO")),
             laterality=_laterality(dataset),
@@ -121,7 +121,7 @@ def _whole(dataset: Dataset, keyword: str) -> int | None:
     return None if value is None else int(value)
 
 
-def _patient_key(dataset: Dataset) -> str:
+def patient_key(dataset: Dataset) -> str:
     """Patient ID and its issuer, which together name a person; empty without the former."""
     patient = values.text(dataset, "PatientID")
     return f"{patient}\\{values.text(dataset, 'IssuerOfPatientID')}" if patient else ""

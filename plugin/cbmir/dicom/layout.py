@@ -28,7 +28,7 @@ class Layout:
     """The pixels of one object.
 
     Attributes:
-        keyword: of the pixel element, one of `cbmir.dicom.read.PIXEL_KEYWORDS`.
+        keyword: of the pixel element, one of `cbmir.dicom.elements.PIXEL_KEYWORDS`.
         syntax: transfer syntax.
         frames, rows, columns: at least 1.
         samples: per pixel, 1 or 3; `planar` is 1 where each sample has a plane of its own.
@@ -90,7 +90,7 @@ def read_layout(found: DicomObject, name: str, *, max_pixels: int) -> Layout:
     stored = values.integer(dataset, "BitsStored", name, default=allocated)
     layout = Layout(
         keyword=found.keyword,
-        syntax=UID(dataset.file_meta.TransferSyntaxUID),
+        syntax=UID(values.text(dataset.file_meta, "TransferSyntaxUID")),
         frames=max(1, values.integer(dataset, "NumberOfFrames", name, default=1)),
         rows=rows,
         columns=columns,

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from pydicom import Dataset
 
-from cbmir.dicom import overlays
+from cbmir.dicom import overlays, values
 from cbmir.dicom.colour import from_palette, to_rgb
 from cbmir.dicom.decode import Decoded, Decoder
 from cbmir.dicom.grey import GreyScale
@@ -77,7 +77,7 @@ class Pictures:
 
     @cached_property
     def _left_out(self) -> list[str]:
-        said = ["ICC profile ignored"] if "ICCProfile" in self.dataset else []
+        said = ["ICC profile ignored"] if values.has(self.dataset, "ICCProfile") else []
         if count := overlays.count(self.dataset):
             said.append(f"{count} overlay plane(s) {'drawn' if self.rendering.overlays else 'left out'}")
         return said
@@ -95,10 +95,11 @@ def halvings(dataset: Dataset, layout: Layout, index: int, rendering: Rendering)
     Not where single pixels count: padding would run into what it surrounds, percentiles would be of other values,
     overlays and regions would not fit.
     """
-    exact = "PixelPaddingValue" in dataset or rendering.overlays or rendering.crop != "none"
-    if exact or layout.samples != 1 or layout.photometric == PALETTE or not is_given(dataset, index, rendering):
+    spare = max(layout.rows, layout.columns) // (OVERSAMPLED * rendering.side)
+    if spare < 2 or layout.samples != 1 or layout.photometric == PALETTE:
         return 0
-    return max(0, (max(layout.rows, layout.columns) // (OVERSAMPLED * rendering.side)).bit_length() - 1)
+    exact = values.has(dataset, "PixelPaddingValue") or rendering.overlays or rendering.crop != "none"
+    return 0 if exact or not is_given(dataset, index, rendering) else spare.bit_length() - 1
 
 
 def centred(shown: ByteArray, halvings: int) -> ByteArray:

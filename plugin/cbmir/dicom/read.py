@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,15 +16,13 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
 )
-from pydicom.valuerep import VR
 
+from cbmir.dicom import values
 from cbmir.dicom.boundary import RESEND, translated
+from cbmir.dicom.elements import LONG, PIXEL_KEYWORDS, PREAMBLE, SYNTAX, UNDEFINED, element_at, plain_header
 from cbmir.dicom.octets import Octets
 from cbmir.dicom.watched import Watched
 from cbmir.errors import BrokenFile, NotAPicture, UnsafeArchive
-
-PREAMBLE = 128
-"""Bytes before the letters DICM (PS3.10 7.1)."""
 
 MAX_INFLATED = 512 * 1024**2
 """Bytes that a deflated object (PS3.5 A.5) may inflate to: beyond that it is a bomb."""
@@ -35,24 +32,16 @@ MAX_INFLATED_HEADER = 32 * 1024**2
 
 PIECE = 1 << 20
 
-PIXEL_KEYWORDS = {0x7FE00010: "PixelData", 0x7FE00008: "FloatPixelData", 0x7FE00009: "DoubleFloatPixelData"}
-"""The elements that may hold pixels, of which an object has one (PS3.3 C.7.6.3, C.7.6.24, C.7.6.25)."""
-
 DEFLATED, EXPLICIT = (each.encode() for each in (DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian))
-
-UNDEFINED = 0xFFFFFFFF
-"""The length of an element that ends with a delimiter (PS3.5 7.1)."""
 
 SIGNS = ("SOPClassUID", "SOPInstanceUID", "Modality", "StudyDate", "RecognitionCode", "ImageType")
 """Elements of group 0008, any of which shows that bytes without a preamble are a DICOM dataset."""
 
-LONG = (b"OB", b"OW", b"SQ", b"UN", b"UT", b"UC", b"UR", b"OF", b"OD", b"OL", b"OV", b"SV", b"UV")
-"""Value representations whose length takes four bytes after two that are reserved (PS3.5 7.1.2)."""
-
 HEAD = 4096
 """Bytes from which a file is recognised."""
 
-_VRS = {each.value.encode() for each in VR if len(each.value) == 2}
+HEADER = 256 * 1024
+"""Bytes that nearly all headers fit in: of those that do not, pydicom reads what it needs."""
 
 
 @dataclass(frozen=True)
@@ -118,27 +107,11 @@ def _starts_with_element(head: bytes, size: int) -> bool:
 
 
 def _plausible(head: bytes, size: int, order: str, explicit: bool) -> bool:
-    first = _element(head, 0, order, explicit)
+    first = element_at(head, 0, order, explicit)
     if first is None or first[0] >> 16 not in (0x0002, 0x0008):
         return False
-    second = _element(head, first[2], order, explicit)
-    return second is not None and first[0] < second[0] and second[0] >> 16 <= 0x0028 and second[2] <= size
-
-
-def _element(data: bytes | memoryview, at: int, order: str, explicit: bool) -> tuple[int, int, int] | None:
-    """(tag, offset of the value, offset of the next element) of the element at `at`; None if there can be none."""
-    if len(data) < at + 12:
-        return None
-    group, number, code = struct.unpack_from(f"{order}HH2s", data, at)
-    if not explicit:
-        start, (length,) = at + 8, struct.unpack_from(f"{order}L", data, at + 4)
-    elif code not in _VRS:
-        return None
-    elif code in LONG:
-        start, (length,) = at + 12, struct.unpack_from(f"{order}L", data, at + 8)
-    else:
-        start, (length,) = at + 8, struct.unpack_from(f"{order}H", data, at + 6)
-    return group << 16 | number, start, start + length
+    second = element_at(head, first[3], order, explicit)
+    return second is not None and first[0] < second[0] and second[0] >> 16 <= 0x0028 and second[3] <= size
 
 
 def _is_deflated(file: Octets) -> bool:
@@ -151,10 +124,10 @@ def _is_deflated(file: Octets) -> bool:
 def _end_of_meta(data: memoryview) -> tuple[int, str]:
     """Where the meta header (PS3.10 7.1, always explicit little endian) ends, and its transfer syntax."""
     at, syntax = PREAMBLE + 4, ""
-    while (element := _element(data, at, "<", explicit=True)) and element[0] >> 16 == 0x0002:
-        if element[0] == 0x00020010:
-            syntax = bytes(data[element[1] : element[2]]).decode("ascii", "replace").rstrip("\0 ")
-        at = element[2]
+    while (element := element_at(data, at, "<", explicit=True)) and element[0] >> 16 == 0x0002:
+        tag, _, start, at = element
+        if tag == SYNTAX:
+            syntax = bytes(data[start:at]).decode("ascii", "replace").rstrip("\0 ")
     return at, syntax
 
 
@@ -192,20 +165,28 @@ def _pixels(dataset: Dataset, rest: Octets, name: str) -> DicomObject:
     """The object, its pixel element being what `rest` begins with, if it is one."""
     head = rest.read(0, 12)
     explicit = bytes(head[4:6]) in LONG  # by its own bytes: some files change their encoding half-way
-    element = _element(head, 0, "<" if dataset.original_encoding[1] else ">", explicit)
+    element = element_at(head, 0, "<" if dataset.original_encoding[1] else ">", explicit)
     if element is None or element[0] not in PIXEL_KEYWORDS:
         return DicomObject(dataset, "", "", rest.part(rest.length))
-    tag, start, end = element
+    tag, vr, start, end = element
     length = None if end - start == UNDEFINED else end - start
     if length is not None and end > rest.length:
         reason = f"{name} is cut short: its pixels promise {length} bytes and have {rest.length - start}."
         raise BrokenFile(reason, RESEND)
-    vr = bytes(head[4:6]).decode("ascii") if explicit else "OW"
-    return DicomObject(dataset, PIXEL_KEYWORDS[tag], vr, rest.part(start, length))
+    return DicomObject(dataset, PIXEL_KEYWORDS[tag], vr or "OW", rest.part(start, length))
 
 
 def _parsed(file: Octets, name: str, most: int | None = None) -> DicomObject:
-    """The object; what pydicom lets pass is refused, and the encoding named where no meta header does."""
+    """The object, of a header without surprises by its bytes, else by pydicom."""
+    if plain := plain_header(file.read(0, HEADER if most is None else min(most, HEADER))):
+        found = _pixels(plain[0], file.part(plain[1]), name)
+        _refuse_nonsense(found.dataset, name)
+        return found
+    return _parsed_by_pydicom(file, name, most)
+
+
+def _parsed_by_pydicom(file: Octets, name: str, most: int | None) -> DicomObject:
+    """The same; what pydicom lets pass is refused, and the encoding named where no meta header does."""
     stream = file.opened()
     watched = cast(BinaryIO, Watched(stream, file.length, name, most))
     dataset = dcmread(watched, force=True, stop_before_pixels=True)
@@ -242,7 +223,7 @@ def _refuse_rest(dataset: Dataset, file: Octets, at: int, name: str) -> None:
 
 
 def _refuse_nonsense(dataset: Dataset, name: str) -> None:
-    if not any(sign in dataset for sign in SIGNS) and "MediaStorageSOPClassUID" not in dataset.file_meta:
+    if not any(values.has(dataset, each) for each in SIGNS) and "MediaStorageSOPClassUID" not in dataset.file_meta:
         raise BrokenFile(f"{name} begins like a DICOM object, but none of its elements makes sense.", RESEND)
 
 

@@ -22,7 +22,7 @@ MOST = 600_000
 
 BYTES = 64
 
-ITEM_COST = 3
+ITEM_COST = 4
 """Elements that an item costs as much as, which is a dataset of its own."""
 
 MAX_CHARACTER_SETS = 1024

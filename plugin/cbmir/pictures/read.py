@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
+from cbmir import scans
 from cbmir.contrast import robust_range, stretch, to_bytes
 from cbmir.errors import BrokenFile, CbmirError, ImplausibleSize, NotAPicture
 from cbmir.pictures.scale import without_colour
@@ -99,9 +100,12 @@ def read_pages(data: bytes, name: str, *, max_pixels: int, max_pages: int) -> It
     Raises:
         cbmir.errors.NotAPicture: if it is none of these formats.
         cbmir.errors.BrokenFile: if it is damaged, cut short, or of a variant that is not read.
-        cbmir.errors.ImplausibleSize: without any pixel, or with more than `max_pixels`.
+        cbmir.errors.ImplausibleSize: without any pixel, with more than `max_pixels`, or a JPEG of more scans than
+            anybody needs, each of which is a pass over all pixels.
     """
     known = _known(data, name)
+    if known == "JPEG" and (why := scans.too_many(data)):
+        raise ImplausibleSize(f"{name} {why}; more than {scans.MAX_SCANS} are not decoded.", "Save it as PNG.")
     with _translated(name, known):
         image = Image.open(BytesIO(data), formats=FORMATS)
         count = _count(image, min(max_pages, MAX_PAGES)) if known == "TIFF" else 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from io import SEEK_END
@@ -46,12 +46,13 @@ def check_settings(settings: Settings) -> None:
     check_policy(settings.frames)
 
 
-def pipelines(settings: Settings) -> dict[str, str]:
+def pipelines(settings: Settings) -> Mapping[str, str]:
     """The conversions that this installation would make pictures with today: kind to name, version and hash."""
     return pipelines_of(rendering_of(settings))
 
 
-def pipelines_of(wanted: Rendering) -> dict[str, str]:
+@lru_cache(maxsize=8)
+def pipelines_of(wanted: Rendering) -> Mapping[str, str]:
     """The conversions that make pictures as they are wanted, by kind."""
     return {"dicom-2d": wanted.pipeline, "picture-2d": hashed(plain.VERSION, {"side": wanted.side})}
 

@@ -76,6 +76,15 @@ class Ingested:
     quarantined: int = 0
     failed: int = 0
 
+    @property
+    def files(self) -> int:
+        """How many they were."""
+        return sum(asdict(self).values())
+
+    def __add__(self, other: Ingested) -> Ingested:
+        ours, theirs = asdict(self), asdict(other)
+        return Ingested(**{name: ours[name] + theirs[name] for name in ours})
+
     def as_json(self) -> dict[str, int]:
         """The counts as `ingest --json` gives them."""
         return asdict(self)

@@ -13,6 +13,7 @@ from typing import ParamSpec, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
 
+from cbmir.dicom import budget
 from cbmir.errors import Undecodable
 
 SECONDS, SECONDS_PER_MEGABYTE = 60.0, 1.0
@@ -60,13 +61,13 @@ class Isolation:
         except TimeoutError as error:
             raise Undecodable(f"{name} took more than {seconds:.0f} seconds to convert.", REMEDY) from error
         except ProcessExpired as error:
-            raise Undecodable(f"{name} made its decoder crash.", REMEDY) from error
+            raise Undecodable(f"{name} {_ended(error.exitcode)}.", REMEDY) from error
         except MemoryError as error:
             raise Undecodable(f"{name} takes more memory to convert than there is.", REMEDY) from error
 
     @cached_property
     def _pool(self) -> ProcessPool:
-        return ProcessPool(max_workers=self.processes, initializer=_leave_interrupts, context=_context())
+        return ProcessPool(max_workers=self.processes, initializer=_prepare, context=_context())
 
     def stop(self) -> None:
         """End the processes, whatever they do; the next piece of work starts new ones."""
@@ -83,9 +84,18 @@ class Isolation:
         self.stop()
 
 
-def _leave_interrupts() -> None:
-    """An interrupt from the terminal goes to the whole group: whoever started these processes answers it."""
+def _prepare() -> None:
+    """Leave an interrupt from the terminal, which goes to the whole group, to whoever started these processes; and
+    let a decoder that computes without end be stopped."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    budget.enforce()
+
+
+def _ended(exitcode: int) -> str:
+    """Why a process ended, to go on after a file's name."""
+    if budget.SIGNAL is not None and exitcode == -budget.SIGNAL:
+        return "kept its decoder computing far longer than its pixels explain"
+    return "made its decoder crash"
 
 
 def _context() -> BaseContext:

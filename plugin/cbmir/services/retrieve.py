@@ -17,7 +17,7 @@ from cbmir.services.convert import convert_one
 from cbmir.services.extract import load_encoder
 from cbmir.services.gallery import GALLERIES
 from cbmir.services.isolation import Isolation
-from cbmir.services.scope import Scope, scoped
+from cbmir.services.scope import Scope, only_its_own, scoped
 from cbmir.services.subject import Subject
 from cbmir.settings import Settings
 from cbmir.store import encoders, features, frames, tables
@@ -37,6 +37,7 @@ class Question:
         where: what a hit must be; applied before the search.
         encoder_id: whose features are compared; None means the encoder in use.
         exclude_same_patient: leave out the query's own patient.
+        priors: how many images of the own patient's other studies are listed beside the hits.
         data: bytes of a DICOM object or an image.
         name: its file name.
         sop_instance_uid: an object of the archive.
@@ -48,6 +49,7 @@ class Question:
     where: Where = field(default_factory=Where)
     encoder_id: str | None = None
     exclude_same_patient: bool = False
+    priors: int = 0
     data: bytes | None = field(default=None, repr=False)
     name: str = ""
     sop_instance_uid: str | None = None
@@ -66,6 +68,7 @@ class Answer:
         frame_id: the archive's frame that shows this very picture, if one does.
         outdated: how many of the features compared are of pictures that an earlier conversion made.
         missing: how many of the archive's frames have no feature yet, and so were compared with nothing.
+        priors: images of the own patient's other studies, nearest first; none where the patient is not known.
     """
 
     query: dict[str, Any]
@@ -75,6 +78,7 @@ class Answer:
     frame_id: int | None
     outdated: int = 0
     missing: int = 0
+    priors: list[Hit] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         """The answer as `query --json` and the REST API give it.
@@ -88,6 +92,7 @@ class Answer:
             "query": self.query,
             "encoder": self.encoder,
             "hits": [hit.as_json() for hit in self.hits],
+            "priors": [hit.as_json() for hit in self.priors],
             "outdated": self.outdated,
             "missing": self.missing,
         }
@@ -123,11 +128,14 @@ def retrieve(
         else:
             asked = _archived(session, question)
         scope = scoped(session, gallery, asked, question.where, question.exclude_same_patient)
-        ranking = scope.search(_feature(session, encoder, asked, settings), question.k)
-        hits = _hits(session, ranking)
+        feature = _feature(session, encoder, asked, settings)
+        hits = _hits(session, scope.search(feature, question.k))
+        priors = _hits(session, scope.of_own_patient(session, asked, feature, question.priors))
+        if scope.size == 0 and not priors:
+            raise only_its_own(question.exclude_same_patient)
         missing = max(0, frames.count(session) - len(gallery.frame_ids))
     described = _described(question, asked, scope)
-    return Answer(described, encoder.id, hits, asked.picture, asked.frame_id, scope.outdated, missing)
+    return Answer(described, encoder.id, hits, asked.picture, asked.frame_id, scope.outdated, missing, priors)
 
 
 def forget(database: Database, settings: Settings, answer: Answer) -> None:
@@ -150,6 +158,8 @@ def _converted(question: Question, settings: Settings, isolation: Isolation | No
 def _check(question: Question) -> None:
     if not 1 <= question.k <= LARGEST_K:
         raise BadRequest(f"k must be between 1 and {LARGEST_K}, not {question.k}.")
+    if not 0 <= question.priors <= LARGEST_K:
+        raise BadRequest(f"priors must be between 0 and {LARGEST_K}, not {question.priors}.")
     named = (question.data, question.sop_instance_uid, question.frame_id)
     if sum(each is not None for each in named) != 1:
         raise BadRequest("A query needs one picture.", "Give either a file, a SOP Instance UID, or a frame's id.")

@@ -39,12 +39,24 @@ class Scope:
         found = self.gallery.index.search(feature[np.newaxis], k + len(self.left_out), self.allowed)[0]
         return [(frame_id, distance) for frame_id, distance in found if frame_id not in self.left_out][:k]
 
+    def of_own_patient(self, session: Session, subject: Subject, feature: FloatArray, k: int) -> Ranking:
+        """The k nearest frames among those of the patient's other studies that the filter keeps.
+
+        None where the patient is not known: what stands for it is the query's own study, or its file alone.
+        """
+        if k == 0 or not subject.patient_known:
+            return []
+        study = subject.described["study_instance_uid"]
+        others = frames.ids_of_groups(session, subject.groups, without_study=study)
+        wanted = sorted(self.gallery.held(others, self.allowed) - subject.own_frames)
+        return self.gallery.index.search(feature[np.newaxis], k, np.array(wanted, np.int64))[0]
+
 
 def scoped(session: Session, gallery: Gallery, subject: Subject, where: Where, exclude_same_patient: bool) -> Scope:
     """The frames that `where` keeps, without the subject's instance and, if wished, without its patient.
 
     Raises:
-        cbmir.errors.EmptyGallery: if that leaves nothing; it says what to do.
+        cbmir.errors.EmptyGallery: if there are no features, or none that `where` keeps; it says what to do.
     """
     if len(gallery.index) == 0:
         raise nothing_extracted(session, gallery.encoder_id)
@@ -56,8 +68,6 @@ def scoped(session: Session, gallery: Gallery, subject: Subject, where: Where, e
         own.update(frames.ids_of_groups(session, subject.groups))
     left_out = gallery.held(own, allowed)
     size = len(gallery.frame_ids if allowed is None else allowed) - len(left_out)
-    if size == 0:
-        raise _only_its_own(exclude_same_patient)
     return Scope(gallery, allowed, left_out, size, _outdated(gallery, allowed, left_out))
 
 
@@ -77,7 +87,8 @@ def nothing_extracted(session: Session, encoder_id: str) -> EmptyGallery:
     )
 
 
-def _only_its_own(exclude_same_patient: bool) -> EmptyGallery:
+def only_its_own(exclude_same_patient: bool) -> EmptyGallery:
+    """The error for a scope without a frame: all there are were left out."""
     if exclude_same_patient:
         return EmptyGallery(
             "All images searched are of the query's own patient.",

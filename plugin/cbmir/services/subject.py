@@ -116,7 +116,7 @@ def handed_in(
         own_frames=frozenset(frame.id for frame in known.frames) if known else frozenset(),
         groups=frozenset(groups),
         patient_known=bool(converted.header and converted.header.patient_key)
-        or (known is not None and _names_patient(known)),
+        or (known is not None and names_patient(known)),
     )
 
 
@@ -129,7 +129,7 @@ def _of_frame(frame: Frame) -> Subject:
         described={**_describe(instance), "frame_number": frame.frame_number},
         own_frames=frozenset(each.id for each in instance.frames),
         groups=frozenset((instance.group.key,)),
-        patient_known=_names_patient(instance),
+        patient_known=names_patient(instance),
     )
 
 
@@ -146,7 +146,8 @@ def _same_picture(known: Instance | None, picture: Picture, key: str) -> int | N
     return next(same, None)
 
 
-def _names_patient(instance: Instance) -> bool:
+def names_patient(instance: Instance) -> bool:
+    """Whether the instance's group stands for a patient, and not only for its study or its file."""
     stand_ins = (f"study-{instance.study_instance_uid}", f"file-{instance.sha256[:16]}")
     return instance.group.key not in stand_ins
 

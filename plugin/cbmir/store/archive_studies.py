@@ -17,9 +17,11 @@ def known(session: Session, archive_id: int) -> dict[str, ArchiveStudy]:
     return {row.study_instance_uid: row for row in rows}
 
 
-def keep(session: Session, archive_id: int, study_instance_uid: str, *, instances: int | None, stamp: str) -> None:
+def keep(
+    session: Session, archive_id: int, study_instance_uid: str, *, instances: int | None, listed: int, stamp: str
+) -> None:
     """Note how the archive lists a study whose objects were just compared."""
-    said = {"instances": instances, "stamp": stamp, "listed_at": now()}
+    said = {"instances": instances, "listed": listed, "stamp": stamp, "listed_at": now()}
     row = insert(session, ArchiveStudy).values(archive_id=archive_id, study_instance_uid=study_instance_uid, **said)
     keys = ["archive_id", "study_instance_uid"]
     session.execute(row.on_conflict_do_update(index_elements=keys, set_=said))

@@ -26,12 +26,21 @@ def add(
         cbmir.errors.BadRequest: if one of this name is there already.
     """
     row = {"name": name, "kind": kind, "address": address, "options": dict(options)}
-    if find(session, name) is not None:
-        raise BadRequest(f"There is an archive {name} already.", "Remove it first, or choose another name.")
+    refuse_known(session, name)
     archive = Archive(**row, sealed_credentials=sealed_credentials)
     session.add(archive)
     session.flush()
     return archive
+
+
+def refuse_known(session: Session, name: str) -> None:
+    """Refuse the name of an archive that is there already.
+
+    Raises:
+        cbmir.errors.BadRequest: if there is one.
+    """
+    if find(session, name) is not None:
+        raise BadRequest(f"There is an archive {name} already.", "Remove it first, or choose another name.")
 
 
 def find(session: Session, name: str) -> Archive | None:

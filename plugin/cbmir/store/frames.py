@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import and_, exists, func, select, union_all
-from sqlalchemy.orm import InstrumentedAttribute, Session, joinedload
+from sqlalchemy import and_, exists, func, select, true, union_all
+from sqlalchemy.orm import InstrumentedAttribute, Session, joinedload, selectinload
 
 from cbmir.store.tables import Feature, Frame, Group, Instance, Label, Query
 
@@ -58,19 +58,24 @@ def any_stored(session: Session) -> bool:
 
 
 def by_id(session: Session, frame_ids: Sequence[int]) -> dict[int, Frame]:
-    """These frames, with their instances and labels loaded; one deleted meanwhile is absent."""
+    """These frames, with their instances, groups and labels loaded; one deleted meanwhile is absent."""
     statement = (
         select(Frame)
         .where(Frame.id.in_(frame_ids))
-        .options(joinedload(Frame.instance).selectinload(Instance.labels))
+        .options(joinedload(Frame.instance).options(joinedload(Instance.group), selectinload(Instance.labels)))
     )
     return {frame.id: frame for frame in session.scalars(statement)}
 
 
-def ids_of_groups(session: Session, keys: Collection[str]) -> list[int]:
-    """Frames of all instances in the groups of these keys, ascending."""
+def ids_of_groups(session: Session, keys: Collection[str], *, without_study: str | None = None) -> list[int]:
+    """Frames of all instances in the groups of these keys, ascending; those of one study may be left out."""
+    study = func.coalesce(Instance.study_instance_uid, "")
     statement = (
-        select(Frame.id).join(Frame.instance).join(Instance.group).where(Group.key.in_(keys)).order_by(Frame.id)
+        select(Frame.id)
+        .join(Frame.instance)
+        .join(Instance.group)
+        .where(Group.key.in_(keys), study != without_study if without_study else true())
+        .order_by(Frame.id)
     )
     return list(session.scalars(statement))
 

@@ -335,6 +335,9 @@ class ArchiveStudy(Base):
     archive_id: Mapped[int] = mapped_column(ForeignKey("archives.id", ondelete="CASCADE"), primary_key=True)
     study_instance_uid: Mapped[str] = mapped_column(String(64), primary_key=True)
     instances: Mapped[int | None]
+    """How many the archive says that it has."""
+    listed: Mapped[int] = mapped_column(default=0)
+    """How many it listed when it was asked for them."""
     stamp: Mapped[str] = mapped_column(String(64), default="")
     """`cbmir.archive.base.RemoteStudy.stamp` and the patient's pseudonym, hashed."""
     listed_at: Mapped[datetime] = mapped_column(Moment, default=now)

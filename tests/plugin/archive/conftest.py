@@ -12,17 +12,35 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
 from ipaddress import ip_address
+from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from pydicom import dcmread
+from pydicom.dataset import Dataset, FileDataset
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLSLossless,
+    RLELossless,
+    generate_uid,
+)
 
 from cbmir.archive.connection import ArchiveKind, Connection
+
+if TYPE_CHECKING:
+    pass
 
 
 @dataclass(frozen=True)
@@ -131,8 +149,9 @@ def raw() -> Iterator[Callable[[Callable[[socket.socket], None]], str]]:
 
 
 @pytest.fixture
-def connection() -> Callable[..., Connection]:
+def connection(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Connection]:
     """A connection to a URL that is impatient enough for tests."""
+    monkeypatch.setattr("cbmir.archive.http.session.BACK_OFF", 0.01)
 
     def make(url: str, kind: ArchiveKind = ArchiveKind.DICOMWEB, **how: Any) -> Connection:
         return Connection("pacs", kind, url, **{"timeout_seconds": 5.0, **how})
@@ -204,3 +223,41 @@ def authority(tmp_path: Path) -> Authority:
     unsigned = _unsigned("test authority", name, key, 2)
     constraints = x509.BasicConstraints(ca=True, path_length=None)
     return Authority(tmp_path, key, unsigned.add_extension(constraints, True).sign(key, hashes.SHA256()))
+
+
+@pytest.fixture
+def varied(make_dicom: Callable[..., bytes], tmp_path: Path) -> list[Path]:
+    """One study of two series: small objects in several transfer syntaxes, some of them with several frames."""
+    study, series = generate_uid(), [generate_uid(), generate_uid()]
+    paths = []
+    for number, (syntax, frames) in enumerate(product(SYNTAXES, (1, 3))):
+        dataset = dcmread(
+            BytesIO(make_dicom(number, StudyInstanceUID=study, SeriesInstanceUID=series[number % 2], PatientID="P"))
+        )
+        dataset.Rows = dataset.Columns = 64
+        dataset.NumberOfFrames, dataset.PixelData = frames, bytes(range(16)) * 512 * frames
+        paths.append(_encoded(dataset, syntax, tmp_path / f"varied-{number}.dcm"))
+    return paths
+
+
+SYNTAXES = (
+    ImplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    DeflatedExplicitVRLittleEndian,
+    RLELossless,
+    JPEGLSLossless,
+    JPEG2000Lossless,
+)
+
+
+def _encoded(source: FileDataset, syntax: UID, path: Path) -> Path:
+    dataset = Dataset({element.tag: element for element in source})
+    dataset.file_meta = source.file_meta
+    if syntax.is_encapsulated:
+        dataset.compress(syntax)
+    else:
+        dataset.file_meta.TransferSyntaxUID = syntax
+        dataset["PixelData"].VR = "OW"
+    dataset.save_as(path, enforce_file_format=True)
+    return path

@@ -228,3 +228,19 @@ def test_deep_and_transparent_pictures_may_be_half_as_large(mode: str, allowed: 
     stream = BytesIO()
     Image.new(mode, (allowed, 1)).save(stream, "PNG")
     assert read_image(stream.getvalue(), "x", max_pixels=100).shape[1] == allowed
+
+
+def test_a_progressive_jpeg_of_a_thousand_scans_is_refused() -> None:
+    """Made: each scan of a few bytes is a pass over all pixels; a hundred kilobytes took minutes."""
+    whole = saved(Image.fromarray(RGB), "JPEG", progressive=True)
+    last = whole[whole.rindex(b"\xff\xda") : -2]
+    with pytest.raises(ImplausibleSize, match="scans; more than 32") as caught:
+        read(whole[:-2] + last * 1000 + whole[-2:])
+    assert caught.value.remedy
+    assert read(whole[:-2] + last * 3 + whole[-2:]).shape == RGB.shape
+
+
+def test_what_a_profile_holds_are_no_scans() -> None:
+    whole = saved(Image.fromarray(RGB), "JPEG", icc_profile=b"\xff\xda" * 1000)
+    assert read(whole).shape == RGB.shape
+    assert read(whole + b"\xff\xda" * 1000).shape == RGB.shape

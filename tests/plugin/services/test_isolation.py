@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from cbmir.dicom import budget
 from cbmir.errors import BrokenFile, Undecodable
 from cbmir.services import isolation
 from cbmir.services.isolation import Isolation
@@ -30,6 +31,22 @@ def test_what_hangs_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     with Isolation(1) as apart, pytest.raises(Undecodable, match=r"x\.dcm took more than"):
         apart.run("x.dcm", 0, time.sleep, 60)
     assert time.monotonic() - began < 30
+
+
+def test_a_frame_has_a_budget_that_ends_with_it() -> None:
+    with Isolation(1) as apart:
+        within, behind = apart.run("x.dcm", 0, left_of_a_budget)
+    assert budget.SECONDS < within < budget.SECONDS + 2
+    assert behind == 0
+    with budget.budget(0):
+        assert signal.getitimer(signal.ITIMER_PROF)[0] == 0  # nothing ends this process
+
+
+def left_of_a_budget() -> tuple[float, float]:
+    """Seconds that are left within, and behind it."""
+    with budget.budget(budget.SAMPLES_PER_SECOND):
+        within = signal.getitimer(signal.ITIMER_PROF)[0]
+    return within, signal.getitimer(signal.ITIMER_PROF)[0]
 
 
 def test_errors_come_back_as_they_are(settings: Settings) -> None:

@@ -244,7 +244,7 @@ def test_an_unknown_patient_is_admitted(ask: Ask, make_png: Make) -> None:
 def test_the_json_is_as_the_issue_gives_it_and_names_no_patient(ask: Ask, settings: Settings) -> None:
     answer = ask(sop_instance_uid=uid(4), k=2, exclude_same_patient=True)
     document = json.loads(json.dumps(answer.as_json()))
-    assert list(document) == ["query", "encoder", "hits", "outdated", "missing"]
+    assert list(document) == ["query", "encoder", "hits", "priors", "outdated", "missing"]
     assert document["hits"][0]["rank"] == 1
     assert (document["outdated"], document["missing"]) == (0, 0)
     assert set(document["hits"][0]) >= {"distance", "file_name", "sop_instance_uid", "frame_number", "labels"}

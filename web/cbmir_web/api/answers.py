@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
 from flask import url_for
+from sqlalchemy.orm import Session
 
+from cbmir.services.archives.links import with_viewers
 from cbmir.store.tables import Encoder, Job
+from cbmir.types import JobKind
 from cbmir_web.waiting import is_final
 
 Accepted = tuple[dict[str, Any], HTTPStatus, dict[str, str]]
@@ -19,6 +23,14 @@ def job_json(job: Job) -> dict[str, Any]:
     error = {"code": job.error_code, "reason": job.error_message or ""} if job.error_code else None
     times = {name: getattr(job, name) for name in ("created_at", "started_at", "finished_at")}
     return {**{name: getattr(job, name) for name in names}, **times, "error": error}
+
+
+def jobs_json(session: Session, found: Sequence[Job]) -> list[dict[str, Any]]:
+    """Jobs with their results, the hits of answers with links into viewers as they are today."""
+    answered = [job for job in found if job.kind == JobKind.RETRIEVE and job.result]
+    linked = with_viewers(session, [job.result or {} for job in answered])
+    results = {job.id: result for job, result in zip(answered, linked, strict=True)}
+    return [{**job_json(job), "result": results.get(job.id, job.result)} for job in found]
 
 
 def accepted(job: Job) -> Accepted:

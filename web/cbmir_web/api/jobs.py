@@ -8,7 +8,7 @@ from flask_smorest import Blueprint
 
 from cbmir.store import jobs
 from cbmir_web import waiting
-from cbmir_web.api.answers import Accepted, accepted, job_json
+from cbmir_web.api.answers import Accepted, accepted, job_json, jobs_json
 from cbmir_web.api.schemas import ErrorSchema, JobSchema, JobsPageSchema, JobsSchema, WaitSchema
 from cbmir_web.installation import installation
 from cbmir_workers import client
@@ -23,7 +23,7 @@ def listing(page: dict[str, Any]) -> dict[str, Any]:
     """The jobs, newest first."""
     with installation().database.read() as session:
         found = jobs.listing(session, state=page.get("state"), limit=page["limit"], offset=page["offset"])
-    return {"jobs": [job_json(job) for job in found]}
+        return {"jobs": jobs_json(session, found)}
 
 
 @blueprint.route("/jobs/<job_id>")
@@ -32,7 +32,10 @@ def listing(page: dict[str, Any]) -> dict[str, Any]:
 @blueprint.alt_response(404, schema=ErrorSchema)
 def one(wait: dict[str, float], job_id: str) -> dict[str, Any]:
     """One job; with `wait`, as soon as it has ended, or as it is after so many seconds."""
-    return job_json(waiting.finished(installation().database, job_id, wait["wait"]))
+    database = installation().database
+    job = waiting.finished(database, job_id, wait["wait"])
+    with database.read() as session:
+        return jobs_json(session, [job])[0]
 
 
 @blueprint.route("/jobs/<job_id>/cancel", methods=["POST"])

@@ -7,7 +7,7 @@ from flask_smorest import Blueprint
 
 from cbmir.types import JobState
 from cbmir_web import asking, errors, waiting
-from cbmir_web.api.answers import accepted
+from cbmir_web.api.answers import accepted, jobs_json
 from cbmir_web.api.schemas import AnswerSchema, ErrorSchema, JobSchema, QuestionSchema, WaitSchema
 from cbmir_web.arguments import from_request
 from cbmir_web.installation import installation
@@ -49,7 +49,8 @@ def ask(wait: dict[str, float]) -> Response:
     job = asking.enqueue(here, question)
     job = waiting.finished(here.database, job.id, wait["wait"])
     if job.state == JobState.SUCCEEDED:
-        return jsonify(job.result)
+        with here.database.read() as session:
+            return jsonify(jobs_json(session, [job])[0]["result"])
     if waiting.is_final(job):
         return errors.answer(errors.problem_of_job(job))
     body, status, headers = accepted(job)

@@ -15,7 +15,8 @@ from cbmir_web.conversion import syntax_name
 from cbmir_web.installation import installation
 
 MOST_HITS = 1000
-UID = validate.Regexp(r"^[0-9]+(\.[0-9]+)+$", error="Not a DICOM UID.")
+UID_LENGTH = validate.Length(max=64)
+UID = validate.Regexp(r"^[0-9]+(\.[0-9]+)+$(?!\n)", error="Not a DICOM UID.")
 
 
 class Input(Schema):
@@ -53,7 +54,7 @@ class ErrorSchema(Schema):
 
 
 class QuestionSchema(Input):
-    sop_instance_uid = fields.String(validate=[UID, validate.Length(max=64)])
+    sop_instance_uid = fields.String(validate=[UID, UID_LENGTH])
     frame_number = Whole(validate=validate.Range(min=1), metadata={"description": "With a UID; from 1."})
     frame_id = Whole(validate=validate.Range(min=1))
     k = Whole(load_default=5, validate=validate.Range(min=1, max=MOST_HITS))
@@ -62,7 +63,28 @@ class QuestionSchema(Input):
         metadata={"description": "Terms that all must hold.", "example": ["modality=MR", "subclass=brain_glioma"]},
     )
     encoder = fields.String(validate=validate.Length(max=64), metadata={"description": "The newest by default."})
-    exclude_same_patient = fields.Boolean(load_default=False)
+    exclude_same_patient = fields.Boolean(
+        load_default=False, metadata={"description": "Leave out the query's own patient; the page does by default."}
+    )
+    priors = Whole(
+        load_default=0,
+        validate=validate.Range(min=0, max=MOST_HITS),
+        metadata={"description": "How many images of the own patient's other studies to list beside the hits."},
+    )
+
+
+class SearchSchema(QuestionSchema):
+    """The page's form, where a box that is not ticked is not sent: it leaves the own patient out by default."""
+
+    same_patient = fields.Boolean(load_default=False)
+
+
+class SimilarSchema(Input):
+    """What the archive's own pages ask about: one of them."""
+
+    instance = fields.String(validate=[UID, UID_LENGTH])
+    series = fields.String(validate=[UID, UID_LENGTH])
+    study = fields.String(validate=[UID, UID_LENGTH])
 
 
 class WaitSchema(Input):
@@ -184,12 +206,22 @@ class HitSchema(Schema):
     study_instance_uid = fields.String(required=True, allow_none=True)
     frame_number = fields.Integer(required=True)
     labels = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
+    viewer = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "Where the archive that holds it shows it; null where there is no viewer."},
+    )
 
 
 class AnswerSchema(Schema):
     query = fields.Dict(required=True)
     encoder = fields.String(required=True)
     hits = fields.List(fields.Nested(HitSchema), required=True)
+    priors = fields.List(
+        fields.Nested(HitSchema),
+        required=True,
+        metadata={"description": "Images of the own patient's other studies, nearest first, as far as asked for."},
+    )
     outdated = fields.Integer(
         required=True, metadata={"description": "Features compared that are of pictures of an earlier conversion."}
     )

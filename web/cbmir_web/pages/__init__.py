@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cbmir_web.pages import encoders, jobs, library, quarantine, search, upload
+from cbmir_web.pages import archives, encoders, jobs, library, quarantine, search, similar, upload
 from cbmir_web.pages.blueprint import blueprint
 
-__all__ = ["blueprint", "encoders", "jobs", "library", "quarantine", "search", "upload"]
+__all__ = ["archives", "blueprint", "encoders", "jobs", "library", "quarantine", "search", "similar", "upload"]

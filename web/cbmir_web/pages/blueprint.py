@@ -12,6 +12,7 @@ PAGES = (
     ("pages.search", "Search", "search"),
     ("pages.library", "Library", "library"),
     ("pages.upload", "Add images", "add"),
+    ("pages.archives", "Archives", "archive"),
     ("pages.jobs", "Jobs", "jobs"),
     ("pages.encoders", "Encoders", "encoder"),
     ("pages.quarantine", "Quarantine", "quarantine"),

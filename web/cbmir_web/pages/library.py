@@ -8,6 +8,7 @@ from typing import Any
 from flask import render_template, request, url_for
 
 from cbmir.services import library as archive
+from cbmir.services.archives.links import places
 from cbmir.store.filters import Where
 from cbmir_web import conversion
 from cbmir_web.installation import installation
@@ -42,12 +43,14 @@ def instance(instance_id: int) -> str:
     here = installation()
     with here.database.read() as session:
         found = archive.instance(session, instance_id)
+        held = places(session, found.sop_instance_uid) if found.sop_instance_uid else []
     return render_template(
         "instance.html",
         instance=found,
         made=conversion.made(found, here.settings),
         syntax=conversion.syntax_name(found.transfer_syntax_uid),
         given_away=conversion.given_away(found),
+        places=held,
     )
 
 

@@ -12,16 +12,14 @@ from werkzeug.wrappers import Response
 from cbmir.errors import CbmirError
 from cbmir.services import library
 from cbmir.store import encoders, frames, jobs, queries
-from cbmir.store.tables import Job, Query
 from cbmir.types import JobKind, JobState
-from cbmir_web import asking, errors, waiting
-from cbmir_web.api.schemas import QuestionSchema
+from cbmir_web import answering, asking, errors, waiting
+from cbmir_web.api.schemas import SearchSchema
 from cbmir_web.arguments import from_form
 from cbmir_web.errors import Problem
 from cbmir_web.installation import installation
 from cbmir_web.pages import filters
 from cbmir_web.pages.blueprint import blueprint
-from cbmir_web.presenting import terms
 
 PATIENCE_SECONDS = 1.5
 """A search usually takes less: then the answer is the next page that is seen."""
@@ -40,7 +38,7 @@ def ask() -> Response:
     """Take the form; show the answer, or the page where it will appear."""
     here = installation()
     try:
-        job = asking.enqueue(here, asking.Ask(file=_file(), **from_form(QuestionSchema())))
+        job = asking.enqueue(here, _question())
     except CbmirError as error:
         return _refused(errors.problem_of(error))
     waiting.finished(here.database, job.id, PATIENCE_SECONDS)
@@ -59,9 +57,13 @@ def answer_live(job_id: str) -> str:
     return render_template("answer_live.html", **_asked(job_id))
 
 
-def _file() -> Any:
+def _question() -> asking.Ask:
+    """As the form asks: without the own patient, unless it says otherwise; that patient's other studies apart."""
+    asked = from_form(SearchSchema())
     file = request.files.get("file")
-    return file if file and file.filename else None
+    own = asked.pop("same_patient")
+    asked |= {"exclude_same_patient": not own, "priors": asking.PRIORS}
+    return asking.Ask(file=file if file and file.filename else None, **asked)
 
 
 def _form(given: MultiDict[str, str], problem: Problem | None = None) -> str:
@@ -89,37 +91,10 @@ def _refused(problem: Problem) -> Response:
 
 def _asked(job_id: str) -> dict[str, Any]:
     """The job and, once there is one, the answer with what is needed to show it."""
+    flat = request.args.get("flat") == "true"
     with installation().database.read() as session:
         job = jobs.get(session, job_id)
         if job.kind != JobKind.RETRIEVE or job.state != JobState.SUCCEEDED:
-            return {"job": job, "query": None}
-        query = queries.get(session, job_id)
-        found = frames.by_id(session, [query.frame_id] if query.frame_id else [])
-    asked = found.get(query.frame_id or 0)
-    return {
-        "job": job,
-        "query": query,
-        "asked": asked,
-        "asked_labels": library.labels_of(asked.instance) if asked else {},
-        "terms": terms(query.where),
-        "longest": max((hit["distance"] for hit in query.hits), default=0) or 1,
-        "summary": _summary(query),
-        "again": _again(job, query),
-    }
-
-
-def _summary(query: Query) -> list[tuple[str, int]]:
-    """How many hits have each subclass (or modality, where they have none), most frequent first."""
-    values = [hit["labels"].get("subclass") or hit["labels"].get("modality") or "unlabelled" for hit in query.hits]
-    return sorted(((value, values.count(value)) for value in set(values)), key=lambda pair: (-pair[1], pair[0]))
-
-
-def _again(job: Job, query: Query) -> dict[str, list[str]]:
-    """The fields of a form that asks the same of another image."""
-    asked = job.parameters
-    return {
-        "k": [str(query.k)],
-        "where": terms(query.where),
-        "encoder": [asked["encoder"]] if asked.get("encoder") else [],
-        "exclude_same_patient": ["true"] if asked.get("exclude_same_patient") else [],
-    }
+            return {"job": job, "answer": None}
+        answer = answering.shown(session, job, flat=flat)
+    return {"job": job, "answer": answer, "flat": flat, "again": answering.again(job, answer.query)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,9 @@ from cbmir.archive.http.answers import ADDRESS, translated
 from cbmir.archive.http.paging import Ask, Entry
 from cbmir.archive.http.session import ArchiveSession
 from cbmir.errors import ArchiveGarbled
+
+# It repeats what the server says, in a warning or of an object; what matters of that is an error of ours.
+logging.getLogger("dicomweb_client").setLevel(logging.CRITICAL)
 
 
 class Client:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 
@@ -13,6 +14,9 @@ from cbmir.archive.base import RemoteInstance
 from cbmir.archive.dicomweb.client import Client
 from cbmir.archive.http.answers import ADDRESS, LATER, AnswerLost, pieces
 from cbmir.errors import ArchiveGarbled
+
+# It quotes bytes of the message, which may be a patient's name; its error is enough.
+logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
 
 AS_STORED = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 """Asks for the object in the transfer syntax in which it is kept (PS3.18 8.7.3.5.2)."""

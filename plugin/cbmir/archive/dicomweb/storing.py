@@ -37,7 +37,7 @@ def store(session: ArchiveSession, files: Sequence[Path]) -> None:
         cbmir.errors.BrokenFile: if one is no DICOM file.
     """
     for batch in batches(files):
-        _send(session, {sop_instance_uid(file, file.name): file for file in batch})
+        _send(session, batch)
 
 
 def batches(files: Sequence[Path]) -> Iterator[list[Path]]:
@@ -54,8 +54,9 @@ def batches(files: Sequence[Path]) -> Iterator[list[Path]]:
         yield batch
 
 
-def _send(session: ArchiveSession, files: dict[str, Path]) -> None:
-    body = Parts(tuple(files.values()))
+def _send(session: ArchiveSession, files: Sequence[Path]) -> None:
+    sent = {sop_instance_uid(file, file.name) for file in files}
+    body = Parts(tuple(files))
     headers = {"Content-Type": body.content_type, "Accept": "application/dicom+json"}
     try:
         answer = session.post(f"{session.base}/studies", data=body, headers=headers)
@@ -65,7 +66,7 @@ def _send(session: ArchiveSession, files: dict[str, Path]) -> None:
         told = answer.json()
     if not isinstance(told, dict):
         raise ArchiveGarbled(f"{session.who} does not say what it has stored.", ADDRESS)
-    _account(session.who, set(files), told)
+    _account(session.who, sent, told)
 
 
 def _account(who: str, sent: set[str], told: dict[str, Any]) -> None:
@@ -73,8 +74,9 @@ def _account(who: str, sent: set[str], told: dict[str, Any]) -> None:
     failed = {text(item, SOP_UID): text(item, REASON) for item in _items(told, FAILED)}
     missing = sorted(sent - {text(item, SOP_UID) for item in _items(told, REFERENCED)})
     if missing or failed:
-        named = next(iter(failed), "") or missing[0]
-        why = f"failure reason {failed[named]}" if failed.get(named) else "it gives no reason"
+        named = next(iter([*missing, *failed]))
+        reason = failed.get(named) or failed.get("")  # not everybody names what failed
+        why = f"failure reason {reason}" if reason else "it gives no reason"
         count = f"{max(len(missing), len(failed))} of {len(sent)} objects"
         raise ArchiveRefused(f"{who} did not store {count}, such as {named}: {why}.", "See the archive's own log.")
 

@@ -49,6 +49,10 @@ class ClientCredentials(AuthBase):
         request.register_hook("response", self._once_more)  # type: ignore[no-untyped-call]
         return request
 
+    def close(self) -> None:
+        """Let go of connections to the token endpoint."""
+        self._session.close()
+
     def _valid(self, refused: str = "") -> str:
         """A token that has not expired and is not the one that was refused; asked for by one thread alone."""
         with self._lock:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
 from collections.abc import Collection
 from typing import Any
@@ -21,11 +22,17 @@ from cbmir.archive.http.answers import MAX_ANSWER, of_status, pieces, translated
 from cbmir.archive.http.credentials import ClientCredentials, simple
 from cbmir.errors import ArchiveRefused, BadRequest
 
+# It warns of each repetition, and quotes headers that it cannot parse; what matters of that is an error of ours.
+logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
+
 CONNECT_SECONDS = 10.0
 """A host that does not take a connection within this time is down, however slow its answers may be."""
 
 REPEATS = 3
-"""A request is repeated at most so often, after 0, 0.5 and 1 second, or when `Retry-After` says."""
+"""A request is repeated at most so often, by back-off or when `Retry-After` says (RFC 9110, 10.2.3)."""
+
+BACK_OFF = 0.25
+"""Seconds of urllib3's exponential back-off: a request is repeated at once, then after 0.5 and after 1 second."""
 
 LONGEST_WAIT = 60
 """Seconds that we wait at most when `Retry-After` asks us to."""
@@ -67,6 +74,11 @@ class ArchiveSession(requests.Session):
             response.close()
             raise of_status(self.who, response.status_code)
         return response
+
+    def close(self) -> None:
+        super().close()
+        if isinstance(self.auth, ClientCredentials):
+            self.auth.close()
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
         return _same_host(self, resp, self.who, super().get_redirect_target(resp))
@@ -129,7 +141,7 @@ def door(connection: Connection, who: str, context: ssl.SSLContext, repeatable: 
         other=0,
         allowed_methods=repeatable,
         status_forcelist=BUSY,
-        backoff_factor=0.25,
+        backoff_factor=BACK_OFF,
         raise_on_status=False,
         retry_after_max=LONGEST_WAIT,
     )

@@ -75,7 +75,7 @@ class OrthancArchive:
         ids = self._rest.ids(study_instance_uid, "Study")
         series = self._rest.below(ids, "Series")
         uids = dict.fromkeys(ids, study_instance_uid)
-        below = (str(each) for one in series for each in one.get("Instances") or ())
+        below = (str(each) for one in series for each in resources.entries(one, "Instances"))
         for batch in _batched(below):
             yield from resources.instances(self._rest.below(batch, "Instance", metadata=True), series, uids)
 
@@ -92,11 +92,12 @@ class OrthancArchive:
             return Changes((), str(self._last()), True)
         since = _number(cursor)
         answer = self._rest.changes(since, LOG_PAGE)
-        logged = answer.get("Changes") or ()
+        logged = [each for each in resources.entries(answer, "Changes") if isinstance(each, dict)]
         if not logged and self._last() < since:  # another Orthanc, or a new database: its log begins anew
             return Changes((), "0", False)
-        new = (str(each.get("ID")) for each in logged if each.get("ChangeType") == "NewInstance")
-        return Changes(tuple(dict.fromkeys(new)), str(answer.get("Last", since)), answer.get("Done") is not False)
+        new = (_id(each) for each in logged if each.get("ChangeType") == "NewInstance")
+        last = resources.number(answer, "Last") if logged else since
+        return Changes(tuple(dict.fromkeys(new)), str(last), answer.get("Done") is not False)
 
     def count(self) -> int:
         return resources.number(self._rest.statistics(), "CountInstances")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from cbmir.archive.base import RemoteInstance, RemoteStudy
 from cbmir.archive.orthanc.rest import Resource
@@ -29,6 +30,12 @@ def uid(resource: Resource, keyword: str) -> str:
     return found
 
 
+def entries(answer: Resource, name: str) -> list[Any]:
+    """A list in an answer; empty where it has none."""
+    found = answer.get(name)
+    return found if isinstance(found, list) else []
+
+
 def number(answer: Resource, name: str) -> int:
     """A number that an answer must have.
 
@@ -50,7 +57,7 @@ def studies(found: Iterable[Resource], series: Iterable[Resource]) -> Iterator[R
     """
     counts: Counter[str] = Counter()
     for each in series:
-        counts[str(each.get("ParentStudy"))] += len(each.get("Instances") or ())
+        counts[str(each.get("ParentStudy"))] += len(entries(each, "Instances"))
     for study in found:
         yield RemoteStudy(
             uid(study, "StudyInstanceUID"), _patient_key(study), counts[str(study.get("ID"))], _stamp(study)
@@ -59,7 +66,7 @@ def studies(found: Iterable[Resource], series: Iterable[Resource]) -> Iterator[R
 
 def _stamp(study: Resource) -> str:
     """When an object came last, and how many series there are, of which one may have gone."""
-    return f"{study.get('LastUpdate', '')}/{len(study.get('Series') or ())}"
+    return f"{study.get('LastUpdate', '')}/{len(entries(study, 'Series'))}"
 
 
 def _patient_key(study: Resource) -> str:

@@ -12,7 +12,8 @@ from cbmir.progress import Progress
 from cbmir.services.archives.extraction import Extraction
 from cbmir.services.archives.follow import Follower
 from cbmir.services.archives.registered import Followed
-from cbmir.services.archives.sync import Synced, synchronise
+from cbmir.services.archives.sync import synchronise
+from cbmir.services.ingestion import Ingested
 from cbmir.services.isolation import Isolation
 from cbmir.store import archives
 from cbmir.store.session import Database
@@ -20,7 +21,7 @@ from cbmir.store.session import Database
 LEASE_SECONDS, RENEW_SECONDS = 30.0, 10.0
 
 
-def catch_up(followed: Followed, progress: Progress) -> Synced | None:
+def catch_up(followed: Followed, progress: Progress) -> Ingested | None:
     """Sweep an archive, delete what is gone, fetch what is new, and extract its features.
 
     Returns:

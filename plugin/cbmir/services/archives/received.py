@@ -13,8 +13,9 @@ from sqlalchemy.orm import Session
 from cbmir.archive.folder import source_of
 from cbmir.errors import CbmirError, UnusableInput
 from cbmir.progress import Progress
-from cbmir.services.archives.sync import AT_ONCE, Synced
+from cbmir.services.archives.sync import AT_ONCE
 from cbmir.services.ingest import ingest_listed
+from cbmir.services.ingestion import Ingested
 from cbmir.services.isolation import Isolation
 from cbmir.settings import Settings
 from cbmir.store.session import Database
@@ -37,7 +38,7 @@ def record_received(
     *,
     settle: Callable[[Path], None] = Path.unlink,
     after: Callable[[], None] = lambda: None,
-) -> Synced:
+) -> Ingested:
     """Record what was received, until nothing is left; one that is sent again takes its predecessor's place.
 
     Args:
@@ -52,18 +53,18 @@ def record_received(
         cbmir.errors.JobCancelled: if asked to stop; the rest stays where it is.
         cbmir.errors.Unavailable: if the database or the disk fails; the rest stays where it is.
     """
-    synced = Synced()
+    recorded = Ingested()
     while files := _taken(settings):
         account = _Account(settle, {str(file): file for file in files})
         entries = (source_of(file, file.name, str(file), settings) for file in files)
         piece = ingest_listed(
             database, settings, entries, len(files), account, progress, isolation, files[0].parent
         )
-        synced.add(piece)
+        recorded += piece
         after()
         if piece.failed == len(files):
             break
-    return synced
+    return recorded
 
 
 def _taken(settings: Settings) -> list[Path]:

@@ -44,11 +44,7 @@ def add(database: Database, settings: Settings, connection: Connection) -> None:
     Raises:
         cbmir.errors.BadRequest: if the name is none or taken, or the connection is described wrongly.
     """
-    if not NAME.fullmatch(connection.name):
-        raise BadRequest(
-            f"{connection.name[:64]!r} is no name for an archive.",
-            "Use 1 to 64 letters, digits, dots, dashes and underscores.",
-        )
+    refuse_name(database, connection.name)
     registry.connect(connection).close()
     with database.write() as session:
         archives.add(
@@ -59,6 +55,21 @@ def add(database: Database, settings: Settings, connection: Connection) -> None:
             options=connection.options(),
             sealed_credentials=seal(connection.credentials, settings.resolved_secret_key),
         )
+
+
+def refuse_name(database: Database, name: str) -> None:
+    """Refuse a name that no archive can be added under.
+
+    Raises:
+        cbmir.errors.BadRequest: if it is none, or taken.
+    """
+    if not NAME.fullmatch(name):
+        raise BadRequest(
+            f"{name[:64]!r} is no name for an archive.",
+            "Use 1 to 64 letters, digits, dots, dashes and underscores.",
+        )
+    with database.read() as session:
+        archives.refuse_known(session, name)
 
 
 def connection_of(row: tables.Archive, settings: Settings) -> Connection:

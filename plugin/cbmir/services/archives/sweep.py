@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -22,10 +21,11 @@ RELISTED = 20
 RELISTED_AFTER = timedelta(hours=1)
 """A study is not compared again without a reason before this time is over."""
 
+IN_PART = "in part"
+"""Stands for the stamp of a study whose list of objects was shorter than the archive says: it is asked again."""
+
 MASS = 1000
 """An archive that lists nothing at all, and listed so many objects before, is not believed at once."""
-
-log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -92,17 +92,23 @@ def _compare(followed: Followed, study: RemoteStudy, before: ArchiveStudy | None
         if before is not None and before.stamp.split(" ")[0] != _patient(followed, study):
             uids = [each.sop_instance_uid for each in listed]
             swept.pending += ledger.fetch_again(session, followed.id, uids)  # its headers name another patient now
-        if study.instances is not None and len(listed) < study.instances:
-            log.warning("archive %s: study %s is listed in part: nothing of it is deleted", followed.name, uid)
-            return
-        here = ledger.of_study(session, followed.id, uid)
-        swept.gone += _missing(here, (each.sop_instance_uid for each in listed))
-        if listed:
-            archive_studies.keep(
-                session, followed.id, uid, instances=study.instances, stamp=_stamp(followed, study)
-            )
-        else:
+        whole = _is_whole(study, before, len(listed))
+        if whole:
+            here = ledger.of_study(session, followed.id, uid)
+            swept.gone += _missing(here, (each.sop_instance_uid for each in listed))
+        if whole and not listed:
             archive_studies.drop(session, followed.id, uid)
+            return
+        stamp = _stamp(followed, study) if whole else f"{_patient(followed, study)} {IN_PART}"
+        archive_studies.keep(session, followed.id, uid, instances=study.instances, listed=len(listed), stamp=stamp)
+
+
+def _is_whole(study: RemoteStudy, before: ArchiveStudy | None, listed: int) -> bool:
+    """Whether a list of a study's objects can be believed: it has as many as the archive says, or, where that says
+    more than it has, the same number twice."""
+    if study.instances is None or listed >= study.instances:
+        return True
+    return before is not None and before.listed == listed
 
 
 def _missing(here: Iterable[ArchiveObject], listed: Iterable[str]) -> list[ArchiveObject]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -36,30 +36,6 @@ STALE_SECONDS = 3600.0
 """A folder of fetched files that nothing was added to for so long was left by a process that died."""
 
 
-@dataclass
-class Synced:
-    """What became of the objects that were fetched: each is counted once."""
-
-    ingested: int = 0
-    duplicates: int = 0
-    quarantined: int = 0
-    failed: int = 0
-
-    def as_json(self) -> dict[str, int]:
-        """The counts by name."""
-        return asdict(self)
-
-    @property
-    def objects(self) -> int:
-        """How many they are."""
-        return self.ingested + self.duplicates + self.quarantined + self.failed
-
-    def add(self, ingested: Ingested) -> None:
-        """Count one more piece of work."""
-        for name, number in ingested.as_json().items():
-            setattr(self, name, getattr(self, name) + number)
-
-
 def synchronise(
     followed: Followed,
     progress: Progress,
@@ -67,7 +43,7 @@ def synchronise(
     *,
     after: Callable[[], None] = lambda: None,
     linger_seconds: float = 0.0,
-) -> Synced:
+) -> Ingested:
     """Fetch and record what is pending, until nothing is.
 
     An object is recorded together with its line in the ledger: what is cut off goes on where it was, and nothing
@@ -87,17 +63,17 @@ def synchronise(
         cbmir.errors.Unavailable: if the database or the disk fails; the rest stays pending.
     """
     _sweep_spool(followed.settings.spool)
-    synced, until = Synced(), time.monotonic() + linger_seconds
+    synced, until = Ingested(), time.monotonic() + linger_seconds
     while True:
         piece = _pending(followed)
         if piece:
-            synced.add(_work(followed, piece, _Sum(progress, synced, _total(followed)), isolation))
+            synced += _work(followed, piece, _Sum(progress, synced.files, _total(followed)), isolation)
             after()
             until = time.monotonic() + linger_seconds
         elif time.monotonic() >= until:
             return synced
         else:
-            progress.update(synced.objects, synced.objects)
+            progress.update(synced.files, synced.files)
             time.sleep(POLL_SECONDS)
 
 
@@ -191,9 +167,8 @@ class _Sum:
     """Progress of one piece as part of all."""
 
     progress: Progress
-    before: Synced
+    before: int
     total: int
 
     def update(self, done: int, total: int, message: str = "", detail: Mapping[str, Any] | None = None) -> None:
-        so_far = self.before.objects
-        self.progress.update(so_far + done, so_far + max(self.total, done), message)
+        self.progress.update(self.before + done, self.before + max(self.total, done), message)

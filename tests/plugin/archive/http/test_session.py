@@ -83,10 +83,15 @@ def test_a_bad_status_is_one_of_our_errors(
     assert said in raised(error, connection(serve(always(status)).url)).reason
 
 
-def test_who_is_busy_twice_is_asked_three_times(serve: Serve, connection: Connect) -> None:
+def test_who_is_busy_twice_is_asked_three_times_with_a_pause(
+    serve: Serve, connection: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cbmir.archive.http.session.BACK_OFF", 0.2)
+    began = time.monotonic()
     server = serve(one_after_the_other((503, b"", {}), (503, b"", {}), OK))
     assert get(connection(server.url)).json() == {"a": 1}
     assert len(server.asked) == 3
+    assert time.monotonic() - began > 0.4
 
 
 def test_who_stays_busy_is_given_up(serve: Serve, connection: Connect) -> None:
@@ -192,9 +197,9 @@ def test_a_move_without_end(serve: Serve, connection: Connect) -> None:
 
 def test_a_rate_is_kept(serve: Serve, connection: Connect) -> None:
     server = serve(always(200, []))
-    with ArchiveSession(connection(server.url, requests_per_second=5)) as session:
+    with ArchiveSession(connection(server.url, requests_per_second=10)) as session:
         began = time.monotonic()
-        for _ in range(11):
+        for _ in range(21):
             session.get(f"{session.base}/x")
         assert 1.5 < time.monotonic() - began < 4
 
@@ -210,6 +215,7 @@ def test_an_address_that_is_none(connection: Connect, address: str) -> None:
 
 def test_no_secret_is_logged_or_told(serve: Serve, connection: Connect, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, "urllib3.connectionpool")
     server = serve(one_after_the_other((503, b"", {}), (401, b"", {})))
     error = raised(ArchiveRefused, connection(server.url, credentials=Credentials("alice", "hush-hush")))
     told = f"{error.sentence} {error!r} {error.__cause__!r} {caplog.text}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from pydicom.uid import generate_uid
@@ -11,7 +12,8 @@ from cbmir.archive.connection import ArchiveKind, Connection, Credentials
 from cbmir.progress import Silence
 from cbmir.services.archives.follow import Follower
 from cbmir.services.archives.registered import Followed, add, followed
-from cbmir.services.archives.sync import Synced, synchronise
+from cbmir.services.archives.sync import synchronise
+from cbmir.services.ingestion import Ingested
 from cbmir.services.isolation import Isolation
 from cbmir.settings import Settings
 from cbmir.store.session import Database
@@ -54,22 +56,14 @@ def _uid_of(seed: int) -> str:
     return str(generate_uid(entropy_srcs=["object", str(seed)]))
 
 
-@pytest.fixture(scope="module")
-def orthanc(start_orthanc_for_module: Callable[..., object]) -> object:
-    """An Orthanc that the tests of a module share; each begins with it empty."""
-    return start_orthanc_for_module("OrthancDicomWeb")
-
-
 @pytest.fixture
-def pacs(orthanc: object) -> object:
-    """The Orthanc of this module, without any object."""
-    for study in orthanc.get("/studies"):
-        orthanc.delete(f"/studies/{study}")
+def pacs(orthanc: Any) -> Any:
+    """A real Orthanc, without any object."""
     return orthanc
 
 
 @pytest.fixture(params=[ArchiveKind.ORTHANC, ArchiveKind.DICOMWEB])
-def connection(request: pytest.FixtureRequest, pacs: object) -> Connection:
+def connection(request: pytest.FixtureRequest, pacs: Any) -> Connection:
     """How the Orthanc is reached: by its own API, and by DICOMweb, which has no log."""
     base = pacs.url if request.param is ArchiveKind.ORTHANC else f"{pacs.url}/dicom-web"
     return Connection("pacs", request.param, base, Credentials(username=pacs.username, password=pacs.password))
@@ -84,11 +78,11 @@ def archive(database: Database, settings: Settings, connection: Connection) -> I
 
 
 @pytest.fixture
-def follow(archive: Followed) -> Iterator[Callable[[], Synced]]:
+def follow(archive: Followed) -> Iterator[Callable[[], Ingested]]:
     """Looks at the archive once, as a follower does whose time has come, and fetches what is pending."""
     follower = Follower(archive)
 
-    def look() -> Synced:
+    def look() -> Ingested:
         follower.count_at = follower.sweep_at = float("-inf")
         follower.look()
         return synchronise(archive, Silence(), isolation)

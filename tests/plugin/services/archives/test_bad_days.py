@@ -8,13 +8,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import func, select
 
+import cbmir_migrations
 from cbmir.archive.base import Archive, Fetched, RemoteInstance
 from cbmir.archive.connection import ArchiveKind, Connection, Credentials
 from cbmir.errors import (
@@ -199,10 +202,24 @@ def test_a_list_that_is_shorter_than_the_archive_says_deletes_nothing(
         pacs.send(make_object(seed))
     follow()
     pacs.send(make_object(3))
-    sweeping.sweep(replace(archive, archive=Partial(archive.archive)))
+    partial = replace(archive, archive=Partial(archive.archive))
+    sweeping.sweep(partial)
     assert held(database) == 3
     follow()
     assert held(database) == 4
+
+
+def test_a_list_that_is_shorter_than_the_archive_says_for_the_second_time_is_believed(
+    database: Database, archive: Followed, pacs: Any, make_object: Any, follow: Any
+) -> None:
+    for seed in range(3):
+        pacs.send(make_object(seed))
+    follow()
+    pacs.send(make_object(3))
+    partial = replace(archive, archive=Partial(archive.archive))
+    sweeping.sweep(partial)
+    sweeping.sweep(partial)
+    assert held(database) == 1
 
 
 def test_an_object_that_cannot_be_had_is_put_off_and_the_others_go_on(
@@ -308,3 +325,61 @@ def test_another_name_is_asked_for(database: Database, settings: Settings, archi
     for name, said in (("pacs", "already"), ("a b", "no name"), ("", "no name"), ("../x", "no name")):
         with pytest.raises(BadRequest, match=said):
             add(database, settings, replace(archive.connection, name=name))
+
+
+def test_an_object_replaced_while_it_is_fetched_is_fetched_again(
+    database: Database, archive: Followed, pacs: Any, make_object: Any, isolation: Isolation, uid_of: Any
+) -> None:
+    pacs.send(make_object(0))
+    Follower(archive).look()
+    later = [make_object(5, SOPInstanceUID=uid_of(0))]
+
+    def replaced() -> None:
+        if later:
+            pacs.send(later.pop())
+            Follower(archive).look()
+
+    replacing = Deleting(archive.archive)
+    replacing.on_the_way = replaced  # type: ignore[attr-defined]
+    synchronise(replace(archive, archive=replacing), Silence(), isolation)
+    assert verify(archive, Silence()).differences == []
+    with database.read() as session:
+        (instance,) = session.scalars(select(Instance))
+    assert instance.sha256 == sha256(make_object(5, SOPInstanceUID=uid_of(0))).hexdigest()
+
+
+def test_two_followers_at_once_do_no_harm(
+    database: Database, archive: Followed, pacs: Any, make_object: Any, isolation: Isolation
+) -> None:
+    ids = [pacs.send(make_object(seed, patient=seed % 3)) for seed in range(9)]
+    for _ in range(2):
+        with ThreadPoolExecutor(2) as threads, followed(database, archive.settings, "pacs") as second:
+            done = [threads.submit(sweeping.sweep, each) for each in (archive, second)]
+            assert all(each.result() for each in done)
+        synchronise(archive, Silence(), isolation)
+        for each in ids[:3]:
+            pacs.delete(f"/instances/{each}")
+        del ids[:3]
+        archive.database.dispose()
+    sweeping.sweep(archive)
+    assert held(database) == 3
+    assert verify(archive, Silence()).differences == []
+
+
+def test_two_installations_follow_one_archive(
+    database: Database, archive: Followed, pacs: Any, make_object: Any, follow: Any, tmp_path: Path
+) -> None:
+    other = Settings(data=tmp_path / "other")
+    cbmir_migrations.upgrade(other.resolved_database_url)
+    theirs = Database(other.resolved_database_url)
+    add(theirs, other, archive.connection)
+    gone = pacs.send(make_object(0))
+    pacs.send(make_object(1))
+    with followed(theirs, other, "pacs") as second:
+        follow()
+        catch_up(second, Silence())
+        pacs.delete(f"/instances/{gone}")
+        follow()
+        catch_up(second, Silence())
+    assert held(database) == held(theirs) == 1
+    theirs.dispose()

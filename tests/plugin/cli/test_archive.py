@@ -1,0 +1,106 @@
+"""`cbmir archive`, as an administrator types it: right, and wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture
+def pacs(start_orthanc: Any) -> Any:
+    return start_orthanc()
+
+
+@pytest.fixture
+def password(tmp_path: Path, pacs: Any) -> Path:
+    """A file that holds the Orthanc's password, with the line end that editors leave."""
+    file = tmp_path / "password"
+    file.write_text(f"{pacs.password}\n")
+    return file
+
+
+def test_an_archive_from_the_first_word_to_the_last(
+    cbmir: Run, pacs: Any, password: Path, make_dicom: Callable[..., bytes]
+) -> None:
+    pacs.send(make_dicom(1))
+    first = pacs.send(make_dicom(2))
+    added = cbmir("archive", "add", "pacs", pacs.url, "--username", pacs.username, "--password-file", password)
+    assert added.status == 0, added.err
+    assert "pacs (orthanc) is followed" in added.out
+    assert pacs.password not in added.out + added.err
+
+    assert cbmir("archive", "test", "pacs").status == 0
+    assert all(each["fine"] for each in cbmir("archive", "test", "pacs", "--json").json)
+    verified = cbmir("archive", "verify", "pacs")
+    assert verified.status == 1
+    assert "unknown here: " in verified.out
+
+    synced = cbmir("archive", "sync", "pacs", "--json").json
+    assert synced == {"handed_to_workers": False, "ingested": 2, "duplicates": 0, "quarantined": 0, "failed": 0}
+    assert cbmir("archive", "verify", "pacs", "--json").json["equal"] is True
+    again = cbmir("archive", "sync", "pacs", "--again").out
+    assert again.startswith("0 fetched, 2 known already")
+
+    pacs.delete(f"/instances/{first}")
+    cbmir("archive", "sync", "pacs")
+    (status,) = cbmir("archive", "status", "--json").json
+    assert (status["held"], status["deleted"], status["behind"], status["connected"]) == (1, 1, 0, True)
+    assert cbmir("archive", "verify", "pacs").out.startswith("1 objects in the archive: 1 held here")
+
+    assert cbmir("archive", "pause", "pacs").status == 0
+    assert "paused" in cbmir("archive", "status", "pacs").out
+    assert cbmir("archive", "resume", "pacs").status == 0
+    assert cbmir("archive", "remove", "pacs").status == 2
+    assert "1 images were deleted" in cbmir("archive", "remove", "pacs", "--delete-images").out
+    assert "No archive is followed" in cbmir("archive", "status").out
+
+
+def test_an_archive_that_is_down_is_added_only_untested_and_then_in_trouble(cbmir: Run, pacs: Any) -> None:
+    pacs.process.kill()
+    pacs.process.wait()
+    refused = cbmir("archive", "add", "down", pacs.url, "--timeout", "1")
+    assert refused.status == 1
+    assert "Traceback" not in refused.err
+    added = cbmir("archive", "add", "down", pacs.url, "--kind", "orthanc", "--timeout", "1", "--untested")
+    assert added.status == 0, added.err
+    failed = cbmir("archive", "sync", "down")
+    assert failed.status == 1
+    assert failed.err.startswith("cbmir: ")
+    status = cbmir("archive", "status")
+    assert status.status == 1
+    assert "NOT CONNECTED" in status.out
+
+
+def test_a_wrong_password_is_said_and_not_repeated(cbmir: Run, pacs: Any, tmp_path: Path) -> None:
+    (tmp_path / "wrong").write_text("guessed-wrongly")
+    refused = cbmir(
+        "archive", "add", "pacs", pacs.url, "--username", "alice", "--password-file", tmp_path / "wrong"
+    )
+    assert refused.status == 1
+    assert "guessed-wrongly" not in refused.out + refused.err
+    assert cbmir("archive", "status", "--json").json == []
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("add", "x", "not an address"), "address"),
+        (("add", "../x", "CBMIR@127.0.0.1:1", "--untested"), "no name for an archive"),
+        (("sync", "unknown"), "no archive unknown"),
+        (("test", "unknown"), "no archive unknown"),
+        (("verify", "unknown"), "no archive unknown"),
+        (("pause", "unknown"), "no archive unknown"),
+        (("remove", "unknown", "--keep-images"), "no archive unknown"),
+        (("status", "unknown"), "no archive unknown"),
+    ],
+)
+def test_wrong_calls_end_with_one_sentence(cbmir: Run, words: tuple[str, ...], said: str) -> None:
+    result = cbmir("archive", *words)
+    assert result.status == 1
+    assert said in result.err
+    assert len(result.err.strip().splitlines()) == 1

@@ -1,0 +1,138 @@
+"""A header read by its bytes is what pydicom reads; and so are single values, or they are left to it."""
+
+from __future__ import annotations
+
+import warnings
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydicom import dcmread
+from pydicom.dataelem import RawDataElement
+from pydicom.dataset import Dataset
+from pydicom.tag import Tag
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
+
+from cbmir.dicom import raw
+from cbmir.dicom.elements import plain_header
+
+FILES = Path(pydicom.__file__).parent / "data" / "test_files"
+CORPUS = Path(__file__).resolve().parents[4] / "shared" / "dicom"
+RAMP = (np.arange(24 * 20).reshape(24, 20) % 251).astype(np.uint8)
+
+
+def assert_same(ours: Dataset, known: Dataset) -> None:
+    """The same elements but private ones; those that pydicom has looked at already are not raw any more."""
+    assert set(ours.keys()) == {tag for tag in known.keys() if not tag.is_private}  # noqa: SIM118 `in` sorts
+    for tag, each in ours.items():
+        other = known.get_item(tag)
+        if isinstance(other, RawDataElement):
+            assert each._replace(value=each.value or None) == other._replace(value=other.value or None)
+
+
+def is_as_pydicom(data: bytes) -> bool:
+    """Compare a header with what pydicom reads; whether there was anything to compare."""
+    if (plain := plain_header(memoryview(data))) is None:
+        return False
+    stream = BytesIO(data)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        known = dcmread(stream, stop_before_pixels=True)
+    assert_same(plain[0], known)
+    assert_same(plain[0].file_meta, known.file_meta)
+    assert plain[0].original_encoding == known.original_encoding
+    assert plain[1] == stream.tell()
+    return True
+
+
+def test_the_header_of_every_file_is_what_pydicom_reads() -> None:
+    assert sum(is_as_pydicom(path.read_bytes()) for path in sorted(FILES.rglob("*.dcm"))) > 40
+
+
+@pytest.mark.skipif(not CORPUS.is_dir(), reason="needs the folder ../shared")
+def test_the_header_of_the_corpus_is_what_pydicom_reads() -> None:
+    files = sorted(path for path in CORPUS.rglob("*") if path.is_file())[::5]
+    assert sum(is_as_pydicom(path.read_bytes()) for path in files) > len(files) / 3
+
+
+@pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRBigEndian, "1.2.840.10008.1.2.1"])
+def test_each_encoding_is_read_by_its_bytes(make_object: Any, encode: Any, syntax: str) -> None:
+    assert is_as_pydicom(encode(make_object(RAMP, syntax, WindowCenter=[40, 50], StudyDescription="")))
+
+
+def test_what_is_unusual_is_left_to_pydicom(make_object: Any, encode: Any) -> None:
+    whole = encode(make_object(RAMP))
+    at = whole.index(b"\x28\0\x02\0US")
+    unusual = {
+        "no preamble": whole[132:],
+        "cut short": whole[:at] + whole[at : at + 9],
+        "no pixels": whole[: whole.index(b"\xe0\x7f\x10\0")],
+        "out of order": whole[:at] + b"\x08\0\x60\0CS\2\0CT" + whole[at:],
+        "twice": whole[:at] + whole[at : at + 10] + whole[at:],
+        "no such representation": whole[:at] + b"\x28\0\x02\0us\2\0\1\0" + whole[at + 10 :],
+        "undefined length": whole[:at]
+        + b"\x08\0\x40\x11SQ\0\0\xff\xff\xff\xff\xfe\xff\xdd\xe0\0\0\0\0"
+        + whole[at:],
+        "deflated": encode(make_object(RAMP, DeflatedExplicitVRLittleEndian)),
+        "explicit after all": whole.replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2\0\0\0"),
+        "character sets": encode(make_object(RAMP, SpecificCharacterSet=["ISO_IR 100"] * 200)),
+    }
+    assert [why for why, data in unusual.items() if plain_header(memoryview(data)) is not None] == []
+
+
+def element(vr: str | None, value: bytes, tag: int = 0x00280010) -> RawDataElement:
+    return RawDataElement(Tag(tag), vr, len(value), value, 0, vr is None, True)
+
+
+def by_pydicom(given: RawDataElement) -> list[Any]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = Dataset({given.tag: given})[given.tag].value
+    return list(found) if not isinstance(found, str | bytes) and hasattr(found, "__iter__") else [found]
+
+
+NEARLY = st.text("0123456789.+-eE \\\0", max_size=12) | st.text(max_size=9)
+
+
+@given(vr=st.sampled_from(["CS", "UI", "LO"]), text=NEARLY)
+def test_text_is_what_pydicom_makes_of_it(vr: str, text: str) -> None:
+    given = element(vr, text.encode("utf-8"))
+    if (found := raw.text(given)) is not None:
+        assert found == str(by_pydicom(given)[0]).strip("\0 ")
+
+
+@given(vr=st.sampled_from(["DS", "IS", "US", "SS", "FD"]), text=NEARLY)
+def test_numbers_are_what_pydicom_makes_of_them(vr: str, text: str) -> None:
+    given = element(vr, text.encode("utf-8"))
+    if (found := raw.numbers(given)) is not None:
+        assert [*found] == [float(each) for each in by_pydicom(given)]
+
+
+@pytest.mark.parametrize(
+    ("given", "text", "numbers"),
+    [
+        (element("CS", b"ORIGINAL\\PRIMARY "), "ORIGINAL", None),
+        (element("UI", b"1.2.840\0"), "1.2.840", None),
+        (element("LO", b"a\\b"), None, None),
+        (element("LO", b"M\xfcller"), None, None),
+        (element("DS", b" 0.5\\-1e2 "), None, [0.5, -100.0]),
+        (element("DS", b"0.5\\"), None, None),
+        (element("IS", b"12 "), None, [12]),
+        (element("IS", b"1.5"), None, None),
+        (element("US", b"\2\1"), None, [258]),
+        (element(None, b"\2\1"), None, [258]),
+        (element("UN", b"\2\1"), None, [258]),
+        (element("US", b"\2\1\0\0"), None, None),
+        (element("DS", b"1\\" * 200 + b"1"), None, None),
+        (element("CS", b""), None, None),
+        (None, None, None),
+    ],
+)
+def test_what_leaves_a_doubt_is_left_to_pydicom(given: Any, text: str | None, numbers: Any) -> None:
+    assert raw.text(given) == text
+    assert raw.numbers(given) == numbers

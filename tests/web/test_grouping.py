@@ -1,0 +1,175 @@
+"""Answers as people read them: by study and patient, the own patient's other studies apart, with ways out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from cbmir.store import archives, instances, jobs, ledger, queries
+from cbmir.store.filters import Where
+from cbmir.store.session import Database
+from cbmir.store.tables import Frame, Group, Instance
+from cbmir.types import JobKind, ObjectState, RemoteInstance
+from cbmir_web import grouping
+
+Token = Callable[..., str]
+
+
+def hit(rank: int, frame_id: int, study: str | None, uid: str | None = None) -> dict[str, Any]:
+    return {
+        "rank": rank, "distance": rank / 4, "frame_id": frame_id, "file_name": f"{frame_id}.dcm",
+        "sop_instance_uid": uid, "series_instance_uid": study, "study_instance_uid": study, "frame_number": 1,
+        "labels": {"modality": "mri"},
+    }  # fmt: skip
+
+
+def frame(frame_id: int, group: int, key: str) -> Frame:
+    instance = Instance(group_id=group, group=Group(id=group, key=key), sha256="0" * 64, study_instance_uid="1.7")
+    return Frame(id=frame_id, instance=instance)
+
+
+def test_hits_of_a_study_are_folded_under_its_best() -> None:
+    hits = [hit(1, 11, "1.1"), hit(2, 12, "1.2"), hit(3, 13, "1.1"), hit(4, 14, None), hit(5, 15, None)]
+    folds = grouping.by_study(hits)
+    assert [(fold.best["rank"], [other["rank"] for other in fold.others]) for fold in folds] == [
+        (1, [3]),
+        (2, []),
+        (4, []),
+        (5, []),
+    ]
+    assert [fold.best for fold in grouping.one_by_one(hits)] == hits
+
+
+def test_patients_are_numbered_as_they_come_and_unknown_ones_are_not() -> None:
+    keys = {11: (7, "p-seven"), 12: (3, "p-three"), 13: (7, "p-seven"), 14: (9, "study-1.7"), 15: (4, "p-own")}
+    frames = {frame_id: frame(frame_id, group, key) for frame_id, (group, key) in keys.items()}
+    hits = [hit(rank, frame_id, "1.7") for rank, frame_id in enumerate((15, 11, 12, 13, 14), start=1)]
+    named = grouping.patients(hits, frames, {4})
+    assert named == {15: "same patient", 11: "patient 1", 12: "patient 2", 13: "patient 1"}
+
+
+@pytest.fixture
+def answered(database: Database, archive: Any) -> Callable[..., str]:
+    """A search with the first image that is over: the other three images of its study, and a plain image."""
+
+    def answer(*, priors: int = 12, known: bool = True, exclude: bool = True) -> str:
+        uids = ["1.2.3.1", "1.2.3.1", "1.2.3.2", None]
+        frames = archive.frames[1:]
+        hits = [
+            hit(rank, frame_id, "1.2.3" if uid else None, uid)
+            for rank, (frame_id, uid) in enumerate(zip(frames, uids, strict=True), start=1)
+        ]
+        asked = {"upload": None, "frame_id": archive.frames[0], "sop_instance_uid": None, "k": 5, "priors": priors}
+        result = {"query": {"patient_known": known}, "hits": hits, "priors": hits[:2] if priors and known else []}
+        with database.write() as session:
+            more = {"where": Where().as_json(), "encoder": None, "exclude_same_patient": exclude}
+            job = jobs.create(session, JobKind.RETRIEVE, {**asked, **more})
+            jobs.claim(session, job.id)
+            jobs.succeed(session, job.id, result)
+            queries.save(
+                session, job_id=job.id, encoder_id=archive.encoder, picture="0" * 64, frame_id=archive.frames[0],
+                k=5, where=Where().as_json(), hits=hits,
+            )  # fmt: skip
+        return job.id
+
+    return answer
+
+
+def test_an_answer_is_grouped_by_study(client: FlaskClient, answered: Any) -> None:
+    job_id = answered(priors=0)
+    page = client.get(f"/queries/{job_id}").text
+    assert "4 hits" in page
+    assert page.count('<li class="hit">') == 2
+    assert "and 2 more of this study" in page
+    flat = client.get(f"/queries/{job_id}?flat=true").text
+    assert flat.count('<li class="hit">') == 4
+    assert "more of this study" not in flat
+    assert "Prior images" not in page
+
+
+def test_priors_have_a_section_of_their_own(client: FlaskClient, answered: Any) -> None:
+    page = client.get(f"/queries/{answered()}").text
+    hits, priors = page.split('id="priors"')
+    assert "Prior images of this patient" in priors
+    assert priors.count('<li class="hit">') == 1
+    assert "and 1 more of this study" in priors
+    assert "same patient" in priors
+    assert "patient 2" in hits  # the first is folded under the study's best
+
+
+def test_no_key_of_a_patient_is_shown(client: FlaskClient, answered: Any) -> None:
+    job_id = answered()
+    for path in (f"/queries/{job_id}", f"/queries/{job_id}?flat=true", f"/api/v1/jobs/{job_id}"):
+        assert not re.search(r"\bp-\d", client.get(path).text), path
+
+
+def test_an_unknown_patient_is_admitted(client: FlaskClient, answered: Any) -> None:
+    page = client.get(f"/queries/{answered(known=False)}").text
+    assert "Your image names no patient" in page
+    assert "the patient is not known" in page
+
+
+def test_images_that_were_deleted_since_are_left_out(
+    client: FlaskClient, database: Database, answered: Any
+) -> None:
+    job_id = answered()
+    with database.write() as session:
+        gone = instances.find_by_sop_instance_uid(session, "1.2.3.1")
+        assert gone
+        instances.delete(session, gone)
+    page = client.get(f"/queries/{job_id}").text
+    assert "2 hits" in page
+    assert "1.2.3.1" not in page
+    assert "The archive holds none of another study" in page
+
+
+def test_hits_lead_into_the_archives_viewer(client: FlaskClient, database: Database, answered: Any) -> None:
+    with database.write() as session:
+        options = {"viewer": "https://ohif/viewer?StudyInstanceUIDs={study}"}
+        row = archives.add(
+            session, name="pacs", kind="dicomweb", address="http://pacs", options=options, sealed_credentials=b""
+        )
+        ledger.take_in(session, row.id, [RemoteInstance("1.2.3.2", "1.2.3.0", "1.2.3")], lambda _: True)
+        (found,) = ledger.pending(session, row.id, 1)
+        ledger.settle(session, found.id, found.revision, ObjectState.HELD)
+    job_id = answered(priors=0)
+    link = "https://ohif/viewer?StudyInstanceUIDs=1.2.3"
+    page = client.get(f"/queries/{job_id}?flat=true").text
+    assert page.count(f'href="{link}" target="_blank" rel="noopener noreferrer"') == 1
+    for result in (client.get(f"/api/v1/jobs/{job_id}").json, client.get("/api/v1/jobs").json["jobs"][0]):
+        assert [each["viewer"] for each in result["result"]["hits"]] == [None, None, link, None]
+    with database.write() as session:
+        archives.remove(session, archives.get(session, "pacs"))
+    assert link not in client.get(f"/queries/{job_id}?flat=true").text
+
+
+@pytest.mark.parametrize(("ticked", "left_out"), [({}, True), ({"same_patient": "true"}, False)])
+def test_the_form_leaves_the_own_patient_out_unless_it_says_otherwise(
+    client: FlaskClient, token: Token, database: Database, archive: Any, ticked: dict[str, str], left_out: bool
+) -> None:
+    client.post("/", data={"csrf_token": token(), "frame_id": archive.frames[0], **ticked})
+    with database.read() as session:
+        (job,) = jobs.listing(session)
+    assert job.parameters["exclude_same_patient"] is left_out
+    assert job.parameters["priors"] == 12
+
+
+@pytest.mark.parametrize("exclude", [True, False])
+def test_the_next_search_asks_as_the_last_did(client: FlaskClient, answered: Any, exclude: bool) -> None:
+    page = client.get(f"/queries/{answered(exclude=exclude)}").text
+    assert ('name="same_patient" value="true"' in page) is not exclude
+
+
+def test_rest_asks_for_priors_only_when_told(client: FlaskClient, database: Database, archive: Any) -> None:
+    client.post("/api/v1/query", json={"frame_id": archive.frames[0]})
+    client.post("/api/v1/query", json={"frame_id": archive.frames[0], "priors": 3})
+    with database.read() as session:
+        asked = sorted(
+            (job.parameters["priors"], job.parameters["exclude_same_patient"]) for job in jobs.listing(session)
+        )
+    assert asked == [(0, False), (3, False)]
+    assert client.post("/api/v1/query", json={"frame_id": 1, "priors": 1001}).status_code == 422

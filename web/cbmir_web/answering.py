@@ -1,0 +1,102 @@
+"""An answered search as its page shows it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from cbmir.services import library
+from cbmir.services.archives.links import Link, viewer_links
+from cbmir.services.subject import names_patient
+from cbmir.store import frames, queries
+from cbmir.store.tables import Frame, Job, Query
+from cbmir_web.grouping import Fold, Hit, by_study, one_by_one, patients
+from cbmir_web.presenting import terms
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What an answer's page needs to know.
+
+    Attributes:
+        query: the question.
+        asked: the archive's frame that was asked about, if it was one.
+        hits, priors: what was found, folded; `priors` is None where nobody asked for them.
+        found: how many hits there are, folded or not.
+        patients: whose each is, by the frame's id.
+        viewers: where the archive shows each, by SOP Instance UID.
+        patient_known: None where the answer does not say.
+    """
+
+    query: Query
+    asked: Frame | None
+    hits: list[Fold]
+    priors: list[Fold] | None
+    found: list[Hit]
+    patients: dict[int, str]
+    viewers: dict[str, Link]
+    patient_known: bool | None
+
+    @property
+    def asked_labels(self) -> dict[str, str]:
+        """The labels of the image that was asked about."""
+        return library.labels_of(self.asked.instance) if self.asked else {}
+
+    @property
+    def longest(self) -> float:
+        """The largest distance, which the others are drawn against."""
+        every = [fold for folds in (self.hits, self.priors or []) for fold in folds]
+        return max((hit["distance"] for fold in every for hit in (fold.best, *fold.others)), default=0) or 1
+
+    @property
+    def summary(self) -> list[tuple[str, int]]:
+        """How many hits have each subclass (or modality, where they have none), most frequent first."""
+        labels = [hit["labels"] for hit in self.found]
+        values = [each.get("subclass") or each.get("modality") or "unlabelled" for each in labels]
+        return sorted(((value, values.count(value)) for value in set(values)), key=lambda pair: (-pair[1], pair[0]))
+
+
+def shown(session: Session, job: Job, *, flat: bool) -> Shown:
+    """The answer of a job that has succeeded, without images that were deleted since.
+
+    Raises:
+        cbmir.errors.NotFound: if it has no answer.
+    """
+    query, result = queries.get(session, job.id), job.result or {}
+    kept = [*query.hits, *result.get("priors", [])]
+    alive = frames.by_id(session, [*(hit["frame_id"] for hit in kept), query.frame_id or 0])
+    hits, priors = _alive(query.hits, alive), _alive(result.get("priors", []), alive)
+    asked = alive.get(query.frame_id or 0)
+    fold = one_by_one if flat else by_study
+    uids = {hit["sop_instance_uid"] for hit in (*hits, *priors)} - {None}
+    return Shown(
+        query=query,
+        asked=asked,
+        hits=fold(hits),
+        priors=fold(priors) if job.parameters.get("priors") else None,
+        found=hits,
+        patients=patients([*hits, *priors], alive, _own(asked, priors, alive)),
+        viewers=viewer_links(session, sorted(uids)),
+        patient_known=result.get("query", {}).get("patient_known"),
+    )
+
+
+def again(job: Job, query: Query) -> dict[str, list[str]]:
+    """The fields of a form that asks the same of another image."""
+    asked = job.parameters
+    return {
+        "k": [str(query.k)],
+        "where": terms(query.where),
+        "encoder": [asked["encoder"]] if asked.get("encoder") else [],
+        "same_patient": [] if asked.get("exclude_same_patient") else ["true"],
+    }
+
+
+def _alive(hits: list[Hit], frames: dict[int, Frame]) -> list[Hit]:
+    return [hit for hit in hits if hit["frame_id"] in frames]
+
+
+def _own(asked: Frame | None, priors: list[Hit], frames: dict[int, Frame]) -> set[int]:
+    own = {frames[hit["frame_id"]].instance.group_id for hit in priors}
+    return own | ({asked.instance.group_id} if asked and names_patient(asked.instance) else set())

@@ -1,0 +1,156 @@
+"""The shapes of the REST API that tell of archives."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from marshmallow import Schema, ValidationError, fields, post_load, validate
+
+from cbmir.archive.connection import ArchiveKind, Retrieval
+from cbmir_web.api.schemas import Input, Whole
+
+MOST_IDS = 1000
+LISTS = ("modalities", "without_modalities", "body_parts")
+ORTHANC_ID = validate.Regexp(r"^[0-9a-f]{8}(-[0-9a-f]{8}){4}$(?!\n)", error="Not an id of Orthanc's.")
+TEXT = validate.Length(max=2048)
+AE_TITLE = validate.Regexp(r"^[ -\[\]-~]{1,16}$(?!\n)", error="An AE title has 1 to 16 characters (PS3.5 6.2).")
+
+
+def _without_password(address: str) -> None:
+    try:
+        known = urlsplit(address)
+    except ValueError as error:
+        raise ValidationError("Not an address.") from error
+    if known.scheme in ("http", "https") and "@" in known.netloc:
+        raise ValidationError("Name and password do not belong in the address: they have fields of their own.")
+
+
+def _date(text: str) -> None:
+    try:
+        datetime.strptime(text.replace("-", ""), "%Y%m%d")
+    except ValueError as error:
+        raise ValidationError("Not a date, such as 2026-01-31.") from error
+
+
+def _codes() -> fields.List[str]:
+    return fields.List(fields.String(validate=TEXT), metadata={"example": ["CT", "MR"]})
+
+
+class NewArchiveSchema(Input):
+    name = fields.String(required=True, validate=TEXT)
+    address = fields.String(
+        required=True,
+        validate=[TEXT, _without_password],
+        metadata={"description": "A base URL, or AE@HOST:PORT.", "example": "http://pacs:8042"},
+    )
+    kind = fields.String(
+        validate=validate.OneOf([kind.value for kind in ArchiveKind]),
+        metadata={"description": "Found out by itself where it is not said."},
+    )
+    username = fields.String(validate=TEXT)
+    password = fields.String(validate=TEXT, load_only=True)
+    token = fields.String(validate=validate.Length(max=8192), load_only=True)
+    token_url = fields.String(validate=[TEXT, _without_password])
+    client_id = fields.String(validate=TEXT)
+    client_secret = fields.String(validate=TEXT, load_only=True)
+    scope = fields.String(validate=TEXT)
+    modalities = _codes()
+    without_modalities = _codes()
+    body_parts = _codes()
+    since = fields.String(validate=_date, metadata={"description": "First Study Date.", "example": "2020-01-01"})
+    until = fields.String(validate=_date)
+    tls = fields.Boolean()
+    calling_aet = fields.String(validate=AE_TITLE)
+    retrieve = fields.String(validate=validate.OneOf([each.value for each in Retrieval]))
+    move_aet = fields.String(validate=AE_TITLE)
+    parallel = Whole(validate=validate.Range(min=1, max=64))
+    requests_per_second = fields.Float(validate=validate.Range(min=0, max=1e6))
+    timeout_seconds = fields.Float(validate=validate.Range(min=1, max=3600))
+    viewer = fields.URL(
+        schemes={"http", "https"},
+        require_tld=False,
+        error_messages={"invalid": "Not a URL of the web."},
+        metadata={"description": "With {study}, {series}, {instance}, {remote} in it."},
+    )
+    untested = fields.Boolean(load_default=False, metadata={"description": "Add it though it cannot be reached."})
+
+    @post_load
+    def flatten(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+        """A form gives codes in one text, `CT, MR`, and dates with dashes."""
+        for name in set(LISTS) & data.keys():
+            codes = (code.strip().upper() for text in data[name] for code in text.split(","))
+            data[name] = tuple(code for code in codes if code)
+        return data | {name: data[name].replace("-", "") for name in ("since", "until") if name in data}
+
+
+class ArchiveSchema(Schema):
+    name = fields.String(required=True)
+    kind = fields.String(required=True)
+    address = fields.String(required=True)
+    paused = fields.Boolean(required=True)
+    connected = fields.Boolean(required=True, allow_none=True, metadata={"description": "Null: not asked yet."})
+    error_code = fields.String(required=True, allow_none=True)
+    error_message = fields.String(required=True, allow_none=True, metadata={"description": "With what to do."})
+    checked_at = fields.DateTime(required=True, allow_none=True)
+    changed_at = fields.DateTime(required=True, allow_none=True, metadata={"description": "Its last change."})
+    swept_at = fields.DateTime(required=True, allow_none=True, metadata={"description": "Last compared whole."})
+    behind = fields.Integer(required=True, metadata={"description": "Objects still to be fetched."})
+    held = fields.Integer(required=True)
+    skipped = fields.Integer(required=True, metadata={"description": "Not wanted, or nothing to show."})
+    set_aside = fields.Integer(required=True, metadata={"description": "In quarantine."})
+    deleted = fields.Integer(required=True, metadata={"description": "Gone there, and so here."})
+
+
+class ArchivesSchema(Schema):
+    archives = fields.List(fields.Nested(ArchiveSchema), required=True)
+
+
+class CheckSchema(Schema):
+    what = fields.String(required=True)
+    fine = fields.Boolean(required=True)
+    said = fields.String(required=True)
+    remedy = fields.String(required=True)
+
+
+class ChecksSchema(Schema):
+    checks = fields.List(fields.Nested(CheckSchema), required=True)
+    fine = fields.Boolean(required=True)
+
+
+class ComparisonSchema(Input):
+    again = fields.Boolean(
+        load_default=False, metadata={"description": "Fetch everything again, also what seems unchanged."}
+    )
+    accept_deletions = fields.Boolean(
+        load_default=False, metadata={"description": "Believe an archive that lists hardly anything any more."}
+    )
+
+
+class RemovalSchema(Input):
+    images = fields.String(required=True, validate=validate.OneOf(["keep", "delete"]))
+
+
+class RemovedSchema(Schema):
+    deleted = fields.Integer(required=True, metadata={"description": "Images that were deleted here."})
+
+
+class EventsSchema(Input):
+    stored = fields.List(fields.String(validate=ORTHANC_ID), load_default=list)
+    deleted = fields.List(fields.String(validate=ORTHANC_ID), load_default=list)
+    lost = fields.Boolean(
+        load_default=False, metadata={"description": "The script had more to tell: compare the archive whole."}
+    )
+
+    @post_load
+    def bound(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+        """Refuse more than is taken at once."""
+        if len(data["stored"]) + len(data["deleted"]) > MOST_IDS:
+            raise ValidationError(f"More than {MOST_IDS} ids in one call.", "stored")
+        return data
+
+
+class NoticedSchema(Schema):
+    stored = fields.Integer(required=True)
+    deleted = fields.Integer(required=True)

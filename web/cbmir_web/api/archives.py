@@ -1,0 +1,113 @@
+"""The archives (PACS) that are followed, and what the script in an Orthanc tells."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from flask import url_for
+from flask_smorest import Blueprint
+
+from cbmir.services.archives.registered import remove
+from cbmir.services.archives.status import ArchiveStatus, overview
+from cbmir_web import following
+from cbmir_web.api.archive_schemas import (
+    ArchiveSchema,
+    ArchivesSchema,
+    ChecksSchema,
+    ComparisonSchema,
+    EventsSchema,
+    NewArchiveSchema,
+    NoticedSchema,
+    RemovalSchema,
+    RemovedSchema,
+)
+from cbmir_web.api.schemas import ErrorSchema
+from cbmir_web.installation import installation
+
+blueprint = Blueprint("archives", __name__, description="The archives (PACS) that are followed.")
+
+
+@blueprint.route("/archives")
+@blueprint.response(200, ArchivesSchema)
+def listing() -> dict[str, Any]:
+    """All archives, each with its state: connected, behind by how many, last change, what is wrong."""
+    with installation().database.read() as session:
+        return {"archives": overview(session)}
+
+
+@blueprint.route("/archives", methods=["POST"])
+@blueprint.arguments(NewArchiveSchema)
+@blueprint.response(201, ArchiveSchema)
+@blueprint.alt_response(422, schema=ErrorSchema, description="It is described wrongly, there already, or fails.")
+@blueprint.alt_response(502, schema=ErrorSchema, description="It does not answer.")
+def add(asked: dict[str, Any]) -> tuple[ArchiveStatus, HTTPStatus, dict[str, str]]:
+    """Test an archive, then follow it. Certificates lie in files on the host: `cbmir archive add` takes them."""
+    added = following.add(installation(), asked)
+    return added, HTTPStatus.CREATED, {"Location": url_for("archives.one", name=added.name)}
+
+
+@blueprint.route("/archives/<name>")
+@blueprint.response(200, ArchiveSchema)
+@blueprint.alt_response(404, schema=ErrorSchema)
+def one(name: str) -> ArchiveStatus:
+    """One archive with its state. No credential is ever given."""
+    return following.status(installation(), name)
+
+
+@blueprint.route("/archives/<name>", methods=["DELETE"])
+@blueprint.arguments(RemovalSchema, location="query")
+@blueprint.response(200, RemovedSchema)
+@blueprint.alt_response(404, schema=ErrorSchema)
+def forget(asked: dict[str, str], name: str) -> dict[str, int]:
+    """Follow an archive no longer; `images` says what becomes of those that came from it: `keep` or `delete`."""
+    here = installation()
+    return {"deleted": remove(here.database, here.settings, name, delete_images=asked["images"] == "delete")}
+
+
+@blueprint.route("/archives/<name>/test", methods=["POST"])
+@blueprint.response(200, ChecksSchema)
+@blueprint.alt_response(404, schema=ErrorSchema)
+def test(name: str) -> dict[str, Any]:
+    """Reach the archive, log in, and find out what it can do; what fails is a check that says so."""
+    checks = following.check(installation(), name)
+    return {"checks": checks, "fine": all(each.fine for each in checks)}
+
+
+@blueprint.route("/archives/<name>/sync", methods=["POST"])
+@blueprint.arguments(ComparisonSchema)
+@blueprint.response(202, ArchiveSchema)
+@blueprint.alt_response(404, schema=ErrorSchema)
+def sync(asked: dict[str, bool], name: str) -> ArchiveStatus:
+    """Have the workers compare the archive as a whole now; they follow it anyway."""
+    return following.compare(installation(), name, **asked)
+
+
+@blueprint.route("/archives/<name>/pause", methods=["POST"])
+@blueprint.response(200, ArchiveSchema)
+@blueprint.alt_response(404, schema=ErrorSchema)
+def pause(name: str) -> ArchiveStatus:
+    """Leave the archive alone until it is resumed."""
+    return following.change(installation(), name, paused=True)
+
+
+@blueprint.route("/archives/<name>/resume", methods=["POST"])
+@blueprint.response(200, ArchiveSchema)
+@blueprint.alt_response(404, schema=ErrorSchema)
+def resume(name: str) -> ArchiveStatus:
+    """Follow a paused archive again; it is compared as a whole."""
+    return following.change(installation(), name, paused=False, sweep_wanted=True)
+
+
+@blueprint.route("/archives/<name>/events", methods=["POST"])
+@blueprint.arguments(EventsSchema)
+@blueprint.response(202, NoticedSchema)
+@blueprint.alt_response(404, schema=ErrorSchema)
+@blueprint.alt_response(422, schema=ErrorSchema)
+def events(told: dict[str, Any], name: str) -> dict[str, int]:
+    """What the script in an Orthanc tells: ids of instances stored and deleted, at most 1,000 in a call.
+
+    Within one call what was stored came before what was deleted.
+    """
+    following.take_notice(installation(), name, **told)
+    return {"stored": len(told["stored"]), "deleted": len(told["deleted"])}

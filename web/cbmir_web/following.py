@@ -1,0 +1,153 @@
+"""From a form or a request to an archive that is followed, tested, asked to be compared, or told of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from cbmir.archive.base import Check
+from cbmir.archive.connection import ArchiveKind, Connection, Credentials, Rules
+from cbmir.errors import BadRequest
+from cbmir.services.archives import registered
+from cbmir.services.archives.check import test
+from cbmir.services.archives.status import ArchiveStatus, of
+from cbmir.store import archives, ledger
+from cbmir_web.installation import Installation
+
+PATIENCE_SECONDS = 10.0
+"""An archive may take so long for each answer while a page waits for its test."""
+
+CREDENTIALS = tuple(Credentials.__dataclass_fields__)
+RULES = tuple(Rules.__dataclass_fields__)
+OUR_OWN = ("untested", "name", "kind", "address", *CREDENTIALS, *RULES)
+
+
+def add(here: Installation, asked: dict[str, Any]) -> ArchiveStatus:
+    """Test an archive, then follow it.
+
+    Args:
+        here: the installation.
+        asked: as `NewArchiveSchema` gives it.
+
+    Raises:
+        cbmir.errors.BadRequest: if it is described wrongly, there already, or a test fails; unless `untested`.
+        cbmir.errors.ArchiveUnavailable: if its kind is not said and cannot be found out.
+    """
+    connection = _connection(asked)
+    if not asked["untested"]:
+        _refuse(connection.name, _checked(connection))
+    registered.add(here.database, here.settings, connection)
+    return status(here, connection.name)
+
+
+def check(here: Installation, name: str) -> list[Check]:
+    """What the archive of this name can do, and what is wrong with it.
+
+    Raises:
+        cbmir.errors.NotFound: if there is none.
+    """
+    with here.database.read() as session:
+        row = archives.get(session, name)
+    return _checked(registered.connection_of(row, here.settings))
+
+
+def status(here: Installation, name: str) -> ArchiveStatus:
+    """How the archive of this name is.
+
+    Raises:
+        cbmir.errors.NotFound: if there is none.
+    """
+    with here.database.read() as session:
+        return of(session, name)
+
+
+def change(here: Installation, name: str, **values: Any) -> ArchiveStatus:
+    """Set columns of an archive's row; the workers see it within a second.
+
+    Raises:
+        cbmir.errors.NotFound: if there is none of this name.
+    """
+    with here.database.write() as session:
+        archives.change(session, archives.get(session, name).id, **values)
+    return status(here, name)
+
+
+def compare(here: Installation, name: str, *, again: bool, accept_deletions: bool) -> ArchiveStatus:
+    """Have the workers compare an archive as a whole.
+
+    Args:
+        here: the installation.
+        name: the archive's.
+        again: fetch everything again, also what seems unchanged.
+        accept_deletions: believe an archive that lists hardly anything any more.
+
+    Raises:
+        cbmir.errors.NotFound: if there is none of this name.
+    """
+    with here.database.write() as session:
+        archive = archives.get(session, name)
+        if again:
+            ledger.fetch_again(session, archive.id)
+        allowed = {"allowed_deletions": ledger.alive(session, archive.id)} if accept_deletions else {}
+        archives.change(session, archive.id, sweep_wanted=True, **allowed)
+    return status(here, name)
+
+
+def take_notice(here: Installation, name: str, stored: list[str], deleted: list[str], *, lost: bool) -> None:
+    """Keep what an Orthanc's script told, in this order, until the follower has taken it in.
+
+    Args:
+        here: the installation.
+        name: the archive's.
+        stored: Orthanc's ids of objects that are new or were replaced.
+        deleted: of objects that are gone.
+        lost: whether the script had more to tell and no longer knows what: the archive is then compared as a whole.
+
+    Raises:
+        cbmir.errors.NotFound: if there is no such archive.
+        cbmir.errors.BadRequest: if it is none that is followed as an Orthanc.
+    """
+    with here.database.write() as session:
+        archive = archives.get(session, name)
+        if archive.kind != ArchiveKind.ORTHANC:
+            raise BadRequest(
+                f"The archive {name} is followed by {archive.kind}: there, Orthanc's ids mean nothing.",
+                "Remove it, and add Orthanc by the address of its REST API.",
+            )
+        archives.notify(
+            session, archive.id, [*((each, False) for each in stored), *((each, True) for each in deleted)]
+        )
+        if lost:
+            archives.change(session, archive.id, sweep_wanted=True)
+
+
+def _connection(asked: dict[str, Any]) -> Connection:
+    options = {name: value for name, value in asked.items() if name not in OUR_OWN}
+    options["rules"] = {name: asked[name] for name in RULES if name in asked}
+    credentials = {name: asked[name] for name in CREDENTIALS if name in asked}
+    kind = asked.get("kind") or ArchiveKind.DICOMWEB
+    connection = Connection.of(asked["name"], kind, asked["address"], options, credentials)
+    return connection if asked.get("kind") else replace(connection, kind=_detected(connection))
+
+
+def _detected(connection: Connection) -> ArchiveKind:
+    from cbmir.archive.detect import detect  # with the clients of three protocols: only who adds one needs them
+
+    return detect(_impatient(connection))
+
+
+def _checked(connection: Connection) -> list[Check]:
+    return test(_impatient(connection))
+
+
+def _impatient(connection: Connection) -> Connection:
+    return replace(connection, timeout_seconds=min(connection.timeout_seconds, PATIENCE_SECONDS))
+
+
+def _refuse(name: str, checks: Iterable[Check]) -> None:
+    bad = [each for each in checks if not each.fine]
+    if bad:
+        said = "; ".join(f"{each.what}: {each.said}" for each in bad)
+        remedy = " ".join(each.remedy for each in bad if each.remedy)
+        raise BadRequest(f"{name} is not added. {said}", f"{remedy} Or add it untested.".strip())

@@ -1,0 +1,101 @@
+"""The archives (PACS) that are followed: how each is, and the forms that add, test, compare, pause and remove."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+from flask import make_response, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
+
+from cbmir.archive.base import Check
+from cbmir.errors import BadRequest, CbmirError
+from cbmir.services.archives import registered
+from cbmir.services.archives.status import overview
+from cbmir_web import errors, following
+from cbmir_web.api.archive_schemas import ComparisonSchema, NewArchiveSchema, RemovalSchema
+from cbmir_web.arguments import from_form
+from cbmir_web.errors import Problem
+from cbmir_web.installation import installation
+from cbmir_web.pages.blueprint import blueprint
+
+
+@blueprint.get("/archives")
+def archives() -> str:
+    """The archives and the form to add another."""
+    return _page()
+
+
+@blueprint.get("/archives/<name>/live")
+def archive_live(name: str) -> str:
+    """The part of an archive's card that changes while it is followed."""
+    return render_template("archive_live.html", archive=following.status(installation(), name))
+
+
+@blueprint.post("/archives")
+def add_archive() -> Response:
+    """Test an archive and follow it from now on."""
+    return _done(lambda: following.add(installation(), from_form(NewArchiveSchema())))
+
+
+@blueprint.post("/archives/<name>/test")
+def test_archive(name: str) -> Response:
+    """Show what the archive can do, and what is wrong."""
+    try:
+        checks = following.check(installation(), name)
+    except CbmirError as error:
+        return _refused(error)
+    return make_response(_page(tested=name, checks=checks))
+
+
+@blueprint.post("/archives/<name>/sync")
+def sync_archive(name: str) -> Response:
+    """Have the workers compare the archive as a whole now."""
+    return _done(lambda: following.compare(installation(), name, **from_form(ComparisonSchema())))
+
+
+@blueprint.post("/archives/<name>/pause")
+def pause_archive(name: str) -> Response:
+    """Leave the archive alone."""
+    return _done(lambda: following.change(installation(), name, paused=True))
+
+
+@blueprint.post("/archives/<name>/resume")
+def resume_archive(name: str) -> Response:
+    """Follow the archive again."""
+    return _done(lambda: following.change(installation(), name, paused=False, sweep_wanted=True))
+
+
+@blueprint.post("/archives/<name>/remove")
+def remove_archive(name: str) -> Response:
+    """Follow the archive no longer."""
+    return _done(lambda: _remove(name))
+
+
+def _remove(name: str) -> None:
+    images = from_form(RemovalSchema())["images"]
+    if request.form.get("sure") != "true":
+        raise BadRequest(f"{name} is not removed: that was not confirmed.", "Tick the box.")
+    here = installation()
+    registered.remove(here.database, here.settings, name, delete_images=images == "delete")
+
+
+def _done(act: Callable[[], object]) -> Response:
+    try:
+        act()
+    except CbmirError as error:
+        return _refused(error)
+    return redirect(url_for("pages.archives"), HTTPStatus.SEE_OTHER)
+
+
+def _refused(error: CbmirError) -> Response:
+    problem = errors.problem_of(error)
+    return errors.answer(problem) if errors.wants_json() else make_response(_page(problem), problem.status)
+
+
+def _page(problem: Problem | None = None, tested: str = "", checks: list[Check] | None = None) -> str:
+    with installation().database.read() as session:
+        found = overview(session)
+    context: dict[str, Any] = {"archives": found, "problem": problem, "tested": tested, "checks": checks or []}
+    return render_template("archives.html", **context, given=request.form)

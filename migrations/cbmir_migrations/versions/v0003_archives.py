@@ -17,10 +17,12 @@ def upgrade() -> None:
     _create_notices()
     _create_objects()
     _create_studies()
+    op.create_index(op.f("ix_quarantine_sha256"), "quarantine", ["sha256"])
 
 
 def downgrade() -> None:
     """Drop the tables; what was ingested from archives stays."""
+    op.drop_index(op.f("ix_quarantine_sha256"), table_name="quarantine")
     for table in ("archive_studies", "archive_objects", "archive_notices", "archives"):
         op.drop_table(table)
 

@@ -215,7 +215,7 @@ def _sync(server: hospital.Orthanc, kind: ArchiveKind, folder: Path, *, encoder:
             after = extraction.wake if extraction else lambda: None
             synced = synchronise(archive, watch, isolation, after=after)
         seconds = time.perf_counter() - began
-        assert synced.ingested == synced.objects, synced
+        assert synced.ingested == synced.files, synced
         own = time.process_time() - used
     return {"seconds": seconds, "processor_seconds": own, "listing_seconds": listing, **watch.figures()}
 

@@ -98,16 +98,8 @@ def extract(database: Database, settings: Settings, encoder_id: str | None, prog
         cbmir.errors.JobCancelled: if the job should stop; what is extracted stays.
     """
     row, total = _start(database, encoder_id)
-    tally = _Tally()
-    encoder, shelf = load_encoder(row, settings), Shelf(settings.pictures)
-    machine.keep_memory()
     progress.update(0, total, "extracting")
-    missing = _missing(database, row.id, settings.batch_size)
-    threads = settings.threads or machine.cores()
-    with closing(_in_order(lambda frames: _encode(frames, shelf, encoder), missing, threads)) as batches:
-        for batch in batches:
-            _keep(database, row, batch, tally)
-            progress.update(tally.done, max(total, tally.done), "extracting")
+    tally = _extracted(database, settings, row, 0, total, progress)
     with database.read() as session:
         stored, old = features.count(session, row.id), outdated.count(session, row.id, settings)
     return {
@@ -118,6 +110,40 @@ def extract(database: Database, settings: Settings, encoder_id: str | None, prog
         "failed": len(tally.failures),
         "reasons": {str(frame): tally.failures[frame] for frame in list(tally.failures)[:REASONS_SHOWN]},
     }
+
+
+def extract_new(database: Database, settings: Settings, progress: Progress) -> int:
+    """Give the frames that came after all that have a feature of the newest encoder theirs.
+
+    However many are stored, it costs no more than the new ones: it looks for none that an earlier run left out, as
+    `extract` does.
+
+    Returns:
+        How many features are new.
+
+    Raises:
+        as `extract`, but for `EmptyGallery`.
+    """
+    with database.read() as session:
+        row = _newest(encoders.listing(session))
+        after = features.newest_frame(session, row.id)
+    return _extracted(database, settings, row, after, 0, progress).extracted
+
+
+def _extracted(
+    database: Database, settings: Settings, row: tables.Encoder, after: int, total: int, progress: Progress
+) -> _Tally:
+    """Extract what frames above id `after` lack, of which `total` were known before."""
+    tally = _Tally()
+    encoder, shelf = load_encoder(row, settings), Shelf(settings.pictures)
+    machine.keep_memory()
+    missing = _missing(database, row.id, settings.batch_size, after)
+    threads = settings.threads or machine.cores()
+    with closing(_in_order(lambda frames: _encode(frames, shelf, encoder), missing, threads)) as batches:
+        for batch in batches:
+            _keep(database, row, batch, tally)
+            progress.update(tally.done, max(total, tally.done), "extracting")
+    return tally
 
 
 def _start(database: Database, encoder_id: str | None) -> tuple[tables.Encoder, int]:
@@ -136,9 +162,8 @@ def _newest(rows: list[tables.Encoder]) -> tables.Encoder:
     return rows[0]
 
 
-def _missing(database: Database, encoder_id: str, size: int) -> Iterator[list[tuple[int, str]]]:
+def _missing(database: Database, encoder_id: str, size: int, after: int) -> Iterator[list[tuple[int, str]]]:
     """Frames without a feature, as (id, picture key), in batches; frames that arrive meanwhile are included."""
-    after = 0
     while True:
         with database.read() as session:
             frames = features.missing_frames(session, encoder_id, after=after, limit=size)

@@ -1,4 +1,4 @@
-"""One ingestion: files are read and converted in parallel, and recorded in order, one object a transaction.
+"""One ingestion: files are read and converted in parallel, and recorded in order, some in one transaction.
 
 Whatever happens to one file, the rest goes on: it is ingested, known already, set aside in the quarantine with its
 reason, or - where its bytes cannot be had at all - counted as failed and reported. A known file whose pictures an
@@ -10,9 +10,8 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
@@ -25,12 +24,21 @@ from cbmir.archive.manifest import Labeller
 from cbmir.errors import CbmirError, UnusableInput
 from cbmir.files import written_whole
 from cbmir.progress import Progress
+from cbmir.services.ahead import in_batches
 from cbmir.services.convert import check_settings
 from cbmir.services.isolation import Isolation
 from cbmir.services.reconvert import discard, renew_namesake
-from cbmir.services.record import Outcome, Prepared, Recorded, prepare, record
+from cbmir.services.record import (
+    Outcome,
+    Prepared,
+    Recorded,
+    prepare,
+    record_all,
+    still_unused,
+    unwanted,
+)
 from cbmir.settings import Settings
-from cbmir.store import instances, quarantine
+from cbmir.store import quarantine
 from cbmir.store.session import Database
 
 Report = Callable[[str, CbmirError], None]
@@ -46,11 +54,14 @@ class Ledger(Protocol):
     place.
     """
 
-    def wants(self, session: Session, origin: str) -> bool:
-        """Whether the file is still to be recorded."""
+    def wanted(self, session: Session, origins: Collection[str]) -> Collection[str]:
+        """Those of the files that are still to be recorded."""
 
-    def settled(self, session: Session, origin: str, error: CbmirError | None) -> None:
-        """The file is recorded, or set aside, or could not be had: then with the error."""
+    def recorded(self, session: Session, origins: Collection[str]) -> None:
+        """These files are recorded."""
+
+    def failed(self, session: Session, origin: str, error: CbmirError) -> None:
+        """The file is set aside, or could not be had."""
 
     def done(self, origin: str) -> None:
         """That is committed: the file is needed no longer, unless it could not be had."""
@@ -96,6 +107,12 @@ class _Refused:
 OUTCOMES = {Outcome.DUPLICATE: "duplicates", Outcome.UNWANTED: "failed"}
 """What does not count as ingested."""
 
+SETTLED = (Outcome.INGESTED, Outcome.RENEWED, Outcome.DUPLICATE, Outcome.REPLACED)
+"""With these the file is in the index."""
+
+AT_ONCE = 32
+"""Files that are recorded in one transaction, at most."""
+
 _Settled = Prepared | _Refused | Unlisted
 
 
@@ -119,28 +136,15 @@ class Ingestion:
         check_settings(self.settings)
         counts: Counter[str] = Counter()
         progress.update(0, total)
-        with closing(self._prepared(entries)) as prepared:
-            for done, each in enumerate(prepared, start=1):
-                counts[self._settle(each)] += 1
+        # threads read, hash and wait for a process each, which converts; one more than there are has the next ready
+        threads = self.isolation.processes + 1
+        with closing(in_batches(self._prepare, entries, threads=threads, most=AT_ONCE)) as batches:
+            for done, (origin, became) in enumerate(self._settled(batches), start=1):
+                counts[became] += 1
                 if self.ledger:
-                    self.ledger.done(each.source.origin if isinstance(each, Prepared) else each.origin)
+                    self.ledger.done(origin)
                 progress.update(done, total)
         return Ingested(**counts)
-
-    def _prepared(self, entries: Iterable[Entry]) -> Generator[_Settled]:
-        """Convert ahead, a bounded number of files at a time, and hand on in order.
-
-        Threads read and hash; each waits for a process of its own, which converts.
-        """
-        workers = self.isolation.processes
-        window: deque[Future[_Settled]] = deque()
-        with ThreadPoolExecutor(workers, thread_name_prefix="convert") as pool:
-            for entry in entries:
-                window.append(pool.submit(self._prepare, entry))
-                if len(window) > 4 * workers:
-                    yield window.popleft().result()
-            while window:
-                yield window.popleft().result()
 
     def _prepare(self, entry: Entry) -> _Settled:
         if isinstance(entry, Unlisted):
@@ -155,42 +159,66 @@ class Ingestion:
         except OSError as error:
             return Unlisted(entry.file_name, entry.origin, unreadable(entry.file_name, error))
 
-    def _settle(self, each: _Settled) -> str:
-        if isinstance(each, Prepared):
-            try:
-                return self._record(each)
-            except UnusableInput as error:
-                each = _Refused(each.file_name, each.source.origin, each.sha256, error)
+    def _settled(self, batches: Iterable[Sequence[_Settled]]) -> Iterator[tuple[str, str]]:
+        """The origin of each file, and what became of it."""
+        for batch in batches:
+            yield from self._recorded([each for each in batch if isinstance(each, Prepared)])
+            for each in batch:
+                if not isinstance(each, Prepared):
+                    yield each.origin, self._refused(each)
+
+    def _refused(self, each: _Refused | Unlisted) -> str:
         self.report(each.origin, each.error)
         if isinstance(each.error, UnusableInput):
             self._set_aside(each, each.error)
             return "quarantined"
         if self.ledger:
             with self.database.write() as session:
-                self.ledger.settled(session, each.origin, each.error)
+                self.ledger.failed(session, each.origin, each.error)
         return "failed"
 
-    def _record(self, prepared: Prepared) -> str:
-        recorded = self._write(prepared)
-        if recorded.outcome is Outcome.INCOMPARABLE:
-            renew_namesake(self.database, self.settings, prepared, self.isolation)
-            recorded = self._write(prepared, believe_uid=True)
-        discard(self.settings, recorded)
-        return OUTCOMES.get(recorded.outcome, "ingested")
+    def _recorded(self, batch: Sequence[Prepared]) -> Iterator[tuple[str, str]]:
+        while batch:
+            later = []
+            for each, became in zip(batch, self._write(batch), strict=True):
+                if isinstance(became, Recorded) and became.outcome is Outcome.LATER:
+                    later.append(each)
+                else:
+                    yield each.source.origin, self._concluded(each, became)
+            batch = later
 
-    def _write(self, prepared: Prepared, *, believe_uid: bool = False) -> Recorded:
-        origin = prepared.source.origin
+    def _concluded(self, each: Prepared, became: Recorded | UnusableInput) -> str:
+        """Do what is to be done once the transaction is committed; what became of the file at last."""
+        if isinstance(became, UnusableInput):
+            return self._refused(_Refused(each.file_name, each.source.origin, each.sha256, became))
+        if became.outcome is Outcome.INCOMPARABLE:
+            renew_namesake(self.database, self.settings, each, self.isolation)
+            return self._concluded(each, *self._write([each], believe_uid=True))
+        discard(self.settings, became)
+        return OUTCOMES.get(became.outcome, "ingested")
+
+    def _write(self, batch: Sequence[Prepared], *, believe_uid: bool = False) -> list[Recorded | UnusableInput]:
+        """Record some files, with the ledger's lines, in one transaction."""
+        origins = [each.source.origin for each in batch]
         with self.database.write() as session:
-            if self.ledger and not self.ledger.wants(session, origin):
-                pictures = {frame.picture for frame in prepared.frames}
-                return Recorded(Outcome.UNWANTED, tuple(instances.unused_pictures(session, pictures)))
-            recorded = record(session, prepared, believe_uid=believe_uid, replaces=self.ledger is not None)
-            if recorded.outcome is not Outcome.INCOMPARABLE:
-                known = recorded.outcome is Outcome.DUPLICATE
-                quarantine.release(session, origin=origin, sha256=None if known else prepared.sha256)
-                if self.ledger:
-                    self.ledger.settled(session, origin, None)
-        return recorded
+            wanted = self.ledger.wanted(session, origins) if self.ledger else origins
+            chosen = [each for each in batch if each.source.origin in wanted]
+            replaces = self.ledger is not None
+            recorded = iter(record_all(session, chosen, believe_uid=believe_uid, replaces=replaces))
+            became = [next(recorded) if each.source.origin in wanted else unwanted(each) for each in batch]
+            self._note(session, batch, became)
+            return [still_unused(session, each) for each in became]
+
+    def _note(
+        self, session: Session, batch: Sequence[Prepared], became: Sequence[Recorded | UnusableInput]
+    ) -> None:
+        outcomes = [each.outcome if isinstance(each, Recorded) else None for each in became]
+        settled = [(each, how) for each, how in zip(batch, outcomes, strict=True) if how in SETTLED]
+        origins = [each.source.origin for each, _ in settled]
+        hashes = [each.sha256 for each, how in settled if how is not Outcome.DUPLICATE]
+        quarantine.release(session, origins=origins, hashes=hashes)
+        if self.ledger:
+            self.ledger.recorded(session, origins)
 
     def _set_aside(self, each: _Refused | Unlisted, error: UnusableInput) -> None:
         sha256 = each.sha256 if isinstance(each, _Refused) else ""
@@ -206,7 +234,7 @@ class Ingestion:
                 remedy=error.remedy,
             )
             if self.ledger:
-                self.ledger.settled(session, each.origin, error)
+                self.ledger.failed(session, each.origin, error)
 
 
 def _kept(origin: str, borrowed: Path, folder: Path) -> str:

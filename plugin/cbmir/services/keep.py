@@ -11,7 +11,7 @@ from cbmir.archive.folder import Content
 from cbmir.pictures.shelf import Shelf
 from cbmir.services.convert import convert
 from cbmir.settings import Settings
-from cbmir.store.instances import NewFrame
+from cbmir.store.new_instances import NewFrame
 from cbmir.types import ConvertedObject, Picture
 
 Kept = tuple[ConvertedObject, tuple[NewFrame, ...]]

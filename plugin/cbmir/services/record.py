@@ -1,7 +1,9 @@
-"""One file at a time: prepared without the database's write lock, then recorded in one short transaction."""
+"""Files prepared one by one without the database's write lock, then recorded, several in one short transaction."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 from pathlib import PurePosixPath
@@ -10,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from cbmir.archive.folder import Content, Source, size_of
 from cbmir.archive.manifest import Labeller
-from cbmir.errors import ConflictingInstance, ConflictingLabels
+from cbmir.errors import BadRequest, ConflictingInstance, ConflictingLabels, UnusableInput
 from cbmir.modalities import modality_class
 from cbmir.services import outdated
 from cbmir.services.identity import group_key
@@ -18,10 +20,13 @@ from cbmir.services.isolation import Isolation
 from cbmir.services.keep import keep
 from cbmir.settings import Settings
 from cbmir.store import instances
-from cbmir.store.instances import NewFrame
+from cbmir.store.new_instances import NewFrame, NewInstance
 from cbmir.store.session import Database
 from cbmir.store.tables import Instance
 from cbmir.types import ConvertedObject, Labelling, LabelOrigin
+
+LONGEST_SECONDS = 0.05
+"""After so long no more files are written in the same transaction: others wait for the write lock."""
 
 
 class Outcome(Enum):
@@ -35,6 +40,8 @@ class Outcome(Enum):
     """Its archive has other bytes under the known UID now: what was kept of it is replaced."""
     UNWANTED = auto()
     """Nothing is written: its archive has deleted or replaced it meanwhile."""
+    LATER = auto()
+    """Nothing is written yet: the write lock should not be held longer."""
     INCOMPARABLE = auto()
     """Nothing is written: its UID is known with other bytes, and with pictures of another conversion."""
 
@@ -92,9 +99,9 @@ def prepare(
     labelling = labeller.of(source)
     known = Prepared(source, sha256, source.file_name, labelling, "", None, ())
     with database.read() as session:
-        stored = instances.find_by_sha256(session, sha256)
-        if stored and not outdated.among(instances.pipelines(session, stored), settings):
-            return known
+        made_by = instances.pipelines_of(session, sha256)
+    if made_by and not outdated.among(made_by, settings):
+        return known
     name = PurePosixPath(source.file_name).name
     converted, frames = isolation.run(name, size_of(content), keep, content, name, settings, sha256)
     return replace(
@@ -112,6 +119,64 @@ def _shown_name(source: Source, converted: ConvertedObject, labelling: Labelling
     if labelling and labelling.origin is LabelOrigin.MANIFEST:
         return source.file_name
     return PurePosixPath(source.file_name).name if converted.header else source.file_name
+
+
+def record_all(
+    session: Session, prepared: Sequence[Prepared], *, believe_uid: bool = False, replaces: bool = False
+) -> list[Recorded | UnusableInput]:
+    """Write several prepared files: what is new together, then the others one by one, each with a savepoint.
+
+    Args:
+        session: one that writes.
+        prepared: from `prepare`, in order.
+        believe_uid, replaces: as for `record`.
+
+    Returns:
+        What became of each, or why it is refused; of one at least it is not `Outcome.LATER`.
+    """
+    until = time.monotonic() + LONGEST_SECONDS
+    became = _new_recorded(session, prepared)
+    for place, each in enumerate(prepared):
+        if place not in became and (not became or time.monotonic() < until):
+            became[place] = _recorded_apart(session, each, believe_uid, replaces)
+    return [became.get(place, Recorded(Outcome.LATER)) for place in range(len(prepared))]
+
+
+def _new_recorded(session: Session, prepared: Sequence[Prepared]) -> dict[int, Recorded | UnusableInput]:
+    """What became of the new ones among them, and of those that cannot be kept, by their places."""
+    became: dict[int, Recorded | UnusableInput] = {}
+    new: dict[int, NewInstance] = {}
+    for place, each in enumerate(prepared):
+        try:
+            if each.converted:
+                new[place] = _new_instance(each, each.converted)
+        except BadRequest as error:
+            became[place] = error
+    others = {id(each) for each in instances.add_all(session, [*new.values()])}
+    became |= {place: Recorded(Outcome.INGESTED) for place, each in new.items() if id(each) not in others}
+    return became
+
+
+def _recorded_apart(
+    session: Session, prepared: Prepared, believe_uid: bool, replaces: bool
+) -> Recorded | UnusableInput:
+    try:
+        with session.begin_nested():
+            return record(session, prepared, believe_uid=believe_uid, replaces=replaces)
+    except UnusableInput as error:
+        return error
+
+
+def unwanted(prepared: Prepared) -> Recorded:
+    """What becomes of a file that is not recorded: its pictures may be of no use."""
+    return Recorded(Outcome.UNWANTED, tuple(frame.picture for frame in prepared.frames))
+
+
+def still_unused(session: Session, became: Recorded | UnusableInput) -> Recorded | UnusableInput:
+    """The same, without the pictures that others recorded with it use."""
+    if isinstance(became, Recorded) and became.unused:
+        return replace(became, unused=tuple(instances.unused_pictures(session, set(became.unused))))
+    return became
 
 
 def record(session: Session, prepared: Prepared, *, believe_uid: bool = False, replaces: bool = False) -> Recorded:
@@ -145,14 +210,13 @@ def record(session: Session, prepared: Prepared, *, believe_uid: bool = False, r
         _refuse_other_pixels(session, known, prepared, converted)
         _label_again(session, known, prepared)
         return Recorded(Outcome.DUPLICATE)
-    _add(session, prepared, converted)
+    instances.add_all(session, [_new_instance(prepared, converted)])
     return Recorded(Outcome.INGESTED)
 
 
-def _add(session: Session, prepared: Prepared, converted: ConvertedObject) -> None:
-    instances.add(
-        session,
-        converted_header=converted.header,
+def _new_instance(prepared: Prepared, converted: ConvertedObject) -> NewInstance:
+    return NewInstance.of(
+        header=converted.header,
         file_name=prepared.file_name,
         origin=prepared.source.origin,
         sha256=prepared.sha256,

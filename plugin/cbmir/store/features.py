@@ -33,8 +33,15 @@ def missing_frames(session: Session, encoder_id: str, *, after: int, limit: int)
 
 
 def count_missing(session: Session, encoder_id: str) -> int:
-    """Frames without a feature of this encoder."""
-    return session.scalar(select(func.count()).select_from(Frame).where(_lacks_feature(encoder_id))) or 0
+    """Frames without a feature of this encoder: all, less its features, of which each has a frame of its own."""
+    frames = select(func.count()).select_from(Frame).scalar_subquery()
+    having = select(func.count()).where(Feature.encoder_id == encoder_id).scalar_subquery()
+    return session.scalar(select(frames - having)) or 0
+
+
+def newest_frame(session: Session, encoder_id: str) -> int:
+    """The highest id of a frame that has a feature of this encoder, 0 if none has; the index knows it."""
+    return session.scalar(select(func.max(Feature.frame_id)).where(Feature.encoder_id == encoder_id)) or 0
 
 
 def count(session: Session, encoder_id: str) -> int:

@@ -3,33 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
 
-from sqlalchemy import ColumnElement, exists, func, select, union_all, update
+from sqlalchemy import ColumnElement, bindparam, exists, func, or_, select, union_all, update
 from sqlalchemy import delete as delete_rows
 from sqlalchemy.orm import Session, joinedload, selectinload
 
-from cbmir.errors import BadRequest, ConflictingInstance, NotFound
-from cbmir.store.tables import HEADER_COLUMNS, Encoder, Feature, Frame, Group, Instance, Label, Query
-from cbmir.store.writing import insert_new, serialise, storable
+from cbmir.errors import ConflictingInstance, NotFound
+from cbmir.store import new_instances
+from cbmir.store.new_instances import (
+    NewFrame,
+    NewInstance,
+    checked_group,
+    frame_row,
+    group_ids,
+    header_columns,
+    label_row,
+)
+from cbmir.store.tables import Encoder, Feature, Frame, Group, Instance, Label, Query
+from cbmir.store.writing import serialise, storable
 from cbmir.types import InstanceHeader, LabelOrigin
 
 RANKS = {origin: rank for rank, origin in enumerate(LabelOrigin)}
-LONGEST_NAME, LONGEST_VALUE, LONGEST_GROUP = 64, 200, 200
-
-
-@dataclass(frozen=True)
-class NewFrame:
-    """A frame to be added: its 1-based number, its picture's key, the picture's size in pixels, the conversion
-    and what that did, in order."""
-
-    frame_number: int
-    picture: str
-    rows: int
-    columns: int
-    pipeline: str
-    steps: tuple[str, ...] = ()
 
 
 def find_by_sha256(session: Session, sha256: str) -> Instance | None:
@@ -51,6 +45,20 @@ def of_uids(session: Session, uids: Sequence[str]) -> list[Instance]:
 def pipelines(session: Session, instance: Instance) -> set[str]:
     """The conversions that made the pictures of its frames: one, as a rule."""
     return set(session.scalars(select(Frame.pipeline).where(Frame.instance_id == instance.id).distinct()))
+
+
+def pipelines_of(session: Session, sha256: str) -> set[str]:
+    """The conversions that made the pictures of the instance with these bytes; none if it is not stored."""
+    return set(session.scalars(_PIPELINES_OF, {"sha256": sha256}))
+
+
+_PIPELINES_OF = (
+    select(Frame.pipeline)
+    .join(Instance, Instance.id == Frame.instance_id)
+    .where(Instance.sha256 == bindparam("sha256"))
+    .distinct()
+)
+"""Asked for every file: made once."""
 
 
 def all_pipelines(session: Session) -> set[str]:
@@ -100,30 +108,55 @@ def add(
         frame_count: frames that the object has, of which `frames` may be a choice; None if they are all.
 
     Returns:
-        The new instance; the stored one where another process has just added the same bytes.
+        The new instance, frames and labels loaded; the stored one where another process has just added its bytes.
 
     Raises:
         cbmir.errors.ConflictingInstance: if the SOP Instance UID is stored with other bytes.
         cbmir.errors.BadRequest: if a label or the group key is too long.
     """
-    serialise(session)
-    known = find_by_sha256(session, sha256)
-    if known is not None:
-        return known
-    _refuse_known_uid(session, converted_header)
-    instance = Instance(
-        group_id=group_id(session, group_key),
-        file_name=storable(file_name),
-        origin=storable(origin),
+    new = NewInstance.of(
+        header=converted_header,
+        file_name=file_name,
+        origin=origin,
         sha256=sha256,
-        **_header_columns(converted_header),
-        frame_count=frame_count or len(frames),
-        frames=_new_frames(frames),
-        labels=[_label(name, value, source) for name, (value, source) in labels.items()],
+        group_key=group_key,
+        frames=frames,
+        labels=labels,
+        frame_count=frame_count,
     )
-    session.add(instance)
-    session.flush()
-    return instance
+    if add_all(session, [new]):
+        _refuse_known_uid(session, new)
+    loaded = selectinload(Instance.frames), selectinload(Instance.labels)
+    return session.scalars(select(Instance).where(Instance.sha256 == sha256).options(*loaded)).one()
+
+
+def add_all(session: Session, new: Sequence[NewInstance]) -> list[NewInstance]:
+    """Store instances with their frames and labels, in a few statements.
+
+    Returns:
+        Those that were not added: their bytes or their SOP Instance UID are stored already, or were those of one
+        before them.
+    """
+    serialise(session)
+    known = _known(session, new)
+    fresh: list[NewInstance] = []
+    others: list[NewInstance] = []
+    for each in new:
+        marks = {each.sha256, each.sop_instance_uid} - {None}
+        (others if marks & known else fresh).append(each)
+        known |= marks
+    new_instances.write(session, fresh)
+    return others
+
+
+def _known(session: Session, new: Sequence[NewInstance]) -> set[str | None]:
+    """Hashes and UIDs that are stored already; no hash is a UID."""
+    same = or_(
+        Instance.sha256.in_([each.sha256 for each in new]),
+        Instance.sop_instance_uid.in_({each.sop_instance_uid for each in new} - {None}),
+    )
+    rows = session.execute(select(Instance.sha256, Instance.sop_instance_uid).where(same))
+    return {mark for row in rows for mark in row}
 
 
 def hold(session: Session, instance: Instance) -> None:
@@ -151,10 +184,10 @@ def renew(
     bump_encoders_of(session, instance)
     session.execute(delete_rows(Frame).where(Frame.instance_id == instance.id))
     session.expire(instance, ["frames"])
-    for name, value in _header_columns(converted_header).items():
+    for name, value in header_columns(converted_header).items():
         setattr(instance, name, value)
     instance.frame_count = frame_count or len(frames)
-    instance.frames.extend(_new_frames(frames))
+    instance.frames.extend(Frame(**frame_row(each)) for each in frames)
     session.flush()
     return unused_pictures(session, pictures)
 
@@ -169,7 +202,7 @@ def identify(
     group_key: str,
 ) -> None:
     """Let the instance be what another file of its SOP Instance UID says: in header, patient and bytes."""
-    for name, value in _header_columns(converted_header).items():
+    for name, value in header_columns(converted_header).items():
         setattr(instance, name, value)
     instance.sha256, instance.origin = sha256, storable(origin)
     left = instance.group_id
@@ -183,11 +216,8 @@ def group_id(session: Session, key: str) -> int:
     Raises:
         cbmir.errors.BadRequest: if the key is empty or longer than 200 characters.
     """
-    key = storable(key)
-    if not 0 < len(key) <= LONGEST_GROUP:
-        raise BadRequest(f"A group has {len(key)} characters.", f"Name it with 1 to {LONGEST_GROUP}.")
-    insert_new(session, Group, [{"key": key}])
-    return session.scalars(select(Group.id).where(Group.key == key)).one()
+    key = checked_group(key)
+    return group_ids(session, [key])[key]
 
 
 def set_group(session: Session, instance: Instance, key: str) -> bool:
@@ -211,7 +241,7 @@ def set_labels(session: Session, instance: Instance, labels: Mapping[str, str], 
     current = {label.name: label for label in instance.labels}
     changed = [
         _set_label(instance, current.get(each.name), each)
-        for each in (_label(name, value, origin) for name, value in labels.items())
+        for each in (Label(**label_row(name, value, origin)) for name, value in labels.items())
     ]
     session.flush()
     return any(changed)
@@ -291,38 +321,12 @@ _WITH_INSTANCE = (
 )
 
 
-def _refuse_known_uid(session: Session, header: InstanceHeader | None) -> None:
-    if header is not None and find_by_sop_instance_uid(session, header.sop_instance_uid) is not None:
+def _refuse_known_uid(session: Session, new: NewInstance) -> None:
+    if find_by_sha256(session, new.sha256) is None:
         raise ConflictingInstance(
-            f"The SOP Instance UID {header.sop_instance_uid} is stored with other content.",
+            f"The SOP Instance UID {new.sop_instance_uid} is stored with other content.",
             "Find out which of the two files is right: a UID names one object only (PS3.5, section 9).",
         )
-
-
-def _new_frames(frames: Sequence[NewFrame]) -> list[Frame]:
-    return [Frame(**{**asdict(each), "steps": list(each.steps)}) for each in frames]
-
-
-def _header_columns(header: InstanceHeader | None) -> dict[str, Any]:
-    if header is None:
-        return {}
-    texts = {name: storable(getattr(header, name), _LENGTHS[name]) or None for name in HEADER_COLUMNS}
-    return {**texts, "ultrasound_regions": [asdict(region) for region in header.ultrasound_regions] or None}
-
-
-_LENGTHS: dict[str, int | None] = {
-    name: getattr(Instance.__table__.c[name].type, "length", None) for name in HEADER_COLUMNS
-}
-
-
-def _label(name: str, value: str, origin: LabelOrigin) -> Label:
-    name, value = storable(name), storable(value)
-    if not 0 < len(name) <= LONGEST_NAME or not 0 < len(value) <= LONGEST_VALUE:
-        raise BadRequest(
-            f"The label {name[:LONGEST_NAME]!r} has {len(value)} characters.",
-            f"Give a name of 1 to {LONGEST_NAME} and a value of 1 to {LONGEST_VALUE} characters.",
-        )
-    return Label(name=name, value=value, origin=origin.value)
 
 
 def _set_label(instance: Instance, present: Label | None, wanted: Label) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -55,7 +55,8 @@ def take_in(
 
 def _known(session: Session, archive_id: int, uids: Sequence[str]) -> dict[str, ArchiveObject]:
     mine = select(ArchiveObject).where(ArchiveObject.archive_id == archive_id)
-    rows = session.scalars(mine.where(ArchiveObject.sop_instance_uid.in_(uids)).with_for_update())
+    mine = mine.where(ArchiveObject.sop_instance_uid.in_(uids))
+    rows = session.scalars(mine.order_by(ArchiveObject.id).with_for_update())
     return {row.sop_instance_uid: row for row in rows}
 
 
@@ -126,11 +127,19 @@ def is_due(session: Session, archive_id: int) -> bool:
     return bool(pending(session, archive_id, 1))
 
 
-def is_wanted(session: Session, object_id: int, revision: int) -> bool:
-    """Whether what was fetched of an object still is what the archive holds; the row is held until the session
-    ends."""
-    row = select(ArchiveObject.id).where(ArchiveObject.id == object_id, ArchiveObject.revision == revision)
-    return session.scalar(row.where(ArchiveObject.state == ObjectState.PENDING).with_for_update()) is not None
+def wanted(session: Session, revisions: Mapping[int, int]) -> list[int]:
+    """Those of the objects, by row id, of which what was fetched at this revision still is what the archive holds;
+    their rows are held until the session ends."""
+    rows = select(ArchiveObject.id, ArchiveObject.revision).where(ArchiveObject.id.in_(revisions))
+    rows = rows.where(ArchiveObject.state == ObjectState.PENDING).order_by(ArchiveObject.id).with_for_update()
+    return [row_id for row_id, revision in session.execute(rows) if revision == revisions[row_id]]
+
+
+def hold(session: Session, object_ids: Collection[int]) -> None:
+    """Note that these, found to be `wanted` in this session, are in the index now."""
+    rows = update(ArchiveObject).where(ArchiveObject.id.in_(object_ids))
+    held = {"state": ObjectState.HELD, "error_code": None, "error_message": None, "retry_at": None}
+    session.execute(rows.values(**held, changed_at=now()))
 
 
 def settle(
@@ -166,6 +175,12 @@ def counts(session: Session, archive_id: int) -> dict[ObjectState, int]:
     mine = select(ArchiveObject.state, func.count()).where(ArchiveObject.archive_id == archive_id)
     found = session.execute(mine.group_by(ArchiveObject.state))
     return dict.fromkeys(ObjectState, 0) | {ObjectState(state): number for state, number in found}
+
+
+def behind(session: Session, archive_id: int) -> int:
+    """How many objects are to be fetched, now or later."""
+    mine = select(func.count()).where(ArchiveObject.archive_id == archive_id)
+    return session.scalar(mine.where(ArchiveObject.state == ObjectState.PENDING)) or 0
 
 
 def alive(session: Session, archive_id: int) -> int:
@@ -228,8 +243,15 @@ def mark_deleted(session: Session, object_ids: Collection[int]) -> None:
     """Note that the archive no longer holds these, nor do we."""
     gone: dict[str, Any] = {"state": ObjectState.DELETED, "revision": ArchiveObject.revision + 1}
     for some in in_pieces(object_ids):
+        _lock(session, some)
         rows = update(ArchiveObject).where(ArchiveObject.id.in_(some))
         session.execute(rows.values(**gone, error_code=None, error_message=None, changed_at=now()))
+
+
+def _lock(session: Session, object_ids: Collection[int]) -> None:
+    """By id, as all do who hold several: else two could wait for each other."""
+    rows = select(ArchiveObject.id).where(ArchiveObject.id.in_(object_ids)).order_by(ArchiveObject.id)
+    session.execute(rows.with_for_update())
 
 
 def held_elsewhere(session: Session, archive_id: int, uids: Sequence[str]) -> set[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, delete, func, or_, select
+from sqlalchemy import ColumnElement, delete, func, or_, select
 from sqlalchemy.orm import Session
 
 from cbmir.store.tables import Quarantined, now
@@ -51,16 +51,15 @@ def put(
     session.execute(row.on_conflict_do_update(index_elements=["origin", "sha256"], set_=said))
 
 
-def release(session: Session, *, origin: str, sha256: str | None = None) -> int:
-    """Forget what stood at this origin before and, if given, these bytes anywhere.
+def release(session: Session, *, origins: Collection[str], hashes: Collection[str] = ()) -> int:
+    """Forget what stood at these origins before and, if given, what has one of these SHA-256 anywhere.
 
     Returns:
         How many rows that were.
     """
-    same = [and_(Quarantined.origin != "", Quarantined.origin == storable(origin))]
-    if sha256:
-        same.append(Quarantined.sha256 == sha256)
-    return len(session.scalars(delete(Quarantined).where(or_(*same)).returning(Quarantined.id)).all())
+    places = {storable(origin) for origin in origins} - {""}
+    same = or_(Quarantined.origin.in_(places), Quarantined.sha256.in_(hashes))
+    return len(session.scalars(delete(Quarantined).where(same).returning(Quarantined.id)).all())
 
 
 def listing(

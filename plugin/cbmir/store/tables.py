@@ -258,7 +258,7 @@ class Quarantined(Base):
     """A file that was handed in and could not be used, with the reason and what to do."""
 
     __tablename__ = "quarantine"
-    __table_args__ = (UniqueConstraint("origin", "sha256"),)
+    __table_args__ = (UniqueConstraint("origin", "sha256"), Index(None, "sha256"))
 
     id: Mapped[int] = mapped_column(primary_key=True)
     file_name: Mapped[str] = mapped_column(Text)
@@ -354,6 +354,7 @@ class ArchiveObject(Base):
         Index(None, "archive_id", "study_instance_uid"),
         Index(None, "archive_id", "remote_id"),
         Index(None, "sop_instance_uid"),
+        Index(None, "series_instance_uid"),
         NEVER_REUSED,
     )
 

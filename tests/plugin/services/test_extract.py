@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from cbmir.encoders import weights
 from cbmir.encoders.base import Preprocessing
@@ -21,11 +21,11 @@ from cbmir.encoders.cnn_autoencoder import CnnAutoencoder
 from cbmir.errors import EmptyGallery, JobCancelled, NotFound, WeightsMismatch
 from cbmir.pictures.shelf import Shelf
 from cbmir.progress import Silence
-from cbmir.services.extract import extract, load_encoder
+from cbmir.services.extract import extract, extract_new, load_encoder
 from cbmir.settings import Settings
 from cbmir.store import encoders, features, instances
 from cbmir.store.session import Database
-from cbmir.store.tables import Encoder, Frame, Instance
+from cbmir.store.tables import Encoder, Feature, Frame, Instance
 
 Stock = Callable[..., None]
 
@@ -130,6 +130,22 @@ def test_only_new_frames_are_extracted(database: Database, settings: Settings, s
     extract(database, settings, row.id, Silence())
     stock(database, patients=6)
     assert counts(extract(database, settings, row.id, Silence())) == (4, 8, 0)
+
+
+def test_what_is_new_is_found_without_looking_at_what_is_old(
+    database: Database, settings: Settings, stock: Stock
+) -> None:
+    encoder = add_encoder(database, settings)
+    stock(database, patients=2)
+    assert extract_new(database, settings, Silence()) == 4
+    with database.write() as session:  # a gap, as a picture that could not be read leaves it
+        session.execute(delete(Feature).where(Feature.frame_id == 2))
+    stock(database, patients=3)
+    assert extract_new(database, settings, Silence()) == 2
+    assert extract_new(database, settings, Silence()) == 0
+    with database.read() as session:
+        assert features.count_missing(session, encoder.id) == 1
+    assert extract(database, settings, None, Silence())["extracted"] == 1
 
 
 def test_a_cancelled_run_goes_on_where_it_was(database: Database, settings: Settings, stock: Stock) -> None:

@@ -139,6 +139,8 @@ def test_missing_frames_are_handed_out_in_pieces(archive: Archive) -> None:
         assert [row[0] for row in features.missing_frames(session, encoder_id, after=first, limit=9)] == [third]
         assert features.missing_frames(session, encoder_id, after=third, limit=9) == []
         assert features.count_missing(session, encoder_id) == 2
+        assert features.newest_frame(session, encoder_id) == second
+        assert features.newest_frame(session, "another") == 0
 
 
 def test_encoders_do_not_see_each_other(archive: Archive, new_encoder: Callable[..., Encoder]) -> None:

@@ -77,12 +77,12 @@ def test_what_was_ingested_later_leaves(any_database: Database) -> None:
     for origin, sha256 in (("/a", "1" * 64), ("/b", "1" * 64), ("/a", "2" * 64), ("", "3" * 64), ("", "4" * 64)):
         put(any_database, origin, sha256)
     with any_database.write() as session:
-        assert quarantine.release(session, origin="/elsewhere", sha256="9" * 64) == 0
-        assert quarantine.release(session, origin="/c", sha256="1" * 64) == 2
+        assert quarantine.release(session, origins=["/elsewhere"], hashes=["9" * 64]) == 0
+        assert quarantine.release(session, origins=["/c"], hashes=["1" * 64]) == 2
     assert origins(any_database) == ["", "", "/a"]
     with any_database.write() as session:
-        assert quarantine.release(session, origin="/a", sha256="9" * 64) == 1
-        assert quarantine.release(session, origin="", sha256="3" * 64) == 1
+        assert quarantine.release(session, origins=["/a"], hashes=["9" * 64]) == 1
+        assert quarantine.release(session, origins=[""], hashes=["3" * 64]) == 1
     assert origins(any_database) == [""]
 
 

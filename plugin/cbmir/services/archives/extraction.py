@@ -9,8 +9,9 @@ from types import TracebackType
 from typing import Any
 
 from cbmir.errors import CbmirError, EmptyGallery, JobCancelled, NotFound
-from cbmir.services.extract import extract
+from cbmir.services.extract import extract, extract_new
 from cbmir.settings import Settings
+from cbmir.store import encoders, features
 from cbmir.store.session import Database
 
 log = logging.getLogger(__name__)
@@ -49,18 +50,25 @@ class Extraction:
             self._woken.wait()
             ending = self._ending.is_set()
             self._woken.clear()
-            self._extract()
+            self._extract(completely=ending)
             if ending or (self._ending.is_set() and not self._woken.is_set()):
                 return
 
-    def _extract(self) -> None:
+    def _extract(self, *, completely: bool) -> None:
         database, settings = self._work
         try:
-            extract(database, settings, None, self._stopped)
+            extract_new(database, settings, self._stopped)
+            if completely and self._lacks_any():
+                extract(database, settings, None, self._stopped)
         except (EmptyGallery, NotFound, JobCancelled) as error:
             log.debug("no features were extracted: %s", error.code)
         except CbmirError as error:
             log.warning("features were not extracted: %s", error.sentence)
+
+    def _lacks_any(self) -> bool:
+        """Whether some were left out: a picture could not be read, or another run was cut off."""
+        with self._work[0].read() as session:
+            return features.count_missing(session, encoders.resolve(session, None).id) > 0
 
 
 class _Stop:

@@ -44,8 +44,7 @@ def _forget(database: Database, shelf: Shelf, archive_id: int, name: str, object
     with database.write() as session:
         held = ledger.held_elsewhere(session, archive_id, [each.sop_instance_uid for each in objects])
         doomed = [each for each in objects if each.sop_instance_uid not in held]
-        for each in objects:
-            quarantine.release(session, origin=origin_of(name, each.sop_instance_uid))
+        quarantine.release(session, origins=[origin_of(name, each.sop_instance_uid) for each in objects])
         deleted = delete_instances(session, shelf, [each.sop_instance_uid for each in doomed])
         ledger.mark_deleted(session, [each.id for each in objects])
     return deleted

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -94,11 +94,14 @@ class _Account:
     files: dict[str, Path]
     lost: set[str] = field(default_factory=set)
 
-    def wants(self, session: Session, origin: str) -> bool:
-        return True
+    def wanted(self, session: Session, origins: Collection[str]) -> Collection[str]:
+        return origins
 
-    def settled(self, session: Session, origin: str, error: CbmirError | None) -> None:
-        if error is not None and not isinstance(error, UnusableInput):
+    def recorded(self, session: Session, origins: Collection[str]) -> None:
+        """Nothing is to be noted."""
+
+    def failed(self, session: Session, origin: str, error: CbmirError) -> None:
+        if not isinstance(error, UnusableInput):
             self.lost.add(origin)
 
     def done(self, origin: str) -> None:

@@ -65,8 +65,9 @@ def sweep(followed: Followed) -> Swept:
     for uid in unlisted:
         _compare(followed, RemoteStudy(uid), None, swept)
     _delete(followed, swept)
+    fresh = {"changed_at": began} if swept.pending or swept.deleted else {}
     with followed.database.write() as session:
-        archives.change(session, followed.id, swept_at=began, sweep_wanted=False, allowed_deletions=0)
+        archives.change(session, followed.id, swept_at=began, sweep_wanted=False, allowed_deletions=0, **fresh)
     return swept
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,7 +12,6 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from cbmir.archive.base import Fetched
 from cbmir.archive.folder import Unlisted, source_of
 from cbmir.errors import CbmirError, NoPixels, NotFound, UnusableInput
 from cbmir.pictures.shelf import Shelf
@@ -23,7 +22,6 @@ from cbmir.services.archives.registered import Followed
 from cbmir.services.ingest import ingest_listed
 from cbmir.services.ingestion import Entry, Ingested
 from cbmir.services.isolation import Isolation
-from cbmir.settings import Settings
 from cbmir.store import archives, ledger
 from cbmir.store.tables import ArchiveObject
 from cbmir.types import ObjectState, RemoteInstance
@@ -48,8 +46,8 @@ def synchronise(
 ) -> Ingested:
     """Fetch and record what is pending, until nothing is.
 
-    Each object is recorded by itself, together with its line in the ledger: what is cut off goes on where it was,
-    and nothing that is done is fetched again.
+    An object is recorded together with its line in the ledger: what is cut off goes on where it was, and nothing
+    that is done is fetched again.
 
     Args:
         followed: the archive.
@@ -93,7 +91,7 @@ def _pending(followed: Followed) -> list[ArchiveObject]:
 
 def _total(followed: Followed) -> int:
     with followed.database.read() as session:
-        return ledger.counts(session, followed.id)[ObjectState.PENDING]
+        return ledger.behind(session, followed.id)
 
 
 def _work(followed: Followed, piece: Sequence[ArchiveObject], progress: Progress, isolation: Isolation) -> Ingested:
@@ -101,8 +99,7 @@ def _work(followed: Followed, piece: Sequence[ArchiveObject], progress: Progress
     settings.spool.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=settings.spool, prefix=PREFIX) as folder:
         account = _Account(followed, {origin_of(followed.name, each.sop_instance_uid): each for each in piece})
-        arriving = followed.archive.fetch([_remote(each) for each in piece], Path(folder))
-        entries = _entries(followed, arriving, account, settings)
+        entries = _entries(followed, [_remote(each) for each in piece], Path(folder), account)
         return ingest_listed(followed.database, settings, entries, len(piece), account, progress, isolation)
 
 
@@ -119,14 +116,14 @@ def _remote(row: ArchiveObject) -> RemoteInstance:
 
 
 def _entries(
-    followed: Followed, arriving: Iterator[Fetched], account: _Account, settings: Settings
+    followed: Followed, wanted: Sequence[RemoteInstance], folder: Path, account: _Account
 ) -> Iterator[Entry]:
-    for each in arriving:
+    for each in followed.archive.fetch(wanted, folder):
         uid = each.instance.sop_instance_uid
         origin, name = origin_of(followed.name, uid), f"{uid}.dcm"
         if each.file is not None:
             account.files[origin] = each.file
-            yield source_of(each.file, name, origin, settings)
+            yield source_of(each.file, name, origin, followed.settings)
         else:
             missing = NotFound(f"The archive {followed.name} did not give {uid}.", "It is asked again later.")
             yield Unlisted(name, origin, each.error or missing)
@@ -140,16 +137,18 @@ class _Account:
     objects: dict[str, ArchiveObject]
     files: dict[str, Path] = field(default_factory=dict)
 
-    def wants(self, session: Session, origin: str) -> bool:
-        row = self.objects[origin]
-        return ledger.is_wanted(session, row.id, row.revision)
+    def wanted(self, session: Session, origins: Collection[str]) -> Collection[str]:
+        rows = {self.objects[origin].id: origin for origin in origins}
+        revisions = {self.objects[origin].id: self.objects[origin].revision for origin in origins}
+        return {rows[row_id] for row_id in ledger.wanted(session, revisions)}
 
-    def settled(self, session: Session, origin: str, error: CbmirError | None) -> None:
-        """Note what became of an object. One that cannot be used any more is no image of ours any more."""
+    def recorded(self, session: Session, origins: Collection[str]) -> None:
+        ledger.hold(session, [self.objects[origin].id for origin in origins])
+
+    def failed(self, session: Session, origin: str, error: CbmirError) -> None:
+        """Note why there is no object. One that cannot be used any more is no image of ours any more."""
         row = self.objects[origin]
-        if error is None:
-            ledger.settle(session, row.id, row.revision, ObjectState.HELD)
-        elif isinstance(error, UnusableInput):
+        if isinstance(error, UnusableInput):
             state = ObjectState.SKIPPED if isinstance(error, NoPixels) else ObjectState.SET_ASIDE
             ledger.settle(session, row.id, row.revision, state, code=error.code, message=error.sentence)
             delete_instances(session, Shelf(self.followed.settings.pictures), [row.sop_instance_uid])

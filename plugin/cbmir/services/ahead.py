@@ -1,0 +1,107 @@
+"""Work that is done ahead of whoever takes its results, which come in order and in batches."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from queue import Empty, Queue
+from threading import Event, Thread
+from typing import Generic, TypeVar
+
+PATIENCE_SECONDS = 0.1
+"""How long a batch waits for more once its first result is there."""
+
+Given = TypeVar("Given")
+Made = TypeVar("Made")
+
+
+def in_batches(
+    work: Callable[[Given], Made], things: Iterable[Given], *, threads: int, most: int
+) -> Generator[list[Made]]:
+    """`work` on each thing, in order.
+
+    The things are taken in a thread of their own, so that those that are still to come - from an archive, say - do
+    not wait until the results are dealt with; a bounded number is taken ahead.
+
+    Args:
+        work: done in `threads` threads.
+        things: taken one by one; a generator is closed when no more are.
+        threads: how many things are worked on at once.
+        most: results in one batch, at most.
+
+    Raises:
+        whatever `work` or taking the things raises, after all results before it.
+    """
+    course = _Course[Made](2 * most)
+    with ThreadPoolExecutor(threads, thread_name_prefix="ahead") as pool:
+        feeder = Thread(target=course.feed, args=(pool, work, things), name="feeder", daemon=True)
+        feeder.start()
+        try:
+            while batch := course.batch(most):
+                yield batch
+        finally:
+            course.leave()
+            feeder.join()
+
+
+class _Course(Generic[Made]):
+    """What the feeding thread and the taking one share: a queue, in order, that ends with None."""
+
+    def __init__(self, most_ahead: int) -> None:
+        self._queue: Queue[Future[Made] | None] = Queue(most_ahead)
+        self._next: Future[Made] | None = None
+        self._ended, self._left = False, Event()
+
+    def feed(self, pool: ThreadPoolExecutor, work: Callable[[Given], Made], things: Iterable[Given]) -> None:
+        """Have every thing worked on, until nobody waits any more."""
+        try:
+            for each in things:
+                if self._left.is_set():
+                    break
+                self._queue.put(pool.submit(work, each))
+            if isinstance(things, Generator):
+                things.close()
+        except BaseException as error:  # noqa: BLE001 - it is raised where the results are taken
+            failed = Future[Made]()
+            failed.set_exception(error)
+            self._queue.put(failed)
+        finally:
+            self._queue.put(None)
+
+    def batch(self, most: int) -> list[Made]:
+        """The next results: the first as soon as it is there, and those that follow shortly; [] at the end."""
+        batch: list[Made] = []
+        until: float | None = None
+        while len(batch) < most and (future := self._done(until)):
+            if batch and future.exception():
+                break  # raised when its turn comes, after those before it are dealt with
+            batch.append(future.result())
+            self._next = None
+            until = until or time.monotonic() + PATIENCE_SECONDS
+        return batch
+
+    def _done(self, until: float | None) -> Future[Made] | None:
+        """The next result; None if it takes too long, or there are no more."""
+        if self._next is None and not self._ended:
+            try:
+                self._next = self._queue.get(timeout=_rest(until))
+            except Empty:
+                return None
+            self._ended = self._next is None
+        if self._next is None or not wait([self._next], _rest(until)).done:
+            return None
+        return self._next
+
+    def leave(self) -> None:
+        """Let the feeder end."""
+        self._left.set()
+        while not self._ended:
+            future = self._queue.get()
+            self._ended = future is None
+            if future:
+                future.cancel()
+
+
+def _rest(until: float | None) -> float | None:
+    return None if until is None else max(0.0, until - time.monotonic())

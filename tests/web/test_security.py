@@ -71,7 +71,7 @@ def test_a_request_that_names_another_host_is_refused(client: FlaskClient, host:
 
 def test_another_host_without_a_password_is_refused_without_a_stack_trace(
     settings: Settings,
-    database: Database,
+    database: Database,  # noqa: ARG001
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     client = create_app(replace(settings, username="radiology", password="geheim")).test_client()

@@ -29,7 +29,7 @@ def test_every_error_has_a_status() -> None:
     assert {error.code for error in family(CbmirError)} <= STATUS.keys()
 
 
-@pytest.mark.parametrize("error", sorted(family(CbmirError), key=lambda each: each.code))
+@pytest.mark.parametrize("error", sorted(family(CbmirError), key=lambda each: (each.code, each.__name__)))
 def test_every_error_is_answered_in_one_shape(app: Flask, error: type[CbmirError]) -> None:
     @app.get("/api/v1/raise")
     def fail() -> None:

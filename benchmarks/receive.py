@@ -40,6 +40,9 @@ SIDE = 512
 UID_LENGTH = 30
 ASSOCIATIONS = (1, 8)
 QUICK = {**os.environ, "TCP_NODELAY": "1"}
+SETTLED = 1.5
+"""Seconds after which storescp's children have ended and count with it, and the disk is at rest."""
+
 GOAL = 1.5
 """Times Orthanc's rate, over one association."""
 
@@ -204,6 +207,7 @@ def measure(server: Server, files: list[Path], associations: int) -> Measurement
     if any(sender.wait() for sender in senders):
         raise SystemExit(f"{server.name} did not take everything")
     seconds = time.perf_counter() - started
+    time.sleep(SETTLED)
     spent = cpu_seconds(server.pid) - before
     if server.name != "Orthanc":
         arrived = [path for path in server.folder.iterdir() if path.is_file()]

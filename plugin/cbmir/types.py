@@ -22,6 +22,7 @@ class JobKind(StrEnum):
     EVALUATE = "evaluate"
     RETRIEVE = "retrieve"
     SYNC = "sync"
+    REPORT = "report"
 
 
 class JobState(StrEnum):

@@ -173,3 +173,59 @@ def test_rest_asks_for_priors_only_when_told(client: FlaskClient, database: Data
         )
     assert asked == [(0, False), (3, False)]
     assert client.post("/api/v1/query", json={"frame_id": 1, "priors": 1001}).status_code == 422
+
+
+def hold(database: Database, uid: str) -> None:
+    """An archive called pacs holds the object of this UID."""
+    with database.write() as session:
+        row = archives.add(
+            session, name="pacs", kind="orthanc", address="http://pacs", options={}, sealed_credentials=b""
+        )
+        ledger.take_in(session, row.id, [RemoteInstance(uid, "1.2.3", "1.2.3")], lambda _: True)
+        (each,) = ledger.pending(session, row.id, 2)
+        ledger.settle(session, each.id, each.revision, ObjectState.HELD)
+
+
+def ask_about(database: Database, job_id: str, uid: str) -> None:
+    with database.write() as session:
+        job = jobs.get(session, job_id)
+        job.result = {**(job.result or {}), "query": {"sop_instance_uid": uid, "patient_known": True}}
+
+
+def test_an_answer_about_an_archive_s_object_can_be_stored_there(
+    client: FlaskClient, answered: Any, database: Database, token: Token
+) -> None:
+    job_id = answered()
+    assert "Store this answer" not in client.get(f"/queries/{job_id}").text
+    hold(database, "1.2.3.1")
+    ask_about(database, job_id, "1.2.3.1")
+    assert "Store this answer" in client.get(f"/queries/{job_id}").text
+    form = {"csrf_token": token(f"/queries/{job_id}"), "archive": "pacs", "kinds": ["sr"]}
+    response = client.post(f"/queries/{job_id}/report", data=form)
+    assert response.status_code == 303
+    shown = client.get(response.location).text
+    assert "Store an answer in an archive" in shown
+    asked = {"archive": "pacs", "query": job_id, "kinds": ["sr"]}
+    with database.read() as session:
+        (job,) = jobs.listing(session, kind=JobKind.REPORT)
+    assert job.parameters == asked
+    with database.write() as session:
+        jobs.claim(session, job.id)
+        jobs.succeed(session, job.id, {"documents": {"sr": "2.25.9"}, "hits": 3, "left_out": ["Hit 4: no UID."]})
+    page = client.get(response.location).text
+    assert all(said in page for said in ("Structured report", "2.25.9", "3 hits", "Hit 4: no UID."))
+
+
+def test_storing_an_answer_over_rest(client: FlaskClient, answered: Any, database: Database) -> None:
+    hold(database, "1.2.3.1")
+    job_id = answered()
+    response = client.post("/api/v1/archives/pacs/report", json={"query": job_id})
+    assert response.status_code == 202
+    assert response.json["kind"] == "report"
+    for path, body, status in (
+        ("/api/v1/archives/none/report", {"query": job_id}, 404),
+        ("/api/v1/archives/pacs/report", {"query": "none"}, 404),
+        ("/api/v1/archives/pacs/report", {"query": job_id, "kinds": ["pdf"]}, 422),
+        ("/api/v1/archives/pacs/report", {"query": job_id, "kinds": []}, 422),
+    ):
+        assert client.post(path, json=body).status_code == status, body

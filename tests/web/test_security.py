@@ -69,6 +69,18 @@ def test_a_request_that_names_another_host_is_refused(client: FlaskClient, host:
     assert host not in response.text
 
 
+def test_another_host_without_a_password_is_refused_without_a_stack_trace(
+    settings: Settings,
+    database: Database,  # noqa: ARG001
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    client = create_app(replace(settings, username="radiology", password="geheim")).test_client()
+    for path in PATHS:
+        response = client.get(path, headers={"Host": "evil.example.org", "Accept": "text/html"})
+        assert response.status_code in (400, 401), path
+    assert "Traceback" not in caplog.text
+
+
 def test_configured_hosts_are_trusted(settings: Settings, database: Database) -> None:  # noqa: ARG001
     known = replace(settings, trusted_hosts="cbmir.hospital.org, web", port=8000)
     client = create_app(known).test_client()

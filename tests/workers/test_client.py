@@ -53,7 +53,15 @@ def test_the_broker_is_described_with_what_waits(database: Database, app: Celery
     client.enqueue(database, app, JobKind.TRAIN, {})
     state = client.broker_state(app)
     assert state.reachable
-    assert state.waiting == {"ingest": 0, "extract": 0, "train": 1, "evaluate": 0, "retrieve": 0, "sync": 0}
+    assert state.waiting == {
+        "ingest": 0,
+        "extract": 0,
+        "train": 1,
+        "evaluate": 0,
+        "retrieve": 0,
+        "sync": 0,
+        "report": 0,
+    }
 
 
 def test_with_the_broker_down_the_row_stays_queued_and_the_caller_is_not_kept(

@@ -18,6 +18,7 @@ from cbmir.progress import Silence
 from cbmir.services.archives import status
 from cbmir.services.archives.registered import add, remove
 from cbmir.store import archives, jobs, tables
+from cbmir.store.filters import Where
 from cbmir.types import JobKind
 
 House = Any
@@ -134,3 +135,30 @@ def test_what_was_received_is_recorded_and_then_removed(
     house.wait_for(lambda: not [*house.settings.received.rglob("*.dcm")])
     assert house.count(tables.Quarantined) == 1
     assert len([*house.settings.set_aside.iterdir()]) == 1
+
+
+def test_an_answer_is_stored_in_the_archive(
+    house: House, start_worker: StartWorker, pacs: Any, send: Any, drawn: list[Path]
+) -> None:
+    send(slice(0, 4))
+    start_worker("archive")
+    house.wait_for(lambda: house.count(tables.Feature) == 4)
+    for role in ("retrieve", "index"):
+        start_worker(role)
+    nothing = dict.fromkeys(("upload", "frame_number", "frame_id", "encoder"))
+    uid = str(dcmread(drawn[0]).SOPInstanceUID)
+    asked = {"sop_instance_uid": uid, "k": 3, "where": Where().as_json(), "exclude_same_patient": False}
+    query = house.enqueue(JobKind.RETRIEVE, {**nothing, **asked})
+    house.finish(query)
+    report = house.enqueue(JobKind.REPORT, {"archive": "pacs", "query": query, "kinds": ["kos", "sr"]})
+    documents = house.finish(report).result["documents"]
+    there = pacs.get("/instances?expand")
+    stored = {each["MainDicomTags"]["SOPInstanceUID"] for each in there}
+    assert set(documents.values()) <= stored
+    house.wait_for(lambda: skipped(house) == 2)
+
+
+def skipped(house: House) -> int:
+    """Objects of the archive that show nothing: what we have stored there ourselves is one of them."""
+    with house.database.read() as session:
+        return status.of(session, "pacs").skipped

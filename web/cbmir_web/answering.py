@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy.orm import Session
 
 from cbmir.services import library
-from cbmir.services.archives.links import Link, viewer_links
+from cbmir.services.archives.links import Link, places, viewer_links
 from cbmir.services.subject import names_patient
 from cbmir.store import frames, queries
 from cbmir.store.tables import Frame, Job, Query
@@ -27,6 +29,7 @@ class Shown:
         patients: whose each is, by the frame's id.
         viewers: where the archive shows each, by SOP Instance UID.
         patient_known: None where the answer does not say.
+        archives: names of those that hold the object that was asked about, and so could take the answer.
     """
 
     query: Query
@@ -37,6 +40,7 @@ class Shown:
     patients: dict[int, str]
     viewers: dict[str, Link]
     patient_known: bool | None
+    archives: list[str]
 
     @property
     def asked_labels(self) -> dict[str, str]:
@@ -79,7 +83,12 @@ def shown(session: Session, job: Job, *, flat: bool) -> Shown:
         patients=patients([*hits, *priors], alive, _own(asked, priors, alive)),
         viewers=viewer_links(session, sorted(uids)),
         patient_known=result.get("query", {}).get("patient_known"),
+        archives=[place.archive for place in places(session, _uid(result))],
     )
+
+
+def _uid(result: Mapping[str, Any]) -> str:
+    return result.get("query", {}).get("sop_instance_uid") or ""
 
 
 def again(job: Job, query: Query) -> dict[str, list[str]]:

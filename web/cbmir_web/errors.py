@@ -110,9 +110,17 @@ def answer(problem: Problem) -> Response:
     """The problem as JSON for programs, as a page for people."""
     if wants_json():
         return make_response(jsonify(problem.as_json()), problem.status)
-    if problem.code == UNTRUSTED:  # no address of ours can be built, and so no page
+    if problem.code == UNTRUSTED or not _is_asked_by_name():  # no address of ours can be built, and so no page
         return Response(f"{problem.reason} {problem.remedy}", problem.status, mimetype="text/plain")
     return make_response(render_template("error.html", problem=problem), problem.status)
+
+
+def _is_asked_by_name() -> bool:
+    """Whether the request names a host of ours."""
+    try:
+        return bool(request.host)
+    except SecurityError:
+        return False
 
 
 def wants_json() -> bool:

@@ -12,7 +12,9 @@ from cbmir.errors import BadRequest
 from cbmir.services.archives import registered
 from cbmir.services.archives.check import test
 from cbmir.services.archives.status import ArchiveStatus, of
-from cbmir.store import archives, ledger
+from cbmir.store import archives, ledger, queries
+from cbmir.store.tables import Job
+from cbmir.types import JobKind
 from cbmir_web.installation import Installation
 
 PATIENCE_SECONDS = 10.0
@@ -71,6 +73,18 @@ def change(here: Installation, name: str, **values: Any) -> ArchiveStatus:
     with here.database.write() as session:
         archives.change(session, archives.get(session, name).id, **values)
     return status(here, name)
+
+
+def report(here: Installation, name: str, *, query: str, kinds: list[str]) -> Job:
+    """Have a worker store an answer in an archive.
+
+    Raises:
+        cbmir.errors.NotFound: if there is no such archive, or no such answer.
+    """
+    with here.database.read() as session:
+        archives.get(session, name)
+        queries.get(session, query)
+    return here.enqueue(JobKind.REPORT, {"archive": name, "query": query, "kinds": sorted(set(kinds))})
 
 
 def compare(here: Installation, name: str, *, again: bool, accept_deletions: bool) -> ArchiveStatus:

@@ -22,6 +22,7 @@ TITLES = {
     JobKind.EVALUATE: "Evaluate an encoder",
     JobKind.RETRIEVE: "Search",
     JobKind.SYNC: "Follow an archive",
+    JobKind.REPORT: "Store an answer in an archive",
 }
 SPANS = ((86400, "d"), (3600, "h"), (60, "min"))
 
@@ -134,6 +135,8 @@ def job_subject(job: Job) -> str:
         return _asked(parameters)
     if job.kind == JobKind.SYNC:
         return str(parameters.get("archive") or "objects that were received")
+    if job.kind == JobKind.REPORT:
+        return str(parameters.get("archive"))
     return str(parameters.get("encoder") or "the encoder in use")
 
 

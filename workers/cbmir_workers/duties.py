@@ -151,6 +151,18 @@ def _retrieve(duty: Duty) -> Result:
     return retrieve(duty.database, duty.settings, question, _APART).as_json()
 
 
+def _report(duty: Duty) -> Result:
+    """Store an answer in an archive, as DICOM documents in the study of the image that was asked about."""
+    from cbmir.services.archives.registered import opened
+    from cbmir.services.reporting.results import DocumentKind, send_results
+
+    asked = duty.parameters
+    kinds = {DocumentKind(kind) for kind in asked["kinds"]}
+    with opened(duty.database, duty.settings, asked["archive"]) as archive:
+        results = send_results(duty.database, duty.settings, asked["query"], archive, kinds)
+    return {"documents": results.documents, "hits": results.hits, "left_out": list(results.left_out)}
+
+
 def make_ready(kinds: Iterable[JobKind]) -> None:
     """Import the services of these kinds of jobs, which takes seconds, before the first job waits for it."""
     for kind in kinds:
@@ -168,10 +180,14 @@ DUTIES: dict[JobKind, Callable[[Duty], Result]] = {
     JobKind.EVALUATE: _evaluate,
     JobKind.RETRIEVE: _retrieve,
     JobKind.SYNC: _sync,
+    JobKind.REPORT: _report,
 }
 """The work of each kind of job."""
 
-MODULES = {JobKind.SYNC: "cbmir.services.archives.sync"}
+MODULES = {
+    JobKind.SYNC: "cbmir.services.archives.sync",
+    JobKind.REPORT: "cbmir.services.reporting.results",
+}
 """The services of kinds of jobs that are not called like their module."""
 
 

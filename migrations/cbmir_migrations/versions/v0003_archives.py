@@ -98,7 +98,8 @@ def _create_objects() -> None:
     for column in ("remote_id", "state", "study_instance_uid"):
         name = f"ix_archive_objects_archive_id_{column}"
         op.create_index(op.f(name), "archive_objects", ["archive_id", column])
-    op.create_index(op.f("ix_archive_objects_sop_instance_uid"), "archive_objects", ["sop_instance_uid"])
+    for column in ("sop_instance_uid", "series_instance_uid"):
+        op.create_index(op.f(f"ix_archive_objects_{column}"), "archive_objects", [column])
 
 
 def _create_studies() -> None:

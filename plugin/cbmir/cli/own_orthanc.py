@@ -32,7 +32,7 @@ NAME, USERNAME, AET = "orthanc", "demo", "ORTHANC"
 FIRST_PORT, PORTS = 20_000, 12_000
 """High ports, below those that systems give to outgoing connections (Linux: from 32,768 on)."""
 
-ANSWER_SECONDS = 30.0
+ANSWER_SECONDS, STORE_SECONDS = 30.0, 10.0
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,8 @@ class Orthanc:
     @property
     def by_dimse(self) -> Connection:
         """As a modality sends to it."""
-        return Connection(NAME, ArchiveKind.DIMSE, f"{AET}@{LOCAL}:{self.dicom_port}")
+        address = f"{AET}@{LOCAL}:{self.dicom_port}"
+        return Connection(NAME, ArchiveKind.DIMSE, address, timeout_seconds=STORE_SECONDS)
 
     def delete_study(self, study_instance_uid: str) -> None:
         """Delete a study, as an administrator does in Orthanc Explorer.

@@ -9,8 +9,8 @@ from pathlib import Path
 from cbmir.archive import registry
 from cbmir.archive.base import Archive
 from cbmir.archive.connection import Connection
-from cbmir.archive.identity import sop_instance_uid
-from cbmir.errors import BrokenFile, Unavailable
+from cbmir.archive.identity import is_uid, sop_instance_uid
+from cbmir.errors import BrokenFile, CbmirError
 from cbmir.progress import Progress
 
 AT_ONCE = 50
@@ -18,8 +18,8 @@ AT_ONCE = 50
 
 
 def by_uid(files: Iterable[Path]) -> dict[str, Path]:
-    """The DICOM files among these by SOP Instance UID; of several with one UID the last."""
-    return {uid: file for file in files if (uid := _uid(file))}
+    """The DICOM files among these by SOP Instance UID, where it is one; of several with the same the last."""
+    return {uid: file for file in files if is_uid(uid := _uid(file))}
 
 
 def _uid(file: Path) -> str:
@@ -40,25 +40,28 @@ def uids_in(connection: Connection) -> set[str]:
         return {each.sop_instance_uid for study in studies for each in archive.instances(study)}
 
 
-def send(connection: Connection, files: Sequence[Path], progress: Progress) -> list[Path]:
-    """Send files to an archive.
+def send(by_dimse: Connection, by_rest: Connection, files: Sequence[Path], progress: Progress) -> list[Path]:
+    """Send files to an Orthanc by C-STORE.
+
+    A damaged file may make it fall silent and end the association: those that were to go over that are handed in
+    one by one then, by its REST API, which refuses such a file at once.
 
     Returns:
         Those that it did not take.
     """
     refused: list[Path] = []
-    with closing(registry.connect(connection)) as archive:
+    with closing(registry.connect(by_dimse)) as dimse, closing(registry.connect(by_rest)) as rest:
         for first in range(0, len(files), AT_ONCE):
-            refused += _send(archive, files[first : first + AT_ONCE])
-            progress.update(min(first + AT_ONCE, len(files)), len(files), "objects sent")
+            some = files[first : first + AT_ONCE]
+            if not _sent(dimse, some):
+                refused += [file for file in some if not _sent(rest, [file])]
+            progress.update(first + len(some), len(files), "objects sent")
     return refused
 
 
-def _send(archive: Archive, files: Sequence[Path]) -> list[Path]:
-    """Send files together; where one is refused, each half of them, until those that are refused stand alone."""
+def _sent(archive: Archive, files: Sequence[Path]) -> bool:
     try:
         archive.store(files)
-    except (BrokenFile, Unavailable):
-        middle = len(files) // 2
-        return _send(archive, files[:middle]) + _send(archive, files[middle:]) if middle else list(files)
-    return []
+    except CbmirError:
+        return False
+    return True

@@ -96,15 +96,19 @@ class PacsTour:
 
     def send(self, progress: Progress) -> Outcome:
         """By C-STORE what Orthanc does not have yet."""
-        self.files = by_uid(self._gathered(progress))
+        gathered = self._gathered(progress)
+        self.files = by_uid(gathered)
         if not self.files:
             raise BadRequest(f"There is no DICOM file below {self.source}.", "Name another folder with --from.")
         before = uids_in(self.orthanc.by_rest)
         missing = {uid: file for uid, file in self.files.items() if uid not in before}
-        refused = send(self.orthanc.by_dimse, list(missing.values()), progress)
+        refused = send(self.orthanc.by_dimse, self.orthanc.by_rest, list(missing.values()), progress)
         after = uids_in(self.orthanc.by_rest)
         self.listed = len(after)
         outcome = Outcome([f"{len(missing) - len(refused)} objects sent, {len(before)} were there already"])
+        if len(gathered) > len(self.files):
+            others = len(gathered) - len(self.files)
+            outcome.lines.append(f"{others} other files are no DICOM objects with a UID of their own")
         if refused:
             outcome.lines.append(f"{len(refused)} more are not taken by Orthanc, such as {refused[0].name}")
         lost = [uid for uid, file in missing.items() if uid not in after and file not in refused]

@@ -77,8 +77,9 @@ def remove(session: Session, archive: Archive) -> None:
 
 
 def change(session: Session, archive_id: int, **values: Any) -> None:
-    """Set columns of an archive; one that was removed meanwhile stays so."""
-    session.execute(update(Archive).where(Archive.id == archive_id).values(**values))
+    """Set columns of an archive, if any; one that was removed meanwhile stays so."""
+    if values:
+        session.execute(update(Archive).where(Archive.id == archive_id).values(**values))
 
 
 def lease(session: Session, archive_id: int, follower: str, seconds: float) -> bool:

@@ -354,6 +354,7 @@ class ArchiveObject(Base):
         Index(None, "archive_id", "study_instance_uid"),
         Index(None, "archive_id", "remote_id"),
         Index(None, "sop_instance_uid"),
+        Index(None, "series_instance_uid"),
         NEVER_REUSED,
     )
 

@@ -12,6 +12,7 @@ from cbmir.archive.connection import ArchiveKind, Retrieval
 from cbmir_web.api.schemas import Input, Whole
 
 MOST_IDS = 1000
+DOCUMENTS = ("kos", "sr")
 LISTS = ("modalities", "without_modalities", "body_parts")
 ORTHANC_ID = validate.Regexp(r"^[0-9a-f]{8}(-[0-9a-f]{8}){4}$(?!\n)", error="Not an id of Orthanc's.")
 TEXT = validate.Length(max=2048)
@@ -36,6 +37,27 @@ def _date(text: str) -> None:
 
 def _codes() -> fields.List[str]:
     return fields.List(fields.String(validate=TEXT), metadata={"example": ["CT", "MR"]})
+
+
+def _documents() -> fields.List[str]:
+    return fields.List(
+        fields.String(validate=validate.OneOf(DOCUMENTS)),
+        load_default=list(DOCUMENTS),
+        validate=validate.Length(min=1),
+        metadata={"description": "A key object selection, a structured report, or both."},
+    )
+
+
+class ReportSchema(Input):
+    query = fields.String(
+        required=True, validate=TEXT, metadata={"description": "Id of the job that gave the answer."}
+    )
+    kinds = _documents()
+
+
+class DestinationSchema(Input):
+    archive = fields.String(required=True, validate=TEXT)
+    kinds = _documents()
 
 
 class NewArchiveSchema(Input):

@@ -11,6 +11,7 @@ from flask_smorest import Blueprint
 from cbmir.services.archives.registered import remove
 from cbmir.services.archives.status import ArchiveStatus, overview
 from cbmir_web import following
+from cbmir_web.api.answers import Accepted, accepted
 from cbmir_web.api.archive_schemas import (
     ArchiveSchema,
     ArchivesSchema,
@@ -21,8 +22,9 @@ from cbmir_web.api.archive_schemas import (
     NoticedSchema,
     RemovalSchema,
     RemovedSchema,
+    ReportSchema,
 )
-from cbmir_web.api.schemas import ErrorSchema
+from cbmir_web.api.schemas import ErrorSchema, JobSchema
 from cbmir_web.installation import installation
 
 blueprint = Blueprint("archives", __name__, description="The archives (PACS) that are followed.")
@@ -97,6 +99,15 @@ def pause(name: str) -> ArchiveStatus:
 def resume(name: str) -> ArchiveStatus:
     """Follow a paused archive again; it is compared as a whole."""
     return following.change(installation(), name, paused=False, sweep_wanted=True)
+
+
+@blueprint.route("/archives/<name>/report", methods=["POST"])
+@blueprint.arguments(ReportSchema)
+@blueprint.response(202, JobSchema)
+@blueprint.alt_response(404, schema=ErrorSchema)
+def report(asked: dict[str, Any], name: str) -> Accepted:
+    """Store an answer in the archive, in the study of the image that was asked about; gives a job."""
+    return accepted(following.report(installation(), name, **asked))
 
 
 @blueprint.route("/archives/<name>/events", methods=["POST"])

@@ -14,7 +14,7 @@ from cbmir.errors import BadRequest, CbmirError
 from cbmir.services.archives import registered
 from cbmir.services.archives.status import overview
 from cbmir_web import errors, following
-from cbmir_web.api.archive_schemas import ComparisonSchema, NewArchiveSchema, RemovalSchema
+from cbmir_web.api.archive_schemas import ComparisonSchema, DestinationSchema, NewArchiveSchema, RemovalSchema
 from cbmir_web.arguments import from_form
 from cbmir_web.errors import Problem
 from cbmir_web.installation import installation
@@ -65,6 +65,17 @@ def pause_archive(name: str) -> Response:
 def resume_archive(name: str) -> Response:
     """Follow the archive again."""
     return _done(lambda: following.change(installation(), name, paused=False, sweep_wanted=True))
+
+
+@blueprint.post("/queries/<job_id>/report")
+def report(job_id: str) -> Response:
+    """Store an answer in an archive that holds the image asked about; show the job that does it."""
+    asked = from_form(DestinationSchema())
+    try:
+        job = following.report(installation(), asked["archive"], query=job_id, kinds=asked["kinds"])
+    except CbmirError as error:
+        return _refused(error)
+    return redirect(url_for("pages.job", job_id=job.id), HTTPStatus.SEE_OTHER)
 
 
 @blueprint.post("/archives/<name>/remove")

@@ -14,7 +14,7 @@ from pynetdicom.association import Association
 from pynetdicom.events import Event, EventHandlerType
 from pynetdicom.sop_class import StorageCommitmentPushModel  # type: ignore[attr-defined]
 
-from cbmir.archive.dimse.landing import Landing
+from cbmir.archive.dimse.landing import Landing, flush
 from cbmir.archive.dimse.wire import prepare
 
 LOG = logging.getLogger(__name__)
@@ -62,7 +62,8 @@ def _failure(landing: Landing, sop_instance_uid: str, sop_class_uid: str) -> int
         return NO_SUCH_OBJECT
     if meta.MediaStorageSOPClassUID != sop_class_uid:
         return CLASS_CONFLICT
-    landing.flush([place])
+    flush(place)
+    flush(place.parent)
     return 0
 
 

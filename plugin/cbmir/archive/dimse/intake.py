@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from functools import cached_property
 from io import BytesIO
 from queue import Queue
@@ -27,7 +28,7 @@ from cbmir.archive.dimse.drafts import (
     Draft,
     header,
 )
-from cbmir.archive.dimse.landing import Fsync, Landing, is_uid
+from cbmir.archive.dimse.landing import Fsync, Landing, flush, is_uid
 from cbmir.archive.dimse.wire import Messages, prepare
 
 ROOM = 512
@@ -55,12 +56,14 @@ class Taking:
         fsync: when they are forced to the disk.
         wanted: says of a SOP Instance UID whether it is taken.
         refused: is told the status of each that is not taken.
+        flusher: forces objects to the disk while others come.
     """
 
     landing: Landing
     fsync: Fsync = Fsync.NEVER
     wanted: Callable[[str], bool] = any_uid
     refused: Callable[[int], None] = note
+    flusher: Executor = field(default_factory=lambda: ThreadPoolExecutor(2, "flush"))
 
 
 class Inbox(Queue[Any]):
@@ -89,7 +92,7 @@ class Intake(Messages):
         self.msg_queue = Inbox(self._serve)
         self._how = how
         self._drafts: set[Draft] = set()
-        self._unsynced: set[str] = set()
+        self._flushing: list[Future[None]] = []
 
     def receive_primitive(self, primitive: P_DATA) -> None:
         """Take the next piece; once it is known to be a C-STORE, the rest of its data set goes to a draft."""
@@ -134,9 +137,15 @@ class Intake(Messages):
         return draft.status
 
     def flush(self) -> None:
-        """Force what landed since the last time to the disk, if that is the policy."""
-        names, self._unsynced = self._unsynced, set()
-        self._how.landing.flush(filter(None, map(self._how.landing.holder, names)))
+        """Wait until what landed since the last time is on the disk, if that is the policy."""
+        begun, self._flushing = self._flushing, []
+        for each in begun:
+            try:
+                each.result()
+            except OSError as error:
+                LOG.error("A received object may not be on the disk: %s.", error.strerror)
+        if begun:
+            flush(self._how.landing.folder)
 
     def abandon(self) -> None:
         """The association is over: leave nothing half-written."""
@@ -164,13 +173,18 @@ class Intake(Messages):
     def _syntaxes(self) -> dict[int | None, UID]:
         return {each.context_id: each.transfer_syntax[0] for each in self.assoc.accepted_contexts}
 
+    def _flush(self, uid: str) -> None:
+        place = self._how.landing.holder(uid)
+        if place is not None:
+            flush(place)
+
     def _land(self, draft: Draft, uid: str) -> None:
         try:
             place = self._how.landing.land(draft.path, uid)
             if self._how.fsync is Fsync.ALWAYS:
-                self._how.landing.flush([place.parent])
+                flush(place.parent)
             elif self._how.fsync is Fsync.ASSOCIATION:
-                self._unsynced.add(uid)
+                self._flushing.append(self._how.flusher.submit(self._flush, uid))
         except OSError as error:
             draft.fail(error)
 

@@ -12,7 +12,6 @@ import errno
 import os
 import secrets
 import shutil
-from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 
@@ -88,15 +87,6 @@ class Landing:
         places = (self.folder / where / name for where in ("", TAKEN, KEPT))  # in the order in which a file moves
         return next((place for place in places if place.is_file()), None)
 
-    def flush(self, files: Iterable[Path]) -> None:
-        """Force files and their places in their folders to the disk; those that left meanwhile are passed over."""
-        folders = set()
-        for file in files:
-            folders.add(file.parent)
-            _flush(file)
-        for folder in folders:
-            _flush(folder)
-
 
 def settle(file: Path) -> None:
     """An object in a receiver's folder `taken` is ingested: keep it if there is a folder `kept`, else remove it."""
@@ -107,7 +97,8 @@ def settle(file: Path) -> None:
         file.unlink(missing_ok=True)
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
+    """Force a file, or which files stand in a folder, to the disk; one that left meanwhile is passed over."""
     try:
         handle = os.open(path, os.O_RDONLY)
     except FileNotFoundError:

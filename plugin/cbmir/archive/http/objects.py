@@ -59,7 +59,7 @@ class _Course:
         """One object, or why it did not come; an error that concerns the whole archive, or our disk, is raised."""
         try:
             file = _tried(self, instance)
-        except (NotFound, ArchiveGarbled) as error:
+        except (NotFound, ArchiveGarbled, BrokenFile) as error:
             return Fetched(instance, error=error)
         except (AnswerLost, RequestRefused) as error:
             self._lost_in_a_row += 1
@@ -72,7 +72,7 @@ class _Course:
 
 def _tried(course: _Course, instance: RemoteInstance) -> Path:
     if not is_uid(instance.sop_instance_uid):
-        raise ArchiveGarbled("The archive lists an object whose SOP Instance UID is none.", "Correct it there.")
+        raise BrokenFile("The archive lists an object whose SOP Instance UID is none.", "Correct it there.")
     for _ in range(TRIES - 1):
         try:
             return _saved(course, instance)

@@ -107,7 +107,7 @@ class OrthancArchive:
 
     def store(self, files: Sequence[Path]) -> None:
         for file in files:
-            status = self._rest.store(file)
+            status = self._sent(file)
             if status not in STORED:
                 raise ArchiveRefused(
                     f"{self._who} does not store {file.name} ({status}).", "See Orthanc's own log."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from cbmir.errors import MassDeletion
 from cbmir.services.archives.forget import forget
@@ -50,7 +50,23 @@ def sweep(followed: Followed) -> Swept:
             cannot be had as a whole; then nothing is deleted.
         cbmir.errors.MassDeletion: if the archive seems to have lost everything; then nothing is deleted.
     """
-    began, swept = now(), Swept()
+    began = now()
+    with followed.database.write() as session:  # who asks for a sweep from now on wants another one
+        archives.change(session, followed.id, sweep_wanted=False)
+    try:
+        swept = _swept(followed, began)
+    except BaseException:
+        with followed.database.write() as session:
+            archives.change(session, followed.id, sweep_wanted=True)
+        raise
+    fresh = {"changed_at": began} if swept.pending or swept.deleted else {}
+    with followed.database.write() as session:
+        archives.change(session, followed.id, swept_at=began, allowed_deletions=0, **fresh)
+    return swept
+
+
+def _swept(followed: Followed, began: datetime) -> Swept:
+    swept = Swept()
     with followed.database.read() as session:
         known = archive_studies.known(session, followed.id)
         unlisted = ledger.study_uids(session, followed.id) | set(known)
@@ -65,8 +81,6 @@ def sweep(followed: Followed) -> Swept:
     for uid in unlisted:
         _compare(followed, RemoteStudy(uid), None, swept)
     _delete(followed, swept)
-    with followed.database.write() as session:
-        archives.change(session, followed.id, swept_at=began, sweep_wanted=False, allowed_deletions=0)
     return swept
 
 

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from importlib.util import find_spec
@@ -54,7 +54,7 @@ def main() -> None:
     result: dict[str, Any] = {"machine": hospital.machine()}
     print(" | ".join(f"{name} {value}" for name, value in result["machine"].items()))
     if "sync" in asked.parts:
-        result["sync"] = first_sync(asked.instances, asked.rounds)
+        result["sync"] = first_sync(asked.instances, asked.rounds, asked.kinds)
     if "arrive" in asked.parts:
         result["arrive"] = arrive(asked.arrivals, asked.per_second)
     if "delete" in asked.parts:
@@ -69,6 +69,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("parts", nargs="*", default=["sync", "arrive", "delete"])
     parser.add_argument("--instances", type=int, default=2000, help="objects of a first sync, 128 KB each")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--kinds", nargs="+", type=ArchiveKind, default=KINDS, help="protocols of a first sync")
     parser.add_argument("--arrivals", type=int, default=300)
     parser.add_argument("--per-second", type=float, default=5.0)
     parser.add_argument("--deletions", type=int, default=12)
@@ -78,14 +79,14 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def first_sync(count: int, rounds: int) -> dict[str, Any]:
-    """Every step of both protocols, in turns."""
-    found: dict[str, dict[str, list[dict[str, float]]]] = {kind: {step: [] for step in STEPS} for kind in KINDS}
+def first_sync(count: int, rounds: int, kinds: Sequence[ArchiveKind]) -> dict[str, Any]:
+    """Every step of the protocols, in turns."""
+    found: dict[str, dict[str, list[dict[str, float]]]] = {kind: {step: [] for step in STEPS} for kind in kinds}
     with tempfile.TemporaryDirectory() as folder, hospital.orthanc(Path(folder) / "orthanc") as server:
         hospital.draw(Path(folder) / "objects", count)
         hospital.send(server, Path(folder) / "objects")
         for _ in range(rounds):
-            for kind in KINDS:
+            for kind in kinds:
                 for step in STEPS:
                     found[kind][step].append(_apart(step, kind, server))
     for kind, steps in found.items():

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from json_exchange import DIMENSION, ROWS_AT_ONCE, new_encoder, synthetic
+from json_exchange import DIMENSION, new_encoder, synthetic
 from sqlalchemy import insert, text
 from sqlalchemy.orm import Session
 
@@ -24,6 +24,7 @@ from cbmir.store import features
 from cbmir.store.session import Database
 from cbmir.store.tables import Feature, Frame, Group, Instance
 
+ROWS_AT_ONCE = 50_000
 NEW = 5
 """Frames without a feature, the newest."""
 

@@ -28,15 +28,8 @@ from cbmir.services.ahead import in_batches
 from cbmir.services.convert import check_settings
 from cbmir.services.isolation import Isolation
 from cbmir.services.reconvert import discard, renew_namesake
-from cbmir.services.record import (
-    Outcome,
-    Prepared,
-    Recorded,
-    prepare,
-    record_all,
-    still_unused,
-    unwanted,
-)
+from cbmir.services.record import Outcome, Prepared, Recorded, prepare
+from cbmir.services.recording import record_all, still_unused, unwanted
 from cbmir.settings import Settings
 from cbmir.store import quarantine
 from cbmir.store.session import Database

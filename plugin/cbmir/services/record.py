@@ -1,9 +1,7 @@
-"""Files prepared one by one without the database's write lock, then recorded, several in one short transaction."""
+"""One file at a time: prepared without the database's write lock, then recorded."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 from pathlib import PurePosixPath
@@ -12,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from cbmir.archive.folder import Content, Source, size_of
 from cbmir.archive.manifest import Labeller
-from cbmir.errors import BadRequest, ConflictingInstance, ConflictingLabels, UnusableInput
+from cbmir.errors import ConflictingInstance, ConflictingLabels
 from cbmir.modalities import modality_class
 from cbmir.services import outdated
 from cbmir.services.identity import group_key
@@ -24,9 +22,6 @@ from cbmir.store.new_instances import NewFrame, NewInstance
 from cbmir.store.session import Database
 from cbmir.store.tables import Instance
 from cbmir.types import ConvertedObject, Labelling, LabelOrigin
-
-LONGEST_SECONDS = 0.05
-"""After so long no more files are written in the same transaction: others wait for the write lock."""
 
 
 class Outcome(Enum):
@@ -121,64 +116,6 @@ def _shown_name(source: Source, converted: ConvertedObject, labelling: Labelling
     return PurePosixPath(source.file_name).name if converted.header else source.file_name
 
 
-def record_all(
-    session: Session, prepared: Sequence[Prepared], *, believe_uid: bool = False, replaces: bool = False
-) -> list[Recorded | UnusableInput]:
-    """Write several prepared files: what is new together, then the others one by one, each with a savepoint.
-
-    Args:
-        session: one that writes.
-        prepared: from `prepare`, in order.
-        believe_uid, replaces: as for `record`.
-
-    Returns:
-        What became of each, or why it is refused; of one at least it is not `Outcome.LATER`.
-    """
-    until = time.monotonic() + LONGEST_SECONDS
-    became = _new_recorded(session, prepared)
-    for place, each in enumerate(prepared):
-        if place not in became and (not became or time.monotonic() < until):
-            became[place] = _recorded_apart(session, each, believe_uid, replaces)
-    return [became.get(place, Recorded(Outcome.LATER)) for place in range(len(prepared))]
-
-
-def _new_recorded(session: Session, prepared: Sequence[Prepared]) -> dict[int, Recorded | UnusableInput]:
-    """What became of the new ones among them, and of those that cannot be kept, by their places."""
-    became: dict[int, Recorded | UnusableInput] = {}
-    new: dict[int, NewInstance] = {}
-    for place, each in enumerate(prepared):
-        try:
-            if each.converted:
-                new[place] = _new_instance(each, each.converted)
-        except BadRequest as error:
-            became[place] = error
-    others = {id(each) for each in instances.add_all(session, [*new.values()])}
-    became |= {place: Recorded(Outcome.INGESTED) for place, each in new.items() if id(each) not in others}
-    return became
-
-
-def _recorded_apart(
-    session: Session, prepared: Prepared, believe_uid: bool, replaces: bool
-) -> Recorded | UnusableInput:
-    try:
-        with session.begin_nested():
-            return record(session, prepared, believe_uid=believe_uid, replaces=replaces)
-    except UnusableInput as error:
-        return error
-
-
-def unwanted(prepared: Prepared) -> Recorded:
-    """What becomes of a file that is not recorded: its pictures may be of no use."""
-    return Recorded(Outcome.UNWANTED, tuple(frame.picture for frame in prepared.frames))
-
-
-def still_unused(session: Session, became: Recorded | UnusableInput) -> Recorded | UnusableInput:
-    """The same, without the pictures that others recorded with it use."""
-    if isinstance(became, Recorded) and became.unused:
-        return replace(became, unused=tuple(instances.unused_pictures(session, set(became.unused))))
-    return became
-
-
 def record(session: Session, prepared: Prepared, *, believe_uid: bool = False, replaces: bool = False) -> Recorded:
     """Write one prepared file into the database.
 
@@ -210,11 +147,16 @@ def record(session: Session, prepared: Prepared, *, believe_uid: bool = False, r
         _refuse_other_pixels(session, known, prepared, converted)
         _label_again(session, known, prepared)
         return Recorded(Outcome.DUPLICATE)
-    instances.add_all(session, [_new_instance(prepared, converted)])
+    instances.add_all(session, [new_instance(prepared, converted)])
     return Recorded(Outcome.INGESTED)
 
 
-def _new_instance(prepared: Prepared, converted: ConvertedObject) -> NewInstance:
+def new_instance(prepared: Prepared, converted: ConvertedObject) -> NewInstance:
+    """What a prepared file that is new adds.
+
+    Raises:
+        cbmir.errors.BadRequest: if a label or the group's key cannot be kept.
+    """
     return NewInstance.of(
         header=converted.header,
         file_name=prepared.file_name,

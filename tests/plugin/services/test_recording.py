@@ -10,8 +10,9 @@ from sqlalchemy import select
 
 from cbmir.archive.folder import Source
 from cbmir.errors import BadRequest, ConflictingInstance
-from cbmir.services import record as recording
-from cbmir.services.record import Outcome, Prepared, Recorded, record_all, still_unused, unwanted
+from cbmir.services import recording
+from cbmir.services.record import Outcome, Prepared, Recorded
+from cbmir.services.recording import record_all, still_unused, unwanted
 from cbmir.store import instances
 from cbmir.store.new_instances import NewFrame
 from cbmir.store.session import Database

@@ -13,7 +13,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from glob import glob
 from pathlib import Path
@@ -270,7 +270,7 @@ def _orthancs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[...
 def _start_orthanc(folder: Path, plugins: list[Path], configuration: dict[str, Any]) -> Orthanc:
     kept = folder / "orthanc.json"
     known = json.loads(kept.read_text("utf-8")) if kept.exists() else {}
-    port, dicom_port = known.get("HttpPort") or free_port(), known.get("DicomPort") or free_port()
+    port, dicom_port = free_ports(2) if not known else (known["HttpPort"], known["DicomPort"])
     settings = {
         "StorageDirectory": str(folder / "storage"),
         "IndexDirectory": str(folder / "storage"),
@@ -293,8 +293,10 @@ def _start_orthanc(folder: Path, plugins: list[Path], configuration: dict[str, A
     return Orthanc(f"http://127.0.0.1:{port}", dicom_port, folder, process)
 
 
-def free_port() -> int:
-    """A TCP port that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def free_ports(count: int) -> list[int]:
+    """As many TCP ports that nobody uses now, no two alike."""
+    with ExitStack() as held:
+        probes = [held.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in probes]

@@ -177,3 +177,9 @@ class House:
 def house(settings: Settings, database: Database, app: Celery, broker: str, wait_for: WaitFor) -> House:
     assert broker
     return House(settings, database, app, wait_for)
+
+
+@pytest.fixture
+def make_house() -> type[House]:
+    """For a test that chooses database and broker itself."""
+    return House

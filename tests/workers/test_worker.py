@@ -148,13 +148,13 @@ def outside_redis(tmp_path: Path) -> Iterator[str]:
 
 
 def test_several_roles_work_on_postgresql_and_an_outside_redis_and_stop_together(
-    settings: Settings, postgres_url: str, outside_redis: str, wait_for: WaitFor
+    settings: Settings, postgres_url: str, outside_redis: str, wait_for: WaitFor, make_house: Callable[..., House]
 ) -> None:
     cbmir_migrations.upgrade(postgres_url)
     settings = replace(settings, database_url=postgres_url, broker_url=outside_redis)
     database, app = Database(postgres_url), client.make_app(settings)
     wait_for(lambda: client.broker_state(app).reachable)
-    house = House(settings, database, app, wait_for)
+    house = make_house(settings, database, app, wait_for)
     house.add_frames(3)
     command = [sys.executable, "-m", "cbmir", "worker", "--role", "retrieve", "--role", "index"]
     with subprocess.Popen(command, env=child_environment(settings)) as both:

@@ -125,7 +125,7 @@ def test_a_uid_that_is_a_path_leads_nowhere(serve: Any, connection: Connect, tmp
     server = serve(lambda _: (200, b"", {}))
     (tmp_path / "spool").mkdir()
     (fetched,) = fetch(connection(server.url), tmp_path / "spool", RemoteInstance("../escaped", "1.2", "1.3"))
-    assert isinstance(fetched.error, ArchiveGarbled)
+    assert isinstance(fetched.error, BrokenFile)
     assert server.asked == []
 
 

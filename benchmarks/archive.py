@@ -1,11 +1,12 @@
 """What following a real Orthanc costs: a first sync, from C-STORE to findable, and from a deletion to gone.
 
-    python benchmarks/archive.py [sync arrive delete] [--instances 2000] [--rounds 3] [--json archive.json]
+    python benchmarks/archive.py [sync arrive delete] [--instances N] [--rounds 3] [--apart] [--json FILE]
 
 It starts an Orthanc of its own (Debian's orthanc, orthanc-dicomweb, dcmtk and curl are needed) and the workers.
 A first sync is measured in turns with its parts, so that a neighbour's load on the machine hits all alike: `curl`
 is the bare limit, `fetch` brings all objects to disk and does nothing else, `sync` converts and records them too,
-and `index` extracts features besides. Each runs in a process of its own, on a new installation.
+and `index` extracts features besides. Each runs in a process of its own, on a new installation. With `--apart`
+Orthanc has the first core and we the others, as if it stood on a machine of its own, which archives do.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def main() -> None:
     result: dict[str, Any] = {"machine": hospital.machine()}
     print(" | ".join(f"{name} {value}" for name, value in result["machine"].items()))
     if "sync" in asked.parts:
-        result["sync"] = first_sync(asked.instances, asked.rounds, asked.kinds)
+        result["sync"] = first_sync(asked.instances, asked.rounds, asked.kinds, apart=asked.apart)
     if "arrive" in asked.parts:
         result["arrive"] = arrive(asked.arrivals, asked.per_second)
     if "delete" in asked.parts:
@@ -73,31 +74,34 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--arrivals", type=int, default=300)
     parser.add_argument("--per-second", type=float, default=5.0)
     parser.add_argument("--deletions", type=int, default=12)
+    parser.add_argument("--apart", action="store_true", help="Orthanc on a core of its own")
     parser.add_argument("--json", type=Path)
     for inner in ("--step", "--kind", "--server"):
         parser.add_argument(inner, help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
-def first_sync(count: int, rounds: int, kinds: Sequence[ArchiveKind]) -> dict[str, Any]:
+def first_sync(count: int, rounds: int, kinds: Sequence[ArchiveKind], *, apart: bool) -> dict[str, Any]:
     """Every step of the protocols, in turns."""
+    theirs, ours = (0, f"1-{(os.cpu_count() or 2) - 1}") if apart else (None, None)
     found: dict[str, dict[str, list[dict[str, float]]]] = {kind: {step: [] for step in STEPS} for kind in kinds}
-    with tempfile.TemporaryDirectory() as folder, hospital.orthanc(Path(folder) / "orthanc") as server:
+    with tempfile.TemporaryDirectory() as folder, hospital.orthanc(Path(folder) / "orthanc", core=theirs) as server:
         hospital.draw(Path(folder) / "objects", count)
         hospital.send(server, Path(folder) / "objects")
         for _ in range(rounds):
             for kind in kinds:
                 for step in STEPS:
-                    found[kind][step].append(_apart(step, kind, server))
+                    found[kind][step].append(_apart(step, kind, server, ours))
     for kind, steps in found.items():
         _print_sync(kind, count, steps)
     return found
 
 
-def _apart(step: str, kind: ArchiveKind, server: hospital.Orthanc) -> dict[str, float]:
+def _apart(step: str, kind: ArchiveKind, server: hospital.Orthanc, cores: str | None) -> dict[str, float]:
     """A step in a process of its own, with what Orthanc used of the processor meanwhile."""
     used = server.processor_seconds()
-    command = [sys.executable, __file__, "--step", step, "--kind", kind, "--server", json.dumps(asdict(server))]
+    words = ["--step", step, "--kind", kind, "--server", json.dumps(asdict(server))]
+    command = [*hospital.on_cores(cores), sys.executable, __file__, *words]
     told = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     figures: dict[str, float] = json.loads(told.splitlines()[-1])
     print(f"  {kind} {step}: {figures['seconds']:.1f} s", file=sys.stderr)

@@ -67,8 +67,9 @@ class Orthanc:
 
 
 @contextmanager
-def orthanc(folder: Path, cbmir_url: str = "") -> Iterator[Orthanc]:
-    """A new Orthanc with DICOMweb, for this machine alone; with cbmir's URL it loads our script, too."""
+def orthanc(folder: Path, cbmir_url: str = "", core: int | None = None) -> Iterator[Orthanc]:
+    """A new Orthanc with DICOMweb, for this machine alone, on one core if asked; with cbmir's URL it loads our
+    script, too."""
     folder.mkdir(parents=True)
     http, dicom = free_port(), free_port()
     plugins = ["libOrthancDicomWeb.so", *(["libOrthancPython.so"] if cbmir_url else [])]
@@ -89,7 +90,8 @@ def orthanc(folder: Path, cbmir_url: str = "") -> Iterator[Orthanc]:
     }
     (folder / "orthanc.json").write_text(json.dumps(configuration))
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(["Orthanc", str(folder / "orthanc.json")], stdout=log, stderr=log, env=QUICK)
+        command = [*on_cores(core), "Orthanc", str(folder / "orthanc.json")]
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=QUICK)
     try:
         server = Orthanc(f"http://127.0.0.1:{http}", dicom, process.pid)
         wait_for(lambda: server.ask("GET", "/system"))
@@ -97,6 +99,11 @@ def orthanc(folder: Path, cbmir_url: str = "") -> Iterator[Orthanc]:
     finally:
         process.kill()
         process.wait()
+
+
+def on_cores(cores: int | str | None) -> list[str]:
+    """What a command begins with that is to use these cores only (util-linux)."""
+    return [] if cores is None else ["taskset", "--cpu-list", str(cores)]
 
 
 def free_port() -> int:

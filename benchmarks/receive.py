@@ -218,9 +218,10 @@ def measure(server: Server, files: list[Path], associations: int) -> Measurement
 
 
 def cpu_seconds(pid: int) -> float:
-    """Processor time of a process and of its children that have ended."""
+    """Processor time of a process and of its children, those that have ended and those that live."""
     numbers = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return sum(map(int, numbers[11:15])) / os.sysconf("SC_CLK_TCK")
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return sum(map(int, numbers[11:15])) / os.sysconf("SC_CLK_TCK") + sum(map(cpu_seconds, map(int, children)))
 
 
 def rows(found: list[Measurement]) -> list[dict[str, object]]:

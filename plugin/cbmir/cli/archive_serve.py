@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
+from cbmir.cli.companions import Companions, when_alone
 from cbmir.cli.context import Context
 
 FILE = click.Path(exists=True, dir_okay=False)
+MOST_PROCESSES = 4
+TEND_SECONDS = 1.0
+"""How often it is looked whether a companion has died."""
 HOST, PORT, AET, KEEP_FREE_MB = "127.0.0.1", 11112, "CBMIR", 1024
 
 
@@ -50,8 +56,16 @@ HOST, PORT, AET, KEEP_FREE_MB = "127.0.0.1", 11112, "CBMIR", 1024
     metavar="MB",
     help="With less free on the disk, objects are refused.",
 )
+@click.option(
+    "--processes",
+    type=click.IntRange(1, 16),
+    help="Processes that receive side by side; one for each core, four at most, unless given.",
+)
+@click.option("--beside", is_flag=True, hidden=True, help="As a companion of the process that was first.")
 @click.pass_obj
-def serve_command(context: Context, /, open_door: bool, **options: Any) -> None:
+def serve_command(
+    context: Context, /, open_door: bool, processes: int | None, beside: bool, **options: Any
+) -> None:
     """Receive DICOM objects (C-STORE) into the installation's folder `received`, where workers ingest them.
 
     An object lies there, whole, before its sender is told that it is stored. Ends, in order, at Ctrl-C or SIGTERM.
@@ -59,7 +73,8 @@ def serve_command(context: Context, /, open_door: bool, **options: Any) -> None:
     from cbmir.archive.dimse.receiver import Receiver
     from cbmir.archive.dimse.reception import refuse_open_door
 
-    how = _reception(context.settings.received, **options)
+    count = processes or min(MOST_PROCESSES, os.cpu_count() or 1)
+    how = replace(_reception(context.settings.received, **options), shared=count > 1, joins=beside)
     if not open_door:
         refuse_open_door(how)
     ended = threading.Event()
@@ -67,8 +82,14 @@ def serve_command(context: Context, /, open_door: bool, **options: Any) -> None:
         signal.signal(name, lambda *_: ended.set())
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING)
     with Receiver(how) as receiver:
-        click.echo(f"{how.aet} receives on {how.host}:{receiver.port} into {how.folder}.")
-        ended.wait()
+        if beside:
+            when_alone(ended.set)
+            ended.wait()
+            return
+        with Companions(count - 1, "--beside") as companions:
+            click.echo(f"{how.aet} receives on {how.host}:{receiver.port} into {how.folder}.")
+            while not ended.wait(TEND_SECONDS):
+                companions.tend()
     click.echo("Ended.")
 
 

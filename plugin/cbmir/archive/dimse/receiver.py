@@ -57,7 +57,8 @@ class Receiver:
     ) -> None:
         self.landing = Landing(how.folder, how.keep_free)
         self._server = _listen(how, intake.Taking(self.landing, how.fsync, wanted, refused))
-        self.landing.sweep()
+        if not how.joins:
+            self.landing.sweep()
         self.port: int = self._server.server_address[1]
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(TURN,), name="receiver", daemon=True
@@ -117,6 +118,23 @@ def _cut(association: Association) -> None:
             wire.socket.shutdown(socket.SHUT_RDWR)
 
 
+class SharedListener(Listener):
+    """One of several processes on a port."""
+
+    def server_bind(self) -> None:
+        """Bind, and let others bind too."""
+        cast(socket.socket, self.socket).setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        super().server_bind()
+
+
+def _refuse_taken(how: Reception) -> None:
+    """Who shares a port would share it with a stranger, too: so the first sees whether it is free."""
+    family = socket.AF_INET6 if ":" in how.host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind((how.host, how.port))
+
+
 def _listen(how: Reception, taking: intake.Taking) -> Listener:
     tls = server_tls(how.authority, how.certificate, how.key) if how.certificate else None
     reporter = partial(application, how.aet, how.idle_seconds)
@@ -124,13 +142,14 @@ def _listen(how: Reception, taking: intake.Taking) -> Listener:
     if how.keep:
         taking.landing.keep()
         bound += commitment.handlers(taking.landing, how.reports, reporter)
+    listener = SharedListener if how.shared else Listener
     try:
-        return cast(
-            Listener,
-            _entity(how).make_server(
-                (how.host, how.port), ssl_context=tls, evt_handlers=bound, server_class=Listener
-            ),
+        if how.shared and not how.joins:
+            _refuse_taken(how)
+        server = _entity(how).make_server(
+            (how.host, how.port), ssl_context=tls, evt_handlers=bound, server_class=listener
         )
+        return cast(Listener, server)
     except OSError as error:
         raise Unavailable(
             f"Port {how.port} of {how.host} cannot be listened on: {error.strerror}.",

@@ -55,6 +55,12 @@ class Reception:
     max_associations: int = 32
     """Associations at one time; more are refused for the moment."""
 
+    shared: bool = False
+    """Whether other processes listen on this port too: the system deals the connections out among them."""
+
+    joins: bool = False
+    """Whether another process was first on a shared port: drafts in the folder may be its own, and stay."""
+
     keep_free: int = KEEP_FREE
     """Bytes that must remain free on the disk: with less, objects are refused (A700) before anything is lost."""
 

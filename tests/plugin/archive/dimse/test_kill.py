@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pydicom
 import pytest
@@ -51,7 +53,7 @@ def test_every_acknowledged_object_is_there_and_whole(
     files = objects(120, Rows=256, Columns=256, PixelData=bytes(256 * 256 * 2))
     uids = {str(file): str(pydicom.dcmread(file).SOPInstanceUID) for file in files}
     received = tmp_path / "data" / "received"
-    with serving(tmp_path / "data", "--port", str(move_port)) as (process, port):
+    with serving(tmp_path / "data", "--processes", "1", "--port", str(move_port)) as (process, port):
         command = ["storescu", "-v", "-aec", "CBMIR", "127.0.0.1", str(port), *map(str, files)]
         sender = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         while len(list(received.glob("*.dcm"))) < 40:
@@ -68,6 +70,40 @@ def test_every_acknowledged_object_is_there_and_whole(
     assert all(whole(file) for file in received.glob("*.dcm"))
     receive(folder=received)
     assert [file.name for file in received.iterdir() if file.suffix != ".dcm"] == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs Linux: looks for companions in /proc")
+def test_processes_share_the_port_lose_nothing_and_end_with_the_first(
+    tmp_path: Path, objects: Callable[..., list[Path]], move_port: int
+) -> None:
+    files = objects(64, Rows=64, Columns=64, PixelData=bytes(64 * 64 * 2))
+    received = tmp_path / "data" / "received"
+    with serving(tmp_path / "data", "--processes", "2", "--port", str(move_port)) as (process, port):
+        (companion,) = until(lambda: companions(process.pid))
+        command = ["storescu", "-aec", "CBMIR", "127.0.0.1", str(port)]
+        senders = [subprocess.Popen([*command, *map(str, files[start::8])]) for start in range(8)]
+        assert [sender.wait(60) for sender in senders] == [0] * 8
+        assert len(list(received.glob("*.dcm"))) == 64
+        os.kill(companion, signal.SIGKILL)
+        (another,) = until(lambda: companions(process.pid) - {companion})
+        process.send_signal(signal.SIGKILL)
+        process.wait(30)
+        until(lambda: not Path(f"/proc/{another}").exists())
+
+
+def companions(pid: int) -> set[int]:
+    """The processes that a receiver has started and that live."""
+    children = map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+    return {child for child in children if "State:\tZ" not in Path(f"/proc/{child}/status").read_text()}
+
+
+def until(look: Callable[[], Any]) -> Any:
+    """What is seen as soon as anything is."""
+    deadline = time.monotonic() + 30
+    while not (found := look()):
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+    return found
 
 
 def successes(said: str) -> list[str]:

@@ -55,7 +55,10 @@ def test_each_start_asks_for_a_sweep_once(cbmir: Cbmir, following: Following, ma
     for data in make_study(2):
         orthanc.send(data)
         cbmir.wait_for(stored(orthanc.get("/instances")))
-    assert [said.get("lost", False) for said in cbmir.events()] == [True, False, False]
+    first, *others = [said.get("lost", False) for said in cbmir.events()]  # the first event may travel with it
+    assert first
+    assert others
+    assert not any(others)
 
 
 def test_of_each_instance_only_the_last_event_is_told(

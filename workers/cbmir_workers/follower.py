@@ -14,6 +14,7 @@ from celery import Celery
 
 from cbmir.errors import CbmirError, MassDeletion, NotFound, Unavailable
 from cbmir.services.archives import received
+from cbmir.services.archives.catch_up import LEASE_SECONDS, RENEW_SECONDS
 from cbmir.services.archives.follow import Follower
 from cbmir.services.archives.registered import followed
 from cbmir.settings import Settings
@@ -24,12 +25,6 @@ from cbmir_workers.client import enqueue
 
 LOOK_SECONDS = 0.5
 """How often an archive is looked at: a part of the two seconds within which a new image should be found."""
-
-LEASE_SECONDS = 30.0
-"""After this silence of its follower another process may follow an archive."""
-
-RENEW_SECONDS = 10.0
-"""How often the lease is renewed, and the archive's row says that it answered."""
 
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 60.0
 """Before an archive that failed is asked again: doubled each time."""

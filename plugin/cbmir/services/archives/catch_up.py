@@ -18,7 +18,11 @@ from cbmir.services.isolation import Isolation
 from cbmir.store import archives
 from cbmir.store.session import Database
 
-LEASE_SECONDS, RENEW_SECONDS = 30.0, 10.0
+LEASE_SECONDS = 30.0
+"""After this silence of its follower another process may follow an archive."""
+
+RENEW_SECONDS = 10.0
+"""How often the lease is renewed."""
 
 
 def catch_up(followed: Followed, progress: Progress) -> Ingested | None:

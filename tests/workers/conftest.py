@@ -18,7 +18,8 @@ from sqlalchemy import func, select
 
 from cbmir.encoders import weights
 from cbmir.encoders.base import Preprocessing
-from cbmir.encoders.cnn_autoencoder import DIMENSION, NAME, CnnAutoencoder
+from cbmir.encoders.cnn_autoencoder import CnnAutoencoder
+from cbmir.encoders.cnn_encoder import DIMENSION, NAME
 from cbmir.pictures.shelf import Shelf
 from cbmir.settings import Settings
 from cbmir.store import encoders, jobs, tables

@@ -16,7 +16,10 @@ from cbmir.encoders.base import Encoder, Preprocessing
 from cbmir.errors import NotFound, WeightsMismatch
 
 GROUP = "cbmir.encoders"
-OWN = (EntryPoint("cnn-autoencoder", "cbmir.encoders.cnn_autoencoder:load", GROUP),)
+OWN = (
+    EntryPoint("cnn-autoencoder", "cbmir.encoders.cnn_encoder:load", GROUP),
+    EntryPoint("efficientnet-lite0", "cbmir.encoders.efficientnet_lite:load", GROUP),
+)
 
 Loader = Callable[[bytes, str, Preprocessing], Encoder]
 

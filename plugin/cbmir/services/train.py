@@ -16,8 +16,9 @@ import torch
 
 from cbmir.encoders import machine, weights
 from cbmir.encoders.base import Preprocessing
-from cbmir.encoders.cnn_autoencoder import DIMENSION, CnnAutoencoder
-from cbmir.encoders.cnn_autoencoder import NAME as CNN_AUTOENCODER
+from cbmir.encoders.cnn_autoencoder import CnnAutoencoder
+from cbmir.encoders.cnn_encoder import DIMENSION
+from cbmir.encoders.cnn_encoder import NAME as CNN_AUTOENCODER
 from cbmir.errors import EmptyGallery, NotFound, TrainingFailed
 from cbmir.files import write_whole
 from cbmir.pictures.shelf import Shelf

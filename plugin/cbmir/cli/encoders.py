@@ -19,15 +19,30 @@ from cbmir.store.tables import Encoder
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of split, weights and order.")
 @click.option("--side", type=click.IntRange(16, 1024), default=64, show_default=True, help="Input side in pixels.")
 @click.option("--batch-size", type=click.IntRange(1), default=32, show_default=True, help="Images a step.")
+@click.option(
+    "--start",
+    default="default",
+    show_default=True,
+    help="Of a training by labels: `default`, `photographs` (needs cbmir[efficientnet]) or an encoder's id.",
+)
 @json_option
 @click.pass_obj
 def train_command(
-    context: Context, architecture: str, epochs: int, seed: int, side: int, batch_size: int, as_json: bool
+    context: Context,
+    architecture: str,
+    epochs: int,
+    seed: int,
+    side: int,
+    batch_size: int,
+    start: str,
+    as_json: bool,
 ) -> None:
     """Train an encoder on the library; an interrupted training of the same kind goes on where it was."""
     from cbmir.services.train import TrainingRequest, train
 
-    request = TrainingRequest(architecture=architecture, epochs=epochs, seed=seed, side=side, batch_size=batch_size)
+    request = TrainingRequest(
+        architecture=architecture, epochs=epochs, seed=seed, side=side, batch_size=batch_size, start=start
+    )
     with context.progress("train") as progress:
         encoder_id = train(context.database, context.settings, request, progress)
     with context.database.read() as session:

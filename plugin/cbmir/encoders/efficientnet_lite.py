@@ -4,14 +4,17 @@ A stem, sixteen blocks that widen, filter by depth and narrow again, a head of 1
 the map. Batch norms are folded into the convolutions; activations are ReLU6. From 'EfficientNet: Rethinking Model
 Scaling for Convolutional Neural Networks' (Tan and Le, 2019), less its squeeze-and-excitation and swish.
 
-The tensors of its file, all float32, with their biases: `stem`, `blocks.0` to `blocks.15` with `widen` (not in the
-first), `depthwise` and `narrow`, `head`; and `reduce`, which is a dense layer after the mean and may be absent.
+The tensors of its file, all float32: the `weight` and the `norm` of `stem`, of `blocks.0` to `blocks.15` with
+`widen` (not in the first), `depthwise` and `narrow`, and of `head`; and `reduce`, a dense layer after the mean that
+may be absent: behind it a feature is of unit length.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+
+import numpy as np
 
 from cbmir.encoders.base import Preprocessing
 from cbmir.encoders.graph import INPUT, Graph
@@ -20,6 +23,8 @@ from cbmir.encoders.tensors import Tensors
 
 NAME = "efficientnet-lite0"
 STEM, HEAD = 32, 1280
+EPSILON = 1e-3
+"""Of the batch norms."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,7 @@ def model(tensors: Tensors, preprocessing: Preprocessing) -> bytes:
     if "reduce.weight" in tensors:
         weight = tensors.take("reduce.weight", None, HEAD)
         dimension = len(weight)
-        x = graph.dense(x, weight, tensors.take("reduce.bias", dimension))
+        x = graph.unit_length(graph.dense(x, weight, tensors.take("reduce.bias", dimension)))
     return graph.model(x, dimension)
 
 
@@ -111,5 +116,8 @@ class _Convolutions:
         self, x: str, at: str, out: int, channels: int, kernel: int, *, stride: int = 1, groups: int = 1
     ) -> str:
         weight = self.tensors.take(f"{at}.weight", out, channels, kernel, kernel)
-        bias = self.tensors.take(f"{at}.bias", out)
-        return self.graph.conv(x, weight, bias, stride=stride, groups=groups, same=True)
+        mean, variance = (self.tensors.take(f"{at}.norm.running_{part}", out) for part in ("mean", "var"))
+        scale = self.tensors.take(f"{at}.norm.weight", out) / np.sqrt(variance + np.float32(EPSILON))
+        bias = self.tensors.take(f"{at}.norm.bias", out) - mean * scale
+        scaled = weight * scale[:, None, None, None]
+        return self.graph.conv(x, scaled, bias, stride=stride, groups=groups, same=True)

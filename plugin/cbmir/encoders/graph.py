@@ -73,6 +73,10 @@ class Graph:
         """(1, in) -> (1, out); `weight` is (out, in), `bias` (out,)."""
         return self._node("Gemm", [x, self._weight(weight), self._weight(bias)], transB=1)
 
+    def unit_length(self, x: str) -> str:
+        """x / |x| along its channels: (1, channels)."""
+        return self._node("LpNormalization", [x], axis=1, p=2)
+
     def model(self, x: str, dimension: int) -> bytes:
         """The whole model, serialised; its output is `x`, (1, dimension)."""
         self._nodes.append(helper.make_node("Identity", [x], [OUTPUT]))

@@ -3,70 +3,37 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
-import numpy as np
 import torch
 
-from cbmir.encoders import machine, weights
+from cbmir.encoders import cnn_autoencoder, efficientnet_lite, machine, weights
 from cbmir.encoders.base import Preprocessing
-from cbmir.encoders.cnn_autoencoder import CnnAutoencoder
-from cbmir.encoders.cnn_encoder import DIMENSION
-from cbmir.encoders.cnn_encoder import NAME as CNN_AUTOENCODER
-from cbmir.errors import EmptyGallery, NotFound, TrainingFailed
+from cbmir.errors import NotFound
 from cbmir.files import write_whole
 from cbmir.pictures.shelf import Shelf
 from cbmir.progress import Progress
+from cbmir.services.fitting import autoencoder, by_labels
+from cbmir.services.fitting.plan import Plan, Trained, Workshop, plan
 from cbmir.settings import Settings
 from cbmir.store import encoders
 from cbmir.store import training as library
 from cbmir.store.session import Database
-from cbmir.store.training import TrainingFrame
-from cbmir.training import pictures, splits
-from cbmir.training.checkpoint import Record
-from cbmir.training.gradients import Rows, workers
-from cbmir.training.loop import Material, Recipe, Training
+from cbmir.training import pictures
 from cbmir.training.pictures import PreparedPictures
 from cbmir.training.request import TrainingRequest
-from cbmir.types import Part
 
 __all__ = ["TrainingRequest", "train"]
 
-TRAINABLE = (CNN_AUTOENCODER,)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What will be trained on.
-
-    Attributes:
-        frames: all stored frames; their places here are the rows of everything else.
-        part_of: the part of each group, by its key.
-        data_sha256: of pictures, groups and labels.
-        fingerprint: of data and request.
-    """
-
-    request: TrainingRequest
-    frames: list[TrainingFrame]
-    part_of: dict[str, Part]
-    data_sha256: str
-    fingerprint: str
-
-
-@dataclass(frozen=True)
-class Trained:
-    """What came out: the record of the training, and its loss on the test part."""
-
-    record: Record
-    rows: dict[Part, Rows]
-    unreadable: int
-    test_loss: float
+Fitter = Callable[[Plan, Workshop, PreparedPictures, Progress], Trained]
+FITTERS: Mapping[str, Fitter] = MappingProxyType(
+    {cnn_autoencoder.NAME: autoencoder.fit, efficientnet_lite.NAME: by_labels.fit}
+)
+"""What can be trained, and what trains it."""
 
 
 def train(
@@ -93,73 +60,33 @@ def train(
     Raises:
         cbmir.errors.EmptyGallery: if no picture is stored.
         cbmir.errors.NotFound: if the architecture cannot be trained.
-        cbmir.errors.TrainingFailed: if there are too few patients, or the loss is no number any more.
+        cbmir.errors.TrainingFailed: if there are too few patients or labels, or the loss is no number any more.
         cbmir.errors.JobCancelled, cbmir.errors.DiskFull: if it should stop, or has to; the last checkpoint stays.
     """
-    plan = _plan(database, request)
+    fit = _fitter(request.architecture)
+    planned = plan(database, request)
     runs = settings.training / (run or "command-line")
-    folder = runs / plan.fingerprint[:32]  # the same run on other data begins anew
-    count = settings.threads or machine.cores()
+    folder = runs / planned.fingerprint[:32]  # the same run on other data begins anew
+    workshop = Workshop(settings, folder, settings.threads or machine.cores())
     machine.keep_memory()
-    prepared = _prepare(plan, folder, Shelf(settings.pictures), count, progress)
-    with workers(count) as pool:
-        trained = _fit(plan, folder, prepared, pool, progress)
-    encoder_id = _store(database, settings, plan, trained)
+    trained = fit(planned, workshop, _prepare(planned, workshop, progress), progress)
+    encoder_id = _store(database, settings, planned, trained)
     shutil.rmtree(runs if run else folder, ignore_errors=True)
     return encoder_id
 
 
-def _plan(database: Database, request: TrainingRequest) -> Plan:
-    if request.architecture not in TRAINABLE:
+def _fitter(architecture: str) -> Fitter:
+    if architecture not in FITTERS:
         raise NotFound(
-            f"{request.architecture!r} is no architecture that can be trained here.",
-            f"Choose {' or '.join(TRAINABLE)}.",
+            f"{architecture!r} is no architecture that can be trained here.", f"Choose {' or '.join(FITTERS)}."
         )
-    with database.read() as session:
-        frames = library.frames(session)
-    if not frames:
-        raise EmptyGallery("There is no picture to train on.", "Ingest some first: `cbmir ingest`.")
-    strata = splits.strata((frame.group, frame.label) for frame in frames)
-    data = _sha256([[frame.picture, frame.group, frame.label] for frame in frames])
-    fingerprint = _sha256([data, request.as_json()])
-    return Plan(request, frames, splits.assign(strata, request.seed), data, fingerprint)
+    return FITTERS[architecture]
 
 
-def _sha256(document: object) -> str:
-    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
-
-
-def _prepare(plan: Plan, folder: Path, shelf: Shelf, count: int, progress: Progress) -> PreparedPictures:
-    keys = [frame.picture for frame in plan.frames]
-    return pictures.prepare(folder, keys, shelf.get, Preprocessing(plan.request.side), count, progress)
-
-
-def _rows(plan: Plan, prepared: PreparedPictures) -> dict[Part, Rows]:
-    part_of = np.array([plan.part_of[frame.group].value for frame in plan.frames])
-    rows = {part: pictures.usable(np.flatnonzero(part_of == part.value), prepared) for part in Part}
-    for part, chosen in rows.items():
-        if not len(chosen):
-            raise TrainingFailed(
-                f"No picture of the part to {_PURPOSE[part]} can be read from the pictures folder.",
-                "Restore the folder `pictures` from a backup, or ingest the images again.",
-            )
-    return rows
-
-
-_PURPOSE = {Part.TRAIN: "train on", Part.VALIDATION: "validate with", Part.TEST: "test with"}
-
-
-def _fit(
-    plan: Plan, folder: Path, prepared: PreparedPictures, pool: ThreadPoolExecutor, progress: Progress
-) -> Trained:
-    rows = _rows(plan, prepared)
-    network = CnnAutoencoder(plan.request.side)
-    network.initialise(plan.request.seed)
-    recipe = Recipe(plan.request.epochs, plan.request.batch_size, plan.request.seed)
-    material = Material(prepared.values, rows[Part.TRAIN], rows[Part.VALIDATION])
-    training = Training(network, material, recipe, folder, pool)
-    record = training.run(progress)
-    return Trained(record, rows, len(prepared.unreadable), training.loss(record.best, rows[Part.TEST]))
+def _prepare(plan: Plan, workshop: Workshop, progress: Progress) -> PreparedPictures:
+    keys, shelf = [frame.picture for frame in plan.frames], Shelf(workshop.settings.pictures)
+    wanted = Preprocessing(plan.request.side)
+    return pictures.prepare(workshop.folder, keys, shelf.get, wanted, workshop.threads, progress)
 
 
 def _store(database: Database, settings: Settings, plan: Plan, trained: Trained) -> str:
@@ -175,7 +102,7 @@ def _store(database: Database, settings: Settings, plan: Plan, trained: Trained)
             architecture=plan.request.architecture,
             weights_file=file_name,
             weights_sha256=sha256,
-            dimension=DIMENSION,
+            dimension=trained.dimension,
             preprocessing=Preprocessing(plan.request.side).as_json(),
             training=_how(plan, trained),
             metrics=_metrics(trained),
@@ -188,11 +115,9 @@ def _store(database: Database, settings: Settings, plan: Plan, trained: Trained)
 
 def _how(plan: Plan, trained: Trained) -> dict[str, Any]:
     """What is needed to train it again, and to judge it."""
-    recipe = Recipe()
     return {
         **plan.request.as_json(),
-        "loss": "mean squared error",
-        "optimiser": {"name": "adam", "learning_rate": recipe.learning_rate, "decay": recipe.decay},
+        **trained.how,
         "data_sha256": plan.data_sha256,
         "images": {part.value: len(rows) for part, rows in trained.rows.items()},
         "groups": dict(Counter(part.value for part in plan.part_of.values())),

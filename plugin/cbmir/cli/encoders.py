@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from cbmir.cli.context import Context, json_option, print_json
+from cbmir.cli.encoder_adding import add_command
 from cbmir.store import encoders, features
 from cbmir.store.tables import Encoder
 
@@ -76,11 +77,19 @@ def extract_command(context: Context, encoder_id: str | None, as_json: bool) -> 
     return 1 if report["failed"] else 0
 
 
-@click.command("encoders")
+@click.group("encoders", invoke_without_command=True)
 @json_option
-@click.pass_obj
-def encoders_command(context: Context, as_json: bool) -> None:
-    """List the trained encoders, newest first."""
+@click.pass_context
+def encoders_command(command: click.Context, as_json: bool) -> None:
+    """List the encoders, newest first; or add one."""
+    if command.invoked_subcommand is None:
+        _list(command.obj, as_json)
+
+
+encoders_command.add_command(add_command)
+
+
+def _list(context: Context, as_json: bool) -> None:
     from cbmir.services import outdated
 
     with context.database.read() as session:

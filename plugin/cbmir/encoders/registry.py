@@ -19,6 +19,7 @@ GROUP = "cbmir.encoders"
 OWN = (
     EntryPoint("cnn-autoencoder", "cbmir.encoders.cnn_encoder:load", GROUP),
     EntryPoint("efficientnet-lite0", "cbmir.encoders.efficientnet_lite:load", GROUP),
+    EntryPoint("onnx", "cbmir.encoders.onnx_file:load", GROUP),
 )
 
 Loader = Callable[[bytes, str, Preprocessing], Encoder]

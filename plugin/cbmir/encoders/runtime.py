@@ -6,6 +6,8 @@ import numpy as np
 import onnxruntime
 
 from cbmir.encoders.base import Preprocessing
+from cbmir.encoders.reduction import Reduction
+from cbmir.errors import EncoderMismatch
 from cbmir.types import FloatArray
 
 ERRORS_ONLY = 3
@@ -24,16 +26,23 @@ class OnnxEncoder:
         model: the ONNX model, serialised; input float32 (1 or any, channels, side, side).
         preprocessing: what is done to a picture first.
         output: name of the output that is the feature; None is the first.
+        reduction: what makes fewer numbers of them; None keeps all.
 
     Attributes:
-        dimension: numbers of a feature: all of that output's for one picture.
+        dimension: numbers of a feature.
     """
 
     def __init__(
-        self, architecture: str, model: bytes, preprocessing: Preprocessing, output: str | None = None
+        self,
+        architecture: str,
+        model: bytes,
+        preprocessing: Preprocessing,
+        output: str | None = None,
+        reduction: Reduction | None = None,
     ) -> None:
         self.architecture = architecture
         self.preprocessing = preprocessing
+        self._reduction = reduction
         self._session = session(model)
         self._input = self._session.get_inputs()[0].name
         self._output = output or self._session.get_outputs()[0].name
@@ -44,13 +53,16 @@ class OnnxEncoder:
         """See `cbmir.encoders.base.Encoder.encode`."""
         features = np.empty((len(inputs), self.dimension), np.float32)
         for row, picture in enumerate(np.ascontiguousarray(inputs, np.float32)):
-            features[row] = self._one(picture[np.newaxis])
+            feature = self._one(picture[np.newaxis])
+            if len(feature) != self.dimension:
+                raise EncoderMismatch(f"A picture gave {len(feature)} numbers, where others gave {self.dimension}.")
+            features[row] = feature
         return features
 
     def _one(self, picture: FloatArray) -> FloatArray:
         (values,) = self._session.run([self._output], {self._input: picture})
         feature: FloatArray = np.asarray(values).ravel()
-        return feature
+        return self._reduction.apply(feature) if self._reduction else feature
 
 
 def session(model: bytes) -> onnxruntime.InferenceSession:

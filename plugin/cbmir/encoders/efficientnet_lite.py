@@ -5,8 +5,8 @@ the map. Batch norms are folded into the convolutions; activations are ReLU6. Fr
 Scaling for Convolutional Neural Networks' (Tan and Le, 2019), less its squeeze-and-excitation and swish.
 
 The tensors of its file, all float32: the `weight` and the `norm` of `stem`, of `blocks.0` to `blocks.15` with
-`widen` (not in the first), `depthwise` and `narrow`, and of `head`; and `reduce`, a dense layer after the mean that
-may be absent: behind it a feature is of unit length.
+`widen` (not in the first), `depthwise` and `narrow`, and of `head`; and `reduce`, which may be absent: a dense
+layer after the mean was brought to unit length.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def model(tensors: Tensors, preprocessing: Preprocessing) -> bytes:
     if "reduce.weight" in tensors:
         weight = tensors.take("reduce.weight", None, HEAD)
         dimension = len(weight)
-        x = graph.unit_length(graph.dense(x, weight, tensors.take("reduce.bias", dimension)))
+        x = graph.dense(graph.unit_length(x), weight, tensors.take("reduce.bias", dimension))
     return graph.model(x, dimension)
 
 

@@ -31,13 +31,14 @@ class Reduction:
         return reduced
 
 
-def principal(features: FloatArray, fewer: int, *, whiten: bool) -> Reduction:
+def principal(features: FloatArray, fewer: int, *, whiten: float) -> Reduction:
     """The map to the directions in which features differ most, the mean of all in the origin.
 
     Args:
         features: float32 (n, dimension), finite.
         fewer: numbers wanted, 1 to dimension - 1.
-        whiten: divide each by its standard deviation, so that all weigh the same in a distance.
+        whiten: 0 leaves the directions as they are; 1 divides each by its standard deviation, so that all weigh
+            the same in a distance; numbers between are the power of the deviation.
 
     Raises:
         cbmir.errors.BadRequest: if so many cannot be learned from these features.
@@ -59,7 +60,7 @@ def principal(features: FloatArray, fewer: int, *, whiten: bool) -> Reduction:
             f"The features of {count} pictures differ in {differing} directions, not in {fewer}.",
             "Ingest more different pictures, or ask for fewer numbers.",
         )
-    weight = directions / np.sqrt(variances)[:, None] if whiten else directions
+    weight = directions / variances[:, None] ** (whiten / 2)
     return Reduction(weight.astype(np.float32), (-weight @ mean).astype(np.float32))
 
 

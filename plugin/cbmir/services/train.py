@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from cbmir.encoders import cnn_autoencoder, efficientnet_lite, machine, weights
+from cbmir.encoders import cnn_encoder, efficientnet_lite, machine, weights
 from cbmir.encoders.base import Preprocessing
 from cbmir.errors import NotFound
 from cbmir.files import write_whole
@@ -31,7 +31,7 @@ __all__ = ["TrainingRequest", "train"]
 
 Fitter = Callable[[Plan, Workshop, PreparedPictures, Progress], Trained]
 FITTERS: Mapping[str, Fitter] = MappingProxyType(
-    {cnn_autoencoder.NAME: autoencoder.fit, efficientnet_lite.NAME: by_labels.fit}
+    {cnn_encoder.NAME: autoencoder.fit, efficientnet_lite.NAME: by_labels.fit}
 )
 """What can be trained, and what trains it."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from cbmir.encoders.cnn_autoencoder import DIMENSION, CnnAutoencoder
+from cbmir.encoders.cnn_autoencoder import CnnAutoencoder
+from cbmir.encoders.cnn_encoder import DIMENSION
 from cbmir.progress import Progress
 from cbmir.services.fitting.plan import Plan, Trained, Workshop
 from cbmir.training.gradients import workers

@@ -15,6 +15,8 @@ from cbmir.errors import NotFound, WeightsMismatch
 from cbmir.settings import Settings
 
 DEFAULT, PHOTOGRAPHS = "default", "photographs"
+COUNTERS = "num_batches_tracked"
+"""Of torch's norms; nothing depends on them."""
 
 
 @dataclass(frozen=True)
@@ -24,27 +26,22 @@ class Start:
     Attributes:
         name: as it was asked for.
         sha256: of the file's content.
-        tensors: by their names in the network's state; the layer to few numbers may be missing.
+        tensors: by their names in the network's state.
     """
 
     name: str
     sha256: str
     tensors: dict[str, Tensor]
 
-    def fill(self, network: EfficientNetLite, seed: int) -> None:
-        """Put the weights into a network; a missing layer to few numbers is drawn.
+    def fill(self, network: EfficientNetLite) -> None:
+        """Put the weights into a network; those of a layer to few numbers are left aside.
 
         Raises:
             cbmir.errors.WeightsMismatch: if they are not of this network.
         """
-        with torch.random.fork_rng(devices=()):
-            torch.manual_seed(seed)
-            network.reduce.reset_parameters()
-        counters = {
-            name: each for name, each in network.state_dict().items() if name.endswith("num_batches_tracked")
-        }
-        drawn = {f"reduce.{name}": each for name, each in network.reduce.state_dict().items()}
-        weights.fill(network, {**counters, **drawn, **self.tensors}, self.name)
+        counted = {name: each for name, each in network.state_dict().items() if name.endswith(COUNTERS)}
+        given = {name: each for name, each in self.tensors.items() if not name.startswith("reduce.")}
+        weights.fill(network, counted | given, self.name)
 
 
 def find(name: str, settings: Settings) -> Start:

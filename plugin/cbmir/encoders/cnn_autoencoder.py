@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from cbmir.encoders import weights
 from cbmir.encoders.base import Preprocessing
+from cbmir.encoders.strided import Doubling, Halving
 from cbmir.errors import BadRequest, WeightsMismatch
 from cbmir.types import FloatArray
 
@@ -73,12 +74,11 @@ class CnnAutoencoder(nn.Module):
 
 
 def _down(channels: int) -> tuple[nn.Module, ...]:
-    return nn.Conv2d(channels, FILTERS, 3, stride=2, padding=1), nn.LeakyReLU(SLOPE, inplace=True)
+    return Halving(channels, FILTERS), nn.LeakyReLU(SLOPE, inplace=True)
 
 
 def _up() -> tuple[nn.Module, ...]:
-    doubling = nn.ConvTranspose2d(FILTERS, FILTERS, 3, stride=2, padding=1, output_padding=1)
-    return doubling, nn.LeakyReLU(SLOPE, inplace=True)
+    return Doubling(FILTERS, FILTERS), nn.LeakyReLU(SLOPE, inplace=True)
 
 
 class CnnEncoder:

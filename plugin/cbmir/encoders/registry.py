@@ -16,7 +16,13 @@ from cbmir.encoders.base import Encoder, Preprocessing
 from cbmir.errors import NotFound, WeightsMismatch
 
 GROUP = "cbmir.encoders"
-OWN = (EntryPoint("cnn-autoencoder", "cbmir.encoders.cnn_autoencoder:load", GROUP),)
+OWN = (
+    EntryPoint("cnn-autoencoder", "cbmir.encoders.cnn_autoencoder:load", GROUP),
+    EntryPoint("alexnet", "cbmir.encoders.rivals.alexnet:load", GROUP),
+    EntryPoint("dcnn", "cbmir.encoders.rivals.dcnn:load", GROUP),
+    EntryPoint("resnet50", "cbmir.encoders.rivals.resnet50:load", GROUP),
+    EntryPoint("vgg16", "cbmir.encoders.rivals.vgg16:load", GROUP),
+)
 
 Loader = Callable[[bytes, str, Preprocessing], Encoder]
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +17,7 @@ import torch
 
 from cbmir.encoders import machine, weights
 from cbmir.encoders.base import Preprocessing
-from cbmir.encoders.cnn_autoencoder import DIMENSION, CnnAutoencoder
-from cbmir.encoders.cnn_autoencoder import NAME as CNN_AUTOENCODER
-from cbmir.errors import EmptyGallery, NotFound, TrainingFailed
+from cbmir.errors import EmptyGallery, TrainingFailed
 from cbmir.files import write_whole
 from cbmir.pictures.shelf import Shelf
 from cbmir.progress import Progress
@@ -29,20 +28,23 @@ from cbmir.store.session import Database
 from cbmir.store.training import TrainingFrame
 from cbmir.training import pictures, splits
 from cbmir.training.checkpoint import Record
-from cbmir.training.gradients import Rows, workers
-from cbmir.training.loop import Material, Recipe, Training
+from cbmir.training.gradients import workers
+from cbmir.training.loop import Judge, Material, Recipe, Training, no_judge
+from cbmir.training.objectives import Rows
 from cbmir.training.pictures import PreparedPictures
 from cbmir.training.request import TrainingRequest
+from cbmir.training.trainees import Trainee, trainee
 from cbmir.types import Part
 
 __all__ = ["TrainingRequest", "train"]
 
-TRAINABLE = (CNN_AUTOENCODER,)
+JudgeMaker = Callable[[list[TrainingFrame]], Judge]
+"""Makes a judge of the frames that are trained with; their places are the rows of the material."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What will be trained on.
+    """What will be trained, and on what.
 
     Attributes:
         frames: all stored frames; their places here are the rows of everything else.
@@ -52,6 +54,7 @@ class Plan:
     """
 
     request: TrainingRequest
+    trainee: Trainee
     frames: list[TrainingFrame]
     part_of: dict[str, Part]
     data_sha256: str
@@ -75,6 +78,7 @@ def train(
     progress: Progress,
     *,
     run: str | None = None,
+    judge: JudgeMaker | None = None,
 ) -> str:
     """Train an encoder on all stored pictures, and store it with the split it was trained on.
 
@@ -85,6 +89,7 @@ def train(
         progress: told after every batch; `detail` carries `history`, one row an epoch.
         run: names the checkpoint's folder, such as a job's id; by default the request and the data do. A run that
             was killed or cancelled goes on from its last epoch when it is started again.
+        judge: gives figures of each epoch, which stand in the history; it changes nothing else.
 
     Returns:
         The encoder's id: architecture and the first eight digits of the weights' SHA-256.
@@ -102,18 +107,14 @@ def train(
     machine.keep_memory()
     prepared = _prepare(plan, folder, Shelf(settings.pictures), count, progress)
     with workers(count) as pool:
-        trained = _fit(plan, folder, prepared, pool, progress)
+        trained = _fit(plan, folder, prepared, pool, progress, judge(plan.frames) if judge else no_judge)
     encoder_id = _store(database, settings, plan, trained)
     shutil.rmtree(runs if run else folder, ignore_errors=True)
     return encoder_id
 
 
 def _plan(database: Database, request: TrainingRequest) -> Plan:
-    if request.architecture not in TRAINABLE:
-        raise NotFound(
-            f"{request.architecture!r} is no architecture that can be trained here.",
-            f"Choose {' or '.join(TRAINABLE)}.",
-        )
+    kind = trainee(request.architecture)
     with database.read() as session:
         frames = library.frames(session)
     if not frames:
@@ -121,7 +122,7 @@ def _plan(database: Database, request: TrainingRequest) -> Plan:
     strata = splits.strata((frame.group, frame.label) for frame in frames)
     data = _sha256([[frame.picture, frame.group, frame.label] for frame in frames])
     fingerprint = _sha256([data, request.as_json()])
-    return Plan(request, frames, splits.assign(strata, request.seed), data, fingerprint)
+    return Plan(request, kind, frames, splits.assign(strata, request.seed), data, fingerprint)
 
 
 def _sha256(document: object) -> str:
@@ -149,14 +150,13 @@ _PURPOSE = {Part.TRAIN: "train on", Part.VALIDATION: "validate with", Part.TEST:
 
 
 def _fit(
-    plan: Plan, folder: Path, prepared: PreparedPictures, pool: ThreadPoolExecutor, progress: Progress
+    plan: Plan, folder: Path, prepared: PreparedPictures, pool: ThreadPoolExecutor, progress: Progress, judge: Judge
 ) -> Trained:
-    rows = _rows(plan, prepared)
-    network = CnnAutoencoder(plan.request.side)
-    network.initialise(plan.request.seed)
+    rows, labels = _rows(plan, prepared), [frame.label for frame in plan.frames]
+    network, objective = plan.trainee.make(plan.request, labels), plan.trainee.objective(labels)
     recipe = Recipe(plan.request.epochs, plan.request.batch_size, plan.request.seed)
     material = Material(prepared.values, rows[Part.TRAIN], rows[Part.VALIDATION])
-    training = Training(network, material, recipe, folder, pool)
+    training = Training(network, material, recipe, folder, pool, objective, judge)
     record = training.run(progress)
     return Trained(record, rows, len(prepared.unreadable), training.loss(record.best, rows[Part.TEST]))
 
@@ -174,7 +174,7 @@ def _store(database: Database, settings: Settings, plan: Plan, trained: Trained)
             architecture=plan.request.architecture,
             weights_file=file_name,
             weights_sha256=sha256,
-            dimension=DIMENSION,
+            dimension=plan.trainee.dimension,
             preprocessing=Preprocessing(plan.request.side).as_json(),
             training=_how(plan, trained),
             metrics=_metrics(trained),
@@ -190,7 +190,7 @@ def _how(plan: Plan, trained: Trained) -> dict[str, Any]:
     recipe = Recipe()
     return {
         **plan.request.as_json(),
-        "loss": "mean squared error",
+        "loss": plan.trainee.loss,
         "optimiser": {"name": "adam", "learning_rate": recipe.learning_rate, "decay": recipe.decay},
         "data_sha256": plan.data_sha256,
         "images": {part.value: len(rows) for part, rows in trained.rows.items()},

@@ -120,9 +120,14 @@ def _plan(database: Database, request: TrainingRequest) -> Plan:
     if not frames:
         raise EmptyGallery("There is no picture to train on.", "Ingest some first: `cbmir ingest`.")
     strata = splits.strata((frame.group, frame.label) for frame in frames)
-    data = _sha256([[frame.picture, frame.group, frame.label] for frame in frames])
+    data = data_sha256(frames)
     fingerprint = _sha256([data, request.as_json()])
     return Plan(request, kind, frames, splits.assign(strata, request.seed), data, fingerprint)
+
+
+def data_sha256(frames: list[TrainingFrame]) -> str:
+    """SHA-256 of pictures, groups and labels, as it is recorded with an encoder."""
+    return _sha256([[frame.picture, frame.group, frame.label] for frame in frames])
 
 
 def _sha256(document: object) -> str:

@@ -1,5 +1,7 @@
-"""The use case: the paper's experiment from its images to its tables, by the product's own ingest, train, extract and
-evaluate. Every step finds what an earlier start has done, so that one that was cut off goes on."""
+"""The use case: the paper's experiment, by the product's own ingest, train, extract and evaluate.
+
+Every step finds what an earlier start has done, so that one that was cut off goes on.
+"""
 
 from __future__ import annotations
 

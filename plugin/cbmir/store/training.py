@@ -13,8 +13,8 @@ from cbmir.store.tables import Frame, Group, Instance, Label
 class TrainingFrame(NamedTuple):
     """One stored frame: its picture's key, its group's row id and key, its labels, and its picture's conversion.
 
-    `label` is the sub-class; without one what `modality` is: the modality's class, without that the DICOM code, else
-    empty.
+    `modality` is the modality's class; without one the DICOM code, else empty. `label` is the sub-class; without
+    one what `modality` is.
     """
 
     picture: str

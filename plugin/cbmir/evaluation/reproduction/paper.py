@@ -26,7 +26,7 @@ TABLE_1: Mapping[int, Mapping[str, float]] = MappingProxyType(
 TABLE_2: Mapping[str, float] = MappingProxyType(
     {"dcnn": 0.8842, "alexnet": 0.8765, "vgg16": 0.9234, "resnet50": 0.9374, "cnn-autoencoder": 0.9587}
 )
-"""Method -> accuracy. The autoencoder's is the mean of the five accuracies of `TABLE_1`, which tells what is meant."""
+"""Method -> accuracy. The autoencoder's is the mean of its five of `TABLE_1`, which tells what is meant."""
 
 NAMES: Mapping[str, str] = MappingProxyType(
     {

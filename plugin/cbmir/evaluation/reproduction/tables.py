@@ -41,7 +41,7 @@ def table_2(methods: Sequence[Mapping[str, Any]]) -> list[Row]:
     """The comparison of methods by accuracy.
 
     Args:
-        methods: of each its `method`, `weights` (in words), and `evaluation`, or None where it could not be measured.
+        methods: of each its `method`, `weights` (in words), and `evaluation`: None where it could not be measured.
 
     Returns:
         A row for each: `method`, `paper`, `ours` (None where not measured), `ours_at` (k -> accuracy), `weights`.

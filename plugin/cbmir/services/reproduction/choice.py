@@ -57,6 +57,6 @@ def _in_turn(files: Mapping[Path, Row], groups: Mapping[str, Sequence[Path]], se
     place, taken = {}, Counter[str]()
     for group in sorted(groups, key=lambda each: hashlib.sha256(f"{seed} {each}".encode()).hexdigest()):
         stratum = stratum_of[group]
-        place[group] = taken[stratum] / sizes[stratum]
+        place[group] = (taken[stratum] + len(groups[group]) / 2) / sizes[stratum]
         taken[stratum] += len(groups[group])
     return sorted(groups, key=lambda each: (place[each], stratum_of[each], each))

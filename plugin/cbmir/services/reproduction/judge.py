@@ -24,8 +24,10 @@ K = 20
 
 
 def judge(frames: list[TrainingFrame]) -> Judge:
-    """Gives `validation_accuracy` of an autoencoder: the share of the validation part's images whose modality is that
-    of most of the `K` nearest images of the training part.
+    """Gives `validation_accuracy` of an autoencoder.
+
+    That is the share of the validation part's images whose modality is that of most of the `K` nearest images of
+    the training part.
 
     Args:
         frames: of the material's rows.

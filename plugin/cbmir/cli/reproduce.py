@@ -44,7 +44,9 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
 )
 @json_option
 @click.pass_obj
-def reproduce_command(context: Context, out: Path, methods: str, weights: str, as_json: bool, **asked: Any) -> None:
+def reproduce_command(
+    context: Context, /, out: Path, methods: str, weights: str, as_json: bool, **asked: Any
+) -> None:
     """Train the paper's autoencoder by the book, beside its rivals; write the paper's tables and figures.
 
     What was cut off goes on where it was, if it is started again with the same words.

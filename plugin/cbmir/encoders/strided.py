@@ -30,7 +30,7 @@ class Halving(nn.Conv2d):
     def forward(self, inputs: Tensor) -> Tensor:
         """Convolve."""
         if _is_trained(self, inputs):
-            halved: Tensor = _Halved.apply(inputs, self.weight, self.bias)
+            halved: Tensor = _Halved.apply(inputs, self.weight, self.bias)  # type: ignore[no-untyped-call]
             return halved
         return super().forward(inputs)
 
@@ -44,7 +44,7 @@ class Doubling(nn.ConvTranspose2d):
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
         """Convolve; the size of the output is always the double."""
         if _is_trained(self, input):
-            doubled: Tensor = _Doubled.apply(input, self.weight, self.bias)
+            doubled: Tensor = _Doubled.apply(input, self.weight, self.bias)  # type: ignore[no-untyped-call]
             return doubled
         return super().forward(input)
 

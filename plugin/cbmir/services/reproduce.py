@@ -254,6 +254,8 @@ class Reproduction:
             said.append(f"A quick look: about {self.wanted.limit} of the images, whole patients chosen by chance.")
         if self.wanted.epochs < paper.EPOCHS:
             said.append(f"{self.wanted.epochs} epochs instead of the paper's {paper.EPOCHS}.")
+        if len({frame.modality for frame in self._frames()}) == 1:
+            said.append("All images are of one modality: every hit is relevant, whatever the network.")
         short = [k for k, number in own["retrieved"].items() if number < int(k)]
         if short:
             said.append(

@@ -10,6 +10,7 @@ from typing import Any
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
 from cbmir.evaluation.example import Example, Shown
@@ -56,7 +57,7 @@ class Drawer:
         ):
             axes.plot(epochs, [row[name] for row in history], color=colour, marker=".", label=title)
         axes.set_yscale("log")
-        axes.set_xlabel("epoch")
+        _by_epoch(axes)
         axes.set_ylabel("mean squared error")
         return self._done(figure, 2)
 
@@ -65,7 +66,7 @@ class Drawer:
         figure, axes = _figure()
         epochs = [row["epoch"] for row in history]
         axes.plot(epochs, [row["validation_accuracy"] for row in history], color=OURS, marker=".")
-        axes.set_xlabel("epoch")
+        _by_epoch(axes)
         axes.set_ylabel(f"accuracy on the validation part, {k} nearest")
         return self._done(figure)
 
@@ -129,6 +130,11 @@ def _figure() -> tuple[Figure, Axes]:
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
+
+
+def _by_epoch(axes: Axes) -> None:
+    axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def _show(axes: Axes, shown: Shown, title: str, colour: str) -> None:

@@ -32,6 +32,7 @@ OWN = {
     "demo": "demo",
     "demo-pacs": "demo_pacs",
     "reconvert": "reconvert",
+    "reproduce": "reproduce",
     "archive": "archive",
 }
 """The library's subcommands and the module of each."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from cbmir.encoders.cnn_encoder import DIMENSION, FILTERS, LAYERS, SHRINK, SLOPE
+from cbmir.encoders.strided import Doubling, Halving
 from cbmir.errors import BadRequest
 
 
@@ -61,9 +62,8 @@ class CnnAutoencoder(nn.Module):
 
 
 def _down(channels: int) -> tuple[nn.Module, ...]:
-    return nn.Conv2d(channels, FILTERS, 3, stride=2, padding=1), nn.LeakyReLU(SLOPE, inplace=True)
+    return Halving(channels, FILTERS), nn.LeakyReLU(SLOPE, inplace=True)
 
 
 def _up() -> tuple[nn.Module, ...]:
-    doubling = nn.ConvTranspose2d(FILTERS, FILTERS, 3, stride=2, padding=1, output_padding=1)
-    return doubling, nn.LeakyReLU(SLOPE, inplace=True)
+    return Doubling(FILTERS, FILTERS), nn.LeakyReLU(SLOPE, inplace=True)

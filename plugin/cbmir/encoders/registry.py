@@ -20,6 +20,10 @@ OWN = (
     EntryPoint("cnn-autoencoder", "cbmir.encoders.cnn_encoder:load", GROUP),
     EntryPoint("efficientnet-lite0", "cbmir.encoders.efficientnet_lite:load", GROUP),
     EntryPoint("onnx", "cbmir.encoders.onnx_file:load", GROUP),
+    EntryPoint("alexnet", "cbmir.encoders.rivals.alexnet:load", GROUP),
+    EntryPoint("dcnn", "cbmir.encoders.rivals.dcnn:load", GROUP),
+    EntryPoint("resnet50", "cbmir.encoders.rivals.resnet50:load", GROUP),
+    EntryPoint("vgg16", "cbmir.encoders.rivals.vgg16:load", GROUP),
 )
 
 Loader = Callable[[bytes, str, Preprocessing], Encoder]

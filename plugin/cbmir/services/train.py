@@ -11,14 +11,14 @@ from typing import Any
 
 import torch
 
-from cbmir.encoders import cnn_encoder, efficientnet_lite, machine, weights
+from cbmir.encoders import efficientnet_lite, machine, weights
 from cbmir.encoders.base import Preprocessing
 from cbmir.errors import NotFound
 from cbmir.files import write_whole
 from cbmir.pictures.shelf import Shelf
 from cbmir.progress import Progress
-from cbmir.services.fitting import autoencoder, by_labels
-from cbmir.services.fitting.plan import Plan, Trained, Workshop, plan
+from cbmir.services.fitting import by_labels, by_pieces
+from cbmir.services.fitting.plan import JudgeMaker, Plan, Trained, Workshop, plan
 from cbmir.settings import Settings
 from cbmir.store import encoders
 from cbmir.store import training as library
@@ -26,12 +26,13 @@ from cbmir.store.session import Database
 from cbmir.training import pictures
 from cbmir.training.pictures import PreparedPictures
 from cbmir.training.request import TrainingRequest
+from cbmir.training.trainees import TRAINEES
 
 __all__ = ["TrainingRequest", "train"]
 
 Fitter = Callable[[Plan, Workshop, PreparedPictures, Progress], Trained]
 FITTERS: Mapping[str, Fitter] = MappingProxyType(
-    {cnn_encoder.NAME: autoencoder.fit, efficientnet_lite.NAME: by_labels.fit}
+    dict.fromkeys(TRAINEES, by_pieces.fit) | {efficientnet_lite.NAME: by_labels.fit}
 )
 """What can be trained, and what trains it."""
 
@@ -43,6 +44,7 @@ def train(
     progress: Progress,
     *,
     run: str | None = None,
+    judge: JudgeMaker | None = None,
 ) -> str:
     """Train an encoder on all stored pictures, and store it with the split it was trained on.
 
@@ -53,6 +55,7 @@ def train(
         progress: told after every batch; `detail` carries `history`, one row an epoch.
         run: names the checkpoint's folder, such as a job's id; by default the request and the data do. A run that
             was killed or cancelled goes on from its last epoch when it is started again.
+        judge: gives figures of each epoch, which stand in the history; it changes nothing else.
 
     Returns:
         The encoder's id: architecture and the first eight digits of the weights' SHA-256.
@@ -67,7 +70,7 @@ def train(
     planned = plan(database, request)
     runs = settings.training / (run or "command-line")
     folder = runs / planned.fingerprint[:32]  # the same run on other data begins anew
-    workshop = Workshop(settings, folder, settings.threads or machine.cores())
+    workshop = Workshop(settings, folder, settings.threads or machine.cores(), judge)
     machine.keep_memory()
     trained = fit(planned, workshop, _prepare(planned, workshop, progress), progress)
     encoder_id = _store(database, settings, planned, trained)

@@ -11,9 +11,10 @@ from cbmir.store.tables import Frame, Group, Instance, Label
 
 
 class TrainingFrame(NamedTuple):
-    """One stored frame: its picture's key, its group's row id and key, its label, and its picture's conversion.
+    """One stored frame: its picture's key, its group's row id and key, its labels, and its picture's conversion.
 
-    `label` is the sub-class; without one the modality's class, without that the DICOM code, else empty.
+    `modality` is the modality's class; without one the DICOM code, else empty. `label` is the sub-class; without
+    one what `modality` is.
     """
 
     picture: str
@@ -21,6 +22,7 @@ class TrainingFrame(NamedTuple):
     group: str
     label: str
     pipeline: str
+    modality: str
 
 
 def frames(session: Session) -> list[TrainingFrame]:
@@ -33,6 +35,7 @@ def frames(session: Session) -> list[TrainingFrame]:
             Group.key,
             func.coalesce(subclass.value, modality.value, Instance.modality, ""),
             Frame.pipeline,
+            func.coalesce(modality.value, Instance.modality, ""),
         )
         .join(Instance, Instance.id == Frame.instance_id)
         .join(Group, Group.id == Instance.group_id)

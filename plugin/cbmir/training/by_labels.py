@@ -21,7 +21,7 @@ from cbmir.progress import Progress
 from cbmir.training import checkpoint
 from cbmir.training.augment import augmented
 from cbmir.training.checkpoint import Record, Tensors
-from cbmir.training.gradients import Rows
+from cbmir.training.objectives import Rows
 from cbmir.training.proxies import Proxies
 from cbmir.types import ByteArray, FloatArray
 

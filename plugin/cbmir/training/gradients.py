@@ -1,4 +1,4 @@
-"""Reconstruction losses and their gradients, piece by piece, by several threads.
+"""Losses and their gradients, piece by piece, by several threads.
 
 Each piece goes through the network in one thread, and the pieces are summed in their order: the number of threads
 changes the time, and not one bit of the outcome. Nor do threads wait for each other layer by layer, as torch's own
@@ -11,16 +11,12 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from cbmir.encoders.base import scaled
+from cbmir.training.objectives import Objective, Rows
 from cbmir.types import ByteArray
-
-Rows = npt.NDArray[np.int64]
 
 AT_ONCE = 4
 """Pictures of a piece: their activations stay in the processor's cache, memory does not grow with the batch, and a
@@ -28,17 +24,21 @@ batch of 32 gives work to eight threads."""
 
 
 class Losses:
-    """Mean squared errors of an autoencoder's reconstructions, in units of the range [0, 1] squared.
+    """Mean losses over pictures, and their gradients.
 
     Args:
-        network: float32 (n, channels, side, side) -> the same; its weights in the memory format channels last.
+        network: takes float32 (n, channels, side, side); its weights in the memory format channels last.
         pictures: uint8, shape (n, channels, side, side).
+        objective: what the network is to do.
         pool: the threads; see `workers`.
     """
 
-    def __init__(self, network: nn.Module, pictures: ByteArray, pool: ThreadPoolExecutor) -> None:
+    def __init__(
+        self, network: nn.Module, pictures: ByteArray, objective: Objective, pool: ThreadPoolExecutor
+    ) -> None:
         self._network = network
         self._pictures = pictures
+        self._objective = objective
         self._pool = pool
         self._parameters = list(network.parameters())
         self._sums = [torch.zeros_like(each) for each in self._parameters]  # of the weights' memory format
@@ -62,16 +62,16 @@ class Losses:
         return total
 
     def _gradients(self, piece: Rows) -> tuple[float, tuple[Tensor, ...]]:
-        loss = self._error(piece)
+        loss = self._of(piece)
         return loss.item(), torch.autograd.grad(loss, self._parameters)
 
     def _loss(self, piece: Rows) -> float:
         with torch.inference_mode():
-            return self._error(piece).item()
+            return self._of(piece).item()
 
-    def _error(self, piece: Rows) -> Tensor:
+    def _of(self, piece: Rows) -> Tensor:
         inputs = torch.from_numpy(scaled(self._pictures[piece])).contiguous(memory_format=torch.channels_last)
-        return functional.mse_loss(self._network(inputs), inputs)
+        return self._objective(self._network, inputs, piece)
 
 
 def _pieces(rows: Rows) -> list[Rows]:

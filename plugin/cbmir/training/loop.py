@@ -1,9 +1,10 @@
-"""The training itself: mean squared error of the reconstruction, Adam, a learning rate that decays by the step."""
+"""The training itself: Adam, a learning rate that decays by the step, the weights of the lowest validation loss."""
 
 from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,8 @@ from cbmir.errors import TrainingFailed
 from cbmir.progress import Progress
 from cbmir.training import checkpoint
 from cbmir.training.checkpoint import Record, Tensors
-from cbmir.training.gradients import Losses, Rows
+from cbmir.training.gradients import Losses
+from cbmir.training.objectives import Objective, Rows, reconstruction
 from cbmir.types import ByteArray
 
 
@@ -54,25 +56,44 @@ class Material:
     validation: Rows
 
 
+Judge = Callable[[nn.Module, Material], Mapping[str, float]]
+"""Looks at the network after each epoch; its figures stand in the history beside the losses, and change nothing."""
+
+
+def no_judge(_network: nn.Module, _material: Material) -> Mapping[str, float]:
+    """No figures."""
+    return {}
+
+
 class Training:
     """One run from the first epoch, or from where an earlier start was cut off, to the last.
 
     Args:
-        network: an initialised autoencoder: float32 (n, channels, side, side) -> the same.
+        network: initialised; takes float32 (n, channels, side, side).
         material: what it is trained on.
         recipe: how.
         folder: where the checkpoint is kept; one folder for each material and recipe.
         pool: the threads, from `cbmir.training.gradients.workers`.
+        objective: what it is trained to do.
+        judge: what else is to be known of each epoch.
     """
 
     def __init__(
-        self, network: nn.Module, material: Material, recipe: Recipe, folder: Path, pool: ThreadPoolExecutor
+        self,
+        network: nn.Module,
+        material: Material,
+        recipe: Recipe,
+        folder: Path,
+        pool: ThreadPoolExecutor,
+        objective: Objective = reconstruction,
+        judge: Judge = no_judge,
     ) -> None:
         self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._material = material
         self._recipe = recipe
         self._folder = folder
-        self._losses = Losses(self._network, material.pictures, pool)
+        self._judge = judge
+        self._losses = Losses(self._network, material.pictures, objective, pool)
         self._optimiser = torch.optim.Adam(
             self._network.parameters(), recipe.learning_rate, eps=recipe.epsilon, fused=True
         )
@@ -110,6 +131,7 @@ class Training:
             "validation_loss": self._checked(self._losses.mean(self._material.validation), epoch),
             "learning_rate": self._recipe.rate(record.step - 1),
             "seconds": round(time.monotonic() - start, 3),
+            **self._judge(self._network, self._material),
         }
         if not record.history or row["validation_loss"] < record.history[record.best_epoch - 1]["validation_loss"]:
             record.best_epoch, record.best = epoch, _copy(self._network)
@@ -136,7 +158,7 @@ class Training:
         return loss
 
     def loss(self, weights: Tensors, rows: Rows) -> float:
-        """Mean squared error over these pictures with these weights, in units of the range [0, 1] squared."""
+        """The mean loss over these pictures with these weights."""
         self._network.load_state_dict(weights)
         return self._losses.mean(rows)
 

@@ -7,6 +7,7 @@ from torch.nn import functional
 
 from cbmir.encoders.cnn_autoencoder import CnnAutoencoder
 from cbmir.training.gradients import Losses, workers
+from cbmir.training.objectives import reconstruction
 
 PICTURES = np.random.default_rng(0).integers(0, 256, (11, 1, 16, 16), dtype=np.uint8)
 ROWS = np.array([9, 0, 4, 4, 2, 10, 7, 1, 3])  # pieces of 4, 4 and 1
@@ -25,7 +26,7 @@ def gradients(it: CnnAutoencoder) -> list[torch.Tensor]:
 def descend(threads: int, times: int = 1) -> tuple[float, list[torch.Tensor]]:
     it = network()
     with workers(threads) as pool:
-        losses = Losses(it, PICTURES, pool)
+        losses = Losses(it, PICTURES, reconstruction, pool)
         loss = [losses.descend(ROWS) for _ in range(times)][-1]
     return loss, gradients(it)
 
@@ -53,7 +54,7 @@ def test_the_number_of_threads_changes_no_bit() -> None:
 
 def test_the_mean_is_over_pictures_not_pieces() -> None:
     with workers(2) as pool:
-        losses = Losses(network(), PICTURES, pool)
+        losses = Losses(network(), PICTURES, reconstruction, pool)
         each = [losses.mean(np.array([row])) for row in ROWS]
         assert losses.mean(ROWS) == pytest.approx(np.mean(each), rel=1e-5)
 

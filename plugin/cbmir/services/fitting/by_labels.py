@@ -15,7 +15,7 @@ from cbmir.progress import Progress
 from cbmir.services.fitting.plan import Plan, Trained, Workshop
 from cbmir.services.fitting.start import Start, find
 from cbmir.training.by_labels import LabelledMaterial, LabelRecipe, LabelTraining
-from cbmir.training.gradients import Rows
+from cbmir.training.objectives import Rows
 from cbmir.training.pictures import PreparedPictures
 from cbmir.types import FloatArray, Part
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,14 @@ from cbmir.store.session import Database
 from cbmir.store.training import TrainingFrame
 from cbmir.training import pictures, splits
 from cbmir.training.checkpoint import Record
-from cbmir.training.gradients import Rows
+from cbmir.training.loop import Judge
+from cbmir.training.objectives import Rows
 from cbmir.training.pictures import PreparedPictures
 from cbmir.training.request import TrainingRequest
 from cbmir.types import Part
 
+JudgeMaker = Callable[[list[TrainingFrame]], Judge]
+"""Makes a judge of the frames that are trained with; their places are the rows of the material."""
 _PURPOSE = {Part.TRAIN: "train on", Part.VALIDATION: "validate with", Part.TEST: "test with"}
 
 
@@ -67,11 +71,13 @@ class Workshop:
         settings: of the installation.
         folder: of this training alone: prepared pictures, checkpoint.
         threads: that may compute at once.
+        judge: gives figures of each epoch, where a kind of training asks it; it changes nothing else.
     """
 
     settings: Settings
     folder: Path
     threads: int
+    judge: JudgeMaker | None = None
 
 
 @dataclass(frozen=True)
@@ -107,9 +113,14 @@ def plan(database: Database, request: TrainingRequest) -> Plan:
     if not frames:
         raise EmptyGallery("There is no picture to train on.", "Ingest some first: `cbmir ingest`.")
     strata = splits.strata((frame.group, frame.label) for frame in frames)
-    data = _sha256([[frame.picture, frame.group, frame.label] for frame in frames])
+    data = data_sha256(frames)
     fingerprint = _sha256([data, request.as_json()])
     return Plan(request, frames, splits.assign(strata, request.seed), data, fingerprint)
+
+
+def data_sha256(frames: list[TrainingFrame]) -> str:
+    """SHA-256 of pictures, groups and labels, as it is recorded with an encoder."""
+    return _sha256([[frame.picture, frame.group, frame.label] for frame in frames])
 
 
 def _sha256(document: object) -> str:

@@ -1,0 +1,1 @@
+"""The parts of `cbmir.services.reproduce`: which images, which networks, what is looked at after each epoch."""

@@ -119,14 +119,11 @@ def retrieve(
         cbmir.errors.EncoderMismatch: if stored features are not of the encoder's dimension.
     """
     _check(question)
-    converted = _converted(question, settings, isolation)
+    converted = handed_in(question, settings, isolation)
     with database.read() as session:
-        encoder = encoders.resolve(session, question.encoder_id)
+        encoder = encoders.usable(session, question.encoder_id)
         gallery = GALLERIES.of(database, session, encoder, settings)
-        if converted is not None:
-            asked = subject.handed_in(session, converted, question.name, question.frame_number, settings)
-        else:
-            asked = _archived(session, question)
+        asked = subject_of(session, question, converted, settings)
         scope = scoped(session, gallery, asked, question.where, question.exclude_same_patient)
         feature = _feature(session, encoder, asked, settings)
         hits = _hits(session, scope.search(feature, question.k))
@@ -147,7 +144,12 @@ def forget(database: Database, settings: Settings, answer: Answer) -> None:
         Shelf(settings.pictures).discard(answer.picture)
 
 
-def _converted(question: Question, settings: Settings, isolation: Isolation | None) -> ConvertedObject | None:
+def handed_in(question: Question, settings: Settings, isolation: Isolation | None) -> ConvertedObject | None:
+    """The question's file, converted; None where it asks about an image of the archive.
+
+    Raises:
+        cbmir.errors.UnusableInput: if it cannot be converted; the leaf says why.
+    """
     if question.data is None:
         return None
     data, name = question.data, question.name
@@ -165,7 +167,16 @@ def _check(question: Question) -> None:
         raise BadRequest("A query needs one picture.", "Give either a file, a SOP Instance UID, or a frame's id.")
 
 
-def _archived(session: Session, question: Question) -> Subject:
+def subject_of(
+    session: Session, question: Question, converted: ConvertedObject | None, settings: Settings
+) -> Subject:
+    """What the question is about; `converted` is what `handed_in` gave.
+
+    Raises:
+        cbmir.errors.NotFound: if there is no such object or frame.
+    """
+    if converted is not None:
+        return subject.handed_in(session, converted, question.name, question.frame_number, settings)
     if question.frame_id is not None:
         return subject.archived(session, question.frame_id)
     return subject.archived_object(session, question.sop_instance_uid or "", question.frame_number)

@@ -9,6 +9,7 @@ from sqlalchemy import Text, cast, delete, or_, select
 from sqlalchemy.orm import Session
 
 from cbmir.errors import NotFound
+from cbmir.store import encoders
 from cbmir.store.tables import Instance, Job, Query
 from cbmir.types import JobKind
 
@@ -38,7 +39,11 @@ def save(
         k: how many hits were asked for.
         where: `Where.as_json` of the filter.
         hits: `Hit.as_json` of each.
+
+    Raises:
+        cbmir.errors.NotFound: if the encoder was deleted while it answered.
     """
+    encoders.get(session, encoder_id)
     row = Query(
         job_id=job_id,
         encoder_id=encoder_id,

@@ -33,8 +33,8 @@ ROLES: dict[str, tuple[JobKind, ...]] = {
     "archive": (JobKind.SYNC,),
     "explain": (JobKind.EXPLAIN,),
 }
-"""What each kind of worker process consumes. A query has a process that does nothing else; an explanation, for which
-somebody waits too, but which takes seconds, has another."""
+"""What each kind of worker process consumes. A query has a process that does nothing else; an explanation, which
+takes seconds while somebody waits for it, has another."""
 
 TASKS: dict[JobKind, str] = {kind: f"cbmir.{kind.value}" for kind in JobKind}
 """The Celery task of each kind of job."""

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from cbmir.errors import EncoderNotReady, NotFound
 from cbmir.progress import Progress
+from cbmir.services.explaining.kept import hit_of
 from cbmir.services.isolation import Isolation
 from cbmir.services.versions.keeping import next_to_extract
 from cbmir.settings import Settings
@@ -76,7 +77,6 @@ def _retry(duty: Duty, again: dict[str, Any]) -> Result:
 def _extract(duty: Duty) -> Result:
     """Extract the missing features of an encoder; those of one that does not answer let other work go first."""
     from cbmir.services.confidence.calibrate import refresh
-
     from cbmir.services.extract import extract
 
     encoder_id = duty.parameters["encoder"]
@@ -255,7 +255,13 @@ def _extraction(session: Session, encoder_id: str | None) -> FollowUp | None:
 
 
 def remember(session: Session, kind: JobKind, job_id: str, asked: dict[str, Any], result: Result) -> None:
-    """Keep a query and its answer."""
+    """Keep a query and its answer; keep no explanation of an image that was deleted meanwhile.
+
+    Raises:
+        cbmir.errors.NotFound: if what the result is about is not there any more: it must not be recorded.
+    """
+    if kind is JobKind.EXPLAIN:
+        hit_of(session, asked["query"], asked["frame_id"])
     if kind is JobKind.RETRIEVE:
         queries.save(
             session,

@@ -29,7 +29,7 @@ def upgrade() -> None:
         sa.Column("encoder_id", sa.String(length=64), nullable=False),
         sa.Column("generation", sa.Integer(), nullable=False),
         sa.Column("features", sa.Integer(), nullable=False),
-        sa.Column("k", sa.Integer(), nullable=False),
+        sa.Column("method", sa.String(length=32), nullable=False),
         sa.Column("scores", sa.LargeBinary(), nullable=False),
         sa.Column("made_at", sa.DateTime(timezone=True), nullable=False),
         _of_encoder("calibrations"),

@@ -21,13 +21,13 @@ class Stored:
     Attributes:
         generation: of the features it was made from.
         features: how many these were.
-        k: neighbours that a score is made of.
+        method: how a score is made.
         scores: float32 (m,), ascending.
     """
 
     generation: int
     features: int
-    k: int
+    method: str
     scores: FloatArray
 
 
@@ -38,20 +38,20 @@ def save(session: Session, encoder_id: str, made: Stored) -> None:
             encoder_id=encoder_id,
             generation=made.generation,
             features=made.features,
-            k=made.k,
+            method=made.method,
             scores=made.scores.astype(STORED).tobytes(),
         )
     )
     session.flush()
 
 
-def get(session: Session, encoder_id: str) -> Stored | None:
-    """The encoder's calibration; None where there is none."""
+def get(session: Session, encoder_id: str, method: str) -> Stored | None:
+    """The encoder's calibration; None where there is none of this method."""
     row = session.get(Calibration, encoder_id)
-    if row is None:
+    if row is None or row.method != method:
         return None
     scores = np.frombuffer(row.scores, STORED).astype(np.float32)
-    return Stored(row.generation, row.features, row.k, scores)
+    return Stored(row.generation, row.features, row.method, scores)
 
 
 def drop(session: Session, encoder_id: str) -> None:

@@ -14,7 +14,7 @@ from cbmir.errors import EncoderMismatch, EncoderNotReady
 from cbmir.store import encoders
 from cbmir.store.filters import Where
 from cbmir.store.tables import Encoder, Feature, Frame, Instance
-from cbmir.store.writing import insert
+from cbmir.store.writing import in_pieces, insert
 from cbmir.types import FloatArray
 
 STORED = np.dtype("<f4")
@@ -176,6 +176,16 @@ def vector(session: Session, encoder_id: str, frame_id: int) -> FloatArray | Non
     statement = select(Feature.vector).where(Feature.encoder_id == encoder_id, Feature.frame_id == frame_id)
     stored = session.scalar(statement)
     return None if stored is None else np.frombuffer(stored, STORED).astype(np.float32)
+
+
+def vectors(session: Session, encoder_id: str, frame_ids: Sequence[int]) -> dict[int, FloatArray]:
+    """The features of these frames, float32 [dimension] each, by the frame's id; one without is absent."""
+    found: dict[int, FloatArray] = {}
+    for piece in in_pieces(frame_ids):
+        statement = select(Feature.frame_id, Feature.vector)
+        rows = session.execute(statement.where(Feature.encoder_id == encoder_id, Feature.frame_id.in_(piece)))
+        found.update((row.frame_id, np.frombuffer(row.vector, STORED).astype(np.float32)) for row in rows)
+    return found
 
 
 def frame_ids_where(session: Session, encoder_id: str, where: Where) -> npt.NDArray[np.int64]:

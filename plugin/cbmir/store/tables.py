@@ -224,8 +224,8 @@ class Calibration(Base):
     """Of the features that it was made from."""
     features: Mapped[int]
     """How many these were."""
-    k: Mapped[int]
-    """Neighbours that a score is made of."""
+    method: Mapped[str] = mapped_column(String(32))
+    """How a score is made: scores of two methods are never compared."""
     scores: Mapped[bytes] = mapped_column(LargeBinary)
     """float32, little endian, ascending: of a sample of the gallery's frames, see `cbmir.services.confidence`."""
     made_at: Mapped[datetime] = mapped_column(Moment, default=now)

@@ -9,11 +9,12 @@ from sqlalchemy.orm import Session
 
 from cbmir.errors import NotFound
 from cbmir.pictures.shelf import Shelf
+from cbmir.services.explaining.kept import hit_of
 from cbmir.services.explaining.maps import Maps, explain
 from cbmir.services.isolation import Isolation
 from cbmir.services.retrieve import Question, handed_in, subject_of
 from cbmir.settings import Settings
-from cbmir.store import encoders, instances, queries, tables
+from cbmir.store import encoders, instances, tables
 from cbmir.store.session import Database
 from cbmir.types import ByteArray
 
@@ -38,8 +39,8 @@ class Explained:
     hit_name: str
 
     def as_json(self) -> dict[str, Any]:
-        """`encoder`; `distance`; `query` and `hit`, each with `map`, 16 rows of 16 numbers, by how much the distance
-        grows when that part of it is covered, and `reconstruction`, a PNG in base64 or None."""
+        """`encoder`; `distance`; `query` and `hit`, each with `map`, 16 rows of 16 numbers, by how much the
+        distance grows when that part of it is covered, and `reconstruction`, a PNG in base64 or None."""
         return {
             "encoder": self.encoder,
             "distance": self.maps.distance,
@@ -96,19 +97,6 @@ def explain_question(
         frame = _frame(session, hit)
         pixels = shelf.get(subject.picture) if subject.pixels is None else subject.pixels
     return _explained(encoder, settings, pixels, frame, shelf)
-
-
-def hit_of(session: Session, query: str, frame_id: int) -> tuple[tables.Query, tables.Frame]:
-    """A kept question and the frame that its answer has at this id, hit or prior image.
-
-    Raises:
-        cbmir.errors.NotFound: if there is no such answer, or no such image in it (any more).
-    """
-    asked = queries.get(session, query)
-    priors = (session.get_one(tables.Job, query).result or {}).get("priors", [])
-    if frame_id not in {hit["frame_id"] for hit in (*asked.hits, *priors)}:
-        raise NotFound(f"The answer has no image {frame_id}.", "Choose one of its hits.")
-    return asked, instances.frame(session, frame_id)
 
 
 def _explained(

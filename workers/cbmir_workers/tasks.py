@@ -134,7 +134,7 @@ def _give_back(bench: Bench, job: Job) -> str:
     if not released:
         return LOST
     send(bench.database, bench.app, job)
-    return "given back: this worker stops"
+    return "given back, to go on later"
 
 
 def _unexpected(job: Job, error: Exception) -> str:

@@ -43,7 +43,7 @@ def query_command(
         encoder_id=encoder_id,
         exclude_same_patient=exclude_same_patient,
         frame_number=frame_number,
-        **_subject(subject),
+        **subject_named(subject),
     )
     with Isolation(1) as isolation:
         answer = retrieve(context.database, context.settings, question, isolation)
@@ -60,7 +60,12 @@ def query_command(
         _print_hits(answer.as_json())
 
 
-def _subject(subject: str) -> dict[str, Any]:
+def subject_named(subject: str) -> dict[str, Any]:
+    """What `cbmir.services.retrieve.Question` is told of a file or a UID.
+
+    Raises:
+        cbmir.errors.NotFound: if it is neither.
+    """
     path = Path(subject)
     if path.is_file():
         return {"data": path.read_bytes(), "name": path.name}
@@ -70,6 +75,8 @@ def _subject(subject: str) -> dict[str, Any]:
 
 
 def _print_hits(answer: dict[str, Any]) -> None:
+    if answer["nothing_similar"]:
+        click.echo(f"Nothing similar in this archive (confidence {answer['confidence']:.3f}). The nearest are:")
     for hit in answer["hits"]:
         labels = " ".join(hit["labels"].values())
         frame = f" frame {hit['frame_number']}" if hit["frame_number"] > 1 else ""

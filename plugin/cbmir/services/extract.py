@@ -82,7 +82,7 @@ def extract(database: Database, settings: Settings, encoder_id: str | None, prog
     Args:
         database: of the installation.
         settings: of the installation; `threads` batches are worked on at once, 0 means one for each core.
-        encoder_id: which; the newest if None.
+        encoder_id: which; the active one if None. From now on new pictures get features of it too.
         progress: told after every batch.
 
     Returns:
@@ -113,21 +113,25 @@ def extract(database: Database, settings: Settings, encoder_id: str | None, prog
 
 
 def extract_new(database: Database, settings: Settings, progress: Progress) -> int:
-    """Give the frames that came after all that have a feature of the newest encoder theirs.
+    """Give the frames that came after all that have a feature of the active encoder theirs: of the active encoder
+    first, then of those that are kept beside it.
 
     However many are stored, it costs no more than the new ones: it looks for none that an earlier run left out, as
     `extract` does.
 
     Returns:
-        How many features are new.
+        How many features of the active encoder are new.
 
     Raises:
         as `extract`, but for `EmptyGallery`.
     """
     with database.read() as session:
-        row = _newest(encoders.listing(session))
-        after = features.newest_frame(session, row.id)
-    return _extracted(database, settings, row, after, 0, progress).extracted
+        active, *beside = encoders.kept(session)
+        after = features.newest_frame(session, active.id)
+    new = _extracted(database, settings, active, after, 0, progress).extracted
+    for row in beside if after else []:  # of a whole archive it is the work of a job of its own
+        _extracted(database, settings, row, after, 0, progress)
+    return new
 
 
 def _extracted(
@@ -148,18 +152,13 @@ def _extracted(
 
 def _start(database: Database, encoder_id: str | None) -> tuple[tables.Encoder, int]:
     """The encoder, and how many frames lack its features."""
-    with database.read() as session:
-        row = _newest(encoders.listing(session)) if encoder_id is None else encoders.get(session, encoder_id)
+    with database.write() as session:
+        row = encoders.resolve(session, encoder_id)
+        encoders.set_kept(session, row.id, True)
         total, stored = features.count_missing(session, row.id), features.count(session, row.id)
     if not total and not stored:
         raise EmptyGallery("There is no picture to extract features of.", "Ingest some first: `cbmir ingest`.")
     return row, total
-
-
-def _newest(rows: list[tables.Encoder]) -> tables.Encoder:
-    if not rows:
-        raise NotFound("There is no encoder yet.", "Train one: `cbmir train`.")
-    return rows[0]
 
 
 def _missing(database: Database, encoder_id: str, size: int, after: int) -> Iterator[list[tuple[int, str]]]:

@@ -6,7 +6,7 @@ queued -> running -> succeeded | failed | cancelled; a dead or retried job goes 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -64,6 +64,12 @@ def listing(
 def unfinished(session: Session) -> list[Job]:
     """The jobs that are queued or running."""
     return list(session.scalars(select(Job).where(Job.state.in_((JobState.QUEUED, JobState.RUNNING)))))
+
+
+def waiting(session: Session, kinds: Collection[JobKind]) -> list[Job]:
+    """The queued jobs of these kinds, oldest first."""
+    queued = select(Job).where(Job.state == JobState.QUEUED, Job.kind.in_(kinds))
+    return list(session.scalars(queued.order_by(Job.created_at, Job.id)))
 
 
 def counts(session: Session) -> dict[JobState, int]:

@@ -3,6 +3,8 @@
 groups 1──n instances 1──n frames 1──n features n──1 encoders
                 │                                       │
                 └──n labels                  group_parts ┘──n groups
+encoders 1──n activations
+         └──1 calibrations
 jobs 1──1 queries          quarantine
 archives 1──n archive_studies
        ├──n archive_objects    (known to instances by UID alone)
@@ -27,6 +29,7 @@ from sqlalchemy import (
     TypeDecorator,
     UniqueConstraint,
     text,
+    true,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
@@ -195,7 +198,37 @@ class Encoder(Base):
     """`history`: one row an epoch with `epoch`, `train_loss`, `validation_loss`; `best_epoch`; `evaluations`."""
     generation: Mapped[int] = mapped_column(default=0)
     """Grows with every change of its features: a cached index with another number is out of date."""
+    kept: Mapped[bool] = mapped_column(default=True, server_default=true())
+    """Whether new pictures get features of it; false from when they are freed until they are wanted again."""
     created_at: Mapped[datetime] = mapped_column(Moment, default=now)
+
+
+class Activation(Base):
+    """A moment from which an encoder answered; the one of the last row answers now."""
+
+    __tablename__ = "activations"
+    __table_args__ = NEVER_REUSED
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    encoder_id: Mapped[str] = mapped_column(ForeignKey("encoders.id", ondelete="CASCADE"), index=True)
+    activated_at: Mapped[datetime] = mapped_column(Moment, default=now)
+
+
+class Calibration(Base):
+    """How far apart the gallery's own images are, by one encoder: what a query's distances are judged by."""
+
+    __tablename__ = "calibrations"
+
+    encoder_id: Mapped[str] = mapped_column(ForeignKey("encoders.id", ondelete="CASCADE"), primary_key=True)
+    generation: Mapped[int]
+    """Of the features that it was made from."""
+    features: Mapped[int]
+    """How many these were."""
+    method: Mapped[str] = mapped_column(String(32))
+    """How a score is made: scores of two methods are never compared."""
+    scores: Mapped[bytes] = mapped_column(LargeBinary)
+    """float32, little endian, ascending: of a sample of the gallery's frames, see `cbmir.services.confidence`."""
+    made_at: Mapped[datetime] = mapped_column(Moment, default=now)
 
 
 class GroupPart(Base):

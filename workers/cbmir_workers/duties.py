@@ -9,6 +9,7 @@ import atexit
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from importlib import import_module
 from typing import Any
 
@@ -18,9 +19,11 @@ from cbmir.errors import NotFound
 from cbmir.progress import Progress
 from cbmir.services.isolation import Isolation
 from cbmir.settings import Settings
-from cbmir.store import encoders, features, queries
+from cbmir.store import encoders, jobs, queries
+from cbmir.store.lacking import lacks_any
 from cbmir.store.session import Database
-from cbmir.types import JobKind
+from cbmir.store.tables import Job
+from cbmir.types import JobKind, JobState
 from cbmir_workers import uploads
 
 _APART = Isolation(1)
@@ -48,6 +51,10 @@ class Duty:
     job_id: str
     parameters: dict[str, Any]
     progress: Progress
+    started_at: datetime
+    attempts: int
+    enqueue: Callable[[JobKind, dict[str, Any]], Job]
+    """Hands another job to whoever is idle."""
 
 
 def _ingest(duty: Duty) -> Result:
@@ -69,10 +76,41 @@ def _retry(duty: Duty, again: dict[str, Any]) -> Result:
 
 
 def _extract(duty: Duty) -> Result:
-    """Extract the missing features of an encoder."""
-    from cbmir.services.extract import extract
+    """Extract the missing features of an encoder, shared with whoever is idle; or help another job with it."""
+    from cbmir.services.sharing import Share, help_out, lead
 
-    return extract(duty.database, duty.settings, duty.parameters["encoder"], duty.progress)
+    run = duty.parameters.get("helps", duty.job_id)
+    share = Share(
+        duty.database,
+        duty.settings,
+        run,
+        duty.parameters["encoder"],
+        duty.job_id,
+        duty.started_at,
+        duty.progress,
+        call=lambda: _call_for_help(duty, run, share.encoder_id),
+    )
+    if run != duty.job_id:
+        return help_out(share)
+    try:
+        return lead(share, afresh=duty.attempts == 1)
+    finally:
+        _call_off(duty, run)
+
+
+def _call_for_help(duty: Duty, run: str, encoder_id: str) -> None:
+    asked = {"encoder": encoder_id, "helps": run}
+    with duty.database.read() as session:
+        waits = any(job.parameters == asked for job in jobs.listing(session, state=JobState.QUEUED))
+    if not waits:
+        duty.enqueue(JobKind.EXTRACT, asked)
+
+
+def _call_off(duty: Duty, run: str) -> None:
+    """Take back the call that nobody has heard."""
+    with duty.database.write() as session:
+        queued = jobs.listing(session, state=JobState.QUEUED, kind=JobKind.EXTRACT)
+        jobs.take_back(session, [job.id for job in queued if job.parameters.get("helps") == run])
 
 
 def _train(duty: Duty) -> Result:
@@ -122,10 +160,9 @@ def _sync(duty: Duty) -> Result:
 
 
 def _record_received(duty: Duty, after: Callable[[], None]) -> Result:
-    from cbmir.archive.dimse.landing import settle
     from cbmir.services.archives.received import record_received
 
-    received = record_received(duty.database, duty.settings, duty.progress, _BESIDE, settle=settle, after=after)
+    received = record_received(duty.database, duty.settings, duty.progress, _BESIDE, after=after)
     return received.as_json()
 
 
@@ -185,6 +222,7 @@ DUTIES: dict[JobKind, Callable[[Duty], Result]] = {
 """The work of each kind of job."""
 
 MODULES = {
+    JobKind.EXTRACT: "cbmir.services.sharing",
     JobKind.SYNC: "cbmir.services.archives.sync",
     JobKind.REPORT: "cbmir.services.reporting.results",
 }
@@ -207,7 +245,7 @@ def _missing_features(session: Session) -> FollowUp | None:
         encoder = encoders.resolve(session, None).id
     except NotFound:
         return None  # no encoder yet: the first training will see these images
-    return (JobKind.EXTRACT, {"encoder": encoder}) if features.count_missing(session, encoder) else None
+    return (JobKind.EXTRACT, {"encoder": encoder}) if lacks_any(session, encoder) else None
 
 
 def remember(session: Session, kind: JobKind, job_id: str, asked: dict[str, Any], result: Result) -> None:

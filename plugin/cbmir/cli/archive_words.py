@@ -36,8 +36,8 @@ class Words:
         said = [each.error_message] if each.error_message else []
         if each.troubled:
             said.append(
-                f"{each.troubled:,} of those behind could not be had; each is asked for again by itself, or at once "
-                f"by `cbmir archive sync {each.name}`:"
+                f"{each.troubled:,} of those behind could not be had; each is asked for again by itself, or at "
+                f"once by `cbmir archive sync {each.name}`:"
             )
         said += [f"  {one.sop_instance_uid}: {one.error_message} Asked {_times(one)}." for one in each.troubles]
         more = each.troubled - len(each.troubles)

@@ -105,7 +105,7 @@ def job_of(database: Database) -> Callable[[str], Job]:
 def wait_for() -> Callable[..., None]:
     """Waits until a condition holds; fails the test after some seconds."""
 
-    def wait(condition: Callable[[], object], seconds: float = 60) -> None:
+    def wait(condition: Callable[[], object], seconds: float = 180) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, "waited in vain"

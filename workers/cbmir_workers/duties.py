@@ -10,6 +10,7 @@ import logging
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from importlib import import_module
 from typing import Any
 
@@ -23,7 +24,8 @@ from cbmir.services.versions.keeping import next_to_extract
 from cbmir.settings import Settings
 from cbmir.store import jobs, queries
 from cbmir.store.session import Database
-from cbmir.types import JobKind
+from cbmir.store.tables import Job
+from cbmir.types import JobKind, JobState
 from cbmir_workers import uploads
 from cbmir_workers.giving_way import giving_way
 
@@ -54,6 +56,10 @@ class Duty:
     job_id: str
     parameters: dict[str, Any]
     progress: Progress
+    started_at: datetime
+    attempts: int
+    enqueue: Callable[[JobKind, dict[str, Any]], Job]
+    """Hands another job to whoever is idle."""
 
 
 def _ingest(duty: Duty) -> Result:
@@ -75,14 +81,47 @@ def _retry(duty: Duty, again: dict[str, Any]) -> Result:
 
 
 def _extract(duty: Duty) -> Result:
-    """Extract the missing features of an encoder; those of one that does not answer let other work go first."""
-    from cbmir.services.confidence.calibrate import refresh
-    from cbmir.services.extract import extract
+    """Extract the missing features of an encoder, shared with whoever is idle; or help another job with it.
 
-    encoder_id = duty.parameters["encoder"]
-    result = extract(duty.database, duty.settings, encoder_id, giving_way(duty.database, encoder_id, duty.progress))
+    Those of an encoder that does not answer let other work go first.
+    """
+    from cbmir.services.confidence.calibrate import refresh
+    from cbmir.services.sharing import Share, help_out, lead
+
+    run, encoder_id = duty.parameters.get("helps", duty.job_id), duty.parameters["encoder"]
+    share = Share(
+        duty.database,
+        duty.settings,
+        run,
+        encoder_id,
+        duty.job_id,
+        duty.started_at,
+        giving_way(duty.database, encoder_id, duty.progress),
+        call=lambda: _call_for_help(duty, run, share.encoder_id),
+    )
+    if run != duty.job_id:
+        return help_out(share)
+    try:
+        result = lead(share, afresh=duty.attempts == 1)
+    finally:
+        _call_off(duty, run)
     refresh(duty.database, duty.settings, result["encoder"], duty.progress)
     return result
+
+
+def _call_for_help(duty: Duty, run: str, encoder_id: str) -> None:
+    asked = {"encoder": encoder_id, "helps": run}
+    with duty.database.read() as session:
+        waits = any(job.parameters == asked for job in jobs.listing(session, state=JobState.QUEUED))
+    if not waits:
+        duty.enqueue(JobKind.EXTRACT, asked)
+
+
+def _call_off(duty: Duty, run: str) -> None:
+    """Take back the call that nobody has heard."""
+    with duty.database.write() as session:
+        queued = jobs.listing(session, state=JobState.QUEUED, kind=JobKind.EXTRACT)
+        jobs.take_back(session, [job.id for job in queued if job.parameters.get("helps") == run])
 
 
 def _free(duty: Duty) -> Result:
@@ -157,10 +196,9 @@ def _synced(duty: Duty, after: Callable[[], None]) -> Result:
 
 
 def _record_received(duty: Duty, after: Callable[[], None]) -> Result:
-    from cbmir.archive.dimse.landing import settle
     from cbmir.services.archives.received import record_received
 
-    received = record_received(duty.database, duty.settings, duty.progress, _BESIDE, settle=settle, after=after)
+    received = record_received(duty.database, duty.settings, duty.progress, _BESIDE, after=after)
     return received.as_json()
 
 
@@ -222,6 +260,7 @@ DUTIES: dict[JobKind, Callable[[Duty], Result]] = {
 """The work of each kind of job."""
 
 MODULES = {
+    JobKind.EXTRACT: "cbmir.services.sharing",
     JobKind.SYNC: "cbmir.services.archives.sync",
     JobKind.REPORT: "cbmir.services.reporting.results",
     JobKind.FREE: "cbmir.services.versions.free",
@@ -241,15 +280,15 @@ def follow_up(session: Session, kind: JobKind, result: Result | None) -> FollowU
         return JobKind.EXTRACT, {"encoder": result["encoder"]}
     if kind in (JobKind.INGEST, JobKind.SYNC):
         return _extraction(session, next_to_extract(session))
-    if kind is JobKind.EXTRACT and result is not None:
+    if kind is JobKind.EXTRACT and result is not None and "run" not in result:  # a helper's says so
         return _extraction(session, next_to_extract(session, after=result["encoder"]))
     return None
 
 
 def _extraction(session: Session, encoder_id: str | None) -> FollowUp | None:
     """The job that extracts what an encoder lacks, unless one that will waits already."""
-    waiting = jobs.waiting(session, (JobKind.EXTRACT,))
-    if encoder_id is None or any(job.parameters.get("encoder") == encoder_id for job in waiting):
+    waiting = (job.parameters for job in jobs.waiting(session, (JobKind.EXTRACT,)))
+    if encoder_id is None or any(each.get("encoder") == encoder_id and "helps" not in each for each in waiting):
         return None
     return JobKind.EXTRACT, {"encoder": encoder_id}
 

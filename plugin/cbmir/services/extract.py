@@ -97,7 +97,7 @@ def extract(database: Database, settings: Settings, encoder_id: str | None, prog
         cbmir.errors.EmptyGallery: if no picture is stored.
         cbmir.errors.JobCancelled: if the job should stop; what is extracted stays.
     """
-    row, total = _start(database, encoder_id)
+    row, total = start(database, encoder_id)
     progress.update(0, total, "extracting")
     tally = _extracted(database, settings, row, 0, total, progress)
     with database.read() as session:
@@ -134,14 +134,37 @@ def extract_new(database: Database, settings: Settings, progress: Progress) -> i
     return new
 
 
+def extract_between(
+    database: Database, settings: Settings, encoder_id: str, after: int, up_to: int, progress: Progress
+) -> tuple[int, dict[int, str]]:
+    """Give the frames above id `after`, up to id `up_to`, that lack a feature of an encoder theirs.
+
+    Returns:
+        How many features are new, and why others could not be had, by frame id.
+
+    Raises:
+        as `extract`, but for `EmptyGallery`.
+    """
+    with database.read() as session:
+        row = encoders.get(session, encoder_id)
+    tally = _extracted(database, settings, row, after, 0, progress, up_to)
+    return tally.extracted, tally.failures
+
+
 def _extracted(
-    database: Database, settings: Settings, row: tables.Encoder, after: int, total: int, progress: Progress
+    database: Database,
+    settings: Settings,
+    row: tables.Encoder,
+    after: int,
+    total: int,
+    progress: Progress,
+    up_to: int | None = None,
 ) -> _Tally:
-    """Extract what frames above id `after` lack, of which `total` were known before."""
+    """Extract what frames above id `after`, and not above `up_to`, lack, of which `total` were known before."""
     tally = _Tally()
     encoder, shelf = load_encoder(row, settings), Shelf(settings.pictures)
     machine.keep_memory()
-    missing = _missing(database, row.id, settings.batch_size, after)
+    missing = _missing(database, row.id, settings.batch_size, after, up_to)
     threads = settings.threads or machine.cores()
     with closing(_in_order(lambda frames: _encode(frames, shelf, encoder), missing, threads)) as batches:
         for batch in batches:
@@ -150,8 +173,13 @@ def _extracted(
     return tally
 
 
-def _start(database: Database, encoder_id: str | None) -> tuple[tables.Encoder, int]:
-    """The encoder, and how many frames lack its features."""
+def start(database: Database, encoder_id: str | None) -> tuple[tables.Encoder, int]:
+    """The encoder, the active one if None, and how many frames lack its features, which are kept from now on.
+
+    Raises:
+        cbmir.errors.NotFound: if there is no such encoder.
+        cbmir.errors.EmptyGallery: if no picture is stored.
+    """
     with database.write() as session:
         row = encoders.resolve(session, encoder_id)
         encoders.set_kept(session, row.id, True)
@@ -161,11 +189,13 @@ def _start(database: Database, encoder_id: str | None) -> tuple[tables.Encoder, 
     return row, total
 
 
-def _missing(database: Database, encoder_id: str, size: int, after: int) -> Iterator[list[tuple[int, str]]]:
+def _missing(
+    database: Database, encoder_id: str, size: int, after: int, up_to: int | None
+) -> Iterator[list[tuple[int, str]]]:
     """Frames without a feature, as (id, picture key), in batches; frames that arrive meanwhile are included."""
     while True:
         with database.read() as session:
-            frames = features.missing_frames(session, encoder_id, after=after, limit=size)
+            frames = features.missing_frames(session, encoder_id, after=after, limit=size, up_to=up_to)
         if not frames:
             return
         yield frames

@@ -21,14 +21,19 @@ STORED = np.dtype("<f4")
 ROWS_AT_ONCE = 10_000
 
 
-def missing_frames(session: Session, encoder_id: str, *, after: int, limit: int) -> list[tuple[int, str]]:
-    """Up to `limit` frames above id `after` that lack a feature of this encoder: (id, picture key) by id."""
+def missing_frames(
+    session: Session, encoder_id: str, *, after: int, limit: int, up_to: int | None = None
+) -> list[tuple[int, str]]:
+    """Up to `limit` frames above id `after`, and not above `up_to` if it is given, that lack a feature of this
+    encoder: (id, picture key) by id."""
     statement = (
         select(Frame.id, Frame.picture)
         .where(Frame.id > after, _lacks_feature(encoder_id))
         .order_by(Frame.id)
         .limit(limit)
     )
+    if up_to is not None:
+        statement = statement.where(Frame.id <= up_to)
     return [(frame_id, picture) for frame_id, picture in session.execute(statement)]
 
 

@@ -6,6 +6,7 @@ groups 1──n instances 1──n frames 1──n features n──1 encoders
 encoders 1──n activations
          └──1 calibrations
 jobs 1──1 queries          quarantine
+  └──n extraction_pieces
 archives 1──n archive_studies
        ├──n archive_objects    (known to instances by UID alone)
        └──n archive_notices
@@ -287,6 +288,29 @@ class Job(Base):
     finished_at: Mapped[datetime | None] = mapped_column(Moment)
 
 
+class ExtractionPiece(Base):
+    """A range of frames that one of the workers of a shared extraction works on, or has worked on."""
+
+    __tablename__ = "extraction_pieces"
+    __table_args__ = (UniqueConstraint("run", "after"), NEVER_REUSED)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    run: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+    """The job that shares its work out."""
+    after: Mapped[int]
+    """The frames with an id above this one."""
+    up_to: Mapped[int]
+    """The last of them."""
+    worker: Mapped[str] = mapped_column(String(36))
+    """The job that works on them: the run itself, or one that helps."""
+    claimed_at: Mapped[datetime] = mapped_column(Moment)
+    """When that job was started: one that was started again does not hold what it held before."""
+    extracted: Mapped[int | None]
+    """How many of their features are new; None until the piece is done."""
+    failures: Mapped[dict[str, str]] = mapped_column(JSON, default=dict)
+    """Why a frame has no feature, by its id."""
+
+
 class Quarantined(Base):
     """A file that was handed in and could not be used, with the reason and what to do."""
 
@@ -377,6 +401,10 @@ class ArchiveStudy(Base):
     """When its instances were last compared one by one."""
 
 
+PUT_OFF = text("retry_at IS NOT NULL")
+"""Of an archive's objects the few that could not be had: the index of these costs the others nothing."""
+
+
 class ArchiveObject(Base):
     """An object that an archive holds, or held, and what became of it here."""
 
@@ -388,6 +416,7 @@ class ArchiveObject(Base):
         Index(None, "archive_id", "remote_id"),
         Index(None, "sop_instance_uid"),
         Index(None, "series_instance_uid"),
+        Index(None, "archive_id", "retry_at", sqlite_where=PUT_OFF, postgresql_where=PUT_OFF),
         NEVER_REUSED,
     )
 

@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 from cbmir.errors import NotFound
 from cbmir.progress import Progress
 from cbmir.settings import Settings
-from cbmir.store import encoders, features
+from cbmir.store import encoders
+from cbmir.store.lacking import lacks_any
 from cbmir.store.session import Database
 
 
@@ -43,4 +44,4 @@ def next_to_extract(session: Session, after: str | None = None) -> str | None:
         return None  # no encoder yet: the first training will see these images
     if after is not None:
         ids = ids[ids.index(after) + 1 :] if after in ids else []
-    return next((each for each in ids if features.count_missing(session, each) > 0), None)
+    return next((each for each in ids if lacks_any(session, each)), None)

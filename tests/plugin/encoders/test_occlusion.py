@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -58,7 +60,7 @@ def test_every_pixel_is_in_one_cell() -> None:
     for side in (16, 33, 224):
         bounds = edges(side)
         assert (bounds[0], bounds[-1], len(bounds)) == (0, side, CELLS + 1)
-        assert all(after > before for before, after in zip(bounds, bounds[1:], strict=False))
+        assert all(after > before for before, after in pairwise(bounds))
 
 
 def test_the_deletion_test_knows_a_true_map_from_a_false_one(picture: FloatArray) -> None:

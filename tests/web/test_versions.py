@@ -84,9 +84,14 @@ def test_the_page_shows_states_and_has_one_button_for_each_step(
 def answered(database: Database, archive: Any, **more: Any) -> str:
     """An answer with one hit, the archive's second frame, about its first."""
     hit = {
-        "rank": 1, "distance": 0.5, "frame_id": archive.frames[1], "file_name": "b.dcm",
-        "sop_instance_uid": "1.2.3.1", "series_instance_uid": "1.2.3.0", "study_instance_uid": "1.2.3", "frame_number": 1, "labels": {},
-    }  # fmt: skip
+        "rank": 1,
+        "distance": 0.5,
+        "frame_id": archive.frames[1],
+        "file_name": "b.dcm",
+        **dict.fromkeys(("sop_instance_uid", "series_instance_uid", "study_instance_uid"), "1.2.3.1"),
+        "frame_number": 1,
+        "labels": {},
+    }
     result = {"query": {}, "encoder": archive.encoder, "hits": [hit], **more}
     with database.write() as session:
         picture = encoders_picture(session, archive)

@@ -62,10 +62,8 @@ def test_the_map_of_a_trained_encoder_passes_the_deletion_test(
     database: Database, settings: Settings, trained: str
 ) -> None:
     with database.read() as session:
-        encoder, pictures = (
-            load_encoder(encoders.get(session, trained), settings),
-            frames.pictures(session, trained),
-        )
+        encoder = load_encoder(encoders.get(session, trained), settings)
+        pictures = frames.pictures(session, trained)
     gained = []
     for query, hit in ((1, 2), (3, 4), (9, 10)):
         found = explain_question(database, settings, Question(frame_id=query), hit)

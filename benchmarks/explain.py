@@ -2,16 +2,18 @@
 
     python benchmarks/explain.py --data DIR [--encoder ID] [--queries 30] [--seed 0] [--json FILE]
 
-Each query is an image of the installation, its hit the nearest image of another patient. Cells of the query are covered
-in the order of its heat map, the strongest first, by chance (the mean of five orders), and in reverse. Printed is by how
-much the distance has grown, as a mean over the first half of the cells, in parts of the distance at first. The time of
-a map is given beside that of encoding as many pictures at once, which is its limit; both take turns.
+Each query is an image of the installation, its hit the nearest image of another patient. Cells of the query are
+covered in the order of its heat map, the strongest first, by chance (the mean of five orders), and in reverse.
+Printed is by how much the distance has grown, as a mean over the first half of the cells, in parts of the distance at
+first. The time of a map is given beside that of encoding as many pictures at once, its limit; both take turns.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
+import platform
 import statistics
 import time
 from collections.abc import Callable
@@ -19,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from retrieval import machine
 
 from cbmir.encoders import occlusion
 from cbmir.encoders.base import Encoder
@@ -51,6 +52,18 @@ def main() -> None:
     show(result)
     if asked.json:
         asked.json.write_text(json.dumps(result, indent=2), "utf-8")
+
+
+def machine() -> dict[str, str]:
+    """What the times were taken on."""
+    cores, busy = len(os.sched_getaffinity(0)), os.getloadavg()[0]
+    return {
+        "processor": platform.processor() or platform.machine(),
+        "cores": str(cores),
+        "load": f"{busy:.1f}",
+        "Python": platform.python_version(),
+        "NumPy": np.__version__,
+    }
 
 
 def tested(

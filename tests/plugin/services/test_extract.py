@@ -224,11 +224,12 @@ def test_a_frame_deleted_meanwhile_is_no_harm(database: Database, settings: Sett
         assert features.count(session, row.id) == 11
 
 
-def test_without_an_id_it_is_the_newest(database: Database, settings: Settings, stock: Stock) -> None:
+def test_without_an_id_it_is_the_active_one(database: Database, settings: Settings, stock: Stock) -> None:
     stock(database)
-    extract(database, settings, add_encoder(database, settings, seed=1).id, Silence())
-    newest = add_encoder(database, settings, seed=2)
-    assert extract(database, settings, None, Silence())["encoder"] == newest.id
+    active = add_encoder(database, settings, seed=1)
+    extract(database, settings, active.id, Silence())
+    add_encoder(database, settings, seed=2)
+    assert extract(database, settings, None, Silence())["encoder"] == active.id
 
 
 def test_an_empty_library_says_what_to_do(database: Database, settings: Settings) -> None:

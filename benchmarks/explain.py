@@ -1,0 +1,132 @@
+"""Are explanations true, and what do they cost? The deletion test on an installation's own images.
+
+    python benchmarks/explain.py --data DIR [--encoder ID] [--queries 30] [--seed 0] [--json FILE]
+
+Each query is an image of the installation, its hit the nearest image of another patient. Cells of the query are
+covered in the order of its heat map, the strongest first, by chance (the mean of five orders), and in reverse.
+Printed is by how much the distance has grown, as a mean over the first half of the cells, in parts of the distance at
+first. The time of a map is given beside that of encoding as many pictures at once, its limit; both take turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cbmir.encoders import occlusion
+from cbmir.encoders.base import Encoder
+from cbmir.evaluation.deletion import Delete, deletion
+from cbmir.pictures.shelf import Shelf
+from cbmir.services.confidence.calibrate import crowd, sample
+from cbmir.services.extract import load_encoder
+from cbmir.services.gallery import GALLERIES
+from cbmir.settings import Settings
+from cbmir.store import encoders, frames
+from cbmir.store.session import Database
+from cbmir.types import FloatArray
+
+COPIES = occlusion.CELLS * occlusion.CELLS + 1
+
+
+def main() -> None:
+    """Ask, test, and print medians and quartiles."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--encoder")
+    parser.add_argument("--queries", type=int, default=30)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", type=Path)
+    asked = parser.parse_args()
+    settings = Settings(data=asked.data)
+    database = Database(settings.resolved_database_url)
+    result = {"machine": machine(), **tested(database, settings, asked.encoder, asked.queries, asked.seed)}
+    show(result)
+    if asked.json:
+        asked.json.write_text(json.dumps(result, indent=2), "utf-8")
+
+
+def machine() -> dict[str, str]:
+    """What the times were taken on."""
+    cores, busy = len(os.sched_getaffinity(0)), os.getloadavg()[0]
+    return {
+        "processor": platform.processor() or platform.machine(),
+        "cores": str(cores),
+        "load": f"{busy:.1f}",
+        "Python": platform.python_version(),
+        "NumPy": np.__version__,
+    }
+
+
+def tested(
+    database: Database, settings: Settings, encoder_id: str | None, queries: int, seed: int
+) -> dict[str, Any]:
+    """The figures of every query."""
+    shelf = Shelf(settings.pictures)
+    with database.read() as session:
+        row = encoders.usable(session, encoder_id)
+        gallery = GALLERIES.of(database, session, row, settings)
+        chosen = sample(*frames.grouped(session, row.id), queries, seed)
+        nearest = crowd(session, gallery).others(chosen)
+        keys = frames.pictures(session, row.id)
+    encoder = load_encoder(row, settings)
+    rows = []
+    for query, ranking in zip(chosen, nearest, strict=True):
+        both = [encoder.preprocessing.apply(shelf.get(keys[each])) for each in (query, ranking[0][0])]
+        rows.append(one(encoder, both[0], encoder.encode(both[1][np.newaxis])[0], seed))
+    return {"encoder": row.id, "queries": len(rows), "rows": rows}
+
+
+def one(encoder: Encoder, prepared: FloatArray, other: FloatArray, seed: int) -> dict[str, float]:
+    """One query: its map put to the test, and what it took."""
+    copies = np.repeat(prepared[np.newaxis], COPIES, axis=0)
+    limit, _ = timed(lambda: encoder.encode(copies))
+    took, drive = timed(lambda: occlusion.drive(encoder.encode, prepared, other))
+    found = deletion(covering(encoder, prepared), drive, other, seed)
+    return {**vars(found), "map_seconds": took, "limit_seconds": limit, "ratio": took / limit}
+
+
+def covering(encoder: Encoder, prepared: FloatArray) -> Delete:
+    """Gives the feature of a picture without some of its cells."""
+    hidden, bounds = occlusion.blurred(prepared), occlusion.edges(prepared.shape[-1])
+
+    def delete(cells: Any) -> FloatArray:
+        copy = prepared.copy()
+        for cell in cells.tolist():
+            row, column = divmod(cell, occlusion.CELLS)
+            part = np.s_[:, bounds[row] : bounds[row + 1], bounds[column] : bounds[column + 1]]
+            copy[part] = hidden[part]
+        feature: FloatArray = encoder.encode(copy[np.newaxis])[0]
+        return feature
+
+    return delete
+
+
+def timed(work: Callable[[], FloatArray]) -> tuple[float, FloatArray]:
+    """Seconds, and what was made."""
+    start = time.perf_counter()
+    made = work()
+    return time.perf_counter() - start, made
+
+
+def show(result: dict[str, Any]) -> None:
+    """Medians and quartiles, a line each."""
+    print(" | ".join(f"{name} {value}" for name, value in result["machine"].items()))
+    print(f"{result['encoder']}, {result['queries']} queries")
+    for name in result["rows"][0]:
+        low, middle, high = statistics.quantiles([row[name] for row in result["rows"]], n=4)
+        print(f"{name:<18}{middle:>9.3f}   quartiles {low:.3f} to {high:.3f}")
+    better = sum(row["by_map"] > row["by_chance"] for row in result["rows"])
+    print(f"the map did better than chance in {better} of {result['queries']}")
+
+
+if __name__ == "__main__":
+    main()

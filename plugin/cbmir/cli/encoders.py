@@ -24,12 +24,18 @@ from cbmir.store.tables import Encoder
 def train_command(
     context: Context, architecture: str, epochs: int, seed: int, side: int, batch_size: int, as_json: bool
 ) -> None:
-    """Train an encoder on the library; an interrupted training of the same kind goes on where it was."""
+    """Train an encoder on the library; an interrupted training of the same kind goes on where it was.
+
+    Several processes share the work if torch's launcher starts them: torchrun --nproc-per-node 2 -m cbmir train
+    """
     from cbmir.services.train import TrainingRequest, train
+    from cbmir.training.team import team
 
     request = TrainingRequest(architecture=architecture, epochs=epochs, seed=seed, side=side, batch_size=batch_size)
-    with context.progress("train") as progress:
-        encoder_id = train(context.database, context.settings, request, progress)
+    with team() as members, context.progress("train") as progress:
+        encoder_id = train(context.database, context.settings, request, progress, team=members)
+        if not members.is_first:
+            return
     with context.database.read() as session:
         report = _row(encoders.get(session, encoder_id), 0)
     if as_json:

@@ -33,6 +33,7 @@ from cbmir.training.loop import Judge, Material, Recipe, Training, no_judge
 from cbmir.training.objectives import Rows
 from cbmir.training.pictures import PreparedPictures
 from cbmir.training.request import TrainingRequest
+from cbmir.training.team import Alone, Team
 from cbmir.training.trainees import Trainee, trainee
 from cbmir.types import Part
 
@@ -79,6 +80,7 @@ def train(
     *,
     run: str | None = None,
     judge: JudgeMaker | None = None,
+    team: Team | None = None,
 ) -> str:
     """Train an encoder on all stored pictures, and store it with the split it was trained on.
 
@@ -90,6 +92,7 @@ def train(
         run: names the checkpoint's folder, such as a job's id; by default the request and the data do. A run that
             was killed or cancelled goes on from its last epoch when it is started again.
         judge: gives figures of each epoch, which stand in the history; it changes nothing else.
+        team: the processes that do the same on one database and one data folder; the first of them writes.
 
     Returns:
         The encoder's id: architecture and the first eight digits of the weights' SHA-256.
@@ -105,12 +108,20 @@ def train(
     folder = runs / plan.fingerprint[:32]  # the same run on other data begins anew
     count = settings.threads or machine.cores()
     machine.keep_memory()
+    members = team or Alone()
+    if not members.is_first:
+        members.wait()  # until the first has prepared the pictures
     prepared = _prepare(plan, folder, Shelf(settings.pictures), count, progress)
+    if members.is_first:
+        members.wait()
     with workers(count) as pool:
-        trained = _fit(plan, folder, prepared, pool, progress, judge(plan.frames) if judge else no_judge)
-    encoder_id = _store(database, settings, plan, trained)
-    shutil.rmtree(runs if run else folder, ignore_errors=True)
-    return encoder_id
+        trained = _fit(plan, folder, prepared, pool, progress, judge(plan.frames) if judge else no_judge, members)
+    data = weights.to_bytes(trained.record.best)
+    if members.is_first:
+        _store(database, settings, plan, trained, data)
+        shutil.rmtree(runs if run else folder, ignore_errors=True)
+    members.wait()
+    return _id(plan, data)
 
 
 def _plan(database: Database, request: TrainingRequest) -> Plan:
@@ -155,21 +166,29 @@ _PURPOSE = {Part.TRAIN: "train on", Part.VALIDATION: "validate with", Part.TEST:
 
 
 def _fit(
-    plan: Plan, folder: Path, prepared: PreparedPictures, pool: ThreadPoolExecutor, progress: Progress, judge: Judge
+    plan: Plan,
+    folder: Path,
+    prepared: PreparedPictures,
+    pool: ThreadPoolExecutor,
+    progress: Progress,
+    judge: Judge,
+    team: Team,
 ) -> Trained:
     rows, labels = _rows(plan, prepared), [frame.label for frame in plan.frames]
     network, objective = plan.trainee.make(plan.request, labels), plan.trainee.objective(labels)
     recipe = Recipe(plan.request.epochs, plan.request.batch_size, plan.request.seed)
     material = Material(prepared.values, rows[Part.TRAIN], rows[Part.VALIDATION])
-    training = Training(network, material, recipe, folder, pool, objective, judge)
+    training = Training(network, material, recipe, folder, pool, objective, judge, team)
     record = training.run(progress)
     return Trained(record, rows, len(prepared.unreadable), training.loss(record.best, rows[Part.TEST]))
 
 
-def _store(database: Database, settings: Settings, plan: Plan, trained: Trained) -> str:
-    data = weights.to_bytes(trained.record.best)
-    sha256 = hashlib.sha256(data).hexdigest()
-    encoder_id = f"{plan.request.architecture}-{sha256[:8]}"
+def _id(plan: Plan, data: bytes) -> str:
+    return f"{plan.request.architecture}-{hashlib.sha256(data).hexdigest()[:8]}"
+
+
+def _store(database: Database, settings: Settings, plan: Plan, trained: Trained, data: bytes) -> None:
+    encoder_id = _id(plan, data)
     file_name = f"{encoder_id}.safetensors"
     write_whole(settings.weights / file_name, data)
     with database.write() as session:
@@ -178,7 +197,7 @@ def _store(database: Database, settings: Settings, plan: Plan, trained: Trained)
             id=encoder_id,
             architecture=plan.request.architecture,
             weights_file=file_name,
-            weights_sha256=sha256,
+            weights_sha256=hashlib.sha256(data).hexdigest(),
             dimension=plan.trainee.dimension,
             preprocessing=Preprocessing(plan.request.side).as_json(),
             training=_how(plan, trained),
@@ -187,7 +206,6 @@ def _store(database: Database, settings: Settings, plan: Plan, trained: Trained)
         alive = library.group_ids(session)  # a patient may have been deleted while we trained
         parts = {frame.group_id: plan.part_of[frame.group] for frame in plan.frames if frame.group_id in alive}
         encoders.set_parts(session, encoder_id, parts)
-    return encoder_id
 
 
 def _how(plan: Plan, trained: Trained) -> dict[str, Any]:

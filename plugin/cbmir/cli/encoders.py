@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from cbmir.cli.context import Context, json_option, print_json
+from cbmir.progress import Silence
 from cbmir.store import encoders, features
 from cbmir.store.tables import Encoder
 
@@ -32,7 +33,8 @@ def train_command(
     from cbmir.training.team import team
 
     request = TrainingRequest(architecture=architecture, epochs=epochs, seed=seed, side=side, batch_size=batch_size)
-    with team() as members, context.progress("train") as progress:
+    with team() as members, context.progress("train") as bar:
+        progress = bar if members.is_first else Silence()
         encoder_id = train(context.database, context.settings, request, progress, team=members)
         if not members.is_first:
             return

@@ -16,6 +16,7 @@
     ├── NotFound                 no such file, instance, encoder, job
     ├── EmptyGallery             nothing to search in, or the filter keeps nothing
     ├── EncoderMismatch          features of two encoders, or a wrong dimension, would be compared
+    ├── EncoderNotReady          it cannot answer yet, or what is asked would leave nothing that answers
     ├── WeightsMismatch          a weights file whose hash or shapes are not as recorded
     ├── TrainingFailed           too little data, or a loss that is no number
     ├── JobCancelled             somebody asked the running job to stop
@@ -117,6 +118,10 @@ class EmptyGallery(CbmirError):
 
 class EncoderMismatch(CbmirError):
     code = "encoder-mismatch"
+
+
+class EncoderNotReady(CbmirError):
+    code = "encoder-not-ready"
 
 
 class WeightsMismatch(CbmirError):

@@ -86,6 +86,10 @@ class Settings:
     threads: int = 0
     """Threads of torch in one process; 0 means one for retrieval and all cores for training."""
 
+    nothing_similar_below: float = 0.05
+    """Confidence below which an answer begins with "nothing similar": about this share of ordinary queries is then
+    called so by mistake. 0 means that none is judged, which saves its time."""
+
     heartbeat_seconds: float = 5.0
     """How often a running job says that it lives, in seconds."""
 

@@ -23,6 +23,8 @@ class JobKind(StrEnum):
     RETRIEVE = "retrieve"
     SYNC = "sync"
     REPORT = "report"
+    FREE = "free"
+    EXPLAIN = "explain"
 
 
 class JobState(StrEnum):

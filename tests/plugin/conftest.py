@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from io import BytesIO
 from typing import Any
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
@@ -80,6 +81,43 @@ def add_network(settings: Settings) -> Callable[..., str]:
         return encoder_id
 
     return add
+
+
+@pytest.fixture
+def make_extractor() -> Callable[..., bytes]:
+    """Bytes of a network in ONNX: a convolution `map`, its mean `mean`, and a dense layer of it, `feature`.
+
+    `shape` is its input's, `outputs` what it gives, with their shapes.
+    """
+
+    def make(
+        shape: Sequence[int | str] = ("n", 1, 8, 8), outputs: dict[str, Sequence[int | str]] | None = None
+    ) -> bytes:
+        random, channels = np.random.default_rng(0), shape[1]
+        assert isinstance(channels, int)
+        filters, dense = random.normal(size=(6, channels, 3, 3)), random.normal(size=(6, 12))
+        graph = helper.make_graph(
+            [
+                helper.make_node("Conv", ["picture", "filters"], ["map"], kernel_shape=[3, 3], pads=[1] * 4),
+                helper.make_node("GlobalAveragePool", ["map"], ["mean"]),
+                helper.make_node("Flatten", ["mean"], ["flat"]),
+                helper.make_node("Gemm", ["flat", "dense"], ["feature"]),
+            ],
+            "network",
+            [helper.make_tensor_value_info("picture", TensorProto.FLOAT, shape)],
+            [
+                helper.make_tensor_value_info(name, TensorProto.FLOAT, of)
+                for name, of in (outputs or {"feature": ("n", 12)}).items()
+            ],
+            [
+                numpy_helper.from_array(filters.astype(np.float32), "filters"),
+                numpy_helper.from_array(dense.astype(np.float32), "dense"),
+            ],
+        )
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+        return bytes(model.SerializeToString())
+
+    return make
 
 
 def _mr_image(seed: int) -> Dataset:

@@ -18,7 +18,8 @@ from sqlalchemy import func, select
 
 from cbmir.encoders import weights
 from cbmir.encoders.base import Preprocessing
-from cbmir.encoders.cnn_autoencoder import DIMENSION, NAME, CnnAutoencoder
+from cbmir.encoders.cnn_autoencoder import CnnAutoencoder
+from cbmir.encoders.cnn_encoder import DIMENSION, NAME
 from cbmir.pictures.shelf import Shelf
 from cbmir.settings import Settings
 from cbmir.store import encoders, jobs, tables
@@ -104,7 +105,7 @@ def job_of(database: Database) -> Callable[[str], Job]:
 def wait_for() -> Callable[..., None]:
     """Waits until a condition holds; fails the test after some seconds."""
 
-    def wait(condition: Callable[[], object], seconds: float = 60) -> None:
+    def wait(condition: Callable[[], object], seconds: float = 180) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, "waited in vain"

@@ -61,6 +61,8 @@ def test_the_broker_is_described_with_what_waits(database: Database, app: Celery
         "retrieve": 0,
         "sync": 0,
         "report": 0,
+        "free": 0,
+        "explain": 0,
     }
 
 

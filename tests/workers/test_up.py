@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -114,6 +115,34 @@ def test_a_redis_that_dies_is_started_again(
     wait_for(lambda: pid_file.exists() and pid_file.read_text() not in ("", killed))
     wait_for(lambda: embedded_redis.is_running(settings))
     assert "no encoder yet" in failed_search(database, app, job_of, wait_for)
+
+
+def command_of(process: int) -> str:
+    """What a process runs; nothing once it has ended, though nobody may have waited for it."""
+    try:
+        return Path(f"/proc/{process}/cmdline").read_text()
+    except FileNotFoundError:
+        return ""
+
+
+def test_a_data_folder_that_is_removed_ends_everything_with_a_sentence(
+    run_up: Run, settings: Settings, port: int, wait_for: WaitFor
+) -> None:
+    up = run_up(port)
+    assert up.stdout is not None
+    assert up.stdout.readline() == f"cbmir is ready: http://127.0.0.1:{port}\n"
+    redis_server = embedded_redis.process(settings)
+    assert redis_server is not None
+    while settings.data.exists():
+        shutil.rmtree(settings.data, ignore_errors=True)
+    _, said = up.communicate(timeout=60)
+    assert up.returncode == 1
+    assert [line for line in said.splitlines() if line.startswith("cbmir: ")] == [
+        f"cbmir: The data folder {settings.data} was removed while cbmir ran on it. "
+        "Put it back, from a copy if need be, then start `cbmir up` again."
+    ]
+    assert "Redis is gone" not in said
+    wait_for(lambda: not command_of(redis_server))
 
 
 def test_a_port_in_use_is_named_and_nothing_is_started(run_up: Run, settings: Settings, port: int) -> None:

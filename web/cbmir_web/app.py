@@ -10,7 +10,7 @@ from werkzeug.routing import IntegerConverter, Map
 
 from cbmir import __version__
 from cbmir.settings import Settings, refuse_open_door
-from cbmir_web import api, errors, health, installation, logs, pages, pictures, presenting, security
+from cbmir_web import api, errors, health, heatmaps, installation, logs, pages, pictures, presenting, security
 
 MOST_PARTS = 20_000
 """Files in one upload: a study of a whole-body CT has a few thousand objects."""
@@ -56,7 +56,7 @@ def create_app(settings: Settings) -> Flask:
     security.install(app, settings)
     errors.install(app)
     presenting.install(app)
-    for blueprint in (pages.blueprint, pictures.blueprint, health.blueprint):
+    for blueprint in (pages.blueprint, pictures.blueprint, heatmaps.blueprint, health.blueprint):
         app.register_blueprint(blueprint)
     api.install(app)
     return app

@@ -32,6 +32,7 @@ STATUS: Mapping[str, HTTPStatus] = {
     errors.NotFound.code: HTTPStatus.NOT_FOUND,
     errors.EmptyGallery.code: HTTPStatus.CONFLICT,
     errors.EncoderMismatch.code: HTTPStatus.CONFLICT,
+    errors.EncoderNotReady.code: HTTPStatus.CONFLICT,
     errors.WeightsMismatch.code: HTTPStatus.CONFLICT,
     errors.TrainingFailed.code: HTTPStatus.CONFLICT,
     errors.JobCancelled.code: HTTPStatus.CONFLICT,

@@ -105,6 +105,7 @@ def compare(here: Installation, name: str, *, again: bool, accept_deletions: boo
             ledger.fetch_again(session, archive.id)
         allowed = {"allowed_deletions": ledger.alive(session, archive.id)} if accept_deletions else {}
         archives.change(session, archive.id, sweep_wanted=True, **allowed)
+        ledger.ask_now(session, archive.id)
     return status(here, name)
 
 

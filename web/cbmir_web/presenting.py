@@ -23,6 +23,8 @@ TITLES = {
     JobKind.RETRIEVE: "Search",
     JobKind.SYNC: "Follow an archive",
     JobKind.REPORT: "Store an answer in an archive",
+    JobKind.FREE: "Free an encoder's features",
+    JobKind.EXPLAIN: "Explain a hit",
 }
 SPANS = ((86400, "d"), (3600, "h"), (60, "min"))
 
@@ -137,6 +139,8 @@ def job_subject(job: Job) -> str:
         return str(parameters.get("archive") or "objects that were received")
     if job.kind == JobKind.REPORT:
         return str(parameters.get("archive"))
+    if job.kind == JobKind.EXPLAIN:
+        return f"image {parameters.get('frame_id')} of the archive"
     return str(parameters.get("encoder") or "the encoder in use")
 
 

@@ -28,11 +28,13 @@ QUEUES: dict[JobKind, str] = {kind: kind.value for kind in JobKind}
 
 ROLES: dict[str, tuple[JobKind, ...]] = {
     "retrieve": (JobKind.RETRIEVE,),
-    "index": (JobKind.INGEST, JobKind.EXTRACT, JobKind.EVALUATE, JobKind.REPORT),
+    "index": (JobKind.INGEST, JobKind.EXTRACT, JobKind.EVALUATE, JobKind.REPORT, JobKind.FREE),
     "train": (JobKind.TRAIN,),
     "archive": (JobKind.SYNC,),
+    "explain": (JobKind.EXPLAIN,),
 }
-"""What each kind of worker process consumes. A query has a process that does nothing else."""
+"""What each kind of worker process consumes. A query has a process that does nothing else; an explanation, which
+takes seconds while somebody waits for it, has another."""
 
 TASKS: dict[JobKind, str] = {kind: f"cbmir.{kind.value}" for kind in JobKind}
 """The Celery task of each kind of job."""

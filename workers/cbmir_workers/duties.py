@@ -6,22 +6,28 @@ Services are imported by those who work, when they make ready: who only hands jo
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from importlib import import_module
 from typing import Any
 
 from sqlalchemy.orm import Session
 
-from cbmir.errors import NotFound
+from cbmir.errors import EncoderNotReady, NotFound
 from cbmir.progress import Progress
+from cbmir.services.explaining.kept import hit_of
 from cbmir.services.isolation import Isolation
+from cbmir.services.versions.keeping import next_to_extract
 from cbmir.settings import Settings
-from cbmir.store import encoders, features, queries
+from cbmir.store import jobs, queries
 from cbmir.store.session import Database
-from cbmir.types import JobKind
+from cbmir.store.tables import Job
+from cbmir.types import JobKind, JobState
 from cbmir_workers import uploads
+from cbmir_workers.giving_way import giving_way
 
 _APART = Isolation(1)
 """The process that converts what queries hand in: it stays, so that none waits for its start."""
@@ -34,6 +40,8 @@ atexit.register(_BESIDE.stop)
 
 SYNC_LINGERS_SECONDS = 3.0
 """How long a job that follows an archive waits for more: a steady flow of images is one job, not one a second."""
+
+log = logging.getLogger(__name__)
 
 Result = dict[str, Any]
 FollowUp = tuple[JobKind, dict[str, Any]]
@@ -48,6 +56,10 @@ class Duty:
     job_id: str
     parameters: dict[str, Any]
     progress: Progress
+    started_at: datetime
+    attempts: int
+    enqueue: Callable[[JobKind, dict[str, Any]], Job]
+    """Hands another job to whoever is idle."""
 
 
 def _ingest(duty: Duty) -> Result:
@@ -69,10 +81,61 @@ def _retry(duty: Duty, again: dict[str, Any]) -> Result:
 
 
 def _extract(duty: Duty) -> Result:
-    """Extract the missing features of an encoder."""
-    from cbmir.services.extract import extract
+    """Extract the missing features of an encoder, shared with whoever is idle; or help another job with it.
 
-    return extract(duty.database, duty.settings, duty.parameters["encoder"], duty.progress)
+    Those of an encoder that does not answer let other work go first.
+    """
+    from cbmir.services.confidence.calibrate import refresh
+    from cbmir.services.sharing import Share, help_out, lead
+
+    run, encoder_id = duty.parameters.get("helps", duty.job_id), duty.parameters["encoder"]
+    share = Share(
+        duty.database,
+        duty.settings,
+        run,
+        encoder_id,
+        duty.job_id,
+        duty.started_at,
+        giving_way(duty.database, encoder_id, duty.progress),
+        call=lambda: _call_for_help(duty, run, share.encoder_id),
+    )
+    if run != duty.job_id:
+        return help_out(share)
+    try:
+        result = lead(share, afresh=duty.attempts == 1)
+    finally:
+        _call_off(duty, run)
+    refresh(duty.database, duty.settings, result["encoder"], duty.progress)
+    return result
+
+
+def _call_for_help(duty: Duty, run: str, encoder_id: str) -> None:
+    asked = {"encoder": encoder_id, "helps": run}
+    with duty.database.read() as session:
+        waits = any(job.parameters == asked for job in jobs.listing(session, state=JobState.QUEUED))
+    if not waits:
+        duty.enqueue(JobKind.EXTRACT, asked)
+
+
+def _call_off(duty: Duty, run: str) -> None:
+    """Take back the call that nobody has heard."""
+    with duty.database.write() as session:
+        queued = jobs.listing(session, state=JobState.QUEUED, kind=JobKind.EXTRACT)
+        jobs.take_back(session, [job.id for job in queued if job.parameters.get("helps") == run])
+
+
+def _free(duty: Duty) -> Result:
+    """Delete the features of an encoder that does not answer."""
+    from cbmir.services.versions.free import free
+
+    return free(duty.database, duty.parameters["encoder"], duty.progress)
+
+
+def _explain(duty: Duty) -> Result:
+    """Say what makes a hit similar to its query."""
+    from cbmir.services.explaining.explain import explain_answer
+
+    return explain_answer(duty.database, duty.settings, duty.parameters["query"], duty.parameters["frame_id"])
 
 
 def _train(duty: Duty) -> Result:
@@ -104,28 +167,38 @@ def _evaluate(duty: Duty) -> Result:
 def _sync(duty: Duty) -> Result:
     """Fetch and record what an archive has that we have not, or record what was received; with its features."""
     from cbmir.services.archives.extraction import Extraction
+
+    with Extraction(duty.database, duty.settings) as extraction:
+        result = _synced(duty, extraction.wake)
+    _recalibrate(duty)
+    return result
+
+
+def _recalibrate(duty: Duty) -> None:
+    """See whether the gallery has grown so much that its spread is to be measured anew."""
+    from cbmir.services.confidence.calibrate import refresh
+
+    try:
+        refresh(duty.database, duty.settings, None, duty.progress)
+    except (NotFound, EncoderNotReady) as error:
+        log.debug("no calibration: %s", error.code)
+
+
+def _synced(duty: Duty, after: Callable[[], None]) -> Result:
     from cbmir.services.archives.registered import followed
     from cbmir.services.archives.sync import synchronise
 
-    with Extraction(duty.database, duty.settings) as extraction:
-        if duty.parameters.get("received"):
-            return _record_received(duty, extraction.wake)
-        with followed(duty.database, duty.settings, duty.parameters["archive"]) as archive:
-            synced = synchronise(
-                archive,
-                duty.progress,
-                _BESIDE,
-                after=extraction.wake,
-                linger_seconds=SYNC_LINGERS_SECONDS,
-            )
+    if duty.parameters.get("received"):
+        return _record_received(duty, after)
+    with followed(duty.database, duty.settings, duty.parameters["archive"]) as archive:
+        synced = synchronise(archive, duty.progress, _BESIDE, after=after, linger_seconds=SYNC_LINGERS_SECONDS)
     return synced.as_json()
 
 
 def _record_received(duty: Duty, after: Callable[[], None]) -> Result:
-    from cbmir.archive.dimse.landing import settle
     from cbmir.services.archives.received import record_received
 
-    received = record_received(duty.database, duty.settings, duty.progress, _BESIDE, settle=settle, after=after)
+    received = record_received(duty.database, duty.settings, duty.progress, _BESIDE, after=after)
     return received.as_json()
 
 
@@ -181,37 +254,53 @@ DUTIES: dict[JobKind, Callable[[Duty], Result]] = {
     JobKind.RETRIEVE: _retrieve,
     JobKind.SYNC: _sync,
     JobKind.REPORT: _report,
+    JobKind.FREE: _free,
+    JobKind.EXPLAIN: _explain,
 }
 """The work of each kind of job."""
 
 MODULES = {
+    JobKind.EXTRACT: "cbmir.services.sharing",
     JobKind.SYNC: "cbmir.services.archives.sync",
     JobKind.REPORT: "cbmir.services.reporting.results",
+    JobKind.FREE: "cbmir.services.versions.free",
+    JobKind.EXPLAIN: "cbmir.services.explaining.explain",
 }
 """The services of kinds of jobs that are not called like their module."""
 
 
 def follow_up(session: Session, kind: JobKind, result: Result | None) -> FollowUp | None:
-    """The job that an ended one brings with it: new images and new encoders need features.
+    """The job that an ended one brings with it: new images and new encoders need features, of the active encoder
+    first, then of each that is kept beside it.
 
     An ingest may have ended half-way (`result` is None), or be the repetition of one that did and find only
     duplicates: what counts is what the database lacks.
     """
     if kind is JobKind.TRAIN and result is not None:
         return JobKind.EXTRACT, {"encoder": result["encoder"]}
-    return _missing_features(session) if kind in (JobKind.INGEST, JobKind.SYNC) else None
+    if kind in (JobKind.INGEST, JobKind.SYNC):
+        return _extraction(session, next_to_extract(session))
+    if kind is JobKind.EXTRACT and result is not None and "run" not in result:  # a helper's says so
+        return _extraction(session, next_to_extract(session, after=result["encoder"]))
+    return None
 
 
-def _missing_features(session: Session) -> FollowUp | None:
-    try:
-        encoder = encoders.resolve(session, None).id
-    except NotFound:
-        return None  # no encoder yet: the first training will see these images
-    return (JobKind.EXTRACT, {"encoder": encoder}) if features.count_missing(session, encoder) else None
+def _extraction(session: Session, encoder_id: str | None) -> FollowUp | None:
+    """The job that extracts what an encoder lacks, unless one that will waits already."""
+    waiting = (job.parameters for job in jobs.waiting(session, (JobKind.EXTRACT,)))
+    if encoder_id is None or any(each.get("encoder") == encoder_id and "helps" not in each for each in waiting):
+        return None
+    return JobKind.EXTRACT, {"encoder": encoder_id}
 
 
 def remember(session: Session, kind: JobKind, job_id: str, asked: dict[str, Any], result: Result) -> None:
-    """Keep a query and its answer."""
+    """Keep a query and its answer; keep no explanation of an image that was deleted meanwhile.
+
+    Raises:
+        cbmir.errors.NotFound: if what the result is about is not there any more: it must not be recorded.
+    """
+    if kind is JobKind.EXPLAIN:
+        hit_of(session, asked["query"], asked["frame_id"])
     if kind is JobKind.RETRIEVE:
         queries.save(
             session,

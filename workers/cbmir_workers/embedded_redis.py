@@ -10,6 +10,7 @@ import errno
 import fcntl
 import os
 import shutil
+import signal
 import socket
 import stat
 import subprocess
@@ -31,6 +32,7 @@ LONGEST_SOCKET_PATH = 107
 """Bytes of `sockaddr_un.sun_path` on Linux, less the closing zero."""
 
 START_SECONDS = 10.0
+PID_FILE = "redis.pid"
 
 
 def url(settings: Settings) -> str:
@@ -84,6 +86,21 @@ def stop(settings: Settings) -> None:
     """Stop the installation's Redis, its messages safe on disk; does nothing if none runs."""
     with suppress(redis.ConnectionError), closing(_client(settings)) as client:
         client.shutdown(nosave=True)  # the append-only file is complete without a snapshot
+
+
+def process(settings: Settings) -> int | None:
+    """The number of the process that an embedded Redis runs in, if it has written it down."""
+    if settings.broker_url:
+        return None
+    with suppress(OSError, ValueError):
+        return int((folder(settings) / PID_FILE).read_text(encoding="ascii"))
+    return None
+
+
+def kill(number: int) -> None:
+    """End a Redis whose socket is gone, and so can be asked no more."""
+    with suppress(ProcessLookupError):
+        os.kill(number, signal.SIGTERM)
 
 
 def is_running(settings: Settings) -> bool:
@@ -180,7 +197,7 @@ def _client(settings: Settings) -> redis.Redis:
 
 def _start(settings: Settings) -> None:
     home = folder(settings)
-    log, pid_file = home / "redis.log", home / "redis.pid"
+    log, pid_file = home / "redis.log", home / PID_FILE
     log.unlink(missing_ok=True)
     pid_file.unlink(missing_ok=True)
     started = subprocess.run(  # noqa: S603 - our own arguments, no shell

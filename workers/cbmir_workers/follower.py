@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import logging
-import secrets
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from threading import Event, Thread
 from typing import Any
 
@@ -14,8 +11,8 @@ from celery import Celery
 
 from cbmir.errors import CbmirError, MassDeletion, NotFound, Unavailable
 from cbmir.services.archives import received
-from cbmir.services.archives.catch_up import LEASE_SECONDS, RENEW_SECONDS
 from cbmir.services.archives.follow import Follower
+from cbmir.services.archives.leasing import Lease, leased
 from cbmir.services.archives.registered import followed
 from cbmir.settings import Settings
 from cbmir.store import archives, jobs, tables
@@ -25,6 +22,9 @@ from cbmir_workers.client import enqueue
 
 LOOK_SECONDS = 0.5
 """How often an archive is looked at: a part of the two seconds within which a new image should be found."""
+
+SAY_SECONDS = 10.0
+"""How often it is noted that an archive answers."""
 
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 60.0
 """Before an archive that failed is asked again: doubled each time."""
@@ -37,7 +37,6 @@ class Followers:
 
     def __init__(self, database: Database, app: Celery, settings: Settings, stop: Event) -> None:
         self._database, self._app, self._settings, self._stop = database, app, settings, stop
-        self._name = secrets.token_hex(8)
         self._threads: dict[str, Thread] = {}
         self._thread = Thread(target=self._run, name="followers", daemon=True)
 
@@ -76,10 +75,12 @@ class Followers:
         pause = FIRST_PAUSE_SECONDS
         while not self._stop.is_set():
             try:
-                with self._leased(name) as row:
-                    if row is None:
-                        return
-                    self._keep_looking(row)
+                with self._database.read() as session:
+                    row = archives.get(session, name)
+                with leased(self._database, row.id) as lease:
+                    if not lease.held:
+                        return  # another process follows it, or it is paused
+                    self._keep_looking(row, lease)
                 pause = FIRST_PAUSE_SECONDS
             except NotFound:
                 return  # removed
@@ -88,44 +89,30 @@ class Followers:
                 self._stop.wait(pause)
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
-    @contextmanager
-    def _leased(self, name: str) -> Iterator[tables.Archive | None]:
-        """The archive's row; None if another process follows it, or it is paused."""
-        with self._database.write() as session:
-            row = archives.get(session, name)
-            mine = archives.lease(session, row.id, self._name, LEASE_SECONDS)
-        try:
-            yield row if mine else None
-        finally:
-            with self._database.write() as session:
-                archives.release(session, self._name, row.id)
-
-    def _keep_looking(self, row: tables.Archive) -> None:
-        """Look until told to stop, or the archive is described otherwise than before.
+    def _keep_looking(self, row: tables.Archive, lease: Lease) -> None:
+        """Look until told to stop, the lease is lost, or the archive is described otherwise than before.
 
         Raises:
             cbmir.errors.CbmirError: whatever the archive or the database raises.
         """
         with followed(self._database, self._settings, row.name) as archive:
             follower = Follower(archive)
-            renew_at = float("-inf")
-            while not self._stop.is_set() and self._is_as_before(row):
+            say_at = float("-inf")
+            while not self._stop.is_set() and lease.held and self._is_as_before(row):
                 if follower.look():
                     wake(self._database, self._app, {"archive": row.name})
-                if time.monotonic() >= renew_at:
-                    if not self._renewed(row):
-                        return
-                    renew_at = time.monotonic() + RENEW_SECONDS
+                if time.monotonic() >= say_at:
+                    self._say_that_it_answers(row)
+                    say_at = time.monotonic() + SAY_SECONDS
                 self._stop.wait(LOOK_SECONDS)
 
     def _is_as_before(self, row: tables.Archive) -> bool:
         with self._database.read() as session:
             return _described(archives.get(session, row.name)) == _described(row)
 
-    def _renewed(self, row: tables.Archive) -> bool:
+    def _say_that_it_answers(self, row: tables.Archive) -> None:
         with self._database.write() as session:
             archives.answered(session, row.id)
-            return archives.lease(session, row.id, self._name, LEASE_SECONDS)
 
     def _record(self, name: str, error: CbmirError) -> None:
         log.warning("archive %s: %s", name, error.sentence)

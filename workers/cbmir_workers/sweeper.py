@@ -12,8 +12,9 @@ from celery import Celery
 from cbmir.errors import CbmirError
 from cbmir.settings import Settings
 from cbmir.store import jobs
+from cbmir.store.clock import clock
 from cbmir.store.session import Database
-from cbmir.store.tables import Job, now
+from cbmir.store.tables import Job
 from cbmir.types import JobKind, JobState
 from cbmir_workers import uploads
 from cbmir_workers.client import QUEUES, broker_state, send
@@ -42,7 +43,7 @@ def sweep(database: Database, app: Celery, settings: Settings) -> list[str]:
     """
     timeout = timedelta(seconds=settings.heartbeat_timeout_seconds)
     with database.write() as session:
-        dead = jobs.requeue_dead(session, silent_since=now() - timeout)
+        dead = jobs.requeue_dead(session, silent_since=clock(session) - timeout)
     for job in dead:
         log.warning("job %s (%s) was left by a dead worker: %s", job.id, job.kind, job.state)
     back = [job for job in dead if job.state == JobState.QUEUED]
@@ -51,8 +52,8 @@ def sweep(database: Database, app: Celery, settings: Settings) -> list[str]:
 
 def _forgotten(database: Database, app: Celery, timeout: timedelta) -> list[Job]:
     """Queued jobs that no message stands for, as far as one can tell."""
-    moment = now()
     with database.read() as session:
+        moment = clock(session)
         unsent = jobs.unsent(session, before=moment - timeout)
         unclaimed = jobs.unclaimed(session, sent_before=moment - timeout)
     waiting = broker_state(app).waiting if unclaimed else {}

@@ -23,7 +23,7 @@ from cbmir.store.session import Database
 from cbmir.store.tables import Job
 from cbmir.types import JobKind
 from cbmir_workers import duties, uploads
-from cbmir_workers.client import TASKS, send
+from cbmir_workers.client import TASKS, enqueue, send
 from cbmir_workers.progress import JobProgress, heartbeat
 
 LOST = "taken over by another worker, which took this one for dead"
@@ -74,9 +74,8 @@ def perform(bench: Bench, job_id: str) -> None:
 
 def _attempt(bench: Bench, job: Job, progress: JobProgress) -> str:
     kind = JobKind(job.kind)
-    duty = duties.Duty(bench.settings, bench.database, job.id, job.parameters, progress)
     try:
-        result = duties.DUTIES[kind](duty)
+        result = duties.DUTIES[kind](_duty(bench, job, progress))
         progress.flush()
         return _record_success(bench, job, kind, result)
     except JobCancelled:
@@ -87,12 +86,26 @@ def _attempt(bench: Bench, job: Job, progress: JobProgress) -> str:
         return _record_failure(bench, job, CbmirError.code, _unexpected(job, error))
 
 
+def _duty(bench: Bench, job: Job, progress: JobProgress) -> duties.Duty:
+    return duties.Duty(
+        bench.settings,
+        bench.database,
+        job.id,
+        job.parameters,
+        progress,
+        started_at=job.started_at or job.created_at,
+        attempts=job.attempts,
+        enqueue=lambda kind, parameters: enqueue(bench.database, bench.app, kind, parameters),
+    )
+
+
 def _record_success(bench: Bench, job: Job, kind: JobKind, result: dict[str, Any]) -> str:
+    next_up = _next_up(bench, kind, result)
     with bench.database.write() as session:
         if not jobs.succeed(session, job.id, result, claimed=job.started_at):
             return LOST
         duties.remember(session, kind, job.id, job.parameters, result)
-        follower = _follower(session, kind, result)
+        follower = _queued(session, next_up)
     upload = uploads.of_job(kind, job.parameters)
     if upload:
         uploads.discard(bench.settings, upload)
@@ -101,25 +114,35 @@ def _record_success(bench: Bench, job: Job, kind: JobKind, result: dict[str, Any
 
 
 def _record_failure(bench: Bench, job: Job, code: str, message: str) -> str:
+    next_up = _next_up(bench, JobKind(job.kind), None)
     with bench.database.write() as session:
         if not jobs.fail(session, job.id, code, message, claimed=job.started_at):
             return LOST
-        follower = _follower(session, JobKind(job.kind), None)
+        follower = _queued(session, next_up)
     _wake(bench, follower)
     return f"failed: {code}"
 
 
 def _record_cancelled(bench: Bench, job: Job) -> str:
+    next_up = _next_up(bench, JobKind(job.kind), None)
     with bench.database.write() as session:
         if not jobs.cancelled(session, job.id, claimed=job.started_at):
             return LOST
-        follower = _follower(session, JobKind(job.kind), None)
+        follower = _queued(session, next_up)
     _wake(bench, follower)
     return "cancelled"
 
 
-def _follower(session: Session, kind: JobKind, result: dict[str, Any] | None) -> Job | None:
-    next_up = duties.follow_up(session, kind, result)
+def _next_up(bench: Bench, kind: JobKind, result: dict[str, Any] | None) -> duties.FollowUp | None:
+    """The job that comes after; found out beforehand: counting takes long, and others wait for the write lock.
+
+    Whatever the ended job has recorded is committed by now: what is missing then is missing afterwards.
+    """
+    with bench.database.read() as session:
+        return duties.follow_up(session, kind, result)
+
+
+def _queued(session: Session, next_up: duties.FollowUp | None) -> Job | None:
     return jobs.create(session, *next_up) if next_up else None
 
 
@@ -134,7 +157,7 @@ def _give_back(bench: Bench, job: Job) -> str:
     if not released:
         return LOST
     send(bench.database, bench.app, job)
-    return "given back: this worker stops"
+    return "given back, to go on later"
 
 
 def _unexpected(job: Job, error: Exception) -> str:

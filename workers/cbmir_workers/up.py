@@ -27,6 +27,7 @@ ASK_SECONDS = 0.25
 REDIS_SECONDS = 2.0
 """How often it is looked whether the embedded Redis is there."""
 
+LOCK = "up.lock"
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared with, not bound to
 
 log = logging.getLogger(__name__)
@@ -91,14 +92,19 @@ def _broker(settings: Settings) -> Iterator[str]:
     try:
         yield embedded_redis.ensure(settings)
     finally:
-        if not settings.broker_url:
+        if not settings.broker_url and _is_there(settings.data):
             embedded_redis.stop(settings)
+
+
+def _is_there(data: Path) -> bool:
+    """Whether the data folder is still the one that this `up` began with; others may have made it anew."""
+    return (data / LOCK).exists()
 
 
 @contextmanager
 def _alone(data: Path) -> Iterator[None]:
     data.mkdir(parents=True, exist_ok=True)
-    with (data / "up.lock").open("w") as file:
+    with (data / LOCK).open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -122,18 +128,34 @@ def _check_port(settings: Settings) -> None:
 
 
 class _Watch:
-    """Says once that the web is ready, and starts an embedded Redis again that has died."""
+    """Says once that the web is ready, starts a Redis again that has died, and ends all where the data is gone."""
 
     def __init__(self, settings: Settings, say: Callable[[str], None]) -> None:
         self._announce = _Announcement(settings, say)
         self._settings = settings
         self._look_at = time.monotonic() + REDIS_SECONDS
+        self._redis = embedded_redis.process(settings)
 
     def __call__(self) -> None:
         self._announce()
+        if not _is_there(self._settings.data):
+            self._end()
         if not self._settings.broker_url and time.monotonic() >= self._look_at:
             self._revive()
             self._look_at = time.monotonic() + REDIS_SECONDS
+
+    def _end(self) -> None:
+        """Nothing that would be done without the data folder could be kept.
+
+        Raises:
+            cbmir.errors.Unavailable: always.
+        """
+        if self._redis:
+            embedded_redis.kill(self._redis)
+        raise Unavailable(
+            f"The data folder {self._settings.data} was removed while cbmir ran on it.",
+            "Put it back, from a copy if need be, then start `cbmir up` again.",
+        )
 
     def _revive(self) -> None:
         if not embedded_redis.is_gone(self._settings):
@@ -141,6 +163,7 @@ class _Watch:
         log.warning("the embedded Redis is gone and is started again")
         try:
             embedded_redis.ensure(self._settings)
+            self._redis = embedded_redis.process(self._settings)
         except Unavailable as error:  # tried again in a moment; until then jobs wait in the database
             log.warning("%s", error.sentence)
 

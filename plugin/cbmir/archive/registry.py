@@ -11,7 +11,7 @@ from cbmir.archive.connection import ArchiveKind, Connection
 ADAPTERS = {
     ArchiveKind.DICOMWEB: "cbmir.archive.dicomweb:DicomWebArchive",
     ArchiveKind.ORTHANC: "cbmir.archive.orthanc:OrthancArchive",
-    ArchiveKind.DIMSE: "cbmir.archive.dimse:DimseArchive",
+    ArchiveKind.DIMSE: "cbmir.archive.dimse.archive:DimseArchive",
 }
 """The class of each kind; each takes a `Connection`."""
 

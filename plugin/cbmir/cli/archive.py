@@ -13,8 +13,6 @@ from cbmir.cli.archive_serve import serve_command
 from cbmir.cli.archive_words import Words
 from cbmir.cli.context import Context, json_option, print_json
 
-MOST_SHOWN = 20
-
 
 @click.group("archive")
 def archive_command() -> None:
@@ -88,11 +86,11 @@ def status_command(context: Context, names: tuple[str, ...], as_json: bool) -> i
         print_json([each.as_json() for each in found])
     for each in [] if as_json else found:
         click.echo(Words(each).line)
-        if each.error_message:
-            click.echo(f"    {each.error_message}")
+        for said in Words(each).complaints:
+            click.echo(f"    {said}")
     if not found and not as_json:
         click.echo("No archive is followed: `cbmir archive add NAME ADDRESS` adds one.")
-    return 1 if any(each.error_code for each in found) else 0
+    return 1 if any(each.error_code or each.troubled for each in found) else 0
 
 
 @archive_command.command("verify")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from cbmir.services.archives.status import ArchiveStatus
+from cbmir.services.archives.status import ArchiveStatus, Trouble
 from cbmir.store.tables import now
 
 SPANS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
@@ -30,6 +30,20 @@ class Words:
         )
 
     @property
+    def complaints(self) -> list[str]:
+        """What is wrong, and what to do, in one line each."""
+        each = self.status
+        said = [each.error_message] if each.error_message else []
+        if each.troubled:
+            said.append(
+                f"{each.troubled:,} of those behind could not be had; each is asked for again by itself, or at "
+                f"once by `cbmir archive sync {each.name}`:"
+            )
+        said += [f"  {one.sop_instance_uid}: {one.error_message} Asked {_times(one)}." for one in each.troubles]
+        more = each.troubled - len(each.troubles)
+        return [*said, f"  and {more:,} more."] if more > 0 else said
+
+    @property
     def state(self) -> str:
         """Connected or not, in a word or two."""
         if self.status.paused:
@@ -37,6 +51,11 @@ class Words:
         if self.status.connected is None:
             return "not asked yet"
         return "connected" if self.status.connected else "NOT CONNECTED"
+
+
+def _times(trouble: Trouble) -> str:
+    seconds = max(0, (trouble.retry_at - now()).total_seconds())
+    return f"{trouble.attempts} times, again in {seconds:.0f} s"
 
 
 def age(moment: datetime | None) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from cbmir.cli.browser import show
 from cbmir.cli.context import Context
 from cbmir.cli.demo import EPOCHS
 from cbmir.cli.own_orthanc import AET, USERNAME
@@ -84,6 +85,8 @@ def _go_on(tour: PacsTour) -> None:
     """
     for line in _places(tour):
         click.echo(line)
+    if show(tour.similar_url):
+        click.echo("  Similar images was opened in your browser.")
     with suppress(KeyboardInterrupt):
         while True:
             tour.up.check()

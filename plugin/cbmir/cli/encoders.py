@@ -7,8 +7,10 @@ from typing import Any
 import click
 
 from cbmir.cli.context import Context, json_option, print_json
+from cbmir.cli.encoder_adding import add_command
+from cbmir.cli.encoder_versions import COMMANDS
 from cbmir.progress import Silence
-from cbmir.store import encoders, features
+from cbmir.store import encoders
 from cbmir.store.tables import Encoder
 
 
@@ -20,10 +22,23 @@ from cbmir.store.tables import Encoder
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of split, weights and order.")
 @click.option("--side", type=click.IntRange(16, 1024), default=64, show_default=True, help="Input side in pixels.")
 @click.option("--batch-size", type=click.IntRange(1), default=32, show_default=True, help="Images a step.")
+@click.option(
+    "--start",
+    default="default",
+    show_default=True,
+    help="Of a training by labels: `default`, `photographs` (needs cbmir[efficientnet]) or an encoder's id.",
+)
 @json_option
 @click.pass_obj
 def train_command(
-    context: Context, architecture: str, epochs: int, seed: int, side: int, batch_size: int, as_json: bool
+    context: Context,
+    architecture: str,
+    epochs: int,
+    seed: int,
+    side: int,
+    batch_size: int,
+    start: str,
+    as_json: bool,
 ) -> None:
     """Train an encoder on the library; an interrupted training of the same kind goes on where it was.
 
@@ -32,7 +47,9 @@ def train_command(
     from cbmir.services.train import TrainingRequest, train
     from cbmir.training.team import team
 
-    request = TrainingRequest(architecture=architecture, epochs=epochs, seed=seed, side=side, batch_size=batch_size)
+    request = TrainingRequest(
+        architecture=architecture, epochs=epochs, seed=seed, side=side, batch_size=batch_size, start=start
+    )
     with team() as members, context.progress("train") as bar:
         progress = bar if members.is_first else Silence()
         encoder_id = train(context.database, context.settings, request, progress, team=members)
@@ -40,54 +57,91 @@ def train_command(
             return
     with context.database.read() as session:
         report = _row(encoders.get(session, encoder_id), 0)
+        in_use = encoders.resolve(session, None).id
     if as_json:
         print_json(report)
         return
-    click.echo(f"{encoder_id} is trained. Now: cbmir extract")
+    click.echo(f"{encoder_id} is trained. Now: cbmir extract{_then(in_use, encoder_id)}")
 
 
 @click.command("extract")
-@click.option("--encoder", "encoder_id", metavar="ID", help="Which; the newest if left out.")
+@click.option("--encoder", "encoder_id", metavar="ID", help="Which; all that are kept if left out.")
 @json_option
 @click.pass_obj
 def extract_command(context: Context, encoder_id: str | None, as_json: bool) -> int:
     """Compute the features of all pictures that have none yet."""
+    from cbmir.services.confidence.calibrate import refresh
     from cbmir.services.extract import extract
     from cbmir.services.outdated import REMEDY
+    from cbmir.services.versions.keeping import extract_kept
 
     with context.progress("extract") as progress:
-        report = extract(context.database, context.settings, encoder_id, progress)
+        if encoder_id is None:
+            report = extract_kept(context.database, context.settings, progress)
+        else:
+            report = extract(context.database, context.settings, encoder_id, progress)
+        reports = [report, *report.get("beside", [])]
+        for each in reports:
+            refresh(context.database, context.settings, each["encoder"], progress)
     if report["outdated"]:
         old = f"{report['outdated']:,} features are of pictures that are made otherwise today."
         click.echo(f"cbmir: {old} {REMEDY}", err=True)
     if as_json:
         print_json(report)
     else:
-        click.echo(
-            f"{report['extracted']:,} extracted, {report['already']:,} there already, {report['failed']:,} failed."
-        )
-    return 1 if report["failed"] else 0
+        for each in reports:
+            which = f"{each['encoder']}: " if len(reports) > 1 else ""
+            counts = (
+                f"{each['extracted']:,} extracted, {each['already']:,} there already, {each['failed']:,} failed."
+            )
+            click.echo(f"{which}{counts}")
+    return 1 if any(each["failed"] for each in reports) else 0
 
 
-@click.command("encoders")
+@click.group("encoders", invoke_without_command=True)
+@json_option
+@click.pass_context
+def encoders_command(ctx: click.Context, as_json: bool) -> None:
+    """List the encoders, the one in use first; or add one, say which answers, and whose features are kept."""
+    if ctx.invoked_subcommand is None:
+        _list(ctx.obj, as_json)
+
+
+for command in (add_command, *COMMANDS):
+    encoders_command.add_command(command)
+
+
+@encoders_command.command("list")
 @json_option
 @click.pass_obj
-def encoders_command(context: Context, as_json: bool) -> None:
-    """List the trained encoders, newest first."""
+def list_command(context: Context, as_json: bool) -> None:
+    """List the encoders, the one in use first."""
+    _list(context, as_json)
+
+
+def _list(context: Context, as_json: bool) -> None:
     from cbmir.services import outdated
+    from cbmir.services.versions.overview import versions
 
     with context.database.read() as session:
         rows = [
-            _row(row, features.count(session, row.id), outdated.count(session, row.id, context.settings))
-            for row in encoders.listing(session)
+            {
+                **_row(each.encoder, each.features, outdated.count(session, each.encoder.id, context.settings)),
+                "state": each.state.value,
+                "missing": each.missing,
+                "bytes": each.bytes,
+            }
+            for each in versions(session)
         ]
     if as_json:
         print_json(rows)
         return
     for row in rows:
         old = f" ({row['outdated']:,} outdated)" if row["outdated"] else ""
+        lacks = f", {row['missing']:,} missing" if row["missing"] else ""
         click.echo(
-            f"{row['encoder']}  {row['dimension']} numbers  {row['features']:,} features{old}  {row['created_at']}"
+            f"{row['encoder']}  {row['state']}  {row['dimension']} numbers  "
+            f"{row['features']:,} features{old}{lacks}  {row['created_at']}"
         )
     if any(row["outdated"] for row in rows):
         click.echo(
@@ -95,6 +149,10 @@ def encoders_command(context: Context, as_json: bool) -> None:
         )
     if not rows:
         click.echo("No encoder yet: cbmir train")
+
+
+def _then(in_use: str, encoder_id: str) -> str:
+    return "" if in_use == encoder_id else f"; then, to let it answer: cbmir encoders activate {encoder_id}"
 
 
 def _row(row: Encoder, count: int, old: int = 0) -> dict[str, Any]:

@@ -107,7 +107,9 @@ def _probes(found: dict[str, Any]) -> Iterator[str]:
     """What each probe found, a line a number."""
     for probe, figures in found.items():
         yield f"\nprobe {probe}"
-        yield from (f"  {name}: {_figures(value)}" for name, value in figures.items() if name != "at")
+        plain = {name: value for name, value in figures.items() if name not in ("at", "values")}
+        for name, value in {**plain, **figures.get("values", {})}.items():
+            yield f"  {name}: {_figures(value)}"
         for k, row in (figures.get("at") or {}).items():
             yield f"  at {k:>3}: {_figures(row)}"
 

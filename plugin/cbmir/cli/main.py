@@ -28,6 +28,7 @@ OWN = {
     "extract": "encoders",
     "encoders": "encoders",
     "query": "retrieval",
+    "explain": "explanation",
     "evaluate": "evaluation",
     "demo": "demo",
     "demo-pacs": "demo_pacs",

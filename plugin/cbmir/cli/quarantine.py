@@ -42,6 +42,7 @@ def _check(ids: Sequence[int], code: str | None, everything: bool) -> None:
 
 
 def _retry(context: Context, ids: Sequence[int], code: str | None, as_json: bool) -> int:
+    from cbmir.services.archives.again import HOW
     from cbmir.services.quarantine import retry
 
     with context.progress("retry") as progress:
@@ -52,10 +53,12 @@ def _retry(context: Context, ids: Sequence[int], code: str | None, as_json: bool
         counts = retried.ingested
         click.echo(
             f"{counts.ingested:,} ingested, {counts.duplicates:,} known already, {counts.quarantined:,} set aside "
-            f"again, {counts.failed:,} failed, {retried.gone:,} no longer where they were."
+            f"again, {counts.failed:,} failed, {retried.asked:,} to be fetched again, {retried.gone:,} no "
+            "longer where they were."
         )
-    counts = retried.ingested
-    if ids and not (counts.ingested or counts.duplicates or counts.quarantined or counts.failed or retried.gone):
+        if retried.asked:
+            click.echo(HOW)
+    if ids and not any(retried.as_json().values()):
         raise NotFound("None of these is in quarantine.", "`cbmir quarantine` lists what is, each with its id.")
     return 1 if retried.gone or retried.ingested.failed else 0
 

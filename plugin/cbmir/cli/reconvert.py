@@ -6,6 +6,7 @@ import click
 
 from cbmir.cli.context import Context, json_option, print_json
 from cbmir.errors import CbmirError
+from cbmir.services.archives.again import HOW
 from cbmir.services.reconvert import Reconverted, reconvert
 
 
@@ -34,6 +35,11 @@ def reconvert_command(context: Context, as_json: bool) -> int:
 
 
 def _print_counts(counts: Reconverted) -> None:
-    click.echo(f"{counts.renewed:,} renewed, {counts.gone:,} no longer where they were, {counts.failed:,} failed.")
+    click.echo(
+        f"{counts.renewed:,} renewed, {counts.asked:,} to be fetched again, {counts.gone:,} no longer where they "
+        f"were, {counts.failed:,} failed."
+    )
+    if counts.asked:
+        click.echo(HOW)
     if counts.renewed:
         click.echo("Now their features: cbmir extract")

@@ -19,6 +19,9 @@ from cbmir.store.filters import Where
 @click.option("--encoder", "encoder_id", metavar="ID", help="Whose features; the one in use if left out.")
 @click.option("--frame", "frame_number", type=click.IntRange(1), help="Frame of a multi-frame object, from 1.")
 @click.option("--exclude-same-patient", is_flag=True, help="Leave out images of the query's own patient.")
+@click.option(
+    "--priors", type=click.IntRange(0), default=0, help="So many images of that patient's other studies, too."
+)
 @json_option
 @click.pass_obj
 def query_command(
@@ -29,6 +32,7 @@ def query_command(
     encoder_id: str | None,
     frame_number: int | None,
     exclude_same_patient: bool,
+    priors: int,
     as_json: bool,
 ) -> None:
     """Find the most similar images to a file, or to an object of the library."""
@@ -42,8 +46,9 @@ def query_command(
         where=Where.parse(terms),
         encoder_id=encoder_id,
         exclude_same_patient=exclude_same_patient,
+        priors=priors,
         frame_number=frame_number,
-        **_subject(subject),
+        **subject_named(subject),
     )
     with Isolation(1) as isolation:
         answer = retrieve(context.database, context.settings, question, isolation)
@@ -60,7 +65,12 @@ def query_command(
         _print_hits(answer.as_json())
 
 
-def _subject(subject: str) -> dict[str, Any]:
+def subject_named(subject: str) -> dict[str, Any]:
+    """What `cbmir.services.retrieve.Question` is told of a file or a UID.
+
+    Raises:
+        cbmir.errors.NotFound: if it is neither.
+    """
     path = Path(subject)
     if path.is_file():
         return {"data": path.read_bytes(), "name": path.name}
@@ -70,7 +80,17 @@ def _subject(subject: str) -> dict[str, Any]:
 
 
 def _print_hits(answer: dict[str, Any]) -> None:
+    if answer["nothing_similar"]:
+        click.echo(f"Nothing similar in this archive (confidence {answer['confidence']:.3f}). The nearest are:")
     for hit in answer["hits"]:
-        labels = " ".join(hit["labels"].values())
-        frame = f" frame {hit['frame_number']}" if hit["frame_number"] > 1 else ""
-        click.echo(f"{hit['rank']:>3}  {hit['distance']:>9.4f}  {hit['file_name']}{frame}  {labels}")
+        click.echo(_line(hit))
+    if answer["priors"]:
+        click.echo("Of the same patient's other studies:")
+    for hit in answer["priors"]:
+        click.echo(_line(hit))
+
+
+def _line(hit: dict[str, Any]) -> str:
+    labels = " ".join(hit["labels"].values())
+    frame = f" frame {hit['frame_number']}" if hit["frame_number"] > 1 else ""
+    return f"{hit['rank']:>3}  {hit['distance']:>9.4f}  {hit['file_name']}{frame}  {labels}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -13,6 +14,8 @@ from cbmir.errors import WeightsMismatch
 from cbmir.types import ByteArray, FloatArray
 
 MODES = {1: "L", 3: "RGB"}
+ORDERS = ("RGB", "BGR")
+LARGEST_SIDE = 4096
 METHOD = {"resize": "box", "grey": "itu-r-601", "range": [0.0, 1.0]}
 """How pictures are prepared, as it is recorded with every encoder; see docs/decisions/0001-autoencoder.md."""
 
@@ -20,15 +23,21 @@ METHOD = {"resize": "box", "grey": "itu-r-601", "range": [0.0, 1.0]}
 @dataclass(frozen=True)
 class Preprocessing:
     """How a picture becomes an encoder's input: the whole of it is resized, by the mean of each output pixel's
-    area, to a square; colours become luma by ITU-R BT.601 where the encoder wants one channel.
+    area, to a square; colours become luma by ITU-R BT.601 where the encoder wants one channel; 0 to 255 becomes
+    0 to 1, then `mean` is subtracted and the rest divided by `std`.
 
     Attributes:
         side: of the input, in pixels.
-        channels: 1 for grey, 3 for RGB.
+        channels: 1 for grey, 3 for colours.
+        mean, std: of each channel, in the order of `order`; empty where nothing is subtracted, nothing divided.
+        order: of three channels: RGB or BGR.
     """
 
     side: int
     channels: int = 1
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    order: str = "RGB"
 
     def resized(self, pixels: ByteArray) -> ByteArray:
         """The input before it is scaled: uint8, shape (channels, side, side).
@@ -41,16 +50,25 @@ class Preprocessing:
         return square[None] if self.channels == 1 else np.ascontiguousarray(square.transpose(2, 0, 1))
 
     def apply(self, pixels: ByteArray) -> FloatArray:
-        """The input: float32, shape (channels, side, side), range [0, 1].
+        """The input: float32, shape (channels, side, side), range [0, 1] unless `mean` and `std` make it another.
 
         Args:
             pixels: uint8, shape (rows, columns) for grey or (rows, columns, 3) for RGB.
         """
-        return scaled(self.resized(pixels))
+        values = scaled(self.resized(pixels))
+        if self.order == "BGR":
+            values = np.ascontiguousarray(values[::-1])
+        if self.mean:
+            values -= np.array(self.mean, np.float32)[:, None, None]
+        if self.std:
+            values /= np.array(self.std, np.float32)[:, None, None]
+        return values
 
     def as_json(self) -> dict[str, Any]:
         """As it is recorded with an encoder."""
-        return {"side": self.side, "channels": self.channels, **METHOD}
+        numbers = {name: list(values) for name, values in (("mean", self.mean), ("std", self.std)) if values}
+        order = {"order": self.order} if self.order != "RGB" else {}
+        return {"side": self.side, "channels": self.channels, **METHOD, **numbers, **order}
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Self:
@@ -59,11 +77,24 @@ class Preprocessing:
         Raises:
             cbmir.errors.WeightsMismatch: if it asks for something that is not done here.
         """
-        side, channels = document.get("side"), document.get("channels", 1)
         method = {name: document.get(name, value) for name, value in METHOD.items()}
-        if not isinstance(side, int) or not 1 <= side <= 4096 or channels not in MODES or method != METHOD:
+        try:
+            mean, std = (tuple(map(float, document.get(name, ()))) for name in ("mean", "std"))
+            wanted = cls(document["side"], document.get("channels", 1), mean, std, document.get("order", "RGB"))
+        except (KeyError, TypeError, ValueError):
+            wanted = None
+        if wanted is None or method != METHOD or not wanted.can_be_done:
             raise WeightsMismatch(f"The preprocessing {dict(document)} is not one that this version can do.")
-        return cls(side=side, channels=channels)
+        return wanted
+
+    @property
+    def can_be_done(self) -> bool:
+        """Whether every value is in its range: 1 to 4096 pixels, 1 or 3 channels, one finite number for each."""
+        numbers = all(
+            len(values) in (0, self.channels) and all(map(isfinite, values)) for values in (self.mean, self.std)
+        )
+        side = isinstance(self.side, int) and 1 <= self.side <= LARGEST_SIDE
+        return side and self.channels in MODES and numbers and min(self.std, default=1) > 0 and self.order in ORDERS
 
 
 def scaled(values: ByteArray) -> FloatArray:
@@ -82,7 +113,7 @@ class Encoder(Protocol):
         """Features of prepared pictures; what one gets does not depend on the others. May be called by threads.
 
         Args:
-            inputs: float32, shape (n, channels, side, side), range [0, 1], as `preprocessing` makes them.
+            inputs: float32, shape (n, channels, side, side), as `preprocessing` makes them.
 
         Returns:
             float32, shape (n, dimension).

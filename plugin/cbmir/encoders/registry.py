@@ -17,7 +17,9 @@ from cbmir.errors import NotFound, WeightsMismatch
 
 GROUP = "cbmir.encoders"
 OWN = (
-    EntryPoint("cnn-autoencoder", "cbmir.encoders.cnn_autoencoder:load", GROUP),
+    EntryPoint("cnn-autoencoder", "cbmir.encoders.cnn_encoder:load", GROUP),
+    EntryPoint("efficientnet-lite0", "cbmir.encoders.efficientnet_lite:load", GROUP),
+    EntryPoint("onnx", "cbmir.encoders.onnx_file:load", GROUP),
     EntryPoint("alexnet", "cbmir.encoders.rivals.alexnet:load", GROUP),
     EntryPoint("dcnn", "cbmir.encoders.rivals.dcnn:load", GROUP),
     EntryPoint("resnet50", "cbmir.encoders.rivals.resnet50:load", GROUP),

@@ -46,6 +46,14 @@ DEFINITIONS: Mapping[str, str] = MappingProxyType(
         "guessing",
         "border": "probe: the figures with the outer tenth of every picture made black at each side, queries "
         "and gallery encoded anew",
+        "unseen": "probe: each label value held out of the gallery in turn, with at most 200 queries of it and "
+        "200 of others that are there; auroc is the chance that a query of the value held out scores above one of "
+        "the others (0.5 by guessing), where the score is the mean distance to the 5 nearest, divided by what is "
+        "usual around them: the mean over the 10 nearest of their own mean distance to the 5 nearest of other "
+        "patients; a query's confidence is the share of the gallery's own images whose score, without their own "
+        "patient, is at least as large; flagged and mistaken are the shares below the level, of queries of the "
+        "value held out and of the others; means over the values; calibration is the share of the others below "
+        "each level, which should not exceed it",
         "difference": "this encoder's mean less the other's, over the same queries and gallery, with the "
         "interval of that difference in the same draws",
         "p": "two-sided: twice the smaller of the shares of draws in which the difference is at most 0, or at "
@@ -55,7 +63,7 @@ DEFINITIONS: Mapping[str, str] = MappingProxyType(
 
 PARTS: Mapping[str, str] = MappingProxyType({"by": "by", "difference": "against", "p": "against"})
 """Definition -> what of a result it explains; others explain what every result has, or a probe of their name."""
-PROBES = ("leakage", "duplicates", "source", "border")
+PROBES = ("leakage", "duplicates", "source", "border", "unseen")
 
 
 def of(result: Mapping[str, Any]) -> dict[str, str]:

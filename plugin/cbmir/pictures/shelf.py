@@ -87,6 +87,10 @@ class Shelf:
         image.thumbnail((side, side), Image.Resampling.BOX)
         return _png(image)
 
+    def has(self, key: str) -> bool:
+        """Whether there is a whole picture of that key."""
+        return KEY.fullmatch(key) is not None and _is_whole(self._path(key))
+
     def discard(self, key: str) -> None:
         """Remove a picture; no harm if it is gone already.
 

@@ -79,8 +79,8 @@ def evaluate(
     wanted, probes = _checked(ks), checked(probes)
     progress.update(0, 0, "load the features")
     with database.read() as session:
-        encoder = encoders.resolve(session, encoder_id)
-        other = None if against is None else encoders.get(session, against)
+        encoder = encoders.usable(session, encoder_id)
+        other = None if against is None else encoders.usable(session, against)
         trial, second = (
             (prepare(session, encoder, label, seed), None)
             if other is None

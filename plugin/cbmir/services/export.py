@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from cbmir.errors import EncoderMismatch
 from cbmir.progress import Progress
 from cbmir.settings import Settings
-from cbmir.store import encoders, exported, features, imported
+from cbmir.store import activations, encoders, exported, features, imported
 from cbmir.store.document import SCHEMA
 from cbmir.store.document_stream import Document, Ledger
 from cbmir.store.session import Database
@@ -47,7 +47,7 @@ def export_json(
     """
     with database.read() as session:
         exported.freeze(session)
-        encoder = encoders.resolve(session, encoder_id)
+        encoder = encoders.usable(session, encoder_id)
         total, done = features.count(session, encoder.id), 0
         head = to_json(SCHEMA), to_json(exported.encoder_object(encoder))
         write(b'{"schema": %b,\n"encoder": %b,\n"features": [' % head)
@@ -128,7 +128,10 @@ def _refuse_other_weights(known: Encoder | None, told: dict[str, Any]) -> None:
 def _add_encoder(session: Session, settings: Settings, told: dict[str, Any]) -> None:
     row = session.get(Encoder, told["id"]) or Encoder(**told, weights_file="", generation=0)
     row.weights_file = row.weights_file or _weights_here(settings, told)
+    row.kept = True
     session.add(row)
+    session.flush()
+    activations.begin(session, row.id)
 
 
 def _weights_here(settings: Settings, told: dict[str, Any]) -> str:

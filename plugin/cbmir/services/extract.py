@@ -82,7 +82,7 @@ def extract(database: Database, settings: Settings, encoder_id: str | None, prog
     Args:
         database: of the installation.
         settings: of the installation; `threads` batches are worked on at once, 0 means one for each core.
-        encoder_id: which; the newest if None.
+        encoder_id: which; the active one if None. From now on new pictures get features of it too.
         progress: told after every batch.
 
     Returns:
@@ -97,7 +97,7 @@ def extract(database: Database, settings: Settings, encoder_id: str | None, prog
         cbmir.errors.EmptyGallery: if no picture is stored.
         cbmir.errors.JobCancelled: if the job should stop; what is extracted stays.
     """
-    row, total = _start(database, encoder_id)
+    row, total = start(database, encoder_id)
     progress.update(0, total, "extracting")
     tally = _extracted(database, settings, row, 0, total, progress)
     with database.read() as session:
@@ -113,31 +113,58 @@ def extract(database: Database, settings: Settings, encoder_id: str | None, prog
 
 
 def extract_new(database: Database, settings: Settings, progress: Progress) -> int:
-    """Give the frames that came after all that have a feature of the newest encoder theirs.
+    """Give the frames that came after all that have a feature of the active encoder theirs: of the active encoder
+    first, then of those that are kept beside it.
 
     However many are stored, it costs no more than the new ones: it looks for none that an earlier run left out, as
     `extract` does.
 
     Returns:
-        How many features are new.
+        How many features of the active encoder are new.
 
     Raises:
         as `extract`, but for `EmptyGallery`.
     """
     with database.read() as session:
-        row = _newest(encoders.listing(session))
-        after = features.newest_frame(session, row.id)
-    return _extracted(database, settings, row, after, 0, progress).extracted
+        active, *beside = encoders.kept(session)
+        after = features.newest_frame(session, active.id)
+    new = _extracted(database, settings, active, after, 0, progress).extracted
+    for row in beside if after else []:  # of a whole archive it is the work of a job of its own
+        _extracted(database, settings, row, after, 0, progress)
+    return new
+
+
+def extract_between(
+    database: Database, settings: Settings, encoder_id: str, after: int, up_to: int, progress: Progress
+) -> tuple[int, dict[int, str]]:
+    """Give the frames above id `after`, up to id `up_to`, that lack a feature of an encoder theirs.
+
+    Returns:
+        How many features are new, and why others could not be had, by frame id.
+
+    Raises:
+        as `extract`, but for `EmptyGallery`.
+    """
+    with database.read() as session:
+        row = encoders.get(session, encoder_id)
+    tally = _extracted(database, settings, row, after, 0, progress, up_to)
+    return tally.extracted, tally.failures
 
 
 def _extracted(
-    database: Database, settings: Settings, row: tables.Encoder, after: int, total: int, progress: Progress
+    database: Database,
+    settings: Settings,
+    row: tables.Encoder,
+    after: int,
+    total: int,
+    progress: Progress,
+    up_to: int | None = None,
 ) -> _Tally:
-    """Extract what frames above id `after` lack, of which `total` were known before."""
+    """Extract what frames above id `after`, and not above `up_to`, lack, of which `total` were known before."""
     tally = _Tally()
     encoder, shelf = load_encoder(row, settings), Shelf(settings.pictures)
     machine.keep_memory()
-    missing = _missing(database, row.id, settings.batch_size, after)
+    missing = _missing(database, row.id, settings.batch_size, after, up_to)
     threads = settings.threads or machine.cores()
     with closing(_in_order(lambda frames: _encode(frames, shelf, encoder), missing, threads)) as batches:
         for batch in batches:
@@ -146,27 +173,29 @@ def _extracted(
     return tally
 
 
-def _start(database: Database, encoder_id: str | None) -> tuple[tables.Encoder, int]:
-    """The encoder, and how many frames lack its features."""
-    with database.read() as session:
-        row = _newest(encoders.listing(session)) if encoder_id is None else encoders.get(session, encoder_id)
+def start(database: Database, encoder_id: str | None) -> tuple[tables.Encoder, int]:
+    """The encoder, the active one if None, and how many frames lack its features, which are kept from now on.
+
+    Raises:
+        cbmir.errors.NotFound: if there is no such encoder.
+        cbmir.errors.EmptyGallery: if no picture is stored.
+    """
+    with database.write() as session:
+        row = encoders.resolve(session, encoder_id)
+        encoders.set_kept(session, row.id, True)
         total, stored = features.count_missing(session, row.id), features.count(session, row.id)
     if not total and not stored:
         raise EmptyGallery("There is no picture to extract features of.", "Ingest some first: `cbmir ingest`.")
     return row, total
 
 
-def _newest(rows: list[tables.Encoder]) -> tables.Encoder:
-    if not rows:
-        raise NotFound("There is no encoder yet.", "Train one: `cbmir train`.")
-    return rows[0]
-
-
-def _missing(database: Database, encoder_id: str, size: int, after: int) -> Iterator[list[tuple[int, str]]]:
+def _missing(
+    database: Database, encoder_id: str, size: int, after: int, up_to: int | None
+) -> Iterator[list[tuple[int, str]]]:
     """Frames without a feature, as (id, picture key), in batches; frames that arrive meanwhile are included."""
     while True:
         with database.read() as session:
-            frames = features.missing_frames(session, encoder_id, after=after, limit=size)
+            frames = features.missing_frames(session, encoder_id, after=after, limit=size, up_to=up_to)
         if not frames:
             return
         yield frames

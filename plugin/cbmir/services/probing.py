@@ -17,6 +17,7 @@ from cbmir.services.border import without_border
 from cbmir.services.extract import load_encoder
 from cbmir.services.probes import duplicates, leakage, predictability
 from cbmir.services.trial import Side, Trial
+from cbmir.services.unseen import unseen
 from cbmir.settings import Settings
 from cbmir.store import frames, tables
 from cbmir.store.session import Database
@@ -60,7 +61,7 @@ def probe(
         progress: told now and then.
 
     Returns:
-        Probe -> what it found: see `cbmir.services.probes` and `cbmir.services.border`; `source` is by label.
+        Probe -> what it found: see `cbmir.services.probes`, `border` and `unseen`; `source` is by label.
 
     Raises:
         cbmir.errors.NotFound: if the border is asked for, and the encoder's weights are not here.
@@ -78,6 +79,8 @@ def probe(
         found["source"] = {name: predictability(trial, *side) for name, side in sides.items()}
     if "border" in asked:
         found["border"] = without_border(trial, ks, keys, shelf, load_encoder(encoder, settings), progress)
+    if "unseen" in asked:
+        found["unseen"] = unseen(trial, progress, settings.nothing_similar_below or 0.05) or {}
     return found
 
 

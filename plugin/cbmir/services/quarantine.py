@@ -11,6 +11,8 @@ from pathlib import Path
 from cbmir.archive.folder import Source, Unlisted, sources_at
 from cbmir.errors import CbmirError, NotFound, UnusableInput
 from cbmir.progress import Progress
+from cbmir.services.archives.again import ask_again
+from cbmir.services.archives.origin import object_of
 from cbmir.services.ingest import ingest_entries
 from cbmir.services.ingestion import Ingested, Report
 from cbmir.settings import Settings
@@ -31,14 +33,21 @@ KEPT = re.compile(r"[/\\]([0-9a-f]{64})(?:!|$)")
 
 @dataclass(frozen=True)
 class Retried:
-    """What became of the files: `gone` are those no longer where they were; they stay in quarantine."""
+    """What became of the files.
+
+    Attributes:
+        ingested: those that were read again.
+        asked: objects whose archive is asked for them again; each stays in quarantine until it comes.
+        gone: those no longer where they were; they stay in quarantine.
+    """
 
     ingested: Ingested = field(default_factory=Ingested)
+    asked: int = 0
     gone: int = 0
 
     def as_json(self) -> dict[str, int]:
         """The counts, those of an ingestion among them."""
-        return {**self.ingested.as_json(), "gone": self.gone}
+        return {**self.ingested.as_json(), "asked": self.asked, "gone": self.gone}
 
 
 def retry(
@@ -51,6 +60,8 @@ def retry(
     report: Report | None = None,
 ) -> Retried:
     """Read files again from where they were, by the ordinary ingestion, without labels.
+
+    An object of an archive is fetched again by whoever follows the archive.
 
     What can be used now leaves the quarantine; what cannot stays with the reason of today. To do it twice does no
     harm: what has left is passed over. The kept bytes of an upload are removed when nothing needs them any more.
@@ -73,8 +84,8 @@ def retry(
     for start in range(0, len(wanted), AT_ONCE):
         done = _Retrial(database, settings, report).run(wanted[start : start + AT_ONCE], progress)
         counts = {name: counts.get(name, 0) + number for name, number in done.as_json().items()}
-    gone = counts.pop("gone", 0)
-    return Retried(Ingested(**counts), gone)
+    asked, gone = counts.pop("asked", 0), counts.pop("gone", 0)
+    return Retried(Ingested(**counts), asked, gone)
 
 
 @dataclass
@@ -91,12 +102,23 @@ class _Retrial:
         began = now()
         with self.database.read() as session:
             rows = quarantine.by_id(session, ids)
-        entries = [entry for row in rows for entry in self._entries(row)]
+        theirs = {row.origin for row in rows if object_of(row.origin)}
+        entries = [entry for row in rows if row.origin not in theirs for entry in self._entries(row)]
         ingested = ingest_entries(self.database, self.settings, entries, progress, self._note)
+        asked = self._ask(theirs)
         with self.database.write() as session:
             quarantine.forget(session, [row.id for row in rows if row.origin not in self.kept], before=began)
         forget_unused(self.database, self.settings, [row.origin for row in rows])
-        return Retried(ingested, self.gone)
+        return Retried(ingested, asked, self.gone)
+
+    def _ask(self, origins: set[str]) -> int:
+        """Have objects of archives fetched again; how many."""
+        self.kept |= origins
+        lost = ask_again(self.database, origins)
+        for origin, error in lost.items():
+            self.gone += 1
+            self._note(origin, error)
+        return len(origins) - len(lost)
 
     def _entries(self, row: Quarantined) -> Iterator[Source | Unlisted]:
         try:

@@ -12,6 +12,8 @@ from cbmir.errors import CbmirError, NotFound, Unavailable
 from cbmir.pictures.shelf import Shelf
 from cbmir.progress import Progress
 from cbmir.services import outdated
+from cbmir.services.archives.again import ask_again
+from cbmir.services.archives.origin import object_of
 from cbmir.services.isolation import Isolation
 from cbmir.services.record import Outcome, Prepared, Recorded, prepare, record
 from cbmir.settings import Settings
@@ -32,11 +34,13 @@ class Reconverted:
 
     Attributes:
         renewed: their pictures are replaced; features of these are to be extracted.
+        asked: objects whose archive is asked for them again: their pictures are replaced when they come.
         gone: their files are no longer where they were, or changed: the old pictures stay.
         failed: their files cannot be converted any more: the old pictures stay.
     """
 
     renewed: int = 0
+    asked: int = 0
     gone: int = 0
     failed: int = 0
 
@@ -50,7 +54,8 @@ def reconvert(
 ) -> Reconverted:
     """Convert every instance again that has a picture of an earlier conversion.
 
-    Each is recorded by itself: what is cut off goes on where it was. Its id, group and labels stay.
+    Each is recorded by itself: what is cut off goes on where it was. Its id, group and labels stay. An object of an
+    archive is fetched again by whoever follows the archive.
 
     Args:
         database: the installation's.
@@ -139,6 +144,8 @@ def _outcome(
     database: Database, settings: Settings, instance: Instance, isolation: Isolation, report: Report | None
 ) -> str:
     try:
+        if object_of(instance.origin):
+            return _asked(database, instance.origin)
         renew(database, settings, instance, isolation)
         return "renewed"
     except Unavailable:
@@ -147,6 +154,12 @@ def _outcome(
         if report:
             report(instance.file_name, error)
         return "gone" if isinstance(error, NotFound) else "failed"
+
+
+def _asked(database: Database, origin: str) -> str:
+    if lost := ask_again(database, [origin]):
+        raise lost[origin]
+    return "asked"
 
 
 def _source(instance: Instance, settings: Settings) -> Source:

@@ -21,6 +21,7 @@ from cbmir.progress import Progress
 from cbmir.services import examples
 from cbmir.services.evaluate import evaluate
 from cbmir.services.extract import extract
+from cbmir.services.fitting.plan import data_sha256
 from cbmir.services.ingest import ingest
 from cbmir.services.ingestion import Ingested
 from cbmir.services.prepare import prepare
@@ -29,7 +30,7 @@ from cbmir.services.reproduction.choice import choose
 from cbmir.services.reproduction.judge import K, judge
 from cbmir.services.reproduction.results import Method
 from cbmir.services.reproduction.wanted import Wanted
-from cbmir.services.train import data_sha256, train
+from cbmir.services.train import train
 from cbmir.settings import Settings
 from cbmir.store import encoders
 from cbmir.store import training as library

@@ -13,6 +13,7 @@ from cbmir.errors import BadRequest
 from cbmir.index.base import Ranking
 from cbmir.pictures.shelf import Shelf
 from cbmir.services import subject
+from cbmir.services.confidence.judge import AROUND, Verdict, judge
 from cbmir.services.convert import convert_one
 from cbmir.services.extract import load_encoder
 from cbmir.services.gallery import GALLERIES
@@ -69,6 +70,7 @@ class Answer:
         outdated: how many of the features compared are of pictures that an earlier conversion made.
         missing: how many of the archive's frames have no feature yet, and so were compared with nothing.
         priors: images of the own patient's other studies, nearest first; none where the patient is not known.
+        verdict: whether the hits are similar at all.
     """
 
     query: dict[str, Any]
@@ -79,6 +81,7 @@ class Answer:
     outdated: int = 0
     missing: int = 0
     priors: list[Hit] = field(default_factory=list)
+    verdict: Verdict = field(default_factory=Verdict)
 
     def as_json(self) -> dict[str, Any]:
         """The answer as `query --json` and the REST API give it.
@@ -86,11 +89,14 @@ class Answer:
         `query` holds `file_name`, the UIDs, `frame_number` and `labels` as far as they are known; `picture` and
         `frame_id`; `k`, `where` and `exclude_same_patient` as asked; `patient_known`, false where neither header
         nor manifest names the patient, so that images of the same one cannot be told; `gallery`, the number of
-        frames that were searched; and `left_out`, that of the query's own frames that were not.
+        frames that were searched; and `left_out`, that of the query's own frames that were not. `confidence` and
+        `nothing_similar` are those of `cbmir.services.confidence.judge.Verdict`.
         """
         return {
             "query": self.query,
             "encoder": self.encoder,
+            "confidence": self.verdict.confidence,
+            "nothing_similar": self.verdict.nothing_similar,
             "hits": [hit.as_json() for hit in self.hits],
             "priors": [hit.as_json() for hit in self.priors],
             "outdated": self.outdated,
@@ -119,23 +125,24 @@ def retrieve(
         cbmir.errors.EncoderMismatch: if stored features are not of the encoder's dimension.
     """
     _check(question)
-    converted = _converted(question, settings, isolation)
+    converted = handed_in(question, settings, isolation)
     with database.read() as session:
-        encoder = encoders.resolve(session, question.encoder_id)
+        encoder = encoders.usable(session, question.encoder_id)
         gallery = GALLERIES.of(database, session, encoder, settings)
-        if converted is not None:
-            asked = subject.handed_in(session, converted, question.name, question.frame_number, settings)
-        else:
-            asked = _archived(session, question)
+        asked = subject_of(session, question, converted, settings)
         scope = scoped(session, gallery, asked, question.where, question.exclude_same_patient)
         feature = _feature(session, encoder, asked, settings)
-        hits = _hits(session, scope.search(feature, question.k))
+        nearest = scope.search(feature, max(question.k, AROUND))
+        hits = _hits(session, nearest[: question.k])
+        verdict = judge(database, session, settings, gallery, nearest)
         priors = _hits(session, scope.of_own_patient(session, asked, feature, question.priors))
         if scope.size == 0 and not priors:
             raise only_its_own(question.exclude_same_patient)
         missing = max(0, frames.count(session) - len(gallery.frame_ids))
     described = _described(question, asked, scope)
-    return Answer(described, encoder.id, hits, asked.picture, asked.frame_id, scope.outdated, missing, priors)
+    return Answer(
+        described, encoder.id, hits, asked.picture, asked.frame_id, scope.outdated, missing, priors, verdict
+    )
 
 
 def forget(database: Database, settings: Settings, answer: Answer) -> None:
@@ -147,7 +154,12 @@ def forget(database: Database, settings: Settings, answer: Answer) -> None:
         Shelf(settings.pictures).discard(answer.picture)
 
 
-def _converted(question: Question, settings: Settings, isolation: Isolation | None) -> ConvertedObject | None:
+def handed_in(question: Question, settings: Settings, isolation: Isolation | None) -> ConvertedObject | None:
+    """The question's file, converted; None where it asks about an image of the archive.
+
+    Raises:
+        cbmir.errors.UnusableInput: if it cannot be converted; the leaf says why.
+    """
     if question.data is None:
         return None
     data, name = question.data, question.name
@@ -165,7 +177,16 @@ def _check(question: Question) -> None:
         raise BadRequest("A query needs one picture.", "Give either a file, a SOP Instance UID, or a frame's id.")
 
 
-def _archived(session: Session, question: Question) -> Subject:
+def subject_of(
+    session: Session, question: Question, converted: ConvertedObject | None, settings: Settings
+) -> Subject:
+    """What the question is about; `converted` is what `handed_in` gave.
+
+    Raises:
+        cbmir.errors.NotFound: if there is no such object or frame.
+    """
+    if converted is not None:
+        return subject.handed_in(session, converted, question.name, question.frame_number, settings)
     if question.frame_id is not None:
         return subject.archived(session, question.frame_id)
     return subject.archived_object(session, question.sop_instance_uid or "", question.frame_number)

@@ -10,6 +10,7 @@ from sqlalchemy import delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from cbmir.errors import BadRequest, NotFound
+from cbmir.store.clock import clock
 from cbmir.store.tables import Archive, ArchiveNotice, now
 from cbmir.store.writing import insert_new, storable
 
@@ -67,7 +68,7 @@ def listing(session: Session) -> list[Archive]:
 
 def unfollowed(session: Session) -> list[Archive]:
     """The archives that nobody follows now, but for those that are to be left alone."""
-    ended = or_(Archive.followed_until.is_(None), Archive.followed_until < now())
+    ended = or_(Archive.followed_until.is_(None), Archive.followed_until < clock(session))
     return list(session.scalars(select(Archive).where(~Archive.paused, ended).order_by(Archive.name)))
 
 
@@ -84,7 +85,7 @@ def change(session: Session, archive_id: int, **values: Any) -> None:
 
 def lease(session: Session, archive_id: int, follower: str, seconds: float) -> bool:
     """Follow an archive for so many seconds from now, unless another does; True if it is this follower's."""
-    moment = now()
+    moment = clock(session)
     free = or_(Archive.follower == follower, Archive.followed_until.is_(None), Archive.followed_until < moment)
     taken = (
         update(Archive)

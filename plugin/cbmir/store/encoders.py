@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import delete, exists, select
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from cbmir.errors import EncoderMismatch, NotFound
-from cbmir.store.tables import Encoder, Feature, GroupPart
+from cbmir.errors import EncoderMismatch, EncoderNotReady, NotFound
+from cbmir.store import activations
+from cbmir.store.tables import Encoder, GroupPart
 from cbmir.store.writing import insert_new
 from cbmir.types import Part
 
@@ -25,8 +26,11 @@ def add(
     preprocessing: Mapping[str, Any],
     training: Mapping[str, Any],
     metrics: Mapping[str, Any],
+    kept: bool = True,
 ) -> Encoder:
     """Store a trained encoder; where its very weights are stored already, that row is brought up to date.
+
+    It answers at once where no other could (`cbmir.store.activations.begin`), else it stands beside the active one.
 
     Args:
         session: one that writes.
@@ -38,12 +42,13 @@ def add(
         preprocessing: what is done to a picture first.
         training: what is needed to train it again.
         metrics: what it reached; a stored row keeps its evaluations.
+        kept: whether pictures are to get features of it; of a stored row that stays as it is.
 
     Raises:
         cbmir.errors.EncoderMismatch: if the id is taken by other weights or another dimension.
     """
     row = session.get(Encoder, id) or Encoder(
-        id=id, weights_sha256=weights_sha256, dimension=dimension, generation=0, metrics={}
+        id=id, weights_sha256=weights_sha256, dimension=dimension, generation=0, metrics={}, kept=kept
     )
     if (row.weights_sha256, row.dimension) != (weights_sha256, dimension):
         raise EncoderMismatch(f"The encoder {id} is stored with other weights.")
@@ -53,6 +58,7 @@ def add(
     row.metrics = {**row.metrics, **metrics}
     session.add(row)
     session.flush()
+    activations.begin(session, row.id)
     return row
 
 
@@ -69,7 +75,7 @@ def get(session: Session, id: str) -> Encoder:
 
 
 def resolve(session: Session, id: str | None) -> Encoder:
-    """The encoder asked for; without an id the newest that has features, else the newest.
+    """The encoder asked for; without an id the active one.
 
     Raises:
         cbmir.errors.NotFound: if there is none.
@@ -77,16 +83,52 @@ def resolve(session: Session, id: str | None) -> Encoder:
     if id is not None:
         return get(session, id)
     newest = select(Encoder).order_by(Encoder.created_at.desc(), Encoder.id).limit(1)
-    with_features = newest.where(exists().where(Feature.encoder_id == Encoder.id))
-    row = session.scalar(with_features) or session.scalar(newest)
+    row = activations.active(session) or session.scalar(newest)
     if row is None:
         raise NotFound("There is no encoder yet.", "Train one: `cbmir train`.")
+    return row
+
+
+def usable(session: Session, id: str | None) -> Encoder:
+    """As `resolve`, for who needs its features.
+
+    Raises:
+        cbmir.errors.NotFound: if there is none.
+        cbmir.errors.EncoderNotReady: if its features were freed, or are about to be: what is left is a part.
+    """
+    row = resolve(session, id)
+    if not row.kept:
+        raise EncoderNotReady(
+            f"The features of the encoder {row.id} were freed.",
+            f"Run `cbmir extract --encoder {row.id}`, or use another encoder.",
+        )
     return row
 
 
 def listing(session: Session) -> list[Encoder]:
     """All encoders, newest first."""
     return list(session.scalars(select(Encoder).order_by(Encoder.created_at.desc(), Encoder.id)))
+
+
+def kept(session: Session) -> list[Encoder]:
+    """The encoders whose features new pictures get: the active one first, then the others, oldest first.
+
+    Raises:
+        cbmir.errors.NotFound: if there is no encoder at all.
+    """
+    active = resolve(session, None)
+    rows = session.scalars(select(Encoder).where(Encoder.kept).order_by(Encoder.created_at, Encoder.id))
+    return [active, *(row for row in rows if row.id != active.id)]
+
+
+def set_kept(session: Session, id: str, kept: bool) -> None:
+    """Say whether new pictures get features of this encoder.
+
+    Raises:
+        cbmir.errors.NotFound: if there is no such encoder.
+    """
+    if not session.scalar(update(Encoder).where(Encoder.id == id).values(kept=kept).returning(Encoder.id)):
+        get(session, id)
 
 
 def set_parts(session: Session, encoder_id: str, parts: Mapping[int, Part]) -> None:

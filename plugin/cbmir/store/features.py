@@ -7,28 +7,33 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import ColumnElement, exists, func, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, delete, exists, func, select, update
+from sqlalchemy.orm import Session, aliased
 
-from cbmir.errors import EncoderMismatch
+from cbmir.errors import EncoderMismatch, EncoderNotReady
 from cbmir.store import encoders
 from cbmir.store.filters import Where
 from cbmir.store.tables import Encoder, Feature, Frame, Instance
-from cbmir.store.writing import insert
+from cbmir.store.writing import in_pieces, insert
 from cbmir.types import FloatArray
 
 STORED = np.dtype("<f4")
 ROWS_AT_ONCE = 10_000
 
 
-def missing_frames(session: Session, encoder_id: str, *, after: int, limit: int) -> list[tuple[int, str]]:
-    """Up to `limit` frames above id `after` that lack a feature of this encoder: (id, picture key) by id."""
+def missing_frames(
+    session: Session, encoder_id: str, *, after: int, limit: int, up_to: int | None = None
+) -> list[tuple[int, str]]:
+    """Up to `limit` frames above id `after`, and not above `up_to` if it is given, that lack a feature of this
+    encoder: (id, picture key) by id."""
     statement = (
         select(Frame.id, Frame.picture)
         .where(Frame.id > after, _lacks_feature(encoder_id))
         .order_by(Frame.id)
         .limit(limit)
     )
+    if up_to is not None:
+        statement = statement.where(Frame.id <= up_to)
     return [(frame_id, picture) for frame_id, picture in session.execute(statement)]
 
 
@@ -37,6 +42,28 @@ def count_missing(session: Session, encoder_id: str) -> int:
     frames = select(func.count()).select_from(Frame).scalar_subquery()
     having = select(func.count()).where(Feature.encoder_id == encoder_id).scalar_subquery()
     return session.scalar(select(frames - having)) or 0
+
+
+def count_lacking(session: Session, encoder_id: str, beside: str) -> int:
+    """Frames that have a feature of the encoder `beside` and none of `encoder_id`."""
+    if count_missing(session, encoder_id) <= 0:
+        return 0
+    ours = aliased(Feature)
+    there = exists().where(ours.encoder_id == encoder_id, ours.frame_id == Feature.frame_id)
+    return session.scalar(select(func.count()).where(Feature.encoder_id == beside, ~there)) or 0
+
+
+def free(session: Session, encoder_id: str, limit: int) -> int:
+    """Delete up to `limit` features of an encoder that is no longer kept; how many that were.
+
+    Raises:
+        cbmir.errors.EncoderNotReady: if they are kept: somebody wants them (again).
+    """
+    freed = update(Encoder).where(Encoder.id == encoder_id, ~Encoder.kept)
+    if not session.scalar(freed.values(generation=Encoder.generation + 1).returning(Encoder.id)):
+        raise EncoderNotReady(f"The features of the encoder {encoder_id} are wanted again: they are not freed.")
+    some = select(Feature.id).where(Feature.encoder_id == encoder_id).limit(limit)
+    return len(session.scalars(delete(Feature).where(Feature.id.in_(some)).returning(Feature.id)).all())
 
 
 def newest_frame(session: Session, encoder_id: str) -> int:
@@ -83,6 +110,7 @@ def add_batch(session: Session, encoder: Encoder, frame_ids: Sequence[int], vect
 
     Raises:
         cbmir.errors.EncoderMismatch: if the shape is another, or a number is not finite.
+        cbmir.errors.EncoderNotReady: if the encoder was deleted meanwhile, or its features are being freed.
     """
     _check(encoder, frame_ids, vectors)
     alive = select(Frame.id, Frame.pipeline).where(Frame.id.in_(frame_ids))
@@ -108,8 +136,18 @@ def insert_vectors(session: Session, rows: Sequence[dict[str, object]]) -> int:
 
 
 def bump(session: Session, encoder_id: str) -> None:
-    """Tell every cached index that this encoder's features have changed."""
-    session.execute(update(Encoder).where(Encoder.id == encoder_id).values(generation=Encoder.generation + 1))
+    """Tell every cached index that this encoder has new features.
+
+    Raises:
+        cbmir.errors.EncoderNotReady: if they are not wanted: the encoder was deleted, or its features are being
+            freed. What the session wrote is then to be rolled back.
+    """
+    wanted = update(Encoder).where(Encoder.id == encoder_id, Encoder.kept)
+    if not session.scalar(wanted.values(generation=Encoder.generation + 1).returning(Encoder.id)):
+        raise EncoderNotReady(
+            f"Features of the encoder {encoder_id} are no longer wanted: it was deleted, or they were freed.",
+            f"Run `cbmir extract --encoder {encoder_id}` to have them again.",
+        )
 
 
 def matrix(session: Session, encoder_id: str) -> tuple[npt.NDArray[np.int64], FloatArray]:
@@ -143,6 +181,16 @@ def vector(session: Session, encoder_id: str, frame_id: int) -> FloatArray | Non
     statement = select(Feature.vector).where(Feature.encoder_id == encoder_id, Feature.frame_id == frame_id)
     stored = session.scalar(statement)
     return None if stored is None else np.frombuffer(stored, STORED).astype(np.float32)
+
+
+def vectors(session: Session, encoder_id: str, frame_ids: Sequence[int]) -> dict[int, FloatArray]:
+    """The features of these frames, float32 [dimension] each, by the frame's id; one without is absent."""
+    found: dict[int, FloatArray] = {}
+    for piece in in_pieces(frame_ids):
+        statement = select(Feature.frame_id, Feature.vector)
+        rows = session.execute(statement.where(Feature.encoder_id == encoder_id, Feature.frame_id.in_(piece)))
+        found.update((row.frame_id, np.frombuffer(row.vector, STORED).astype(np.float32)) for row in rows)
+    return found
 
 
 def frame_ids_where(session: Session, encoder_id: str, where: Where) -> npt.NDArray[np.int64]:

@@ -13,6 +13,7 @@ from sqlalchemy import and_, exists, func, select, true, union_all
 from sqlalchemy.orm import InstrumentedAttribute, Session, joinedload, selectinload
 
 from cbmir.store.tables import Feature, Frame, Group, Instance, Label, Query
+from cbmir.store.writing import in_pieces
 
 IdArray = npt.NDArray[np.int64]
 
@@ -85,6 +86,28 @@ def group_keys(session: Session) -> dict[int, str]:
     return {row.id: row.key for row in session.execute(select(Group.id, Group.key))}
 
 
+def groups_of(session: Session, frame_ids: Sequence[int]) -> dict[int, int]:
+    """Row id of the group of each of these frames, by the frame's id."""
+    found: dict[int, int] = {}
+    for piece in in_pieces(frame_ids):
+        rows = select(Frame.id, Instance.group_id).join(Frame.instance).where(Frame.id.in_(piece))
+        found.update((frame_id, group_id) for frame_id, group_id in session.execute(rows))
+    return found
+
+
+def grouped(session: Session, encoder_id: str) -> tuple[IdArray, IdArray]:
+    """Every frame that has a feature of this encoder, and its group: int64 (n,) each, frames ascending."""
+    statement = (
+        select(Feature.frame_id, Instance.group_id)
+        .join(Frame, Frame.id == Feature.frame_id)
+        .join(Instance, Instance.id == Frame.instance_id)
+        .where(Feature.encoder_id == encoder_id)
+        .order_by(Feature.frame_id)
+    )
+    rows = np.array([tuple(row) for row in session.execute(statement)], np.int64).reshape(-1, 2)
+    return rows[:, 0].copy(), rows[:, 1].copy()
+
+
 def labelled(session: Session, encoder_id: str, name: str) -> Labelled:
     """Every frame that has a feature of this encoder, with its group and its label of this name."""
     statement = (
@@ -134,6 +157,14 @@ def pictures(session: Session, encoder_id: str) -> dict[int, str]:
         .where(Feature.encoder_id == encoder_id)
     )
     return {frame_id: picture for frame_id, picture in session.execute(statement)}  # noqa: C416 - see `features`
+
+
+def some_pictures(session: Session, most: int) -> list[str]:
+    """The keys of all frames' pictures in the order of ids, or of `most` frames at even distances."""
+    every = max(1, -(-count(session) // most))
+    numbered = select(Frame.picture, func.row_number().over(order_by=Frame.id).label("number")).subquery()
+    chosen = select(numbered.c.picture).where(numbered.c.number % every == 0).order_by(numbered.c.number)
+    return list(session.scalars(chosen))
 
 
 def shows(session: Session, picture: str) -> bool:

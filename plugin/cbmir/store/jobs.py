@@ -6,14 +6,15 @@ queued -> running -> succeeded | failed | cancelled; a dead or retried job goes 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from cbmir.errors import BadRequest, NotFound
+from cbmir.store.clock import clock
 from cbmir.store.tables import Job, now
 from cbmir.store.writing import storable
 from cbmir.types import JobKind, JobState
@@ -26,7 +27,8 @@ WORKER_LOST = "worker-lost"
 
 def create(session: Session, kind: JobKind, parameters: dict[str, Any]) -> Job:
     """Add a queued job; the caller sends its id to the broker once this session has committed."""
-    job = Job(id=str(uuid.uuid4()), kind=kind.value, state=JobState.QUEUED.value, parameters=parameters)
+    named = {"id": str(uuid.uuid4()), "kind": kind.value, "state": JobState.QUEUED.value}
+    job = Job(**named, parameters=parameters, created_at=clock(session))
     session.add(job)
     session.flush()
     return job
@@ -66,6 +68,12 @@ def unfinished(session: Session) -> list[Job]:
     return list(session.scalars(select(Job).where(Job.state.in_((JobState.QUEUED, JobState.RUNNING)))))
 
 
+def waiting(session: Session, kinds: Collection[JobKind]) -> list[Job]:
+    """The queued jobs of these kinds, oldest first."""
+    queued = select(Job).where(Job.state == JobState.QUEUED, Job.kind.in_(kinds))
+    return list(session.scalars(queued.order_by(Job.created_at, Job.id)))
+
+
 def counts(session: Session) -> dict[JobState, int]:
     """How many jobs are in each state."""
     found = session.execute(select(Job.state, func.count()).group_by(Job.state))
@@ -74,7 +82,7 @@ def counts(session: Session) -> dict[JobState, int]:
 
 def claim(session: Session, job_id: str) -> Job | None:
     """Take a queued job to run it; None if it is not queued any more: a redelivered message does no harm."""
-    moment = now()
+    moment = clock(session)
     return _change(
         session,
         [Job.id == job_id, Job.state == JobState.QUEUED],
@@ -97,7 +105,7 @@ def beat(session: Session, job_id: str, *, claimed: datetime | None = None) -> b
     Returns:
         Whether to stop: somebody asked for it, or the job is no longer this worker's.
     """
-    return _stop(_change(session, _held(job_id, claimed), heartbeat_at=now()))
+    return _stop(_change(session, _held(job_id, claimed), heartbeat_at=clock(session)))
 
 
 def report(
@@ -115,7 +123,8 @@ def report(
     Returns:
         Whether to stop, as `beat` does.
     """
-    values: dict[str, Any] = {"done": done, "total": total, "message": storable(message), "heartbeat_at": now()}
+    values: dict[str, Any] = {"done": done, "total": total, "message": storable(message)}
+    values["heartbeat_at"] = clock(session)
     if detail is not None:
         values["detail"] = dict(detail)
     return _stop(_change(session, _held(job_id, claimed), **values))
@@ -159,6 +168,11 @@ def request_cancel(session: Session, job_id: str) -> Job:
     return get(session, job_id)
 
 
+def take_back(session: Session, job_ids: Sequence[str]) -> None:
+    """Drop these jobs, as far as nobody has begun with them: their messages then wake nobody."""
+    session.execute(delete(Job).where(Job.id.in_(job_ids), Job.state == JobState.QUEUED))
+
+
 def retry(session: Session, job_id: str) -> Job:
     """Queue a failed or cancelled job again, under the same id and with fresh attempts.
 
@@ -199,7 +213,7 @@ def requeue_dead(session: Session, *, silent_since: datetime) -> list[Job]:
 
 def mark_sent(session: Session, job_id: str) -> None:
     """Note that the broker has taken the job's message."""
-    session.execute(update(Job).where(Job.id == job_id).values(sent_at=now()))
+    session.execute(update(Job).where(Job.id == job_id).values(sent_at=clock(session)))
 
 
 def unsent(session: Session, *, before: datetime) -> list[Job]:

@@ -6,9 +6,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
+from cbmir.store.clock import clock
 from cbmir.store.tables import Archive, ArchiveObject, Instance, now
 from cbmir.store.writing import in_pieces, insert, storable
 from cbmir.types import ObjectState, RemoteInstance
@@ -94,28 +95,32 @@ def _renew(row: ArchiveObject, each: RemoteInstance, kept: bool) -> None:
     row.retry_at, row.error_code, row.error_message, row.changed_at = None, None, None, now()
 
 
-def fetch_again(session: Session, archive_id: int, uids: Sequence[str] | None = None) -> int:
+def fetch_again(session: Session, archive_id: int, uids: Sequence[str] | None = None) -> list[str]:
     """Let objects be fetched again though nothing says that they changed; all that are not deleted by default.
 
+    Those that the rules leave out stay out; those that were fetched and showed nothing are fetched once more.
+
     Returns:
-        How many.
+        The SOP Instance UIDs of those that are to be fetched now.
     """
+    fetched = (ObjectState.HELD, ObjectState.SET_ASIDE, ObjectState.PENDING)
+    showed_nothing = and_(ArchiveObject.state == ObjectState.SKIPPED, ArchiveObject.error_code.is_not(None))
     rows = update(ArchiveObject).where(
-        ArchiveObject.archive_id == archive_id,
-        ArchiveObject.state.in_((ObjectState.HELD, ObjectState.SET_ASIDE, ObjectState.PENDING)),
+        ArchiveObject.archive_id == archive_id, or_(ArchiveObject.state.in_(fetched), showed_nothing)
     )
     fresh: dict[str, Any] = {"state": ObjectState.PENDING, "revision": ArchiveObject.revision + 1, "attempts": 0}
-    done = 0
+    fresh.update(dict.fromkeys(("retry_at", "error_code", "error_message")))
+    asked: list[str] = []
     for some in in_pieces(uids) if uids is not None else [None]:
         chosen = rows if some is None else rows.where(ArchiveObject.sop_instance_uid.in_(some))
-        changed = chosen.values(**fresh, retry_at=None).returning(ArchiveObject.id)
-        done += len(session.scalars(changed, execution_options={"synchronize_session": False}).all())
-    return done
+        changed = chosen.values(**fresh).returning(ArchiveObject.sop_instance_uid)
+        asked += session.scalars(changed, execution_options={"synchronize_session": False})
+    return asked
 
 
 def pending(session: Session, archive_id: int, limit: int) -> list[ArchiveObject]:
     """Up to `limit` objects to be fetched now, those found first before the others, a study together."""
-    due = or_(ArchiveObject.retry_at.is_(None), ArchiveObject.retry_at <= now())
+    due = or_(ArchiveObject.retry_at.is_(None), ArchiveObject.retry_at <= clock(session))
     mine = select(ArchiveObject).where(
         ArchiveObject.archive_id == archive_id, ArchiveObject.state == ObjectState.PENDING, due
     )
@@ -166,7 +171,7 @@ def put_off(session: Session, object_id: int, *, code: str, message: str) -> Non
     if row is not None and row.state == ObjectState.PENDING:
         row.attempts += 1
         pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** min(row.attempts - 1, 20))
-        row.retry_at = now() + timedelta(seconds=pause)
+        row.retry_at = clock(session) + timedelta(seconds=pause)
         row.error_code, row.error_message = code[:32], storable(message)
 
 
@@ -190,13 +195,25 @@ def alive(session: Session, archive_id: int) -> int:
 
 
 def troubled(session: Session, archive_id: int, limit: int) -> list[ArchiveObject]:
-    """Objects that could not be had when they were fetched last, the latest first."""
-    mine = select(ArchiveObject).where(
-        ArchiveObject.archive_id == archive_id,
-        ArchiveObject.state == ObjectState.PENDING,
-        ArchiveObject.error_code.is_not(None),
-    )
-    return list(session.scalars(mine.order_by(ArchiveObject.retry_at.desc()).limit(limit)))
+    """Objects that could not be had when they were asked for last, those that are asked for next first."""
+    mine = select(ArchiveObject).where(*_troubled(archive_id))
+    return list(session.scalars(mine.order_by(ArchiveObject.retry_at, ArchiveObject.id).limit(limit)))
+
+
+def count_troubled(session: Session, archive_id: int) -> int:
+    """How many objects could not be had when they were asked for last."""
+    return session.scalar(select(func.count()).where(*_troubled(archive_id))) or 0
+
+
+def ask_now(session: Session, archive_id: int) -> None:
+    """Let objects that could not be had be asked for now, not only after their pause."""
+    waiting = update(ArchiveObject).where(*_troubled(archive_id)).values(retry_at=None)
+    session.execute(waiting, execution_options={"synchronize_session": False})
+
+
+def _troubled(archive_id: int) -> tuple[ColumnElement[bool], ...]:
+    """Only an object that was put off has a moment before which it is not asked for again."""
+    return ArchiveObject.archive_id == archive_id, ArchiveObject.retry_at.is_not(None)
 
 
 def of_remote_ids(session: Session, archive_id: int, remote_ids: Collection[str]) -> list[ArchiveObject]:
@@ -241,7 +258,7 @@ def unchanged(session: Session, objects: Sequence[ArchiveObject]) -> list[Archiv
 
 def mark_deleted(session: Session, object_ids: Collection[int]) -> None:
     """Note that the archive no longer holds these, nor do we."""
-    gone: dict[str, Any] = {"state": ObjectState.DELETED, "revision": ArchiveObject.revision + 1}
+    gone: dict[str, Any] = {"state": ObjectState.DELETED, "revision": ArchiveObject.revision + 1, "retry_at": None}
     for some in in_pieces(object_ids):
         _lock(session, some)
         rows = update(ArchiveObject).where(ArchiveObject.id.in_(some))

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Text, cast, delete, or_, select
+from sqlalchemy import ColumnElement, Text, cast, delete, false, or_, select
 from sqlalchemy.orm import Session
 
 from cbmir.errors import NotFound
+from cbmir.store import encoders
 from cbmir.store.tables import Instance, Job, Query
 from cbmir.types import JobKind
 
@@ -38,7 +39,11 @@ def save(
         k: how many hits were asked for.
         where: `Where.as_json` of the filter.
         hits: `Hit.as_json` of each.
+
+    Raises:
+        cbmir.errors.NotFound: if the encoder was deleted while it answered.
     """
+    encoders.get(session, encoder_id)
     row = Query(
         job_id=job_id,
         encoder_id=encoder_id,
@@ -73,7 +78,8 @@ def recent(session: Session, limit: int = 20) -> list[Query]:
 def forget(session: Session, instances: Sequence[Instance]) -> set[str]:
     """Let no question and no answer tell of these instances, which are about to be deleted.
 
-    Questions about one of them go, with their jobs; from other answers its hits are taken.
+    Questions about one of them go, with their jobs; from other answers its hits are taken. Explanations that show
+    one of them go too.
 
     Returns:
         Keys of the pictures that the questions showed.
@@ -81,6 +87,7 @@ def forget(session: Session, instances: Sequence[Instance]) -> set[str]:
     uids = {each.sop_instance_uid for each in instances}
     frames = {frame.id for each in instances for frame in each.frames}
     pictures: set[str] = set()
+    session.execute(delete(Job).where(Job.kind == JobKind.EXPLAIN, *_named(instances)))
     for job, query in _telling_of(session, instances):
         result = job.result or {}
         if query.frame_id in frames or result.get("query", {}).get("sop_instance_uid") in uids:
@@ -96,12 +103,15 @@ def forget(session: Session, instances: Sequence[Instance]) -> set[str]:
 
 def _telling_of(session: Session, instances: Sequence[Instance]) -> list[tuple[Job, Query]]:
     """The answered questions that name one of the instances: found by their studies, which are fewer."""
-    names = {each.study_instance_uid or each.sop_instance_uid or "" for each in instances} - {""}
-    if not names:
-        return []
-    named = or_(*(cast(Job.result, Text).contains(name, autoescape=True) for name in names))
-    rows = select(Job, Query).join(Query, Query.job_id == Job.id).where(Job.kind == JobKind.RETRIEVE, named)
+    rows = select(Job, Query).join(Query, Query.job_id == Job.id)
+    rows = rows.where(Job.kind == JobKind.RETRIEVE, *_named(instances))
     return [(job, query) for job, query in session.execute(rows)]
+
+
+def _named(instances: Sequence[Instance]) -> list[ColumnElement[bool]]:
+    """Conditions of jobs whose result names a study of these, or the object where it has none."""
+    names = {each.study_instance_uid or each.sop_instance_uid or "" for each in instances} - {""}
+    return [or_(false(), *(cast(Job.result, Text).contains(name, autoescape=True) for name in names))]
 
 
 def _without(hits: Sequence[Any], frames: Collection[int]) -> list[Any]:

@@ -3,7 +3,10 @@
 groups 1──n instances 1──n frames 1──n features n──1 encoders
                 │                                       │
                 └──n labels                  group_parts ┘──n groups
+encoders 1──n activations
+         └──1 calibrations
 jobs 1──1 queries          quarantine
+  └──n extraction_pieces
 archives 1──n archive_studies
        ├──n archive_objects    (known to instances by UID alone)
        └──n archive_notices
@@ -27,6 +30,7 @@ from sqlalchemy import (
     TypeDecorator,
     UniqueConstraint,
     text,
+    true,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
@@ -195,7 +199,37 @@ class Encoder(Base):
     """`history`: one row an epoch with `epoch`, `train_loss`, `validation_loss`; `best_epoch`; `evaluations`."""
     generation: Mapped[int] = mapped_column(default=0)
     """Grows with every change of its features: a cached index with another number is out of date."""
+    kept: Mapped[bool] = mapped_column(default=True, server_default=true())
+    """Whether new pictures get features of it; false from when they are freed until they are wanted again."""
     created_at: Mapped[datetime] = mapped_column(Moment, default=now)
+
+
+class Activation(Base):
+    """A moment from which an encoder answered; the one of the last row answers now."""
+
+    __tablename__ = "activations"
+    __table_args__ = NEVER_REUSED
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    encoder_id: Mapped[str] = mapped_column(ForeignKey("encoders.id", ondelete="CASCADE"), index=True)
+    activated_at: Mapped[datetime] = mapped_column(Moment, default=now)
+
+
+class Calibration(Base):
+    """How far apart the gallery's own images are, by one encoder: what a query's distances are judged by."""
+
+    __tablename__ = "calibrations"
+
+    encoder_id: Mapped[str] = mapped_column(ForeignKey("encoders.id", ondelete="CASCADE"), primary_key=True)
+    generation: Mapped[int]
+    """Of the features that it was made from."""
+    features: Mapped[int]
+    """How many these were."""
+    method: Mapped[str] = mapped_column(String(32))
+    """How a score is made: scores of two methods are never compared."""
+    scores: Mapped[bytes] = mapped_column(LargeBinary)
+    """float32, little endian, ascending: of a sample of the gallery's frames, see `cbmir.services.confidence`."""
+    made_at: Mapped[datetime] = mapped_column(Moment, default=now)
 
 
 class GroupPart(Base):
@@ -252,6 +286,29 @@ class Job(Base):
     started_at: Mapped[datetime | None] = mapped_column(Moment)
     heartbeat_at: Mapped[datetime | None] = mapped_column(Moment)
     finished_at: Mapped[datetime | None] = mapped_column(Moment)
+
+
+class ExtractionPiece(Base):
+    """A range of frames that one of the workers of a shared extraction works on, or has worked on."""
+
+    __tablename__ = "extraction_pieces"
+    __table_args__ = (UniqueConstraint("run", "after"), NEVER_REUSED)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    run: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+    """The job that shares its work out."""
+    after: Mapped[int]
+    """The frames with an id above this one."""
+    up_to: Mapped[int]
+    """The last of them."""
+    worker: Mapped[str] = mapped_column(String(36))
+    """The job that works on them: the run itself, or one that helps."""
+    claimed_at: Mapped[datetime] = mapped_column(Moment)
+    """When that job was started: one that was started again does not hold what it held before."""
+    extracted: Mapped[int | None]
+    """How many of their features are new; None until the piece is done."""
+    failures: Mapped[dict[str, str]] = mapped_column(JSON, default=dict)
+    """Why a frame has no feature, by its id."""
 
 
 class Quarantined(Base):
@@ -344,6 +401,10 @@ class ArchiveStudy(Base):
     """When its instances were last compared one by one."""
 
 
+PUT_OFF = text("retry_at IS NOT NULL")
+"""Of an archive's objects the few that could not be had: the index of these costs the others nothing."""
+
+
 class ArchiveObject(Base):
     """An object that an archive holds, or held, and what became of it here."""
 
@@ -355,6 +416,7 @@ class ArchiveObject(Base):
         Index(None, "archive_id", "remote_id"),
         Index(None, "sop_instance_uid"),
         Index(None, "series_instance_uid"),
+        Index(None, "archive_id", "retry_at", sqlite_where=PUT_OFF, postgresql_where=PUT_OFF),
         NEVER_REUSED,
     )
 

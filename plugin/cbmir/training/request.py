@@ -21,6 +21,7 @@ class TrainingRequest:
         seed: of the split, the weights and the order of the pictures.
         side: of the input in pixels; the architecture may ask for a multiple of some number.
         batch_size: pictures a step.
+        start: the weights that a training by labels starts from: `default`, `photographs` or an encoder's id.
 
     Raises:
         cbmir.errors.BadRequest: if a value is out of its range.
@@ -31,14 +32,17 @@ class TrainingRequest:
     seed: int = 0
     side: int = 64
     batch_size: int = 32
+    start: str = "default"
 
     def __post_init__(self) -> None:
         for name, (least, most) in RANGES.items():
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
                 raise BadRequest(f"The training's {name} is {value!r}.", f"Give a number from {least} to {most}.")
-        if not isinstance(self.architecture, str):
-            raise BadRequest(f"The training's architecture is {self.architecture!r}.", "Give its name.")
+        for name in ("architecture", "start"):
+            value = getattr(self, name)
+            if not isinstance(value, str):
+                raise BadRequest(f"The training's {name} is {value!r}.", "Give its name.")
 
     def as_json(self) -> dict[str, Any]:
         """The request as a job keeps it; `from_json` reads it back."""

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from torch import nn
 
-from cbmir.encoders import cnn_autoencoder
+from cbmir.encoders import cnn_encoder
 from cbmir.encoders.cnn_autoencoder import CnnAutoencoder
 from cbmir.encoders.rivals import dcnn
 from cbmir.encoders.rivals.dcnn import Dcnn
@@ -57,8 +57,8 @@ def _dcnn(request: TrainingRequest, labels: Labels) -> nn.Module:
 
 TRAINEES: Mapping[str, Trainee] = MappingProxyType(
     {
-        cnn_autoencoder.NAME: Trainee(
-            cnn_autoencoder.DIMENSION, "mean squared error", _autoencoder, lambda _labels: reconstruction
+        cnn_encoder.NAME: Trainee(
+            cnn_encoder.DIMENSION, "mean squared error", _autoencoder, lambda _labels: reconstruction
         ),
         dcnn.NAME: Trainee(dcnn.DIMENSION, "cross-entropy of the label", _dcnn, naming),
     }

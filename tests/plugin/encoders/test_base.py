@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -38,14 +39,38 @@ def test_three_channels_keep_their_colours() -> None:
     np.testing.assert_allclose(prepared[:, 0, 0] * 255, (200, 100, 50))
 
 
+def test_mean_and_std_are_taken_off_each_channel() -> None:
+    pixels = np.zeros((8, 8, 3), np.uint8)
+    pixels[:] = (51, 102, 204)
+    wanted = Preprocessing(4, 3, mean=(0.1, 0.2, 0.3), std=(0.5, 1.0, 0.25))
+    np.testing.assert_allclose(wanted.apply(pixels)[:, 1, 1], (0.2, 0.2, 2.0), rtol=1e-6)
+    reversed_order = replace(wanted, order="BGR").apply(pixels)
+    np.testing.assert_allclose(reversed_order[:, 1, 1], (1.4, 0.2, -0.4), rtol=1e-6)
+    assert reversed_order.dtype == np.float32
+
+
 def test_what_is_recorded_is_read_back() -> None:
+    photographs = Preprocessing(224, 3, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), "BGR")
+    assert Preprocessing.from_json(json.loads(json.dumps(photographs.as_json()))) == photographs
     recorded = json.loads(json.dumps(Preprocessing(128).as_json()))
     assert Preprocessing.from_json(recorded) == Preprocessing(128)
     assert Preprocessing.from_json({"side": 32}) == Preprocessing(32)
 
 
 @pytest.mark.parametrize(
-    "document", [{}, {"side": "64"}, {"side": 0}, {"side": 64, "channels": 2}, {"side": 64, "resize": "lanczos"}]
+    "document",
+    [
+        {},
+        {"side": "64"},
+        {"side": 0},
+        {"side": 64, "channels": 2},
+        {"side": 64, "resize": "lanczos"},
+        {"side": 64, "channels": 3, "mean": [0.5]},
+        {"side": 64, "std": [0.0]},
+        {"side": 64, "mean": [float("nan")]},
+        {"side": 64, "mean": "none"},
+        {"side": 64, "order": "GRB"},
+    ],
 )
 def test_another_preprocessing_is_refused(document: dict[str, object]) -> None:
     with pytest.raises(WeightsMismatch):

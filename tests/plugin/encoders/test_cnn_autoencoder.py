@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -69,14 +70,42 @@ def test_a_seed_gives_the_same_weights() -> None:
     assert weights.to_bytes(first.state_dict()) != weights.to_bytes(other.state_dict())
 
 
+def test_it_gives_what_the_trained_network_gives(file: Path, encoder: Encoder) -> None:
+    network = CnnAutoencoder(32).eval()
+    weights.fill(network, weights.from_bytes(file.read_bytes(), file.name), file.name)
+    inputs = np.random.default_rng(0).random((5, 1, 32, 32), np.float32)
+    with torch.inference_mode():
+        expected = network.encoder(torch.from_numpy(inputs)).numpy()
+    found = encoder.encode(inputs)
+    assert found.shape == (5, encoder.dimension) == (5, 48)
+    assert found.dtype == np.float32
+    distances = np.linalg.norm(found - expected, axis=1) / np.linalg.norm(expected, axis=1)
+    assert distances.max() < 1e-5
+
+
 def test_a_feature_does_not_depend_on_its_neighbours(encoder: Encoder) -> None:
     inputs = np.random.default_rng(0).random((37, 1, 32, 32), np.float32)
-    together = encoder.encode(inputs)
     alone = np.concatenate([encoder.encode(each[None]) for each in inputs])
-    assert together.shape == (37, encoder.dimension) == (37, 48)
-    assert together.dtype == np.float32
-    distances = np.linalg.norm(together - alone, axis=1) / np.linalg.norm(together, axis=1)
-    assert distances.max() < 5e-6
+    assert np.array_equal(encoder.encode(inputs), alone)
+
+
+def test_threads_do_not_disturb_one_another(encoder: Encoder) -> None:
+    batches = np.random.default_rng(0).random((8, 4, 1, 32, 32), np.float32)
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(encoder.encode, batches))
+    assert np.array_equal(together, [encoder.encode(batch) for batch in batches])
+
+
+def test_no_picture_gives_no_feature(encoder: Encoder) -> None:
+    assert encoder.encode(np.empty((0, 1, 32, 32), np.float32)).shape == (0, 48)
+
+
+def test_weights_that_are_no_numbers_are_refused(file: Path) -> None:
+    tensors = weights.from_bytes(file.read_bytes(), file.name)
+    tensors["encoder.2.bias"][7] = float("nan")
+    file.write_bytes(weights.to_bytes(tensors))
+    with pytest.raises(WeightsMismatch, match=r"encoder\.2\.bias"):
+        registry.load("cnn-autoencoder", file, sha256(file), Preprocessing(32).as_json())
 
 
 def test_a_read_only_input_is_encoded(encoder: Encoder) -> None:

@@ -180,7 +180,7 @@ def test_the_command_lists_filters_and_retries(settings: Settings, inbox: Path, 
         quarantine_command, ["--retry", "--json", *ids], obj=context, catch_exceptions=False
     )
     assert json.loads(retried.stdout) == {
-        "ingested": 1, "duplicates": 0, "quarantined": 0, "failed": 0, "gone": 1,
+        "ingested": 1, "duplicates": 0, "quarantined": 0, "failed": 0, "asked": 0, "gone": 1,
     }  # fmt: skip
     assert "no longer where it was" in retried.stderr
     assert "1 set aside again" in call(context, "--retry", "--code", "not-a-picture").stdout

@@ -215,5 +215,5 @@ def test_the_command_counts_and_complains(settings: Settings, inbox: Path, make_
     assert [(each["file_name"], each["code"]) for each in report["reasons"]] == [("1.png", "not-found")]
     assert "no longer where it was" in result.stderr
     again = CliRunner().invoke(reconvert_command, [], obj=context, catch_exceptions=False)
-    assert again.stdout == "0 renewed, 1 no longer where they were, 0 failed.\n"
+    assert again.stdout == "0 renewed, 0 to be fetched again, 1 no longer where they were, 0 failed.\n"
     context.database.dispose()

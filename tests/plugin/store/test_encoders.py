@@ -36,20 +36,23 @@ def test_unknown_ids_are_named(any_database: Database) -> None:
                 ask()
 
 
-def test_without_an_id_the_newest_with_features_is_chosen(
+def test_without_an_id_the_active_one_is_chosen(
     any_database: Database, new_encoder: Make, new_instance: Callable[..., Instance]
 ) -> None:
     with any_database.write() as session:
         with pytest.raises(NotFound, match="no encoder yet") as caught:
             encoders.resolve(session, None)
         assert "cbmir train" in caught.value.remedy
-        old, new = new_encoder(session, "net-1"), new_encoder(session, "net-2")
-        assert encoders.resolve(session, None) is new
+        first, second = new_encoder(session, "net-1"), new_encoder(session, "net-2")
+        assert encoders.resolve(session, None) is second, "the first had no features: nothing answered yet"
         frame = new_instance(session, "a").frames[0]
-        features.add_batch(session, old, [frame.id], np.ones((1, 4), np.float32))
-        assert encoders.resolve(session, None) is old
-        assert encoders.resolve(session, "net-2") is new
-        assert encoders.listing(session) == [new, old]
+        features.add_batch(session, second, [frame.id], np.ones((1, 4), np.float32))
+        third = new_encoder(session, "net-3")
+        features.add_batch(session, third, [frame.id], np.ones((1, 4), np.float32))
+        assert encoders.resolve(session, None) is second, "a later one stands beside it until it is switched to"
+        assert encoders.resolve(session, "net-1") is first
+        assert encoders.listing(session) == [third, second, first]
+        assert encoders.kept(session) == [second, first, third]
 
 
 def test_the_same_weights_again_bring_the_row_up_to_date(any_database: Database, new_encoder: Make) -> None:

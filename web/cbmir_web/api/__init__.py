@@ -7,12 +7,23 @@ from typing import Any
 from flask import Flask
 from flask_smorest import Api
 
-from cbmir_web.api import archives, documentation, encoders, export, images, ingest, jobs, quarantine, query
+from cbmir_web.api import (
+    archives,
+    documentation,
+    encoders,
+    explain,
+    export,
+    images,
+    ingest,
+    jobs,
+    quarantine,
+    query,
+)
 from cbmir_web.api.schemas import ErrorSchema
 from cbmir_web.security import csrf
 
 PREFIX = "/api/v1"
-ROOMS = (query, ingest, jobs, encoders, images, quarantine, export, archives)
+ROOMS = (query, explain, ingest, jobs, encoders, images, quarantine, export, archives)
 DESCRIPTION = """Find, in an archive of medical images, those that look like this one.
 
 What takes time is a job: the call answers 202 with the job, whose `state` can be asked for at `/api/v1/jobs/{id}`.

@@ -10,7 +10,8 @@ from flask import url_for
 from sqlalchemy.orm import Session
 
 from cbmir.services.archives.links import with_viewers
-from cbmir.store.tables import Encoder, Job
+from cbmir.services.versions.overview import Version
+from cbmir.store.tables import Job
 from cbmir.types import JobKind
 from cbmir_web.waiting import is_final
 
@@ -39,8 +40,9 @@ def accepted(job: Job) -> Accepted:
     return job_json(job), status, {"Location": url_for("jobs.one", job_id=job.id)}
 
 
-def encoder_json(encoder: Encoder, features: int, outdated: int) -> dict[str, Any]:
-    """An encoder, the number of frames that have a feature of it, and how many of these are outdated."""
+def encoder_json(version: Version, outdated: int) -> dict[str, Any]:
+    """An encoder, what it can do now, and how many of its features are outdated."""
+    encoder = version.encoder
     names = (
         "id",
         "architecture",
@@ -51,4 +53,10 @@ def encoder_json(encoder: Encoder, features: int, outdated: int) -> dict[str, An
         "metrics",
         "created_at",
     )
-    return {**{name: getattr(encoder, name) for name in names}, "features": features, "outdated": outdated}
+    state = {name: getattr(version, name) for name in ("features", "missing", "bytes", "is_previous")}
+    return {
+        **{name: getattr(encoder, name) for name in names},
+        **state,
+        "state": version.state.value,
+        "outdated": outdated,
+    }

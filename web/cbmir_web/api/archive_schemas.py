@@ -107,6 +107,15 @@ class NewArchiveSchema(Input):
         return data | {name: data[name].replace("-", "") for name in ("since", "until") if name in data}
 
 
+class TroubleSchema(Schema):
+    sop_instance_uid = fields.String(required=True)
+    study_instance_uid = fields.String(required=True)
+    error_code = fields.String(required=True)
+    error_message = fields.String(required=True, metadata={"description": "With what to do."})
+    attempts = fields.Integer(required=True, metadata={"description": "How often it was asked for."})
+    retry_at = fields.DateTime(required=True, metadata={"description": "When it is asked for again."})
+
+
 class ArchiveSchema(Schema):
     name = fields.String(required=True)
     kind = fields.String(required=True)
@@ -123,6 +132,10 @@ class ArchiveSchema(Schema):
     skipped = fields.Integer(required=True, metadata={"description": "Not wanted, or nothing to show."})
     set_aside = fields.Integer(required=True, metadata={"description": "In quarantine."})
     deleted = fields.Integer(required=True, metadata={"description": "Gone there, and so here."})
+    troubled = fields.Integer(required=True, metadata={"description": "Of those behind, which could not be had."})
+    troubles = fields.List(
+        fields.Nested(TroubleSchema), required=True, metadata={"description": "The first 20 of these."}
+    )
 
 
 class ArchivesSchema(Schema):

@@ -1,4 +1,4 @@
-"""Encoders: list, train, extract, evaluate."""
+"""Encoders: list, train, extract, evaluate, switch, free."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ from typing import Any
 from flask_smorest import Blueprint
 
 from cbmir.services import library, outdated
+from cbmir.services.versions import switch
+from cbmir.services.versions.free import size
+from cbmir.services.versions.overview import versions
 from cbmir.store import encoders
+from cbmir.store.tables import Job
 from cbmir.types import JobKind
 from cbmir_web.api.answers import Accepted, accepted, encoder_json
 from cbmir_web.api.schemas import (
@@ -16,6 +20,8 @@ from cbmir_web.api.schemas import (
     EvaluationSchema,
     ExtractionSchema,
     JobSchema,
+    SwitchedSchema,
+    SwitchSchema,
     TrainingSchema,
 )
 from cbmir_web.installation import installation
@@ -26,16 +32,45 @@ blueprint = Blueprint("encoders", __name__, description="Networks that turn imag
 @blueprint.route("/encoders")
 @blueprint.response(200, EncodersSchema)
 def listing() -> dict[str, Any]:
-    """The trained encoders, newest first, each with the number of its features."""
+    """The encoders, the one in use first, each with its state and the number of its features."""
     here = installation()
     with here.database.read() as session:
-        found, counts = encoders.listing(session), library.statistics(session)
-        old = {encoder.id: outdated.count(session, encoder.id, here.settings) for encoder in found}
-    features = counts.features
+        counts = library.statistics(session)
+        found = versions(session, counts)
+        old = {each.encoder.id: outdated.count(session, each.encoder.id, here.settings) for each in found}
     return {
-        "encoders": [encoder_json(each, features.get(each.id, 0), old[each.id]) for each in found],
+        "encoders": [encoder_json(each, old[each.encoder.id]) for each in found],
         "frames": counts.frames,
     }
+
+
+@blueprint.route("/encoders/<encoder_id>/activate", methods=["POST"])
+@blueprint.arguments(SwitchSchema, location="json", required=False)
+@blueprint.response(200, SwitchedSchema)
+@blueprint.alt_response(404, schema=ErrorSchema)
+@blueprint.alt_response(409, schema=ErrorSchema, description="Its features were freed, or are not complete.")
+def activate(request: dict[str, Any], encoder_id: str) -> switch.Switched:
+    """Let this encoder answer every query from now on."""
+    return switch.activate(installation().database, encoder_id, incomplete=request["incomplete"])
+
+
+@blueprint.route("/encoders/back", methods=["POST"])
+@blueprint.arguments(SwitchSchema, location="json", required=False)
+@blueprint.response(200, SwitchedSchema)
+@blueprint.alt_response(404, schema=ErrorSchema, description="No other has answered before.")
+@blueprint.alt_response(409, schema=ErrorSchema, description="Its features were freed, or are not complete.")
+def back(request: dict[str, Any]) -> switch.Switched:
+    """Let the encoder answer again that did before; once more, and it is undone."""
+    return switch.back(installation().database, incomplete=request["incomplete"])
+
+
+@blueprint.route("/encoders/<encoder_id>/free", methods=["POST"])
+@blueprint.response(202, JobSchema)
+@blueprint.alt_response(404, schema=ErrorSchema)
+@blueprint.alt_response(409, schema=ErrorSchema, description="It is in use.")
+def free(encoder_id: str) -> Accepted:
+    """Delete the features of an encoder that is not in use; its weights and evaluations stay."""
+    return accepted(start_freeing(encoder_id))
 
 
 @blueprint.route("/train", methods=["POST"])
@@ -83,3 +118,16 @@ def known(encoder_id: str | None) -> str:
     """
     with installation().database.read() as session:
         return encoders.resolve(session, encoder_id).id
+
+
+def start_freeing(encoder_id: str) -> Job:
+    """The job that frees an encoder's features.
+
+    Raises:
+        cbmir.errors.NotFound: if there is no such encoder.
+        cbmir.errors.EncoderNotReady: if it is in use.
+    """
+    here = installation()
+    with here.database.read() as session:
+        size(session, encoder_id)
+    return here.enqueue(JobKind.FREE, {"encoder": encoder_id})

@@ -46,7 +46,8 @@ def retry(asked: dict[str, Any]) -> Accepted:
     """Read files again from where they were: exactly one of `ids`, `code` and `all` says which.
 
     What can be used now leaves the quarantine. The job's result counts `ingested`, `duplicates`, `quarantined`
-    (set aside again), `failed` and `gone` (no longer where they were).
+    (set aside again), `failed`, `asked` (objects of archives, to be fetched again) and `gone` (no longer where
+    they were).
     """
     return accepted(retrying.enqueue(installation(), asked))
 

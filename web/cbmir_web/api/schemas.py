@@ -62,7 +62,7 @@ class QuestionSchema(Input):
         fields.String(),
         metadata={"description": "Terms that all must hold.", "example": ["modality=MR", "subclass=brain_glioma"]},
     )
-    encoder = fields.String(validate=validate.Length(max=64), metadata={"description": "The newest by default."})
+    encoder = fields.String(validate=validate.Length(max=64), metadata={"description": "Else the one in use."})
     exclude_same_patient = fields.Boolean(
         load_default=False, metadata={"description": "Leave out the query's own patient; the page does by default."}
     )
@@ -85,6 +85,18 @@ class SimilarSchema(Input):
     instance = fields.String(validate=[UID, UID_LENGTH])
     series = fields.String(validate=[UID, UID_LENGTH])
     study = fields.String(validate=[UID, UID_LENGTH])
+
+
+class HitNamedSchema(Input):
+    """A hit of an answer."""
+
+    frame_id = Whole(required=True, validate=validate.Range(min=1, max=2**31 - 1))
+
+
+class ExplanationSchema(HitNamedSchema):
+    query = fields.String(
+        required=True, validate=validate.Length(max=36), metadata={"description": "Id of the job that answered."}
+    )
 
 
 class WaitSchema(Input):
@@ -163,7 +175,7 @@ class EvaluationSchema(ExtractionSchema):
 
 
 class EncoderQuerySchema(Input):
-    encoder = fields.String(validate=validate.Length(max=64), metadata={"description": "The newest by default."})
+    encoder = fields.String(validate=validate.Length(max=64), metadata={"description": "Else the one in use."})
 
 
 class ThumbnailSchema(Input):
@@ -216,6 +228,16 @@ class HitSchema(Schema):
 class AnswerSchema(Schema):
     query = fields.Dict(required=True)
     encoder = fields.String(required=True)
+    confidence = fields.Float(
+        allow_none=True,
+        metadata={
+            "description": "Share of the archive's own images that are at least as far from those of other "
+            "patients, for where they lie; null where the encoder is not calibrated."
+        },
+    )
+    nothing_similar = fields.Boolean(
+        allow_none=True, metadata={"description": "Whether that is below `CBMIR_NOTHING_SIMILAR_BELOW`."}
+    )
     hits = fields.List(fields.Nested(HitSchema), required=True)
     priors = fields.List(
         fields.Nested(HitSchema),
@@ -240,7 +262,27 @@ class EncoderSchema(Schema):
     outdated = fields.Integer(
         required=True, metadata={"description": "Those of them that are of pictures of an earlier conversion."}
     )
+    state = fields.String(
+        required=True, metadata={"description": "One of: in use, ready, preparing, freed.", "example": "in use"}
+    )
+    missing = fields.Integer(required=True, metadata={"description": "Frames that lack a feature of it."})
+    bytes = fields.Integer(required=True, metadata={"description": "What the features' vectors take."})
+    is_previous = fields.Boolean(required=True, metadata={"description": "Whether `/encoders/back` leads to it."})
     created_at = fields.DateTime(required=True)
+
+
+class SwitchSchema(Input):
+    incomplete = fields.Boolean(
+        load_default=False, metadata={"description": "Switch although some images would no longer be found."}
+    )
+
+
+class SwitchedSchema(Schema):
+    encoder = fields.String(required=True, metadata={"description": "The one that answers now."})
+    before = fields.String(required=True, allow_none=True, metadata={"description": "The one that did before."})
+    lacking = fields.Integer(
+        required=True, metadata={"description": "Images that are no longer found, for lack of features."}
+    )
 
 
 class EncodersSchema(Schema):

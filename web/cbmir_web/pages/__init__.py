@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from cbmir_web.pages import archives, encoders, jobs, library, quarantine, search, similar, upload
+from cbmir_web.pages import archives, encoders, explanations, jobs, library, quarantine, search, similar, upload
 from cbmir_web.pages.blueprint import blueprint
 
-__all__ = ["archives", "blueprint", "encoders", "jobs", "library", "quarantine", "search", "similar", "upload"]
+__all__ = [
+    "archives",
+    "blueprint",
+    "encoders",
+    "explanations",
+    "jobs",
+    "library",
+    "quarantine",
+    "search",
+    "similar",
+    "upload",
+]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -10,19 +11,20 @@ from werkzeug.wrappers import Response
 
 from cbmir.errors import CbmirError
 from cbmir.services import library, outdated
-from cbmir.store import encoders as rows
+from cbmir.services.versions import switch
+from cbmir.services.versions.overview import versions
 from cbmir.store import jobs
 from cbmir.types import JobKind, JobState
 from cbmir_web import errors
-from cbmir_web.api.encoders import evaluation, known
-from cbmir_web.api.schemas import EvaluationSchema, ExtractionSchema, TrainingSchema
+from cbmir_web.api.encoders import evaluation, known, start_freeing
+from cbmir_web.api.schemas import EvaluationSchema, ExtractionSchema, SwitchSchema, TrainingSchema
 from cbmir_web.arguments import from_form
 from cbmir_web.errors import Problem
 from cbmir_web.installation import installation
 from cbmir_web.pages import filters
 from cbmir_web.pages.blueprint import blueprint
 
-WATCHED = {JobKind.TRAIN, JobKind.EXTRACT, JobKind.EVALUATE}
+WATCHED = {JobKind.TRAIN, JobKind.EXTRACT, JobKind.EVALUATE, JobKind.FREE}
 
 
 @blueprint.get("/encoders")
@@ -55,13 +57,38 @@ def evaluate() -> Response:
     return _start(lambda: (JobKind.EVALUATE, evaluation(from_form(EvaluationSchema()))))
 
 
+@blueprint.post("/encoders/<encoder_id>/activate")
+def activate(encoder_id: str) -> Response:
+    """Let this encoder answer."""
+    asked = from_form(SwitchSchema())
+    return _done(lambda: switch.activate(installation().database, encoder_id, incomplete=asked["incomplete"]))
+
+
+@blueprint.post("/encoders/back")
+def back() -> Response:
+    """Let the encoder answer again that did before."""
+    asked = from_form(SwitchSchema())
+    return _done(lambda: switch.back(installation().database, incomplete=asked["incomplete"]))
+
+
+@blueprint.post("/encoders/<encoder_id>/free")
+def free(encoder_id: str) -> Response:
+    """Start to free an encoder's features."""
+    return _done(lambda: start_freeing(encoder_id))
+
+
 def _for_known(asked: dict[str, Any]) -> dict[str, Any]:
     return {**asked, "encoder": known(asked["encoder"])}
 
 
-def _start(asked: Any) -> Response:
+def _start(asked: Callable[[], tuple[JobKind, dict[str, Any]]]) -> Response:
+    return _done(lambda: installation().enqueue(*asked()))
+
+
+def _done(action: Callable[[], object]) -> Response:
+    """The page anew; with what is wrong, if it is."""
     try:
-        installation().enqueue(*asked())
+        action()
     except CbmirError as error:
         problem = errors.problem_of(error)
         return make_response(_page(problem), problem.status)
@@ -71,18 +98,18 @@ def _start(asked: Any) -> Response:
 def _page(problem: Problem | None = None) -> str:
     here = installation()
     with here.database.read() as session:
-        found, counts = rows.listing(session), library.statistics(session)
-        old = {encoder.id: outdated.count(session, encoder.id, here.settings) for encoder in found}
-        used = rows.resolve(session, None).id if found else None
+        counts = library.statistics(session)
+        found = versions(session, counts)
+        old = {each.encoder.id: outdated.count(session, each.encoder.id, here.settings) for each in found}
         names = sorted(filters.facets(session).labels)
     return render_template(
-        "encoders.html", encoders=found, counts=counts, used=used, label_names=names, work=_work(), problem=problem,
+        "encoders.html", versions=found, counts=counts, label_names=names, work=_work(), problem=problem,
         outdated=old, given=request.form,
     )  # fmt: skip
 
 
 def _work() -> list[Any]:
-    """The trainings, extractions and evaluations that wait or run, oldest first."""
+    """The trainings, extractions, evaluations and the freeing that wait or run, oldest first."""
     with installation().database.read() as session:
         open_jobs = [
             *jobs.listing(session, state=JobState.RUNNING),

@@ -1,5 +1,1 @@
 """DICOM's own network protocol (PS3.7, PS3.8): an archive that is asked by it, and the Storage SCP."""
-
-from cbmir.archive.dimse.archive import DimseArchive
-
-__all__ = ["DimseArchive"]

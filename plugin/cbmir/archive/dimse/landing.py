@@ -88,11 +88,16 @@ class Landing:
         return next((place for place in places if place.is_file()), None)
 
 
+def resting_place(file: Path) -> Path | None:
+    """Where an object in a receiver's folder `taken` is kept once it is ingested; None if it is not kept."""
+    kept = file.parent.parent / KEPT
+    return kept / file.name if kept.is_dir() else None
+
+
 def settle(file: Path) -> None:
     """An object in a receiver's folder `taken` is ingested: keep it if there is a folder `kept`, else remove it."""
-    kept = file.parent.parent / KEPT
-    if kept.is_dir():
-        os.replace(file, kept / file.name)
+    if place := resting_place(file):
+        os.replace(file, place)
     else:
         file.unlink(missing_ok=True)
 

@@ -11,7 +11,8 @@ from typing import Any
 from cbmir.errors import CbmirError, EmptyGallery, JobCancelled, NotFound
 from cbmir.services.extract import extract, extract_new
 from cbmir.settings import Settings
-from cbmir.store import encoders, features
+from cbmir.store import encoders
+from cbmir.store.lacking import lacks_any
 from cbmir.store.session import Database
 
 log = logging.getLogger(__name__)
@@ -66,9 +67,9 @@ class Extraction:
             log.warning("features were not extracted: %s", error.sentence)
 
     def _lacks_any(self) -> bool:
-        """Whether some were left out: a picture could not be read, or another run was cut off."""
+        """Whether some were left out, as where another run was cut off."""
         with self._work[0].read() as session:
-            return features.count_missing(session, encoders.resolve(session, None).id) > 0
+            return lacks_any(session, encoders.resolve(session, None).id)
 
 
 class _Stop:

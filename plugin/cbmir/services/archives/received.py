@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
+from cbmir.archive.dimse.landing import resting_place, settle
 from cbmir.archive.folder import source_of
 from cbmir.errors import CbmirError, UnusableInput
 from cbmir.progress import Progress
@@ -36,17 +37,18 @@ def record_received(
     progress: Progress,
     isolation: Isolation,
     *,
-    settle: Callable[[Path], None] = Path.unlink,
     after: Callable[[], None] = lambda: None,
 ) -> Ingested:
     """Record what was received, until nothing is left; one that is sent again takes its predecessor's place.
+
+    What is recorded or set aside is removed, or, where the receiver keeps it, moved to where it is kept: that place
+    then is where the image came from, and is read again from.
 
     Args:
         database: the installation's.
         settings: the installation's.
         progress: told after each object.
         isolation: where they are converted; it stays open.
-        settle: told of a file that is recorded or set aside: it removes it, or keeps it elsewhere.
         after: called after each piece of work, to extract features.
 
     Raises:
@@ -55,11 +57,11 @@ def record_received(
     """
     recorded = Ingested()
     while files := _taken(settings):
-        account = _Account(settle, {str(file): file for file in files})
-        entries = (source_of(file, file.name, str(file), settings) for file in files)
-        piece = ingest_listed(
-            database, settings, entries, len(files), account, progress, isolation, files[0].parent
-        )
+        kept = resting_place(files[0]) is not None
+        account = _Account({str((kept and resting_place(file)) or file): file for file in files})
+        entries = (source_of(file, file.name, origin, settings) for origin, file in account.files.items())
+        borrowed = None if kept else files[0].parent
+        piece = ingest_listed(database, settings, entries, len(files), account, progress, isolation, borrowed)
         recorded += piece
         after()
         if piece.failed == len(files):
@@ -90,7 +92,6 @@ def _waiting(folder: Path, most: int) -> list[Path]:
 class _Account:
     """Accounts for received files (`cbmir.services.ingestion.Ledger`); `lost` are those that could not be read."""
 
-    settle: Callable[[Path], None]
     files: dict[str, Path]
     lost: set[str] = field(default_factory=set)
 
@@ -106,4 +107,4 @@ class _Account:
 
     def done(self, origin: str) -> None:
         if origin not in self.lost:
-            self.settle(self.files[origin])
+            settle(self.files[origin])

@@ -11,6 +11,26 @@ from sqlalchemy.orm import Session
 from cbmir.store import archives, ledger, tables
 from cbmir.types import ObjectState
 
+MOST_NAMED = 20
+"""Objects that cannot be had of which each is named; the others are counted."""
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """An object that could not be had when it was asked for last: why, how often it was asked for, and when it is
+    asked for again. The message says what to do."""
+
+    sop_instance_uid: str
+    study_instance_uid: str
+    error_code: str
+    error_message: str
+    attempts: int
+    retry_at: datetime
+
+    def as_json(self) -> dict[str, Any]:
+        """The trouble as `archive status --json` gives it."""
+        return {**vars(self), "retry_at": self.retry_at.isoformat()}
+
 
 @dataclass(frozen=True)
 class ArchiveStatus:
@@ -21,6 +41,7 @@ class ArchiveStatus:
         behind: objects that are still to be fetched.
         held: objects in the index; skipped: not wanted, or nothing to show; set_aside: in quarantine; deleted: gone
             from the archive, and from here.
+        troubled: of those behind the ones that could not be had; troubles: the first of them, each with its reason.
         checked_at, changed_at, swept_at: when it was last asked, last brought a change, was last compared whole.
     """
 
@@ -39,11 +60,14 @@ class ArchiveStatus:
     skipped: int
     set_aside: int
     deleted: int
+    troubled: int = 0
+    troubles: tuple[Trouble, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """The status as `archive status --json` and the REST API give it."""
         moments = ("checked_at", "changed_at", "swept_at")
-        return {**vars(self), **{name: _iso(getattr(self, name)) for name in moments}}
+        said = {name: _iso(getattr(self, name)) for name in moments}
+        return {**vars(self), **said, "troubles": [each.as_json() for each in self.troubles]}
 
 
 def overview(session: Session) -> list[ArchiveStatus]:
@@ -78,6 +102,19 @@ def _of_row(session: Session, row: tables.Archive) -> ArchiveStatus:
         skipped=counts[ObjectState.SKIPPED],
         set_aside=counts[ObjectState.SET_ASIDE],
         deleted=counts[ObjectState.DELETED],
+        troubled=ledger.count_troubled(session, row.id),
+        troubles=tuple(_trouble(each) for each in ledger.troubled(session, row.id, MOST_NAMED)),
+    )
+
+
+def _trouble(row: tables.ArchiveObject) -> Trouble:
+    return Trouble(
+        sop_instance_uid=row.sop_instance_uid,
+        study_instance_uid=row.study_instance_uid,
+        error_code=row.error_code or "",
+        error_message=row.error_message or "",
+        attempts=row.attempts,
+        retry_at=row.retry_at or tables.now(),
     )
 
 

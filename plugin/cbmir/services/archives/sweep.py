@@ -105,7 +105,8 @@ def _compare(followed: Followed, study: RemoteStudy, before: ArchiveStudy | None
         swept.pending += ledger.take_in(session, followed.id, listed, followed.keeps)
         if before is not None and before.stamp.split(" ")[0] != _patient(followed, study):
             uids = [each.sop_instance_uid for each in listed]
-            swept.pending += ledger.fetch_again(session, followed.id, uids)  # its headers name another patient now
+            # its headers name another patient now
+            swept.pending += len(ledger.fetch_again(session, followed.id, uids))
         whole = _is_whole(study, before, len(listed))
         if whole:
             here = ledger.of_study(session, followed.id, uid)

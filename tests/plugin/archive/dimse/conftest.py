@@ -18,7 +18,7 @@ from pydicom.data import get_testdata_file
 from pydicom.uid import generate_uid
 
 from cbmir.archive.connection import ArchiveKind, Connection
-from cbmir.archive.dimse import DimseArchive
+from cbmir.archive.dimse.archive import DimseArchive
 from cbmir.archive.dimse.receiver import Receiver
 from cbmir.archive.dimse.reception import Reception
 

@@ -12,7 +12,7 @@ import requests
 
 from cbmir.archive.base import Archive
 from cbmir.archive.connection import Retrieval
-from cbmir.archive.dimse import DimseArchive
+from cbmir.archive.dimse.archive import DimseArchive
 
 UNCOMPRESSED = ("MR_small.dcm", "MR_small_implicit.dcm", "CT_small.dcm", "rtdose_1frame.dcm")
 COMPRESSED = (

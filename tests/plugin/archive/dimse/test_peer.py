@@ -14,8 +14,8 @@ import pytest
 
 from cbmir.archive.base import RemoteInstance
 from cbmir.archive.connection import ArchiveKind, Connection, Retrieval
-from cbmir.archive.dimse import DimseArchive
 from cbmir.archive.dimse.address import Address
+from cbmir.archive.dimse.archive import DimseArchive
 from cbmir.archive.dimse.receiver import Receiver
 from cbmir.errors import (
     ArchiveGarbled,

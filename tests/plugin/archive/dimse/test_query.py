@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind
 
-from cbmir.archive.dimse import DimseArchive
+from cbmir.archive.dimse.archive import DimseArchive
 from cbmir.archive.dimse.spans import DAY, Span
 from cbmir.errors import ArchiveGarbled, ArchiveRefused, ArchiveUnavailable, BadRequest
 

@@ -20,7 +20,7 @@ from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.pdu_primitives import P_DATA
 
-from cbmir.archive.dimse import DimseArchive
+from cbmir.archive.dimse.archive import DimseArchive
 from cbmir.archive.dimse.landing import Fsync
 from cbmir.archive.dimse.network import TRANSFER_SYNTAXES, application
 from cbmir.archive.dimse.receiver import Receiver

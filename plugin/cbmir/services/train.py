@@ -13,7 +13,7 @@ import torch
 
 from cbmir.encoders import efficientnet_lite, machine, weights
 from cbmir.encoders.base import Preprocessing
-from cbmir.errors import NotFound
+from cbmir.errors import BadRequest, NotFound
 from cbmir.files import write_whole
 from cbmir.pictures.shelf import Shelf
 from cbmir.progress import Progress
@@ -26,6 +26,7 @@ from cbmir.store.session import Database
 from cbmir.training import pictures
 from cbmir.training.pictures import PreparedPictures
 from cbmir.training.request import TrainingRequest
+from cbmir.training.team import Alone, Team
 from cbmir.training.trainees import TRAINEES
 
 __all__ = ["TrainingRequest", "train"]
@@ -45,6 +46,7 @@ def train(
     *,
     run: str | None = None,
     judge: JudgeMaker | None = None,
+    team: Team | None = None,
 ) -> str:
     """Train an encoder on all stored pictures, and store it with the split it was trained on.
 
@@ -56,6 +58,7 @@ def train(
         run: names the checkpoint's folder, such as a job's id; by default the request and the data do. A run that
             was killed or cancelled goes on from its last epoch when it is started again.
         judge: gives figures of each epoch, which stand in the history; it changes nothing else.
+        team: the processes that do the same on one database and one data folder; the first of them writes.
 
     Returns:
         The encoder's id: architecture and the first eight digits of the weights' SHA-256.
@@ -63,6 +66,7 @@ def train(
     Raises:
         cbmir.errors.EmptyGallery: if no picture is stored.
         cbmir.errors.NotFound: if the architecture cannot be trained.
+        cbmir.errors.BadRequest: if there is a team, and the architecture is trained by one process alone.
         cbmir.errors.TrainingFailed: if there are too few patients or labels, or the loss is no number any more.
         cbmir.errors.JobCancelled, cbmir.errors.DiskFull: if it should stop, or has to; the last checkpoint stays.
     """
@@ -70,12 +74,24 @@ def train(
     planned = plan(database, request)
     runs = settings.training / (run or "command-line")
     folder = runs / planned.fingerprint[:32]  # the same run on other data begins anew
-    workshop = Workshop(settings, folder, settings.threads or machine.cores(), judge)
+    workshop = Workshop(settings, folder, settings.threads or machine.cores(), judge, team or Alone())
+    _refuse_idle_team(request.architecture, workshop.team)
     machine.keep_memory()
     trained = fit(planned, workshop, _prepare(planned, workshop, progress), progress)
-    encoder_id = _store(database, settings, planned, trained)
-    shutil.rmtree(runs if run else folder, ignore_errors=True)
-    return encoder_id
+    data = weights.to_bytes(trained.record.best)
+    if workshop.team.is_first:
+        _store(database, settings, planned, trained, data)
+        shutil.rmtree(runs if run else folder, ignore_errors=True)
+    workshop.team.wait()
+    return _id(planned, data)
+
+
+def _refuse_idle_team(architecture: str, team: Team) -> None:
+    if architecture not in TRAINEES and not isinstance(team, Alone):
+        raise BadRequest(
+            f"{architecture} is trained by one process; several would all do the same.",
+            "Start it without torchrun.",
+        )
 
 
 def _fitter(architecture: str) -> Fitter:
@@ -87,15 +103,27 @@ def _fitter(architecture: str) -> Fitter:
 
 
 def _prepare(plan: Plan, workshop: Workshop, progress: Progress) -> PreparedPictures:
+    """The pictures, which the first of a team prepares while the others wait."""
+    if not workshop.team.is_first:
+        workshop.team.wait()
+    prepared = _opened(plan, workshop, progress)
+    if workshop.team.is_first:
+        workshop.team.wait()
+    return prepared
+
+
+def _opened(plan: Plan, workshop: Workshop, progress: Progress) -> PreparedPictures:
     keys, shelf = [frame.picture for frame in plan.frames], Shelf(workshop.settings.pictures)
     wanted = Preprocessing(plan.request.side)
     return pictures.prepare(workshop.folder, keys, shelf.get, wanted, workshop.threads, progress)
 
 
-def _store(database: Database, settings: Settings, plan: Plan, trained: Trained) -> str:
-    data = weights.to_bytes(trained.record.best)
-    sha256 = hashlib.sha256(data).hexdigest()
-    encoder_id = f"{plan.request.architecture}-{sha256[:8]}"
+def _id(plan: Plan, data: bytes) -> str:
+    return f"{plan.request.architecture}-{hashlib.sha256(data).hexdigest()[:8]}"
+
+
+def _store(database: Database, settings: Settings, plan: Plan, trained: Trained, data: bytes) -> None:
+    encoder_id = _id(plan, data)
     file_name = f"{encoder_id}.safetensors"
     write_whole(settings.weights / file_name, data)
     with database.write() as session:
@@ -104,7 +132,7 @@ def _store(database: Database, settings: Settings, plan: Plan, trained: Trained)
             id=encoder_id,
             architecture=plan.request.architecture,
             weights_file=file_name,
-            weights_sha256=sha256,
+            weights_sha256=hashlib.sha256(data).hexdigest(),
             dimension=trained.dimension,
             preprocessing=Preprocessing(plan.request.side).as_json(),
             training=_how(plan, trained),
@@ -113,7 +141,6 @@ def _store(database: Database, settings: Settings, plan: Plan, trained: Trained)
         alive = library.group_ids(session)  # a patient may have been deleted while we trained
         parts = {frame.group_id: plan.part_of[frame.group] for frame in plan.frames if frame.group_id in alive}
         encoders.set_parts(session, encoder_id, parts)
-    return encoder_id
 
 
 def _how(plan: Plan, trained: Trained) -> dict[str, Any]:

@@ -1,8 +1,8 @@
-"""Losses and their gradients, piece by piece, by several threads.
+"""Losses and their gradients, piece by piece, by several threads, and by several processes.
 
-Each piece goes through the network in one thread, and the pieces are summed in their order: the number of threads
-changes the time, and not one bit of the outcome. Nor do threads wait for each other layer by layer, as torch's own
-do: on a busy machine that takes ten times as long.
+Each piece goes through the network in one thread, and the pieces are summed pair by pair in their order: the number
+of threads and of processes changes the time, and not one bit of the outcome. Nor do threads wait for each other
+layer by layer, as torch's own do: on a busy machine that takes ten times as long.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from torch import Tensor, nn
 
 from cbmir.encoders.base import scaled
 from cbmir.training.objectives import Objective, Rows
+from cbmir.training.sums import Sum, summed
+from cbmir.training.team import Alone, Team
 from cbmir.types import ByteArray
 
 AT_ONCE = 4
@@ -31,15 +33,22 @@ class Losses:
         pictures: uint8, shape (n, channels, side, side).
         objective: what the network is to do.
         pool: the threads; see `workers`.
+        team: the processes that do the same with the same, each a share of the pieces.
     """
 
     def __init__(
-        self, network: nn.Module, pictures: ByteArray, objective: Objective, pool: ThreadPoolExecutor
+        self,
+        network: nn.Module,
+        pictures: ByteArray,
+        objective: Objective,
+        pool: ThreadPoolExecutor,
+        team: Team | None = None,
     ) -> None:
         self._network = network
         self._pictures = pictures
         self._objective = objective
         self._pool = pool
+        self._team = team or Alone()
         self._parameters = list(network.parameters())
         self._sums = [torch.zeros_like(each) for each in self._parameters]  # of the weights' memory format
         for parameter, gradient in zip(self._parameters, self._sums, strict=True):
@@ -48,22 +57,24 @@ class Losses:
     def mean(self, rows: Rows) -> float:
         """The mean over these pictures, with the present weights."""
         pieces = _pieces(rows)
-        losses = self._pool.map(self._loss, pieces)
+        own = list(self._pool.map(self._loss, pieces[self._team.share(len(pieces))]))
+        losses = self._team.numbers(own, len(pieces))
         return sum(loss * len(piece) for piece, loss in zip(pieces, losses, strict=True)) / len(rows)
 
     def descend(self, rows: Rows) -> float:
         """The mean over these pictures; its gradient is left with the network's parameters."""
-        pieces, total = _pieces(rows), 0.0
-        torch._foreach_zero_(self._sums)
-        for piece, (loss, gradients) in zip(pieces, self._pool.map(self._gradients, pieces), strict=True):
-            share = len(piece) / len(rows)
-            torch._foreach_add_(self._sums, gradients, alpha=share)
-            total += loss * share
-        return total
+        pieces = _pieces(rows)
+        own = pieces[self._team.share(len(pieces))]
+        found = summed(self._pool.map(self._descended, own, [len(piece) / len(rows) for piece in own]))
+        total = summed(self._team.sums(found, len(pieces), self._sums))
+        if total is None:
+            return 0.0
+        torch._foreach_copy_(self._sums, total.gradients)
+        return total.loss
 
-    def _gradients(self, piece: Rows) -> tuple[float, tuple[Tensor, ...]]:
-        loss = self._of(piece)
-        return loss.item(), torch.autograd.grad(loss, self._parameters)
+    def _descended(self, piece: Rows, share: float) -> Sum:
+        loss = self._of(piece) * share
+        return Sum(loss.item(), torch.autograd.grad(loss, self._parameters))
 
     def _loss(self, piece: Rows) -> float:
         with torch.inference_mode():

@@ -20,6 +20,7 @@ from cbmir.training import checkpoint
 from cbmir.training.checkpoint import Record, Tensors
 from cbmir.training.gradients import Losses
 from cbmir.training.objectives import Objective, Rows, reconstruction
+from cbmir.training.team import Alone, Team
 from cbmir.types import ByteArray
 
 
@@ -76,6 +77,7 @@ class Training:
         pool: the threads, from `cbmir.training.gradients.workers`.
         objective: what it is trained to do.
         judge: what else is to be known of each epoch.
+        team: the processes that run the same training together.
     """
 
     def __init__(
@@ -87,20 +89,22 @@ class Training:
         pool: ThreadPoolExecutor,
         objective: Objective = reconstruction,
         judge: Judge = no_judge,
+        team: Team | None = None,
     ) -> None:
         self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._material = material
         self._recipe = recipe
         self._folder = folder
         self._judge = judge
-        self._losses = Losses(self._network, material.pictures, objective, pool)
+        self._team = team or Alone()
+        self._losses = Losses(self._network, material.pictures, objective, pool, self._team)
         self._optimiser = torch.optim.Adam(
             self._network.parameters(), recipe.learning_rate, eps=recipe.epsilon, fused=True
         )
 
     def run(self, progress: Progress) -> Record:
         """Train to the last epoch. On one kind of processor the outcome is the same to the last bit, whatever the
-        number of threads, and whether it was cut off in between or not.
+        number of threads and of processes, and whether it was cut off in between or not.
 
         Args:
             progress: told after every batch; after every epoch with the detail `history`.
@@ -109,7 +113,7 @@ class Training:
             The record, with the weights of the lowest validation loss; the first of equals.
 
         Raises:
-            cbmir.errors.TrainingFailed: if the loss is no number any more.
+            cbmir.errors.TrainingFailed: if the loss is no number any more, or another process has ended.
             cbmir.errors.JobCancelled: if the job should stop.
             cbmir.errors.DiskFull: if a checkpoint does not fit.
                 In each case the last checkpoint stays.
@@ -118,7 +122,8 @@ class Training:
         self._tell(progress, record, 0)
         while record.epoch < self._recipe.epochs:
             self._epoch(record, progress)
-            checkpoint.save(self._folder, self._network, self._optimiser, record)
+            if self._team.is_first:
+                checkpoint.save(self._folder, self._network, self._optimiser, record)
             self._tell(progress, record, 0)
         return record
 

@@ -118,8 +118,9 @@ def test_another_reproduction_does_not_mix_with_it(reproduced: Path, drawn: Path
     assert "holds another reproduction: cbmir reproduce" in done.stderr
 
 
+@pytest.mark.timeout(900)  # three runs
 def test_one_that_was_killed_goes_on_to_the_same_numbers(drawn: Path, tmp_path: Path) -> None:
-    alone = ("--methods", "dcnn", "--epochs", "12")
+    alone = ("--methods", "cnn-autoencoder", "--epochs", "8", "--side", "16")
     whole = run(drawn, tmp_path / "whole", *alone)
     assert whole.returncode == 0, whole.stderr
     with subprocess.Popen(command(drawn, tmp_path / "cut", *alone), stdout=subprocess.DEVNULL) as process:

@@ -24,7 +24,7 @@ def fit(plan: Plan, workshop: Workshop, prepared: PreparedPictures, progress: Pr
     material = Material(prepared.values, rows[Part.TRAIN], rows[Part.VALIDATION])
     judge = workshop.judge(plan.frames) if workshop.judge else no_judge
     with workers(workshop.threads) as pool:
-        training = Training(network, material, recipe, workshop.folder, pool, objective, judge)
+        training = Training(network, material, recipe, workshop.folder, pool, objective, judge, workshop.team)
         record = training.run(progress)
         test_loss = training.loss(record.best, rows[Part.TEST])
     how = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from cbmir.training.loop import Judge
 from cbmir.training.objectives import Rows
 from cbmir.training.pictures import PreparedPictures
 from cbmir.training.request import TrainingRequest
+from cbmir.training.team import Alone, Team
 from cbmir.types import Part
 
 JudgeMaker = Callable[[list[TrainingFrame]], Judge]
@@ -72,12 +73,14 @@ class Workshop:
         folder: of this training alone: prepared pictures, checkpoint.
         threads: that may compute at once.
         judge: gives figures of each epoch, where a kind of training asks it; it changes nothing else.
+        team: the processes that run this training together.
     """
 
     settings: Settings
     folder: Path
     threads: int
     judge: JudgeMaker | None = None
+    team: Team = field(default_factory=Alone)
 
 
 @dataclass(frozen=True)

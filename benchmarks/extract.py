@@ -35,6 +35,8 @@ import cbmir_migrations
 from cbmir.encoders import cnn_encoder, machine, weights
 from cbmir.encoders.base import Encoder, Preprocessing
 from cbmir.encoders.cnn_autoencoder import CnnAutoencoder
+from cbmir.encoders.quantisation import quantised
+from cbmir.encoders.runtime import OnnxEncoder
 from cbmir.pictures.shelf import Shelf
 from cbmir.progress import Silence
 from cbmir.services.extract import extract, load_encoder
@@ -150,11 +152,14 @@ def contenders(stock: Stock, pool: ThreadPoolExecutor, peer: ProcessPoolExecutor
         pieces = [things[at : at + BATCH] for at in range(0, len(things), BATCH)]
         return lambda: list(pool.map(lambda piece: [work(thing) for thing in piece], pieces))
 
+    assert isinstance(encoder, OnnxEncoder)
+    small = OnnxEncoder("8 bits", quantised(encoder.model, inputs[:BATCH]), encoder.preprocessing)
     return {
         "read": each(shelf.png, stock.keys),
         "read and decode": each(shelf.get, stock.keys),
         "resize": each(encoder.preprocessing.apply, pictures),
         "network": lambda: list(pool.map(encoder.encode, batches)),
+        "network in 8 bits": lambda: list(pool.map(small.encode, batches)),
         "network by torch eager": lambda: peer.submit(by_torch, side, len(data)).result(),
         "store": lambda: store(stock, vectors),
         "whole": lambda: extract_all(stock, len(data)),
@@ -224,13 +229,16 @@ def ratios(figures: dict[str, dict[str, float]]) -> dict[str, float]:
     """The whole over its slowest stage and over the network; torch over ours. By the clock, and of CPU."""
     stages = ("read and decode", "resize", "network", "store")
     slowest = min(stages, key=lambda name: figures[name]["per_second"])
-    whole, network, eager = (figures[name] for name in ("whole", "network", "network by torch eager"))
+    names = ("whole", "network", "network in 8 bits", "network by torch eager")
+    whole, network, small, eager = (figures[name] for name in names)
     return {
         f"whole over its slowest stage, {slowest}": figures[slowest]["per_second"] / whole["per_second"],
         "whole over the network": network["per_second"] / whole["per_second"],
         "whole over the network, CPU": whole["cpu_ms"] / network["cpu_ms"],
         "torch eager over ours": network["per_second"] / eager["per_second"],
         "torch eager over ours, CPU": eager["cpu_ms"] / network["cpu_ms"],
+        "torch eager over ours in 8 bits": small["per_second"] / eager["per_second"],
+        "torch eager over ours in 8 bits, CPU": eager["cpu_ms"] / small["cpu_ms"],
     }
 
 

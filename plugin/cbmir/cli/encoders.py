@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from cbmir.cli.context import Context, json_option, print_json
-from cbmir.cli.encoder_adding import add_command
+from cbmir.cli.encoder_adding import add_command, quantise_command
 from cbmir.store import encoders, features
 from cbmir.store.tables import Encoder
 
@@ -72,6 +72,7 @@ def encoders_command(command: click.Context, as_json: bool) -> None:
 
 
 encoders_command.add_command(add_command)
+encoders_command.add_command(quantise_command)
 
 
 def _list(context: Context, as_json: bool) -> None:

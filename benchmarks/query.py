@@ -194,7 +194,7 @@ def running(settings: Settings) -> Iterator[psutil.Process]:
     """Broker, web and one worker for queries; gives the worker."""
     with embedded_redis.running(settings):
         environment = {**os.environ, "CBMIR_DATA": str(settings.data), "CBMIR_PORT": str(settings.port)}
-        web = subprocess.Popen([sys.executable, "-m", "cbmir", "web"], env=environment)
+        web = subprocess.Popen([sys.executable, "-m", "cbmir", "web"], env=environment, stderr=subprocess.DEVNULL)
         worker = workers(settings, ("retrieve",))[0].start()
         try:
             post(settings, requests.Session(), dicom(0), patience=60)  # waits until both are ready
@@ -260,27 +260,35 @@ def shares(answers: Sequence[float], database: Database) -> dict[str, float]:
     return {name: float(np.median(each)) for name, each in (("queue", queue), ("work", work), ("HTTP", rest))}
 
 
-def apart(database: Database, settings: Settings, count: int) -> dict[str, float]:
-    """Medians in ms of what the worker does, step by step, in this process; the first query does not count."""
-    taken: dict[str, list[float]] = {}
+def apart(database: Database, settings: Settings, count: int) -> dict[str, dict[str, float]]:
+    """Medians in ms, by the clock and of this process' CPU, of what the worker does, step by step."""
+    taken: dict[str, list[tuple[float, float]]] = {}
 
     def timed(name: str, work: Callable[..., Any], *given: Any) -> Any:
-        began = time.perf_counter()
+        began, began_cpu = time.perf_counter(), time.process_time()
         made = work(*given)
-        taken.setdefault(name, []).append(1000 * (time.perf_counter() - began))
+        spent = (1000 * (time.perf_counter() - began), 1000 * (time.process_time() - began_cpu))
+        taken.setdefault(name, []).append(spent)
         return made
 
     with Isolation(1) as isolation:
         for number in range(count + 1):
             _one_apart(database, settings, isolation, dicom(100_000 + number), timed)
-    return {name: float(np.median(each[1:])) for name, each in taken.items()}
+    # the first query loads what stays, and does not count
+    return {
+        name: dict(zip(("clock", "cpu"), np.median(each[1:], axis=0).tolist(), strict=True))
+        for name, each in taken.items()
+    }
 
 
 def _one_apart(
     database: Database, settings: Settings, isolation: Isolation, data: bytes, timed: Callable[..., Any]
 ) -> None:
     name, sha256 = "query.dcm", hashlib.sha256(data).hexdigest()
-    converted = timed("convert", isolation.run, name, len(data), convert_one, data, name, settings, sha256, None)
+    timed("convert, in this process", convert_one, data, name, settings, sha256, None)
+    converted = timed(
+        "convert, in another", isolation.run, name, len(data), convert_one, data, name, settings, sha256, None
+    )
     with database.read() as session:
         row = timed("encoder's row", encoders.resolve, session, None)
         gallery = timed("gallery", GALLERIES.of, database, session, row, settings)
@@ -316,7 +324,7 @@ def show(report: dict[str, Any]) -> None:
     print("of the median query:", _row(report["parts"]))
     print("the work, step by step:")
     for name, ms in report["steps"].items():
-        print(f"  {name:30} {ms:7.2f}")
+        print(f"  {name:30} {ms['clock']:7.2f} ms, CPU {ms['cpu']:7.2f}")
     if "held_ms" in report:
         print(f"held {report['held_per_second']:.1f} a second for {report['hold']:.0f} s:", _row(report["held_ms"]))
         print("worker's memory, MB:", _row(report["worker_megabytes"]))

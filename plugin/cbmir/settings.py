@@ -84,7 +84,7 @@ class Settings:
     """Pictures encoded at once in extraction."""
 
     threads: int = 0
-    """Threads of torch in one process; 0 means one for retrieval and all cores for training."""
+    """Threads in one process; 0 means one for retrieval, and one for each core in extraction and training."""
 
     heartbeat_seconds: float = 5.0
     """How often a running job says that it lives, in seconds."""

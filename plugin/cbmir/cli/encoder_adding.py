@@ -13,7 +13,7 @@ from cbmir.errors import BadRequest
 EFFICIENTNET = "efficientnet-lite0"
 
 
-class Numbers(click.ParamType):
+class Numbers(click.ParamType[tuple[float, ...]]):
     """Numbers separated by commas."""
 
     name = "numbers"

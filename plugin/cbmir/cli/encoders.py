@@ -1,4 +1,4 @@
-"""`cbmir train`, `extract` and `encoders`. Services are imported when a command runs: torch takes its time."""
+"""`cbmir train`, `extract` and `encoders`. Services are imported when a command runs: they take their time."""
 
 from __future__ import annotations
 

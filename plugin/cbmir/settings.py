@@ -84,7 +84,7 @@ class Settings:
     """Pictures encoded at once in extraction."""
 
     threads: int = 0
-    """Threads of torch in one process; 0 means one for retrieval and all cores for training."""
+    """Threads in one process; 0 means one for retrieval, and one for each core in extraction and training."""
 
     nothing_similar_below: float = 0.05
     """Confidence below which an answer begins with "nothing similar": about this share of ordinary queries is then

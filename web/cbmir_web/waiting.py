@@ -16,6 +16,11 @@ LONGEST_SECONDS = 60.0
 AT_ONCE = 8
 """Requests that may wait at one time: half of the server's threads stay free for others."""
 
+LATE = 0.08
+"""By this share of the time that a job took its end may be noticed too late: asking more often costs more."""
+
+SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.003, 0.25
+
 _places = BoundedSemaphore(AT_ONCE)
 
 
@@ -40,10 +45,10 @@ def finished(database: Database, job_id: str, seconds: float) -> Job:
 
 
 def _watch(database: Database, job_id: str, until: float) -> Job:
-    pause = 0.01
+    began = time.monotonic()
     while not is_final(job := _job(database, job_id)) and time.monotonic() < until:
-        time.sleep(pause)
-        pause = min(pause * 1.3, 0.25)
+        waited = time.monotonic() - began
+        time.sleep(min(max(waited * LATE, SHORTEST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS))
     return job
 
 

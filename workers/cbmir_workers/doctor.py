@@ -27,7 +27,7 @@ from cbmir.types import JobState
 from cbmir_workers import embedded_redis
 from cbmir_workers.client import broker_state, make_app
 
-PACKAGES = ("cbmir", "torch", "numpy", "pillow", "pydicom", "sqlalchemy", "celery", "redis", "flask")
+PACKAGES = ("cbmir", "torch", "onnxruntime", "numpy", "pillow", "pydicom", "sqlalchemy", "celery", "redis", "flask")
 LOW_SPACE_BYTES = 1024**3
 SILENT_FACTOR = 2
 """A running job silent for so many heartbeat timeouts was not found by a sweeper: no worker runs."""
@@ -70,7 +70,7 @@ def _packages(_settings: Settings) -> Iterator[Finding]:
 
 def _threads(settings: Settings) -> Iterator[Finding]:
     chosen = f"{settings.threads} each" if settings.threads else f"1 for retrieval, {cores()} for other work"
-    yield Finding("torch threads", True, f"{chosen}; {cores()} cores")
+    yield Finding("threads", True, f"{chosen}; {cores()} cores")
 
 
 def _decoders(_settings: Settings) -> Iterator[Finding]:

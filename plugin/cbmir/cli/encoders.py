@@ -1,4 +1,4 @@
-"""`cbmir train`, `extract` and `encoders`. Services are imported when a command runs: torch takes its time."""
+"""`cbmir train`, `extract` and `encoders`. Services are imported when a command runs: they take their time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from cbmir.cli.context import Context, json_option, print_json
-from cbmir.cli.encoder_adding import add_command
+from cbmir.cli.encoder_adding import add_command, quantise_command
 from cbmir.cli.encoder_versions import COMMANDS
 from cbmir.progress import Silence
 from cbmir.store import encoders
@@ -107,7 +107,7 @@ def encoders_command(ctx: click.Context, as_json: bool) -> None:
         _list(ctx.obj, as_json)
 
 
-for command in (add_command, *COMMANDS):
+for command in (add_command, quantise_command, *COMMANDS):
     encoders_command.add_command(command)
 
 

@@ -6,7 +6,10 @@ reduced also `reduce.weight` and `reduce.bias`, and in its metadata which `outpu
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 import safetensors.numpy
 
 from cbmir.encoders.base import Preprocessing
@@ -35,7 +38,7 @@ def load(data: bytes, name: str, preprocessing: Preprocessing) -> OnnxEncoder:
 
 def packed(model: bytes, output: str, reduction: Reduction | None = None) -> bytes:
     """The content of a weights file; the same parts give the same bytes."""
-    tensors = {"model": np.frombuffer(model, np.uint8)}
+    tensors: dict[str, npt.NDArray[Any]] = {"model": np.frombuffer(model, np.uint8)}
     if reduction:
         tensors |= {"reduce.weight": reduction.weight, "reduce.bias": reduction.bias}
     return safetensors.numpy.save(tensors, {"output": output})

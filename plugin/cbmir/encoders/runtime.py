@@ -30,6 +30,7 @@ class OnnxEncoder:
 
     Attributes:
         dimension: numbers of a feature.
+        model, output, reduction: what it was made of.
     """
 
     def __init__(
@@ -42,10 +43,10 @@ class OnnxEncoder:
     ) -> None:
         self.architecture = architecture
         self.preprocessing = preprocessing
-        self._reduction = reduction
+        self.model, self.reduction = model, reduction
         self._session = session(model)
         self._input = self._session.get_inputs()[0].name
-        self._output = output or self._session.get_outputs()[0].name
+        self.output = output or self._session.get_outputs()[0].name
         side, channels = preprocessing.side, preprocessing.channels
         self.dimension = len(self._one(np.zeros((1, channels, side, side), np.float32)))
 
@@ -60,9 +61,9 @@ class OnnxEncoder:
         return features
 
     def _one(self, picture: FloatArray) -> FloatArray:
-        (values,) = self._session.run([self._output], {self._input: picture})
+        (values,) = self._session.run([self.output], {self._input: picture})
         feature: FloatArray = np.asarray(values).ravel()
-        return self._reduction.apply(feature) if self._reduction else feature
+        return self.reduction.apply(feature) if self.reduction else feature
 
 
 def session(model: bytes) -> onnxruntime.InferenceSession:

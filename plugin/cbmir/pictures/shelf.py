@@ -65,8 +65,8 @@ class Shelf:
         """
         data = self.png(key)
         try:
-            return np.array(Image.open(BytesIO(data), formats=("PNG",)))
-        except (OSError, SyntaxError, ValueError) as error:
+            return np.asarray(imagecodecs.png_decode(data), np.uint8)
+        except (imagecodecs.PngError, ValueError) as error:
             raise BrokenFile(f"The stored picture {key} is damaged.", "Ingest its object again.") from error
 
     def png(self, key: str, side: int | None = None) -> bytes:

@@ -48,9 +48,16 @@ class Labelled:
     values: list[str | None]
 
 
-def count(session: Session) -> int:
-    """Frames of the archive."""
-    return session.scalar(select(func.count()).select_from(Frame)) or 0
+def count(session: Session, *, above: int = 0) -> int:
+    """Frames of the archive, or those of a higher id."""
+    counted = select(func.count()).select_from(Frame)
+    return session.scalar(counted.where(Frame.id > above) if above else counted) or 0
+
+
+def count_and_highest(session: Session) -> tuple[int, int]:
+    """Frames of the archive, and the highest id of one, 0 if there is none; ids are never used again."""
+    counted, highest = session.execute(select(func.count(), func.max(Frame.id))).one()
+    return counted, highest or 0
 
 
 def any_stored(session: Session) -> bool:

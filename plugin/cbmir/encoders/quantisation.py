@@ -1,0 +1,50 @@
+"""Networks in 8 bits: a third of the time where the processor multiplies bytes (AVX-512 VNNI), at a small error.
+
+Weights become int8, with one scale a filter; what flows between layers becomes uint8, with scales that are learned
+from pictures. A network in 8 bits is another encoder: its features are near those of the first, and never compared
+with them.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import onnx
+from onnx import shape_inference
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+
+from cbmir.types import FloatArray
+
+
+def quantised(model: bytes, inputs: Iterable[FloatArray]) -> bytes:
+    """The model in 8 bits, serialised; input and output stay float32.
+
+    Args:
+        model: in ONNX, with one input.
+        inputs: prepared pictures that the scales are learned from, float32 (channels, side, side) each: some
+            hundred that are like those to come.
+    """
+    whole = shape_inference.infer_shapes(onnx.load_model_from_string(model))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "quantised.onnx"
+        quantize_static(
+            whole,
+            str(path),
+            _Pictures(whole.graph.input[0].name, inputs),
+            quant_format=QuantFormat.QDQ,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            per_channel=True,
+        )
+        return path.read_bytes()
+
+
+class _Pictures(CalibrationDataReader):  # type: ignore[misc]
+    def __init__(self, name: str, inputs: Iterable[FloatArray]) -> None:
+        self._inputs: Iterator[dict[str, FloatArray]] = ({name: each[None]} for each in inputs)
+
+    def get_next(self) -> dict[str, FloatArray] | None:
+        """The next picture, by the name of the model's input; None at the end."""
+        return next(self._inputs, None)

@@ -3,6 +3,7 @@
 groups 1──n instances 1──n frames 1──n features n──1 encoders
                 │                                       │
                 └──n labels                  group_parts ┘──n groups
+encoders 1──n dropped_features
 jobs 1──1 queries          quarantine
 archives 1──n archive_studies
        ├──n archive_objects    (known to instances by UID alone)
@@ -195,6 +196,8 @@ class Encoder(Base):
     """`history`: one row an epoch with `epoch`, `train_loss`, `validation_loss`; `best_epoch`; `evaluations`."""
     generation: Mapped[int] = mapped_column(default=0)
     """Grows with every change of its features: a cached index with another number is out of date."""
+    followed_from: Mapped[int] = mapped_column(default=0, server_default="0")
+    """An index of an earlier generation cannot be brought up to date: what was deleted since is not on record."""
     created_at: Mapped[datetime] = mapped_column(Moment, default=now)
 
 
@@ -213,7 +216,11 @@ class Feature(Base):
     """The vector that one encoder gives for one frame. It is patient data."""
 
     __tablename__ = "features"
-    __table_args__ = (UniqueConstraint("encoder_id", "frame_id"), Index(None, "encoder_id", "pipeline"))
+    __table_args__ = (
+        UniqueConstraint("encoder_id", "frame_id"),
+        Index(None, "encoder_id", "pipeline"),
+        Index(None, "encoder_id", "generation"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     encoder_id: Mapped[str] = mapped_column(ForeignKey("encoders.id", ondelete="CASCADE"))
@@ -222,6 +229,21 @@ class Feature(Base):
     """float32, little endian, `dimension` numbers."""
     pipeline: Mapped[str] = mapped_column(String(64), server_default="")
     """Name and version of the conversion that made the picture which was encoded."""
+    generation: Mapped[int] = mapped_column(default=0, server_default="0")
+    """The encoder's, from when it was added."""
+
+
+class DroppedFeature(Base):
+    """A feature that was deleted: what every index has to be told."""
+
+    __tablename__ = "dropped_features"
+    __table_args__ = (Index(None, "encoder_id", "generation"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    encoder_id: Mapped[str] = mapped_column(ForeignKey("encoders.id", ondelete="CASCADE"))
+    generation: Mapped[int]
+    """The encoder's, from when it was deleted."""
+    frame_id: Mapped[int]
 
 
 class Job(Base):

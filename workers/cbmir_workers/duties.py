@@ -71,8 +71,11 @@ def _retry(duty: Duty, again: dict[str, Any]) -> Result:
 def _extract(duty: Duty) -> Result:
     """Extract the missing features of an encoder."""
     from cbmir.services.extract import extract
+    from cbmir.services.index_files import keep_up
 
-    return extract(duty.database, duty.settings, duty.parameters["encoder"], duty.progress)
+    report = extract(duty.database, duty.settings, duty.parameters["encoder"], duty.progress)
+    keep_up(duty.database, duty.settings, report["encoder"])
+    return report
 
 
 def _train(duty: Duty) -> Result:

@@ -45,10 +45,12 @@ def train_command(
 def extract_command(context: Context, encoder_id: str | None, as_json: bool) -> int:
     """Compute the features of all pictures that have none yet."""
     from cbmir.services.extract import extract
+    from cbmir.services.index_files import keep_up
     from cbmir.services.outdated import REMEDY
 
     with context.progress("extract") as progress:
         report = extract(context.database, context.settings, encoder_id, progress)
+    keep_up(context.database, context.settings, report["encoder"])
     if report["outdated"]:
         old = f"{report['outdated']:,} features are of pictures that are made otherwise today."
         click.echo(f"cbmir: {old} {REMEDY}", err=True)

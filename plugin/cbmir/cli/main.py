@@ -33,6 +33,7 @@ OWN = {
     "demo-pacs": "demo_pacs",
     "reconvert": "reconvert",
     "archive": "archive",
+    "index": "index",
 }
 """The library's subcommands and the module of each."""
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from threading import Lock
+from threading import Lock, Thread
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from sqlalchemy.orm import Session
 
+from cbmir.errors import CbmirError
 from cbmir.index.base import IdArray
 from cbmir.index.live import LiveIndex
 from cbmir.services import index_files, outdated
@@ -18,6 +20,8 @@ from cbmir.services.index_files import Mark
 from cbmir.settings import Settings
 from cbmir.store import features, tables
 from cbmir.store.session import Database
+
+log = logging.getLogger(__name__)
 
 KEPT = 2
 """Galleries kept for one database: those of the encoders asked for last."""
@@ -58,6 +62,7 @@ class Galleries:
 
     def __init__(self) -> None:
         self._lock = Lock()
+        self._renewing: Thread | None = None
         self._held: WeakKeyDictionary[Database, OrderedDict[str, Gallery]] = WeakKeyDictionary()
 
     def of(self, database: Database, session: Session, encoder: tables.Encoder, settings: Settings) -> Gallery:
@@ -74,7 +79,24 @@ class Galleries:
             held[encoder.id] = gallery
             while len(held) > KEPT:
                 held.popitem(last=False)
+            self._renew_file(database, gallery, settings)
             return gallery
+
+    def _renew_file(self, database: Database, gallery: Gallery, settings: Settings) -> None:
+        """Make the file anew beside the queries, where it lags so far behind that they would feel it."""
+        if gallery.index.changes <= index_files.most_changes(len(gallery.index)):
+            return
+        if self._renewing is None or not self._renewing.is_alive():
+            work = (database, settings, gallery.encoder_id)
+            self._renewing = Thread(target=_keep_up, args=work, name="index")
+            self._renewing.start()
+
+
+def _keep_up(database: Database, settings: Settings, encoder_id: str) -> None:
+    try:
+        index_files.keep_up(database, settings, encoder_id)
+    except CbmirError as error:
+        log.warning("the index file stays as it is: %s", error.sentence)
 
 
 def _renewed(gallery: Gallery | None, session: Session, encoder: tables.Encoder, settings: Settings) -> Gallery:

@@ -150,8 +150,12 @@ def is_due(session: Session, encoder: Encoder, settings: Settings) -> bool:
         stamp = file.read_stamp(path(settings, encoder.id), encoder.id)
     except (NotFound, BrokenFile):
         return True
-    count = features.count_until(session, encoder.id, stamp.generation)
-    return behind(session, encoder, stamp) > max(BEHIND, count // BEHIND_PART)
+    return behind(session, encoder, stamp) > most_changes(features.count(session, encoder.id))
+
+
+def most_changes(count: int) -> int:
+    """So many changes are searched beside a file before it is made anew, where there are so many features."""
+    return max(BEHIND, count // BEHIND_PART)
 
 
 def behind(session: Session, encoder: Encoder, stamp: Stamp) -> int:

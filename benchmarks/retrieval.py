@@ -27,9 +27,9 @@ from typing import Any
 from unittest.mock import patch
 
 import numpy as np
+from cbmir.index.sweep import Members
 
 from cbmir.index.exact import ExactIndex
-from cbmir.index.sweep import Members
 from cbmir.types import FloatArray
 
 WIDTH, K, BATCH = 48, 5, 64

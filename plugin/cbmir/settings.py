@@ -122,6 +122,11 @@ class Settings:
         return self.data / "uploads"
 
     @property
+    def indexes(self) -> Path:
+        """Folder of the index files, which are made from the database whenever they are missing."""
+        return self.data / "indexes"
+
+    @property
     def spool(self) -> Path:
         """Folder of objects fetched from archives, until they are recorded."""
         return self.data / "spool"

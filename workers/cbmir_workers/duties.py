@@ -86,6 +86,7 @@ def _extract(duty: Duty) -> Result:
     Those of an encoder that does not answer let other work go first.
     """
     from cbmir.services.confidence.calibrate import refresh
+    from cbmir.services.index_files import keep_up
     from cbmir.services.sharing import Share, help_out, lead
 
     run, encoder_id = duty.parameters.get("helps", duty.job_id), duty.parameters["encoder"]
@@ -106,6 +107,7 @@ def _extract(duty: Duty) -> Result:
     finally:
         _call_off(duty, run)
     refresh(duty.database, duty.settings, result["encoder"], duty.progress)
+    keep_up(duty.database, duty.settings, result["encoder"])
     return result
 
 

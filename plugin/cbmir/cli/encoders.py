@@ -72,6 +72,7 @@ def extract_command(context: Context, encoder_id: str | None, as_json: bool) -> 
     """Compute the features of all pictures that have none yet."""
     from cbmir.services.confidence.calibrate import refresh
     from cbmir.services.extract import extract
+    from cbmir.services.index_files import keep_up
     from cbmir.services.outdated import REMEDY
     from cbmir.services.versions.keeping import extract_kept
 
@@ -83,6 +84,7 @@ def extract_command(context: Context, encoder_id: str | None, as_json: bool) -> 
         reports = [report, *report.get("beside", [])]
         for each in reports:
             refresh(context.database, context.settings, each["encoder"], progress)
+            keep_up(context.database, context.settings, each["encoder"])
     if report["outdated"]:
         old = f"{report['outdated']:,} features are of pictures that are made otherwise today."
         click.echo(f"cbmir: {old} {REMEDY}", err=True)

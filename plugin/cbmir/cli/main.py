@@ -35,6 +35,7 @@ OWN = {
     "reconvert": "reconvert",
     "reproduce": "reproduce",
     "archive": "archive",
+    "index": "index",
 }
 """The library's subcommands and the module of each."""
 

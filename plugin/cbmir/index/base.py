@@ -31,6 +31,12 @@ class Index(Protocol):
     def __len__(self) -> int:
         """How many features it holds."""
 
+    def members(self) -> IdArray:
+        """The ids that it holds: int64 (n,), ascending."""
+
+    def contains(self, ids: IdArray) -> npt.NDArray[np.bool_]:
+        """Which of some ids, int64 (m,), it holds: bool (m,)."""
+
     def search(self, queries: FloatArray, k: int, allowed: IdArray | None = None) -> list[Ranking]:
         """The k nearest members of each query.
 
@@ -47,3 +53,8 @@ class Index(Protocol):
             cbmir.errors.EncoderMismatch: if the queries are not of the index's dimension.
             cbmir.errors.BadRequest: if k is below 1 or a query holds NaN or infinity.
         """
+
+
+def answers(distances: npt.NDArray[np.float64], ids: IdArray) -> list[Ranking]:
+    """Rankings from tables of distances and ids, both (q, k), nearest first."""
+    return [list(zip(*row, strict=True)) for row in zip(ids.tolist(), distances.tolist(), strict=True)]

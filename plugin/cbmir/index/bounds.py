@@ -1,77 +1,68 @@
-"""Who cannot be among the k nearest: lower bounds by one matrix product, and the proof that they are below.
+"""Who cannot be among the k nearest: how far away a member is at least, and the proof.
 
-Wanted is, for a query q and every member x, a number L that is never above
+*The distance* is what `cbmir.index.measure.distance` gives; u is 2^-24, the rounding of float32. Some k members are
+measured first; let t be the farthest of their distances. A member is out if it provably lies beyond t.
 
-    s = |x|^2 - 2 q.x           (the squared distance less |q|^2, which is the same for all members)
+**A sum of squares in float32** (`rough`). The differences x - q, their squares and the sums are rounded once each,
+in any order, fused or not. As no term is negative, the result is off by a factor of at most (1 + u)^(d + 3), and by
+2^-149 a term where it underflows. So where the distance is at most t, it is at most `square_above(t, d)`.
 
-Members are rows [x, |x|, |x|^2] of a table, a query is [-2 q, -2 w |q|, 1 - w]; their exact product is s - e with
-e = w (|x|^2 + 2 |q| |x|). In float32 (u = 2^-24) a scalar product of n terms, added in any order, with or without
-fused multiply-add, is off by at most gamma(n) = n u / (1 - n u) times the sum of the terms' magnitudes (Higham,
-Accuracy and Stability of Numerical Algorithms, 2nd ed., section 3.1), which by Cauchy and Schwarz is here at most
-(1 + w) (|x|^2 + 2 |q| |x|). The two further columns and the rounding of the entries are counted by n = d + 6. So
-with w = 2 gamma(d + 6) the computed product L is off by less than e: L <= s, up to underflow.
+**Cells** (`cbmir.index.cells`). Members x and queries q are mapped to
 
-Once any k members have been measured, whoever's L is above the farthest of these is out; see `ceiling`.
+    y(x) = s (A (x - c), |z - A'A z|)        z = x - c; the last coordinate only where A has fewer rows than columns
+
+With orthonormal rows of A, y brings no two points farther apart than s times their distance: the last coordinate
+differs by no more than the remainders do (triangle inequality), and A and the remainder are at right angles. The
+rows are orthonormal up to 1e-10, which is checked: the factor is at most 1 + 1e-9. s is a power of two for which
+all |y(x)| are at most 1; y is evaluated in float64, which is off by less than 1e-10, and rounded to float32.
+
+A member is kept as 8-bit codes in the box of its cell: v = origin + step * code. Its cell's `slack` is at least
+
+    max |y(x) - v|, measured    +  2^-23, for the rounding of y    +  4 u |width of the box|
+
+With r the query's y rounded to float32, off by no more than `reach` = 2^-23 |r|, the triangle inequality says
+
+    |r - v|  <=  s (1 + 1e-9) |q - x| + slack + reach
+
+In float32 each r - v is off by at most 2 u (|r - v| + width of the box), which is in the slack and in the factor;
+squares and sums add a factor of (1 + u)^(m + 2) for m coordinates. So where the distance is at most t, the computed
+sum is at most the square of (s t + slack + reach) (1 + `margin(m)`), with more to spare than the evaluation of this
+in float64 may take. The sum over some of the coordinates is no larger, and neither is the distance to the box that
+holds all v: whole cells fall to the same test.
+
+For a query so far away that |r| is above `FARTHEST`, where float32 might overflow, nothing is bounded by cells.
 """
 
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from cbmir.index.measure import compiled, reordered
 from cbmir.types import FloatArray
 
-DoubleArray = npt.NDArray[np.float64]
-
-WIDEST = 1e18
-"""The square of a longer vector comes near the end of float32: where there is one, nothing is bounded. With
-shorter ones no L comes near `HIGHEST` / 2."""
-HIGHEST = float(np.finfo(np.float32).max)
+UNIT = 2.0**-24
+FARTHEST = 1e15
+"""In units of the gallery's radius."""
 
 
-def lengths(vectors: FloatArray) -> DoubleArray:
-    """Euclidean lengths, float64 (n,), of vectors float32 (n, d)."""
-    squares: DoubleArray = np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64)
-    return np.sqrt(squares)
+@compiled
+def margin(terms: int) -> float:
+    """What rounding may add to the root of a sum of so many squares in float32, as a part of it."""
+    return (terms + 16) * UNIT
 
 
-def table(vectors: FloatArray) -> FloatArray:
-    """Members float32 (n, d) as they are searched: (n, d + 2), with their length and its square behind."""
-    length = lengths(vectors)
-    rows = np.empty((len(vectors), vectors.shape[1] + 2), np.float32)
-    rows[:, :-2] = vectors
-    rows[:, -2] = np.minimum(length, HIGHEST)
-    rows[:, -1] = np.minimum(length * length, HIGHEST)
-    return rows
+@compiled
+def square_above(length: float, terms: int) -> np.float32:
+    """What no sum of so many squares, computed in float32, exceeds whose true root is at most `length`; or inf."""
+    above = length * (1.0 + margin(terms))
+    return np.float32(above * above * (1.0 + 4 * UNIT) + 1e-37)
 
 
-def factors(queries: FloatArray) -> FloatArray:
-    """What is multiplied with the table's rows to give L: float32 (q, d + 2) from queries float32 (q, d).
-
-    Queries and members must not be longer than `WIDEST`.
-    """
-    terms = (queries.shape[1] + 6) * 2.0**-24
-    slack = 2 * terms / (1 - terms)
-    rows = np.empty((len(queries), queries.shape[1] + 2), np.float32)
-    rows[:, :-2] = -2 * queries
-    rows[:, -2] = -2 * slack * lengths(queries)
-    rows[:, -1] = 1 - slack
-    return rows
-
-
-def ceiling(distance: float, query: FloatArray) -> np.float32:
-    """A number that no member has an L above whose distance, as evaluated in float64, is at most `distance`.
-
-    It allows for the rounding of that evaluation, and for what underflow may add to L.
-
-    Args:
-        distance: Euclidean; may be infinite.
-        query: float32 (d,).
-    """
-    own = float(lengths(query[np.newaxis])[0])
-    rounding = (len(query) + 6) * 2.0**-50 * (own * own + distance * distance)
-    underflow = (len(query) + 6) * 2.0**-124 * (1 + own)
-    highest = distance * distance - own * own + rounding + underflow
-    within = np.float32(max(-HIGHEST / 2, min(highest, HIGHEST / 2)))
-    above: np.float32 = np.nextafter(within, np.float32(np.inf))
-    return above
+@reordered
+def rough(vector: FloatArray, query: FloatArray) -> np.float32:
+    """The squared distance of two float32 vectors, added in whatever order is fast."""
+    total = np.float32(0)
+    for axis in range(query.shape[0]):
+        difference = vector[axis] - query[axis]
+        total += difference * difference
+    return total

@@ -2,63 +2,150 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from cbmir.index import bounds, checks
-from cbmir.index.base import IdArray, Ranking
-from cbmir.index.sweep import Members
+from cbmir.index import axes, cells, checks, direct, visit
+from cbmir.index.axes import Axes, DoubleArray
+from cbmir.index.base import IdArray, Ranking, answers
+from cbmir.index.bounds import FARTHEST, UNIT
+from cbmir.index.cells import Cells
+from cbmir.index.visit import Mask, Placed
 from cbmir.types import FloatArray
 
-SPARSE = 8
-"""A filter that keeps less than one in so many is searched in a copy of what it keeps."""
+SPARSE = 48
+"""A filter that keeps less than one in so many is searched one by one."""
+Rows = npt.NDArray[np.int64]
 
 
+@dataclass
+class Touched:
+    """What searches have looked at, in all.
+
+    Attributes:
+        cells: looked into.
+        codes: numbers of 8 bits read there.
+        measured: distances evaluated.
+    """
+
+    cells: int = 0
+    codes: int = 0
+    measured: int = 0
+
+    def add(self, counts: npt.NDArray[np.int64]) -> None:
+        """Count these three besides."""
+        cells, codes, measured = counts.tolist()
+        self.cells, self.codes, self.measured = self.cells + cells, self.codes + codes, self.measured + measured
+
+
+@dataclass(frozen=True)
 class ExactIndex:
-    """Features in memory, searched one and all; see `cbmir.index.base.Index`.
+    """Features in cells; see `cbmir.index.base.Index`, and `cbmir.index.bounds` for why it misses nobody.
 
-    Distances are evaluated in float64 from the float32 features; those that come out equal are ties. One matrix
-    product bounds all of them (`cbmir.index.bounds`); only those that can be among the k nearest are measured.
+    Attributes:
+        cells: the members.
+        along: the axes that their cells are along.
+        ids: int64 (n,), ascending.
+        rows: int64 (n,): where in the cells each id is.
+    """
+
+    cells: Cells
+    along: Axes
+    ids: IdArray
+    rows: Rows
+    is_exact: bool = True
+
+    @property
+    def dimension(self) -> int:
+        """Numbers in one feature."""
+        return self.cells.vectors.shape[1]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def members(self) -> IdArray:
+        """See `cbmir.index.base.Index.members`."""
+        return self.ids
+
+    def contains(self, ids: IdArray) -> npt.NDArray[np.bool_]:
+        """See `cbmir.index.base.Index.contains`."""
+        return self._places(ids)[1]
+
+    def search(
+        self, queries: FloatArray, k: int, allowed: IdArray | None = None, touched: Touched | None = None
+    ) -> list[Ranking]:
+        """See `cbmir.index.base.Index.search`; `touched` counts what is looked at."""
+        asked, k = np.ascontiguousarray(checks.queries(queries, self.dimension)), checks.wanted(k)
+        rows = None if allowed is None else self._held(np.asarray(allowed, np.int64))
+        count = len(self) if rows is None else len(rows)
+        shape = (len(asked), min(k, count))
+        distances, found = np.empty(shape, np.float64), np.empty(shape, np.int64)
+        if found.size:
+            self._fill(asked, rows, distances, found, touched or Touched())
+        return answers(distances, found)
+
+    def _fill(
+        self, asked: FloatArray, rows: Rows | None, distances: DoubleArray, found: IdArray, touched: Touched
+    ) -> None:
+        members = self.cells
+        if rows is not None and len(rows) * SPARSE < len(self):
+            touched.measured += direct.search(members.vectors, members.ids, rows, asked, distances, found)
+            return
+        counted, counts = self._counted(rows), np.zeros(3, np.int64)
+        for each, where in enumerate(placed(self.along, asked)):
+            visit.nearest(members, asked[each], where, counted, distances[each], found[each], counts)
+        touched.add(counts)
+
+    def _held(self, allowed: IdArray) -> Rows:
+        """Where those of the ids are that the index holds."""
+        places, held = self._places(allowed)
+        return self.rows[places[held]]
+
+    def _places(self, ids: IdArray) -> tuple[Rows, Mask]:
+        """Where each id is among `ids`, and whether it is there."""
+        places = np.searchsorted(self.ids, ids)
+        inside = places < len(self.ids)
+        held = np.zeros(len(places), np.bool_)
+        held[inside] = self.ids[places[inside]] == ids[inside]
+        return places, held
+
+    def _counted(self, rows: Rows | None) -> tuple[Mask, Mask]:
+        """Who counts, bool (n,), empty for all; and which cells have somebody who does, bool (c,)."""
+        count, size = len(self.cells.slack), self.cells.codes.shape[2]
+        if rows is None:
+            return np.empty(0, np.bool_), np.ones(count, np.bool_)
+        kept, inhabited = np.zeros(len(self), np.bool_), np.zeros(count, np.bool_)
+        kept[rows] = True
+        inhabited[rows // size] = True
+        return kept, inhabited
+
+
+def build(ids: npt.ArrayLike, vectors: npt.ArrayLike, size: int = cells.SIZE) -> ExactIndex:
+    """An exact index over features.
 
     Args:
         ids: int64 (n,), each once.
         vectors: float32 (n, d), finite; copied.
+        size: of a cell.
 
     Raises:
         cbmir.errors.EncoderMismatch: if the vectors are not a table of one width.
         cbmir.errors.BadRequest: if an id comes twice or a vector holds NaN or infinity.
     """
+    ascending, members = checks.members(ids, vectors)
+    along = axes.of(members if len(members) else np.zeros((1, members.shape[1]), np.float32))
+    made = cells.build(ascending, members, along, size)
+    rows = np.argsort(made.ids)
+    return ExactIndex(made, along, made.ids[rows], rows)
 
-    is_exact = True
 
-    def __init__(self, ids: npt.ArrayLike, vectors: npt.ArrayLike) -> None:
-        ascending, members = checks.members(ids, vectors)
-        table = bounds.table(members)
-        self._members = Members(ascending, table, float(table[:, -2].max(initial=0)))
-
-    @property
-    def dimension(self) -> int:
-        """Numbers in one feature."""
-        return int(self._members.table.shape[1]) - 2
-
-    def __len__(self) -> int:
-        return len(self._members.ids)
-
-    def search(self, queries: FloatArray, k: int, allowed: IdArray | None = None) -> list[Ranking]:
-        """See `cbmir.index.base.Index.search`."""
-        asked, k = checks.queries(queries, self.dimension), checks.wanted(k)
-        members = self._members if allowed is None else self._only(np.asarray(allowed, np.int64))
-        if len(members.ids) == 0:
-            return [[] for _ in asked]
-        return list(members.nearest(asked, k))
-
-    def _only(self, allowed: IdArray) -> Members:
-        ids, table = self._members.ids, self._members.table
-        if len(allowed) * SPARSE >= len(ids):
-            return replace(self._members, kept=np.isin(ids, allowed))
-        rows = np.searchsorted(ids, allowed)
-        held = rows < len(ids)
-        held[held] = ids[rows[held]] == allowed[held]
-        return replace(self._members, ids=ids[rows[held]], table=table[rows[held]])
+def placed(along: Axes, asked: FloatArray) -> list[Placed]:
+    """Where each query is; one that is too far away is not bounded."""
+    places = along.along(asked)
+    lengths = np.linalg.norm(places, axis=1)
+    near = lengths <= FARTHEST
+    places[~near] = 0
+    reaches = np.where(near, 2 * UNIT * lengths + 1e-37, np.inf).tolist()
+    return [Placed(*each, along.scale) for each in zip(places.astype(np.float32), reaches, strict=True)]

@@ -8,11 +8,11 @@ from types import MappingProxyType
 import numpy.typing as npt
 
 from cbmir.errors import NotFound
+from cbmir.index import exact
 from cbmir.index.base import Index
-from cbmir.index.exact import ExactIndex
 
 DEFAULT = "exact"
-BACKENDS: Mapping[str, Callable[[npt.ArrayLike, npt.ArrayLike], Index]] = MappingProxyType({DEFAULT: ExactIndex})
+BACKENDS: Mapping[str, Callable[[npt.ArrayLike, npt.ArrayLike], Index]] = MappingProxyType({DEFAULT: exact.build})
 
 
 def build(ids: npt.ArrayLike, vectors: npt.ArrayLike, backend: str = DEFAULT) -> Index:

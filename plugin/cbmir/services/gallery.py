@@ -1,51 +1,59 @@
-"""The features that a query is compared with: loaded once a process, and again when they have changed."""
+"""The features that a query is compared with: mapped once a process from the index file, and kept up to date."""
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
 from collections.abc import Collection
-from dataclasses import dataclass
-from threading import Lock
+from dataclasses import dataclass, replace
+from threading import Lock, Thread
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from sqlalchemy.orm import Session
 
-from cbmir.index import registry
-from cbmir.index.base import Index
-from cbmir.services import outdated
+from cbmir.errors import CbmirError
+from cbmir.index.base import IdArray
+from cbmir.index.live import LiveIndex
+from cbmir.services import index_files, outdated
+from cbmir.services.index_files import Mark
 from cbmir.settings import Settings
 from cbmir.store import features, tables
-from cbmir.store.frames import IdArray
 from cbmir.store.session import Database
 
+log = logging.getLogger(__name__)
+
 KEPT = 2
-"""Galleries kept in memory for one database: those of the encoders asked for last."""
+"""Galleries kept for one database: those of the encoders asked for last."""
 
 
 @dataclass(frozen=True)
 class Gallery:
-    """All features of one encoder, ready to be searched, and the stamp of what they were made from.
+    """All features of one encoder, ready to be searched, and the stamp of what they are.
 
     Attributes:
-        generation: of the encoder's features when they were read; another number means that they have changed.
-        frame_ids: int64 (n,), ascending.
+        generation: of the encoder's features: it holds those of this one, no newer and no older.
+        pipelines: the conversions that made their pictures, and perhaps some whose features are gone.
         outdated: int64 (m,), ascending: those whose features are of pictures that an earlier conversion made.
+        mark: of the index file that it is based on; None where it has none.
     """
 
     encoder_id: str
     generation: int
-    frame_ids: IdArray
-    index: Index
+    index: LiveIndex
+    pipelines: frozenset[str]
     outdated: IdArray
+    mark: Mark | None
+
+    @property
+    def frame_ids(self) -> IdArray:
+        """int64 (n,), ascending: the frames whose features it holds."""
+        return self.index.members()
 
     def held(self, frame_ids: Collection[int], among: IdArray | None = None) -> set[int]:
         """Which of these frames are in the gallery, or among some of it (ascending ids)."""
-        searched = self.frame_ids if among is None else among
         wanted = np.fromiter(frame_ids, np.int64, len(frame_ids))
-        places = np.searchsorted(searched, wanted)
-        inside = places < len(searched)
-        inside[inside] = searched[places[inside]] == wanted[inside]
+        inside = self.index.contains(wanted) if among is None else np.isin(wanted, among)
         return set(wanted[inside].tolist())
 
 
@@ -54,6 +62,7 @@ class Galleries:
 
     def __init__(self) -> None:
         self._lock = Lock()
+        self._renewing: Thread | None = None
         self._held: WeakKeyDictionary[Database, OrderedDict[str, Gallery]] = WeakKeyDictionary()
 
     def of(self, database: Database, session: Session, encoder: tables.Encoder, settings: Settings) -> Gallery:
@@ -66,23 +75,58 @@ class Galleries:
             held = self._held.setdefault(database, OrderedDict())
             gallery = held.pop(encoder.id, None)
             if gallery is None or gallery.generation != encoder.generation:
-                gallery = _load(session, encoder, settings)
+                gallery = _renewed(gallery, session, encoder, settings)
             held[encoder.id] = gallery
             while len(held) > KEPT:
                 held.popitem(last=False)
+            self._renew_file(database, gallery, settings)
             return gallery
 
+    def _renew_file(self, database: Database, gallery: Gallery, settings: Settings) -> None:
+        """Make the file anew beside the queries, where it lags so far behind that they would feel it."""
+        if gallery.index.changes <= index_files.most_changes(len(gallery.index)):
+            return
+        if self._renewing is None or not self._renewing.is_alive():
+            work = (database, settings, gallery.encoder_id)
+            self._renewing = Thread(target=_keep_up, args=work, name="index")
+            self._renewing.start()
 
-def _load(session: Session, encoder: tables.Encoder, settings: Settings) -> Gallery:
-    frame_ids, vectors = features.matrix(session, encoder.id)
-    old = outdated.among(features.pipelines(session, encoder.id), settings)
-    return Gallery(
-        encoder.id,
-        encoder.generation,
-        frame_ids,
-        registry.build(frame_ids, vectors),
-        features.frame_ids_made_by(session, encoder.id, old),
+
+def _keep_up(database: Database, settings: Settings, encoder_id: str) -> None:
+    try:
+        index_files.keep_up(database, settings, encoder_id)
+    except CbmirError as error:
+        log.warning("the index file stays as it is: %s", error.sentence)
+
+
+def _renewed(gallery: Gallery | None, session: Session, encoder: tables.Encoder, settings: Settings) -> Gallery:
+    if (
+        gallery is None
+        or not encoder.followed_from <= gallery.generation < encoder.generation
+        or index_files.mark(settings, encoder.id) != gallery.mark
+    ):
+        return _based(session, encoder, settings)
+    return _brought_up(gallery, session, encoder, settings)
+
+
+def _based(session: Session, encoder: tables.Encoder, settings: Settings) -> Gallery:
+    base = index_files.current(session, encoder, settings)
+    pipelines = frozenset(base.stamp.pipelines)
+    gallery = Gallery(
+        encoder.id, base.stamp.generation, LiveIndex.over(base.index), pipelines, np.empty(0, np.int64), base.mark
     )
+    return _brought_up(gallery, session, encoder, settings)
+
+
+def _brought_up(gallery: Gallery, session: Session, encoder: tables.Encoder, settings: Settings) -> Gallery:
+    new = features.members_of(session, encoder, gallery.generation)
+    gone = features.dropped(session, encoder, gallery.generation)
+    pipelines = gallery.pipelines | new.pipelines
+    old = features.frame_ids_made_by(session, encoder.id, outdated.among(pipelines, settings))
+    index = (
+        gallery.index.changed(gone, new.frame_ids, new.vectors) if len(gone) + len(new.frame_ids) else gallery.index
+    )
+    return replace(gallery, generation=encoder.generation, index=index, pipelines=pipelines, outdated=old)
 
 
 GALLERIES = Galleries()

@@ -139,7 +139,7 @@ def retrieve(
         priors = _hits(session, scope.of_own_patient(session, asked, feature, question.priors))
         if scope.size == 0 and not priors:
             raise only_its_own(question.exclude_same_patient)
-        missing = max(0, COUNTS.of(database, session, encoder.id, encoder.generation) - len(gallery.frame_ids))
+        missing = max(0, COUNTS.of(database, session, encoder.id, encoder.generation) - len(gallery.index))
     described = _described(question, asked, scope)
     return Answer(
         described, encoder.id, hits, asked.picture, asked.frame_id, scope.outdated, missing, priors, verdict

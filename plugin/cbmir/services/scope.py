@@ -67,7 +67,7 @@ def scoped(session: Session, gallery: Gallery, subject: Subject, where: Where, e
     if exclude_same_patient:
         own.update(frames.ids_of_groups(session, subject.groups))
     left_out = gallery.held(own, allowed)
-    size = len(gallery.frame_ids if allowed is None else allowed) - len(left_out)
+    size = (len(gallery.index) if allowed is None else len(allowed)) - len(left_out)
     return Scope(gallery, allowed, left_out, size, _outdated(gallery, allowed, left_out))
 
 

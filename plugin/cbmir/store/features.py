@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +15,11 @@ from sqlalchemy.orm import Session, aliased
 from cbmir.errors import EncoderMismatch, EncoderNotReady
 from cbmir.store import encoders
 from cbmir.store.filters import Where
-from cbmir.store.tables import Encoder, Feature, Frame, Instance
+from cbmir.store.tables import DroppedFeature, Encoder, Feature, Frame, Instance
 from cbmir.store.writing import in_pieces, insert
 from cbmir.types import FloatArray
+
+IdArray = npt.NDArray[np.int64]
 
 STORED = np.dtype("<f4")
 ROWS_AT_ONCE = 10_000
@@ -59,8 +63,8 @@ def free(session: Session, encoder_id: str, limit: int) -> int:
     Raises:
         cbmir.errors.EncoderNotReady: if they are kept: somebody wants them (again).
     """
-    freed = update(Encoder).where(Encoder.id == encoder_id, ~Encoder.kept)
-    if not session.scalar(freed.values(generation=Encoder.generation + 1).returning(Encoder.id)):
+    forget_history(session, encoder_id)  # the row is locked from here on
+    if session.scalar(select(Encoder.kept).where(Encoder.id == encoder_id)) is not False:
         raise EncoderNotReady(f"The features of the encoder {encoder_id} are wanted again: they are not freed.")
     some = select(Feature.id).where(Feature.encoder_id == encoder_id).limit(limit)
     return len(session.scalars(delete(Feature).where(Feature.id.in_(some)).returning(Feature.id)).all())
@@ -83,7 +87,7 @@ def pipelines(session: Session, encoder_id: str) -> dict[str, int]:
     return {pipeline: count for pipeline, count in rows}  # noqa: C416 - rows are no pairs to the type checker
 
 
-def frame_ids_made_by(session: Session, encoder_id: str, made_by: Collection[str]) -> npt.NDArray[np.int64]:
+def frame_ids_made_by(session: Session, encoder_id: str, made_by: Collection[str]) -> IdArray:
     """Frames whose features are of pictures that one of these conversions made: int64 [m], ascending."""
     if not made_by:
         return np.empty(0, np.int64)
@@ -113,67 +117,143 @@ def add_batch(session: Session, encoder: Encoder, frame_ids: Sequence[int], vect
         cbmir.errors.EncoderNotReady: if the encoder was deleted meanwhile, or its features are being freed.
     """
     _check(encoder, frame_ids, vectors)
-    alive = select(Frame.id, Frame.pipeline).where(Frame.id.in_(frame_ids))
-    locked = session.execute(alive.with_for_update(read=True, key_share=True))
-    made_by = {row.id: row.pipeline for row in locked}
-    rows = [
-        {"encoder_id": encoder.id, "frame_id": frame_id, "vector": vector.tobytes(), "pipeline": made_by[frame_id]}
-        for frame_id, vector in zip(frame_ids, vectors.astype(STORED, copy=False), strict=True)
-        if frame_id in made_by
-    ]
-    added = insert_vectors(session, rows)
-    if added:
-        bump(session, encoder.id)
-    return added
+    made_by = _hold(session, frame_ids)
+    return insert_vectors(
+        session,
+        encoder.id,
+        [
+            {"frame_id": frame_id, "vector": vector.tobytes(), "pipeline": made_by[frame_id]}
+            for frame_id, vector in zip(frame_ids, vectors.astype(STORED, copy=False), strict=True)
+            if frame_id in made_by
+        ],
+    )
 
 
-def insert_vectors(session: Session, rows: Sequence[dict[str, object]]) -> int:
-    """Insert checked rows of encoder_id, frame_id, vector and pipeline; how many were new."""
-    if not rows:
+def insert_vectors(session: Session, encoder_id: str, rows: Sequence[dict[str, Any]]) -> int:
+    """Insert checked rows of frame_id, vector and pipeline; how many were new.
+
+    The encoder's generation grows if any was, and the rows get it. From then on its row is locked: generations
+    are seen by others in their order, so whoever has read one has read all before.
+    """
+    frame_ids = [row["frame_id"] for row in rows]
+    alive = _hold(session, frame_ids)  # before the encoder's row, as whoever deletes frames does it
+    stored = Feature.encoder_id == encoder_id, Feature.frame_id.in_(frame_ids)
+    known = set(session.scalars(select(Feature.frame_id).where(*stored)))
+    new = [row for row in rows if row["frame_id"] in alive and row["frame_id"] not in known]
+    if not new:
         return 0
+    stamp = {"encoder_id": encoder_id, "generation": bump(session, encoder_id)}
     statement = insert(session, Feature).on_conflict_do_nothing().returning(Feature.id)
-    return len(session.scalars(statement, rows).all())
+    return len(session.scalars(statement, [{**row, **stamp} for row in new]).all())
 
 
-def bump(session: Session, encoder_id: str) -> None:
-    """Tell every cached index that this encoder has new features.
+def _hold(session: Session, frame_ids: Sequence[int]) -> dict[int, str]:
+    """The conversion of each of these frames that is still there; it stays until this transaction ends."""
+    frames = select(Frame.id, Frame.pipeline).where(Frame.id.in_(frame_ids)).order_by(Frame.id)
+    locked = session.execute(frames.with_for_update(read=True, key_share=True))
+    return {row.id: row.pipeline for row in locked}
+
+
+def bump(session: Session, encoder_id: str) -> int:
+    """Tell every index that this encoder has new features; their generation.
 
     Raises:
         cbmir.errors.EncoderNotReady: if they are not wanted: the encoder was deleted, or its features are being
             freed. What the session wrote is then to be rolled back.
     """
     wanted = update(Encoder).where(Encoder.id == encoder_id, Encoder.kept)
-    if not session.scalar(wanted.values(generation=Encoder.generation + 1).returning(Encoder.id)):
+    grown = wanted.values(generation=Encoder.generation + 1).returning(Encoder.generation)
+    generation = session.scalar(grown)
+    if generation is None:
         raise EncoderNotReady(
             f"Features of the encoder {encoder_id} are no longer wanted: it was deleted, or they were freed.",
             f"Run `cbmir extract --encoder {encoder_id}` to have them again.",
         )
+    return generation
 
 
-def matrix(session: Session, encoder_id: str) -> tuple[npt.NDArray[np.int64], FloatArray]:
+def forget_history(session: Session, encoder_id: str) -> None:
+    """For who deletes many features of an encoder at once: every index is built anew, not brought up to date."""
+    grown = {"generation": Encoder.generation + 1, "followed_from": Encoder.generation + 1}
+    session.execute(update(Encoder).where(Encoder.id == encoder_id).values(grown))
+    session.execute(delete(DroppedFeature).where(DroppedFeature.encoder_id == encoder_id))
+
+
+def matrix(session: Session, encoder_id: str) -> tuple[IdArray, FloatArray]:
     """All features of an encoder: frame ids int64 [n], ascending, and vectors float32 [n, dimension].
-
-    Read the encoder's generation before: features added in between are then read again, never missed.
 
     Raises:
         cbmir.errors.NotFound: if there is no such encoder.
         cbmir.errors.EncoderMismatch: if a stored vector is not of the encoder's dimension.
     """
-    dimension = encoders.get(session, encoder_id).dimension
+    members = members_of(session, encoders.get(session, encoder_id))
+    return members.frame_ids, members.vectors
+
+
+@dataclass(frozen=True)
+class Members:
+    """Features of one encoder.
+
+    Attributes:
+        frame_ids: int64 [n], ascending.
+        vectors: float32 [n, dimension].
+        pipelines: the conversions that made their pictures.
+    """
+
+    frame_ids: IdArray
+    vectors: FloatArray
+    pipelines: frozenset[str]
+
+
+def members_of(session: Session, encoder: Encoder, after: int = -1) -> Members:
+    """The features of the encoder's generations above `after`, up to the one that `encoder` was read with.
+
+    Raises:
+        cbmir.errors.EncoderMismatch: if a stored vector is not of the encoder's dimension.
+    """
     statement = (
-        select(Feature.frame_id, Feature.vector)
-        .where(Feature.encoder_id == encoder_id)
+        select(Feature.frame_id, Feature.vector, Feature.pipeline)
+        .where(*_generations(Feature, encoder, after))
         .order_by(Feature.frame_id)
         .execution_options(yield_per=ROWS_AT_ONCE)
     )
-    frame_ids, vectors = array("q"), bytearray()
+    frame_ids, vectors, made_by = array("q"), bytearray(), set[str]()
     for rows in session.execute(statement).partitions():
         frame_ids.extend(row.frame_id for row in rows)
         vectors += b"".join(row.vector for row in rows)
-    if len(vectors) != len(frame_ids) * dimension * STORED.itemsize:
-        raise EncoderMismatch(f"Stored features of {encoder_id} are not of its {dimension} numbers.")
+        made_by.update(row.pipeline for row in rows)
+    if len(vectors) != len(frame_ids) * encoder.dimension * STORED.itemsize:
+        raise EncoderMismatch(f"Stored features of {encoder.id} are not of its {encoder.dimension} numbers.")
     matrix = np.frombuffer(vectors, STORED).astype(np.float32, copy=False)
-    return np.array(frame_ids, np.int64), matrix.reshape(len(frame_ids), dimension)
+    return Members(
+        np.array(frame_ids, np.int64), matrix.reshape(len(frame_ids), encoder.dimension), frozenset(made_by)
+    )
+
+
+def dropped(session: Session, encoder: Encoder, after: int) -> IdArray:
+    """Frames whose features went in the generations above `after`, up to the one that `encoder` was read with."""
+    gone = select(DroppedFeature.frame_id).where(*_generations(DroppedFeature, encoder, after))
+    return np.fromiter(session.scalars(gone.execution_options(yield_per=ROWS_AT_ONCE)), np.int64)
+
+
+def count_until(session: Session, encoder_id: str, generation: int) -> int:
+    """Features that were added up to a generation and are still there."""
+    earlier = Feature.encoder_id == encoder_id, Feature.generation <= generation
+    return session.scalar(select(func.count()).where(*earlier)) or 0
+
+
+def vectors_of(session: Session, encoder_id: str, frame_ids: Sequence[int]) -> dict[int, bytes]:
+    """The stored bytes of some frames' features; a frame without one is absent."""
+    some = select(Feature.frame_id, Feature.vector)
+    rows = session.execute(some.where(Feature.encoder_id == encoder_id, Feature.frame_id.in_(frame_ids)))
+    return {row.frame_id: row.vector for row in rows}
+
+
+def _generations(
+    table: type[Feature | DroppedFeature], encoder: Encoder, after: int
+) -> tuple[ColumnElement[bool], ...]:
+    own = table.encoder_id == encoder.id
+    return own, table.generation > after, table.generation <= encoder.generation
 
 
 def vector(session: Session, encoder_id: str, frame_id: int) -> FloatArray | None:
@@ -193,7 +273,7 @@ def vectors(session: Session, encoder_id: str, frame_ids: Sequence[int]) -> dict
     return found
 
 
-def frame_ids_where(session: Session, encoder_id: str, where: Where) -> npt.NDArray[np.int64]:
+def frame_ids_where(session: Session, encoder_id: str, where: Where) -> IdArray:
     """Frames that the filter keeps and that have a feature of this encoder: int64 [m], ascending."""
     statement = (
         select(Feature.frame_id)

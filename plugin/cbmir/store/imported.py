@@ -61,13 +61,12 @@ def add(session: Session, encoder_id: str, rows: Sequence[Row], counts: Counts) 
     _parts(session, encoder_id, rows, instance_ids)
     new_features = features.insert_vectors(
         session,
+        encoder_id,
         [
-            {"encoder_id": encoder_id, "frame_id": frame_id, "vector": row.vector, "pipeline": row.made_by}
+            {"frame_id": frame_id, "vector": row.vector, "pipeline": row.made_by}
             for row, frame_id in zip(rows, frame_ids, strict=True)
         ],
     )
-    if new_features:
-        features.bump(session, encoder_id)
     counts.rows += len(rows)
     counts.instances += new_instances
     counts.frames += new_frames

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from sqlalchemy import ColumnElement, bindparam, exists, func, or_, select, union_all, update
+from sqlalchemy import ColumnElement, bindparam, exists, func, insert, or_, select, union_all, update
 from sqlalchemy import delete as delete_rows
 from sqlalchemy.orm import Session, joinedload, selectinload
 
@@ -19,7 +19,7 @@ from cbmir.store.new_instances import (
     header_columns,
     label_row,
 )
-from cbmir.store.tables import Encoder, Feature, Frame, Group, Instance, Label, Query
+from cbmir.store.tables import DroppedFeature, Encoder, Feature, Frame, Group, Instance, Label, Query
 from cbmir.store.writing import serialise, storable
 from cbmir.types import InstanceHeader, LabelOrigin
 
@@ -288,7 +288,7 @@ def delete(session: Session, instance: Instance) -> list[str]:
 
 
 def bump_encoders_of(session: Session, instance: Instance) -> None:
-    """Tell every cached index that holds a feature of this instance that it has changed; for who deletes frames.
+    """Tell every index that holds a feature of this instance that it goes; for who deletes frames.
 
     The frames are locked first, in the order of `features.add_batch`: an extraction that runs meanwhile waits.
     """
@@ -296,6 +296,9 @@ def bump_encoders_of(session: Session, instance: Instance) -> None:
     session.execute(frame_ids.with_for_update())
     encoders = select(Feature.encoder_id).where(Feature.frame_id.in_(frame_ids))
     session.execute(update(Encoder).where(Encoder.id.in_(encoders)).values(generation=Encoder.generation + 1))
+    gone = select(Feature.encoder_id, Encoder.generation, Feature.frame_id)
+    gone = gone.where(Encoder.id == Feature.encoder_id, Feature.frame_id.in_(frame_ids))
+    session.execute(insert(DroppedFeature).from_select(["encoder_id", "generation", "frame_id"], gone))
 
 
 def _pictures(session: Session, instance: Instance) -> set[str]:

@@ -4,6 +4,7 @@ groups 1──n instances 1──n frames 1──n features n──1 encoders
                 │                                       │
                 └──n labels                  group_parts ┘──n groups
 encoders 1──n activations
+         ├──n dropped_features
          └──1 calibrations
 jobs 1──1 queries          quarantine
   └──n extraction_pieces
@@ -201,6 +202,8 @@ class Encoder(Base):
     """Grows with every change of its features: a cached index with another number is out of date."""
     kept: Mapped[bool] = mapped_column(default=True, server_default=true())
     """Whether new pictures get features of it; false from when they are freed until they are wanted again."""
+    followed_from: Mapped[int] = mapped_column(default=0, server_default="0")
+    """An index of an earlier generation cannot be brought up to date: what was deleted since is not on record."""
     created_at: Mapped[datetime] = mapped_column(Moment, default=now)
 
 
@@ -247,7 +250,11 @@ class Feature(Base):
     """The vector that one encoder gives for one frame. It is patient data."""
 
     __tablename__ = "features"
-    __table_args__ = (UniqueConstraint("encoder_id", "frame_id"), Index(None, "encoder_id", "pipeline"))
+    __table_args__ = (
+        UniqueConstraint("encoder_id", "frame_id"),
+        Index(None, "encoder_id", "pipeline"),
+        Index(None, "encoder_id", "generation"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     encoder_id: Mapped[str] = mapped_column(ForeignKey("encoders.id", ondelete="CASCADE"))
@@ -256,6 +263,21 @@ class Feature(Base):
     """float32, little endian, `dimension` numbers."""
     pipeline: Mapped[str] = mapped_column(String(64), server_default="")
     """Name and version of the conversion that made the picture which was encoded."""
+    generation: Mapped[int] = mapped_column(default=0, server_default="0")
+    """The encoder's, from when it was added."""
+
+
+class DroppedFeature(Base):
+    """A feature that was deleted: what every index has to be told."""
+
+    __tablename__ = "dropped_features"
+    __table_args__ = (Index(None, "encoder_id", "generation"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    encoder_id: Mapped[str] = mapped_column(ForeignKey("encoders.id", ondelete="CASCADE"))
+    generation: Mapped[int]
+    """The encoder's, from when it was deleted."""
+    frame_id: Mapped[int]
 
 
 class Job(Base):

@@ -10,16 +10,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cbmir.index import bounds, sweep
+from cbmir.index import exact, visit
 from cbmir.index.base import IdArray, Ranking
-from cbmir.index.exact import ExactIndex
-from cbmir.index.sweep import GROUP, Members
+from cbmir.index.bounds import rough, square_above
+from cbmir.index.cells import SIZE
+from cbmir.index.exact import Touched, build
+from cbmir.index.measure import distance
 from cbmir.types import FloatArray
 
 
 def brute_force(ids: IdArray, vectors: FloatArray, query: FloatArray, k: int) -> Ranking:
-    differences = vectors.astype(np.float64) - query.astype(np.float64)
-    distances = np.sqrt((differences * differences).sum(axis=1))
+    squares = np.zeros(len(vectors))
+    for axis in range(vectors.shape[1]):  # from the first to the last, which is how `distance` adds
+        squares += (vectors[:, axis].astype(np.float64) - np.float64(query[axis])) ** 2
+    distances = np.sqrt(squares)
     return [(int(ids[row]), float(distances[row])) for row in np.lexsort((ids, distances))[:k]]
 
 
@@ -45,10 +49,10 @@ def galleries(draw: st.DrawFn) -> tuple[IdArray, FloatArray, FloatArray, int]:
 
 
 @settings(max_examples=150, deadline=None)
-@given(galleries())
-def test_equals_brute_force(case: tuple[IdArray, FloatArray, FloatArray, int]) -> None:
+@given(galleries(), st.sampled_from([1, 4, 16, SIZE]))
+def test_equals_brute_force(case: tuple[IdArray, FloatArray, FloatArray, int], size: int) -> None:
     ids, vectors, queries, k = case
-    found = ExactIndex(ids, vectors).search(queries, k)
+    found = build(ids, vectors, size).search(queries, k)
     assert found == [brute_force(ids, vectors, query, k) for query in queries]
 
 
@@ -59,43 +63,50 @@ def test_equals_brute_force_over_what_a_filter_keeps(
 ) -> None:
     ids, vectors, queries, k = case
     kept = np.random.default_rng(seed).random(len(ids)) < share
-    found = ExactIndex(ids, vectors).search(queries, k, np.sort(ids[kept]))
+    found = build(ids, vectors, 8).search(queries, k, np.sort(ids[kept]))
     assert found == [brute_force(ids[kept], vectors[kept], query, k) for query in queries]
 
 
 @settings(max_examples=60, deadline=None)
-@given(galleries())
-def test_bounds_hold_in_exact_arithmetic(case: tuple[IdArray, FloatArray, FloatArray, int]) -> None:
-    _, vectors, queries, _ = case
-    vectors, query = vectors[:5, :48], queries[-1:, :48]
-    if max(bounds.lengths(vectors).max(), bounds.lengths(query).max()) > bounds.WIDEST:
-        return
-    lower = (bounds.factors(query) @ bounds.table(vectors).T)[0]
-    for bound, vector in zip(lower.tolist(), vectors.tolist(), strict=True):
-        pairs = [(Fraction(x), Fraction(q)) for x, q in zip(vector, query[0].tolist(), strict=True)]
-        assert Fraction(bound) <= sum(x * x - 2 * q * x for x, q in pairs) + Fraction(2) ** -110
-        distance = float(np.sqrt(((np.array(vector) - query[0].astype(np.float64)) ** 2).sum()))
-        assert bound <= bounds.ceiling(distance, query[0])
-
-
-def test_a_large_gallery_equals_brute_force_and_hardly_anything_is_measured(
-    monkeypatch: pytest.MonkeyPatch,
+@given(galleries(), st.floats(-20, 20))
+def test_no_member_is_bounded_away_whose_distance_is_the_limit(
+    case: tuple[IdArray, FloatArray, FloatArray, int], power: float
 ) -> None:
-    measured: list[int] = []
-    distances = Members._distances
+    """The proof, member by member: with the limit at a member's own distance, neither box nor codes exclude it."""
+    ids, vectors, queries, _ = case
+    index = build(ids, vectors, 4)
+    queries = np.clip(queries.astype(np.float64) * 10.0**power, -1e38, 1e38).astype(np.float32)
+    for query, placed in zip(queries, exact.placed(index.along, queries), strict=True):
+        lower = visit.floors(index.cells, placed.place, placed.reach)
+        for row, member in enumerate(index.cells.vectors):
+            cell, limit = row // 4, distance(member, query) * placed.scale
+            assert lower[cell] <= limit
+            ceiling = square_above(limit + index.cells.slack[cell] + placed.reach, len(placed.place))
+            sums = visit.bounded(index.cells, cell, placed.place, np.float32(np.inf), np.zeros(3, np.int64))
+            assert sums[row % 4] <= ceiling
+            assert rough(member, query) <= square_above(distance(member, query), len(query))
 
-    def counted(self: Members, query: FloatArray, rows: np.ndarray) -> np.ndarray:
-        measured.append(len(rows))
-        return distances(self, query, rows)
 
-    monkeypatch.setattr(Members, "_distances", counted)
+def test_the_distance_is_right_to_the_last_digits() -> None:
+    random = np.random.default_rng(11)
+    for width in (1, 3, 48, 2048):
+        one, other = random.normal(size=(2, width)).astype(np.float32)
+        pairs = zip(one.tolist(), other.tolist(), strict=True)
+        square = sum((Fraction(x) - Fraction(y)) ** 2 for x, y in pairs)
+        found = Fraction(float(distance(one, other)))
+        spread = Fraction(2 * (width + 4), 2**53)
+        assert square * (1 - spread) <= found * found <= square * (1 + spread)
+
+
+def test_a_large_gallery_equals_brute_force_and_hardly_anything_is_looked_at() -> None:
     random = np.random.default_rng(3)
     centres = random.normal(size=(40, 48)) * 3
     vectors = (centres[random.integers(0, 40, 30_000)] + random.normal(size=(30_000, 48))).astype(np.float32)
-    ids, queries = np.arange(30_000), vectors[:20] + np.float32(0.01)
-    found = ExactIndex(ids, vectors).search(queries, 5)
+    ids, queries, touched = np.arange(30_000), vectors[:20] + np.float32(0.01), Touched()
+    found = build(ids, vectors).search(queries, 5, touched=touched)
     assert found == [brute_force(ids, vectors, query, 5) for query in queries]
-    assert max(measured) <= 5 * GROUP
+    assert touched.measured <= len(queries) * 2 * SIZE
+    assert touched.codes <= len(queries) * vectors.size / 8
 
 
 @pytest.mark.parametrize("k", [1, 5, 100, 1000, 4000])
@@ -103,29 +114,17 @@ def test_any_k_equals_brute_force(k: int) -> None:
     random = np.random.default_rng(8)
     vectors = np.round(random.normal(size=(5001, 6)), 1).astype(np.float32)
     ids, query = np.arange(5001), vectors[17:18]
-    assert ExactIndex(ids, vectors).search(query, k) == [brute_force(ids, vectors, query[0], k)]
+    assert build(ids, vectors).search(query, k) == [brute_force(ids, vectors, query[0], k)]
     some = ids[ids % 3 == 0]
     expected = brute_force(some, vectors[some], query[0], k)
-    assert ExactIndex(ids, vectors).search(query, k, some) == [expected]
-
-
-def test_a_batch_that_does_not_fit_at_once_is_answered_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    random = np.random.default_rng(4)
-    vectors, queries = (random.normal(size=(n, 7)).astype(np.float32) for n in (500, 23))
-    whole = ExactIndex(np.arange(500), vectors).search(queries, 9)
-    for name, value in (("QUERIES", 5), ("TILE", 400), ("DIFFERENCES", 40)):
-        monkeypatch.setattr(sweep, name, value)
-    assert ExactIndex(np.arange(500), vectors).search(queries, 9) == whole
-    assert ExactIndex(np.arange(500), vectors).search(queries, 9, np.arange(100, 500)) == [
-        brute_force(np.arange(100, 500), vectors[100:], query, 9) for query in queries
-    ]
+    assert build(ids, vectors).search(query, k, some) == [expected]
 
 
 def test_distances_that_float64_cannot_tell_apart_are_ties() -> None:
     ids = np.arange(1000)
     vectors = np.column_stack([ids - 1000, ids * 0]).astype(np.float32)
     query = np.array([[5e17, 0]], np.float32)  # its neighbours among the float64 numbers are 64 away
-    found = ExactIndex(ids, vectors).search(query, 3)[0]
+    found = build(ids, vectors).search(query, 3)[0]
     assert found == brute_force(ids, vectors, query[0], 3)
     assert len({distance for _, distance in found}) == 1
 
@@ -135,19 +134,19 @@ def test_squares_that_underflow_lose_nobody(scale: float) -> None:
     random = np.random.default_rng(6)
     vectors, queries = ((random.normal(size=(n, 3)) * scale).astype(np.float32) for n in (2000, 50))
     ids = np.arange(2000)
-    found = ExactIndex(ids, vectors).search(queries, 3)
+    found = build(ids, vectors).search(queries, 3)
     assert found == [brute_force(ids, vectors, query, 3) for query in queries]
 
 
 def test_a_batch_may_mix_magnitudes() -> None:
     vectors = np.array([[1, 0], [1e30, 0], [3, 0]], np.float32)
-    found = ExactIndex([1, 2, 3], vectors).search(np.array([[0, 0], [1e30, 0]], np.float32), 1)
+    found = build([1, 2, 3], vectors).search(np.array([[0, 0], [1e30, 0]], np.float32), 1)
     assert [[id for id, _ in ranking] for ranking in found] == [[1], [2]]
 
 
 def test_changing_the_given_vectors_afterwards_does_not_change_the_index() -> None:
     vectors = np.zeros((3, 2), np.float32)
-    index = ExactIndex([1, 2, 3], vectors)
+    index = build([1, 2, 3], vectors)
     vectors[:] = 99
     assert index.search(np.zeros((1, 2), np.float32), 1) == [[(1, 0.0)]]
 
@@ -155,7 +154,7 @@ def test_changing_the_given_vectors_afterwards_does_not_change_the_index() -> No
 def test_threads_may_search_at_once() -> None:
     random = np.random.default_rng(5)
     vectors = random.normal(size=(2000, 16)).astype(np.float32)
-    index = ExactIndex(np.arange(2000), vectors)
+    index = build(np.arange(2000), vectors)
     expected = [index.search(vectors[[row]], 5) for row in range(40)]
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(lambda row: index.search(vectors[[row]], 5), range(40))) == expected

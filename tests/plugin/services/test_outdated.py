@@ -49,7 +49,7 @@ def aged(
     with database.write() as session:
         old = [frame.id for uid in OLD for frame in instances.frames_of(session, uid)]
         session.execute(update(Feature).where(Feature.frame_id.in_(old)).values(pipeline="dicom-2d/0"))
-        features.bump(session, encoder_id)
+        features.forget_history(session, encoder_id)
     return encoder_id
 
 

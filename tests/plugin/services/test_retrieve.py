@@ -184,7 +184,7 @@ def test_a_frame_whose_feature_is_missing_is_encoded(ask: Ask, database: Databas
     before = ask(sop_instance_uid=uid(4), k=FRAMES)
     with database.write() as session:
         session.execute(delete(Feature).where(Feature.frame_id == own[0]))
-        features.bump(session, before.encoder)
+        features.forget_history(session, before.encoder)
     after = ask(sop_instance_uid=uid(4), k=FRAMES)
     assert found(after) == found(before)
     assert (before.missing, after.missing) == (0, 1)
@@ -338,7 +338,7 @@ def test_a_stored_feature_of_another_dimension_is_refused(ask: Ask, database: Da
     with database.write() as session:
         feature = session.scalars(select(Feature).limit(1)).one()
         feature.vector = feature.vector[:-4]
-        features.bump(session, encoder_id)
+        features.forget_history(session, encoder_id)
     with pytest.raises(EncoderMismatch):
         ask(sop_instance_uid=uid(4))
 

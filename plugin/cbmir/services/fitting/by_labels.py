@@ -21,7 +21,7 @@ from cbmir.types import FloatArray, Part
 
 DIMENSION = 48
 WHITENING = 0.0
-"""Measured beside 0.5 and 1, on queries of sources that were trained on and of some that were not: it is as good."""
+"""Measured beside 0.5 and 1, on sources that were trained on and on some that were not: it is as good."""
 
 
 def fit(plan: Plan, workshop: Workshop, prepared: PreparedPictures, progress: Progress) -> Trained:

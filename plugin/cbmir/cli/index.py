@@ -1,0 +1,89 @@
+"""`cbmir index`: the files that searches are made in."""
+
+from __future__ import annotations
+
+import click
+
+from cbmir.cli.context import Context, json_option, print_json
+
+
+@click.group("index")
+def index_command() -> None:
+    """Look after the index files: they are made from the database, and can be made anew at any time."""
+
+
+def _encoder_option(command: click.decorators.FC) -> click.decorators.FC:
+    return click.option("--encoder", "encoder_id", metavar="ID", help="Which; the one in use if left out.")(command)
+
+
+@index_command.command("status")
+@json_option
+@click.pass_obj
+def status_command(context: Context, as_json: bool) -> None:
+    """Say of each encoder's file how large it is, and how far behind the database."""
+    from cbmir.services.index_report import status
+
+    rows = status(context.database, context.settings)
+    if as_json:
+        print_json(rows)
+        return
+    for row in rows:
+        size = f"  {row['bytes'] / 1e6:,.1f} MB" if "bytes" in row else ""
+        lag = f" by {row['behind']:,}" if row.get("behind") else ""
+        click.echo(f"{row['encoder']}  {row['features']:,} features  {row['state']}{lag}{size}")
+        if "reason" in row:
+            click.echo(f"cbmir: {row['reason']}", err=True)
+    if not rows:
+        click.echo("No encoder has features yet: cbmir extract")
+
+
+@index_command.command("build")
+@_encoder_option
+@json_option
+@click.pass_obj
+def build_command(context: Context, encoder_id: str | None, as_json: bool) -> None:
+    """Make the file anew from the database; searches go on meanwhile."""
+    from cbmir.services.index_files import rebuild
+
+    made = rebuild(context.database, context.settings, encoder_id)
+    report = {"encoder": made.stamp.encoder_id, "features": len(made.index), "generation": made.stamp.generation}
+    if as_json:
+        print_json(report)
+    else:
+        click.echo(f"{report['encoder']}: {report['features']:,} features")
+
+
+@index_command.command("verify")
+@_encoder_option
+@json_option
+@click.pass_obj
+def verify_command(context: Context, encoder_id: str | None, as_json: bool) -> None:
+    """Compare every number of the file with the database."""
+    from cbmir.services.index_report import verify
+
+    report = verify(context.database, context.settings, encoder_id)
+    if as_json:
+        print_json(report)
+    else:
+        newer = f"; {report['newer']:,} are newer than the file" if report["newer"] else ""
+        click.echo(f"{report['encoder']}: {report['compared']:,} features are the database's{newer}.")
+
+
+@index_command.command("benchmark")
+@_encoder_option
+@click.option("-k", type=click.IntRange(1), default=5, show_default=True, help="How many hits.")
+@json_option
+@click.pass_obj
+def benchmark_command(context: Context, encoder_id: str | None, k: int, as_json: bool) -> None:
+    """Say how long the search alone takes on this machine, and how much of the file it looks at."""
+    from cbmir.services.index_report import measured
+
+    report = measured(context.database, context.settings, encoder_id, k)
+    if as_json:
+        print_json(report)
+        return
+    click.echo(
+        f"{report['features']:,} features, {k} hits: median {report['median_ms']:.2f} ms, "
+        f"slowest {report['slowest_ms']:.2f} ms; opened in {report['open_ms']:.0f} ms; "
+        f"{report['measured']:.0f} distances and {report['codes_part']:.1%} of the codes a query."
+    )

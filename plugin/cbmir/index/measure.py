@@ -1,0 +1,60 @@
+"""The distance itself, compiled: every index gives the numbers that come from here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from cbmir.types import FloatArray
+
+Kernel = TypeVar("Kernel", bound=Callable[..., object])
+
+
+def compiled(kernel: Kernel) -> Kernel:
+    """Machine code in place of the function, without the interpreter's lock; rounding is left as written."""
+    return _compiled(kernel, set())
+
+
+def reordered(kernel: Kernel) -> Kernel:
+    """As `compiled`, but sums may be added in any order, and products fused with them."""
+    return _compiled(kernel, {"reassoc", "contract"})
+
+
+def _compiled(kernel: Kernel, freedom: set[str]) -> Kernel:
+    try:
+        fast: Kernel = numba.njit(cache=True, nogil=True, fastmath=freedom)(kernel)
+    except RuntimeError:  # there is no folder to keep it in: it is compiled once a process
+        fast = numba.njit(nogil=True, fastmath=freedom)(kernel)
+    return fast
+
+
+@compiled
+def distance(vector: FloatArray, query: FloatArray) -> float:
+    """Euclidean distance in float64, the squares added from the first dimension to the last.
+
+    It differs from the true one by less than (d + 4) 2^-53 of it: the differences of float32 numbers, their
+    squares, the sums and the root are rounded once each.
+
+    Args:
+        vector: float32 (d,).
+        query: float32 (d,).
+    """
+    total = 0.0
+    for axis in range(query.shape[0]):
+        difference = np.float64(vector[axis]) - np.float64(query[axis])
+        total += difference * difference
+    root: float = np.sqrt(total)
+    return root
+
+
+@compiled
+def distances(vectors: FloatArray, query: FloatArray) -> npt.NDArray[np.float64]:
+    """The distance of each vector, float32 (n, d), to the query, float32 (d,): float64 (n,)."""
+    found = np.empty(vectors.shape[0], np.float64)
+    for row in range(vectors.shape[0]):
+        found[row] = distance(vectors[row], query)
+    return found

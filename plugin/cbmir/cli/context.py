@@ -27,11 +27,19 @@ class Context:
             self.settings.data.mkdir(parents=True, exist_ok=True)
             (upgrade,) = entry_points(group="cbmir.database", name="upgrade")
             upgrade.load()(self.settings.resolved_database_url)
+            return _furnished(Database(self.settings.resolved_database_url))
         return Database(self.settings.resolved_database_url)
 
     def progress(self, title: str) -> Bar:
         """A progress bar on a terminal, silence in a pipe; a context manager."""
         return Bar(title)
+
+
+def _furnished(database: Database) -> Database:
+    from cbmir.services.shipped import provide
+
+    provide(database)
+    return database
 
 
 def print_json(document: Any) -> None:

@@ -62,7 +62,8 @@ class Block(nn.Module):
         """float32 (n, channels, side, side) -> (n, shape.channels, side / stride, side / stride)."""
         y = x if self.widen is None else functional.relu6(self.widen(x))
         y = self.narrow(functional.relu6(self.depthwise(y)))
-        return x + y if self._adds else y
+        added: Tensor = x + y if self._adds else y
+        return added
 
 
 class EfficientNetLite(nn.Module):
@@ -72,14 +73,14 @@ class EfficientNetLite(nn.Module):
         super().__init__()
         self.stem = NormedConv(1, STEM, 3, 2)
         self.blocks = nn.Sequential(*_blocks())
-        self.head = NormedConv(self.blocks[-1].narrow.out_channels, HEAD)
+        self.head = NormedConv(tuple(blocks())[-1].channels, HEAD)
         self._dropout = nn.Dropout(DROPOUT)
         for part in self.kept():
             part.requires_grad_(False)
 
     def kept(self) -> tuple[nn.Module, ...]:
         """The parts whose weights and norms stay as they are."""
-        return (self.stem, *self.blocks[:KEPT_BLOCKS])
+        return (self.stem, *list(self.blocks)[:KEPT_BLOCKS])
 
     def train(self, mode: bool = True) -> EfficientNetLite:
         """As of every module, but the norms of the kept parts stay as they are."""
@@ -92,9 +93,9 @@ class EfficientNetLite(nn.Module):
         """By way of a dropout while training."""
         with torch.no_grad():
             x = functional.relu6(self.stem(inputs))
-            for block in self.blocks[:KEPT_BLOCKS]:
+            for block in list(self.blocks)[:KEPT_BLOCKS]:
                 x = block(x)
-        for block in self.blocks[KEPT_BLOCKS:]:
+        for block in list(self.blocks)[KEPT_BLOCKS:]:
             x = block(x)
         return functional.normalize(self._dropout(functional.relu6(self.head(x)).mean((2, 3))))
 

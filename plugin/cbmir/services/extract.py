@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from cbmir.encoders import machine, registry
+from cbmir.encoders import machine, registry, shipped
 from cbmir.encoders.base import Encoder
 from cbmir.errors import BrokenFile, EmptyGallery, NotFound
 from cbmir.pictures.shelf import Shelf
@@ -46,6 +46,7 @@ def load_encoder(row: tables.Encoder, settings: Settings) -> Encoder:
             f"The encoder {row.id} was imported without its weights.",
             f"Put {row.id}.safetensors into the folder `weights` and import again, or train an encoder here.",
         )
+    shipped.bring(settings.weights / row.weights_file)
     preprocessing = json.dumps(row.preprocessing, sort_keys=True)
     return _loaded(row.architecture, settings.weights / row.weights_file, row.weights_sha256, preprocessing)
 

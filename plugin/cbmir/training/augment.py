@@ -6,11 +6,10 @@ Left stays left and up stays up: a mirrored chest is another finding.
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional
-
-from cbmir.types import FloatArray
 
 TURN = 0.2
 """Radians to either side."""
@@ -52,7 +51,7 @@ def _placed(pictures: Tensor, chance: np.random.Generator) -> Tensor:
 
 
 def _toned(pictures: Tensor, chance: np.random.Generator) -> Tensor:
-    def each(values: FloatArray) -> Tensor:
+    def each(values: npt.NDArray[np.float64]) -> Tensor:
         return torch.from_numpy(values.astype(np.float32)).view(-1, 1, 1, 1).to(pictures.device)
 
     count = len(pictures)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -201,13 +202,13 @@ class LabelTraining:
             total, labelled = total + loss * count, labelled + count
         return total / max(labelled, 1)
 
-    def _weights(self) -> FloatArray:
-        """How often each picture to train on is drawn: rare labels more often, by the square root."""
+    def _weights(self) -> npt.NDArray[np.float64]:
+        """How often each picture to train on is drawn: those of rare labels more often, by the square root."""
         targets = self._material.targets[self._material.train]
         common = targets @ targets.sum(0)
-        weights = np.where(common > 0, np.maximum(common, 1) ** -0.5, np.maximum(common, 1).max() ** -0.5)
-        drawn: FloatArray = (weights / weights.sum(dtype=np.float64)).astype(np.float64)
-        return drawn / drawn.sum()
+        often = np.where(common > 0, common, common.max()).astype(np.float64) ** -0.5
+        weights: npt.NDArray[np.float64] = often / often.sum()
+        return weights
 
     def _pieces(self, rows: Rows) -> list[Rows]:
         size = self._recipe.batch_size

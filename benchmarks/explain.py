@@ -4,8 +4,8 @@
 
 Each query is an image of the installation, its hit the nearest image of another patient. Cells of the query are
 covered in the order of its heat map, the strongest first, by chance (the mean of five orders), and in reverse.
-Printed is by how much the distance has grown, as a mean over the first half of the cells, in parts of what it was
-at first. The time of a map is given beside that of encoding as many pictures at once, its limit; both take turns.
+Printed is by how much the distance has grown, as a mean over the first half of the cells, in parts of the first
+distance. The time of a map is given beside that of encoding as many pictures at once, its limit; both take turns.
 """
 
 from __future__ import annotations

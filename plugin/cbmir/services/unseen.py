@@ -19,6 +19,9 @@ from cbmir.types import FloatArray
 MOST_QUERIES = 200
 """Queries of either kind that are asked for one value."""
 
+CALIBRATED = 400
+"""Images that the calibration of one gallery looks at; the figures are means over many galleries."""
+
 LEVELS = (0.01, 0.05, 0.1, 0.2)
 """Levels of confidence at which the calibration is compared with what it promises."""
 
@@ -78,7 +81,7 @@ def _asked(trial: Trial, code: int, noise: np.random.Generator) -> tuple[Asked, 
     if not len(gallery) or not len(absent) or not len(present):
         return None
     crowd = _crowd(replace(trial, gallery=gallery))
-    own = crowd.own_scores(sample(gallery.frame_ids, gallery.groups))
+    own = crowd.own_scores(sample(gallery.frame_ids, gallery.groups, CALIBRATED))
     calibration = np.sort(own[~np.isnan(own)]).astype(np.float32)
     return _judged(crowd, absent, calibration), _judged(crowd, present, calibration)
 

@@ -57,7 +57,7 @@ def test_the_main_job(cbmir: Callable[..., Any], labelled: Path, tmp_path: Path,
     result = cbmir(
         "evaluate", "--k", "1,5", "--label", "subclass", "--report", tmp_path / "report", "--json", "--probe", "all"
     ).json
-    assert list(result["probes"]) == ["leakage", "duplicates", "source", "border"]
+    assert list(result["probes"]) == ["leakage", "duplicates", "source", "border", "unseen"]
     assert result["probes"]["border"]["queries"] == result["queries"]
     assert set(result) >= {"encoder", "label", "queries", "gallery", "at", "per_class"}
     assert set(result["at"]) == {"1", "5"}

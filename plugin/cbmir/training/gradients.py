@@ -74,7 +74,7 @@ class Losses:
 
     def _descended(self, piece: Rows, share: float) -> Sum:
         loss = self._of(piece) * share
-        return Sum(loss.item(), torch.autograd.grad(loss, self._parameters))
+        return Sum(loss.item(), list(torch.autograd.grad(loss, self._parameters)))
 
     def _loss(self, piece: Rows) -> float:
         with torch.inference_mode():

@@ -6,7 +6,7 @@ branch, which may be summed elsewhere without changing a bit.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -18,11 +18,11 @@ class Sum:
     """The loss of some pictures, weighed by their share of the batch, and its gradient for each parameter."""
 
     loss: float
-    gradients: Sequence[Tensor]
+    gradients: list[Tensor]
 
     def plus(self, other: Sum) -> Sum:
         """The sum of both; this one's gradients are used up."""
-        torch._foreach_add_(self.gradients, other.gradients)  # type: ignore[arg-type]
+        torch._foreach_add_(self.gradients, other.gradients)
         return Sum(self.loss + other.loss, self.gradients)
 
 

@@ -129,7 +129,7 @@ def _share(rank: int, size: int, pieces: int) -> slice:
 
 
 def _unflat(values: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
-    parts = values.split([each.numel() for each in like])
+    parts = torch.split(values, [each.numel() for each in like])
     return [part.view(each.shape) for part, each in zip(parts, like, strict=True)]
 
 

@@ -56,7 +56,7 @@ class Drawer:
             ("validation_loss", "validation part", THEIR),
         ):
             axes.plot(epochs, [row[name] for row in history], color=colour, marker=".", label=title)
-        axes.set_yscale("log")
+        axes.set_ylim(bottom=0)
         _by_epoch(axes)
         axes.set_ylabel("mean squared error")
         return self._done(figure, 2)

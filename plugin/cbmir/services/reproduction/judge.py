@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from cbmir.encoders.base import scaled
-from cbmir.encoders.cnn_autoencoder import AT_ONCE, CnnAutoencoder
+from cbmir.encoders.cnn_autoencoder import CnnAutoencoder
 from cbmir.evaluation.labels import LabelSets
 from cbmir.evaluation.metrics import Rankings, accuracy
 from cbmir.index import registry
@@ -21,6 +21,8 @@ from cbmir.types import FloatArray
 
 K = 20
 """Nearest images that vote: the paper's first k."""
+AT_ONCE = 16
+"""Pictures that are encoded together."""
 
 
 def judge(frames: list[TrainingFrame]) -> Judge:

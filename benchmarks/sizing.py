@@ -89,13 +89,17 @@ def table(sizes: list[Size]) -> str:
         "database (PostgreSQL from 10 million on)": [f"{each.database_gb:,.1f} GB" for each in sizes],
         "stored pictures, 512 x 512": [f"{each.pictures_tb:,.2f} TB" for each in sizes],
         "memory of the index, once a host": [f"{each.index_gb:,.1f} GB" for each in sizes],
-        "first indexing on two cores": [f"{each.days_on_two_cores:,.1f} days" for each in sizes],
+        "first indexing on two cores": [_time(each.days_on_two_cores) for each in sizes],
         "cores that do it in a week": [str(each.cores_for_a_week) for each in sizes],
-        "what the archive alone takes to give them": [f"{each.days_of_the_archive:,.1f} days" for each in sizes],
+        "what the archive alone takes to give them": [_time(each.days_of_the_archive) for each in sizes],
         "one exact search on one core": [f"{each.query_ms:,.0f} ms" for each in sizes],
         "backend": [each.backend for each in sizes],
     }
     return "\n".join([*lines, *(f"| {name} | {' | '.join(cells)} |" for name, cells in rows.items())])
+
+
+def _time(days: float) -> str:
+    return f"{days:,.1f} days" if days >= 2 else f"{24 * days:,.1f} hours"
 
 
 def main() -> int:

@@ -158,7 +158,9 @@ def hosts(
             for folder in (settings.pictures, settings.weights):
                 (own.data / folder.name).symlink_to(folder, target_is_directory=True)
             command = [sys.executable, "-c", SMALL.format(frames=16), "worker", "--role", "index"]
-            started.append(subprocess.Popen(command, env=child_environment(own), cwd=own.data))
+            with (own.data / "log").open("wb") as log:
+                started.append(subprocess.Popen(command, env=child_environment(own), cwd=own.data, stderr=log))
+            wait_for(lambda: b" ready" in (own.data / "log").read_bytes())
             return started[-1]
 
         yield make_house(there, any_database, app, wait_for), start
@@ -172,7 +174,7 @@ def hosts(
 def test_two_hosts_share_an_extraction_and_one_is_killed(hosts: tuple[House, Start]) -> None:
     house, start = hosts
     house.add_encoder()
-    house.add_frames(1500)
+    house.add_frames(3000)
     one, _ = start(1), start(2)
     run = house.enqueue(JobKind.EXTRACT, {"encoder": "test"})
 
@@ -187,9 +189,9 @@ def test_two_hosts_share_an_extraction_and_one_is_killed(hosts: tuple[House, Sta
     house.wait_for(lambda: JobState(house.job(run).state).is_final, seconds=240)
     job = house.job(run)
     assert job.state == JobState.SUCCEEDED, job.error_message
-    assert house.count(tables.Feature) == 1500
+    assert house.count(tables.Feature) == 3000
     # of the piece that was lost with its host, what its last batches had stored is known already, and not new
-    assert 1500 - 16 <= job.result["extracted"] <= 1500
+    assert 3000 - 16 <= job.result["extracted"] <= 3000
     assert job.result["failed"] == 0
     with house.database.read() as session:
         helpers = [each for each in jobs.listing(session) if each.parameters.get("helps") == run]

@@ -1,7 +1,8 @@
-"""A limit to the processor's time of one frame, for a decoder that at times computes without end.
+"""A limit to the processor's time of an object, and of each of its frames, for what at times computes without end.
 
 A library that does not return can only be stopped by ending its process: so a process has such a limit once it says
-that it is there for foreign files alone, as those of `cbmir.services.isolation` do.
+that it is there for foreign files alone, as those of `cbmir.services.isolation` do. It counts the processor's time,
+not the clock's: on a busy machine no file is given up that a quiet one would have converted.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ from contextlib import contextmanager
 
 SECONDS, SAMPLES_PER_SECOND = 3.0, 30_000_000
 """Of the processor that a frame may take, and how many samples it must have for each second more."""
+
+OBJECT_SECONDS, MEGABYTES_INCLUDED = 10.0, 10.0
+"""Of the processor that an object may take, and up to which size; each megabyte more brings a second more."""
 
 SIGNAL = getattr(signal, "SIGPROF", None)
 """Ends the process where time is up; there is none on Windows."""
@@ -24,20 +28,44 @@ class _Limits:
 
 
 def enforce() -> None:
-    """Let this process end, by `SIGNAL`, when a frame has computed beyond its budget. For the main thread."""
+    """Let this process end, by `SIGNAL`, when it has computed beyond a budget. For the main thread."""
     if SIGNAL is not None:
         signal.signal(SIGNAL, signal.SIG_DFL)
         _Limits.enforced = True
 
 
+def seconds_of_object(size: int) -> float:
+    """Of the processor that an object of so many bytes may take, all its frames together."""
+    return OBJECT_SECONDS + max(0.0, size / 1e6 - MEGABYTES_INCLUDED)
+
+
+@contextmanager
+def object_budget(size: int) -> Iterator[None]:
+    """While this lasts, an object of so many bytes may be worked on; without `enforce` as long as it takes."""
+    with _limited(seconds_of_object(size)):
+        yield
+
+
 @contextmanager
 def budget(samples: int) -> Iterator[None]:
-    """While this lasts, a frame of so many samples may be decoded; without `enforce` as long as it takes."""
+    """While this lasts, a frame of so many samples may be decoded, as far as its object has time left; without
+    `enforce` as long as it takes."""
+    with _limited(SECONDS + samples / SAMPLES_PER_SECOND):
+        yield
+
+
+@contextmanager
+def _limited(seconds: float) -> Iterator[None]:
+    """One timer serves both: a frame's time is its object's too."""
     if not _Limits.enforced:
         yield
         return
-    signal.setitimer(signal.ITIMER_PROF, SECONDS + samples / SAMPLES_PER_SECOND)
+    left = signal.getitimer(signal.ITIMER_PROF)[0] or float("inf")
+    given = min(seconds, left)
+    signal.setitimer(signal.ITIMER_PROF, given)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_PROF, 0)
+        spent = given - signal.getitimer(signal.ITIMER_PROF)[0]
+        rest = left - spent
+        signal.setitimer(signal.ITIMER_PROF, max(rest, 1e-3) if rest < float("inf") else 0)

@@ -20,17 +20,19 @@ from cbmir.store.document import SCHEMA
 from cbmir.store.document_stream import Document, Ledger
 from cbmir.store.session import Database
 from cbmir.store.tables import Encoder
+from cbmir.unwatched import unwatched
 
 ROWS_AT_ONCE = 2_000
 
 
+@unwatched()
 def export_json(
     database: Database, encoder_id: str | None, write: Callable[[bytes], object], progress: Progress
 ) -> dict[str, Any]:
     """Write all features of an encoder as a `cbmir-features/1` document.
 
-    Each number is the shortest text that reads back to the same float32. Nothing identifies a patient but the
-    pseudonym of the group; where a file came from is left out.
+    Each number has as many digits as read back to the same float32 for every reader. Nothing identifies a patient
+    but the pseudonym of the group; where a file came from is left out.
 
     Args:
         database: read as it is at the beginning.
@@ -52,13 +54,14 @@ def export_json(
         head = to_json(SCHEMA), to_json(exported.encoder_object(encoder))
         write(b'{"schema": %b,\n"encoder": %b,\n"features": [' % head)
         for batch in exported.batches(session, encoder):
-            write((b",\n" if done else b"\n") + b",\n".join(map(to_json, batch)))
+            write((b",\n" if done else b"\n") + b",\n".join([to_json(each) for each in batch]))
             done += len(batch)
             progress.update(done, total)
         write(b"\n]}\n")
     return {"encoder": encoder.id, "features": done}
 
 
+@unwatched()
 def import_json(database: Database, settings: Settings, source: BinaryIO, progress: Progress) -> dict[str, Any]:
     """Take in the features of a `cbmir-features/1` document, with their instances, frames and labels.
 

@@ -9,7 +9,7 @@ from functools import cached_property
 from multiprocessing import get_all_start_methods, get_context
 from multiprocessing.context import BaseContext
 from types import TracebackType
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
 
@@ -17,7 +17,8 @@ from cbmir.dicom import budget
 from cbmir.errors import Undecodable
 
 SECONDS, SECONDS_PER_MEGABYTE = 60.0, 1.0
-"""Time that a file may take, by its size: some hundred times what the slowest codec needs."""
+"""Time by the clock that a file may take, by its size: it ends what waits for ever. What computes for ever is ended
+by `cbmir.dicom.budget`, far earlier."""
 
 PRELOADED = ["cbmir.services.convert", "cbmir.services.keep"]
 """What the processes have imported before they begin: they start within milliseconds then."""
@@ -55,13 +56,13 @@ class Isolation:
             Exception: whatever the function raises.
         """
         seconds = SECONDS + SECONDS_PER_MEGABYTE * size / 1e6
-        future = self._pool.schedule(work, args=list(args), kwargs=kwargs, timeout=seconds)
+        future = self._pool.schedule(_within_budget, args=[size, work, args, kwargs], timeout=seconds)
         try:
             return future.result()
         except TimeoutError as error:
             raise Undecodable(f"{name} took more than {seconds:.0f} seconds to convert.", REMEDY) from error
         except ProcessExpired as error:
-            raise Undecodable(f"{name} {_ended(error.exitcode)}.", REMEDY) from error
+            raise Undecodable(f"{name} {_ended(error.exitcode, size)}.", REMEDY) from error
         except MemoryError as error:
             raise Undecodable(f"{name} takes more memory to convert than there is.", REMEDY) from error
 
@@ -91,10 +92,16 @@ def _prepare() -> None:
     budget.enforce()
 
 
-def _ended(exitcode: int) -> str:
+def _within_budget(size: int, work: Callable[..., Made], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Made:
+    with budget.object_budget(size):
+        return work(*args, **kwargs)
+
+
+def _ended(exitcode: int, size: int) -> str:
     """Why a process ended, to go on after a file's name."""
     if budget.SIGNAL is not None and exitcode == -budget.SIGNAL:
-        return "kept its decoder computing far longer than its pixels explain"
+        most = budget.seconds_of_object(size)
+        return f"kept its decoder computing far longer than its pixels explain, or {most:.0f} seconds in all"
     return "made its decoder crash"
 
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 import json
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import Any, Protocol
 
 from cbmir.errors import BadExport
 from cbmir.store.tables import HEADER_COLUMNS, now
@@ -30,27 +30,71 @@ MOST_REGIONS, MOST_STEPS, LONGEST_STEP = 256, 64, 1000
 Check = Callable[[Any], bool]
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One feature with the frame it is of.
+class Feature(Protocol):
+    """One feature with the frame it is of, checked.
 
     Attributes:
         group: key of the patient's group.
+        sha256: of the file.
+        sop_instance_uid: of the object, if it has one.
+        frame_number: from 1.
         instance: columns of `Instance`, without its group.
         frame: columns of `Frame`, without its instance.
-        labels: name -> (value, origin).
+        named: labels: name -> (value, origin).
         part: of the split in which the group stood when the encoder was trained, if it did.
         vector: float32, little endian.
         made_by: the conversion behind the picture that was encoded.
     """
 
+    @property
+    def group(self) -> str: ...
+    @property
+    def sha256(self) -> str: ...
+    @property
+    def sop_instance_uid(self) -> str | None: ...
+    @property
+    def frame_number(self) -> int: ...
+    @property
+    def instance(self) -> dict[str, Any]: ...
+    @property
+    def frame(self) -> dict[str, Any]: ...
+    @property
+    def named(self) -> dict[str, tuple[str, LabelOrigin]]: ...
+    @property
+    def part(self) -> str | None: ...
+    @property
+    def vector(self) -> bytes: ...
+    @property
+    def made_by(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A `Feature` that was read and checked key by key."""
+
     group: str
     instance: dict[str, Any]
     frame: dict[str, Any]
-    labels: dict[str, tuple[str, LabelOrigin]]
+    named: dict[str, tuple[str, LabelOrigin]]
     part: str | None
     vector: bytes
     made_by: str
+
+    @property
+    def sha256(self) -> str:
+        """Of the file."""
+        return str(self.instance["sha256"])
+
+    @property
+    def sop_instance_uid(self) -> str | None:
+        """Of the object, if it has one."""
+        uid: str | None = self.instance["sop_instance_uid"]
+        return uid
+
+    @property
+    def frame_number(self) -> int:
+        """From 1."""
+        return int(self.frame["frame_number"])
 
 
 def published_schema() -> dict[str, Any]:
@@ -99,14 +143,14 @@ def read_row(raw: object, dimension: int) -> Row:
     _check(raw, _ROW, _ROW_OPTIONAL)
     return Row(
         group=raw["group"],
-        instance={key: raw.get(key) for key in _INSTANCE}
+        instance={key: raw.get(key) for key in INSTANCE}
         | {"frame_count": raw.get("frame_count") or 1, "ultrasound_regions": raw.get("ultrasound_regions") or None}
         | _moment(raw),
-        frame={key: raw.get(key) or absent for key, absent in _FRAME.items()},
-        labels=_labels(raw["labels"], raw.get("label_origins") or {}),
+        frame={key: raw.get(key) or absent for key, absent in FRAME.items()},
+        named=_labels(raw["labels"], raw.get("label_origins") or {}),
         part=raw.get("part"),
         vector=_vector(raw["feature"], dimension),
-        made_by=raw.get("feature_pipeline") or raw.get("pipeline") or _FRAME["pipeline"],
+        made_by=raw.get("feature_pipeline") or raw.get("pipeline") or FRAME["pipeline"],
     )
 
 
@@ -127,9 +171,18 @@ def _vector(feature: list[Any], dimension: int) -> bytes:
     if not _NUMBERS.issuperset(map(type, feature)):
         raise BadExport("Its feature holds something that is no number.")
     try:
-        return _packer(dimension)(*feature)
+        return pack(feature)
     except OverflowError as error:
         raise BadExport("Its feature holds a number beyond the range of float32.") from error
+
+
+def pack(feature: Sequence[float]) -> bytes:
+    """Numbers as they are stored: float32, little endian.
+
+    Raises:
+        OverflowError: if one is beyond the range of float32.
+    """
+    return _packer(len(feature))(*feature)
 
 
 @cache
@@ -239,8 +292,8 @@ _ROW_OPTIONAL: dict[str, Check] = {
     "steps": _is_list(_is_text(LONGEST_STEP), MOST_STEPS),
     "created_at": _is_moment,
 }
-_INSTANCE = ("file_name", "sha256", *HEADER_COLUMNS)
-_FRAME: dict[str, Any] = {
+INSTANCE = ("file_name", "sha256", *HEADER_COLUMNS)
+FRAME: dict[str, Any] = {
     "frame_number": 1,
     "picture": "",
     "rows": 0,

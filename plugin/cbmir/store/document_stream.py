@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cbmir.errors import BadExport
-from cbmir.store.document import Row, read_encoder, read_row
+from cbmir.store import document_lines
+from cbmir.store.document import Feature, read_encoder, read_row
 
 BUFFER_BYTES = 256 * 1024
 REPAIR = "Nothing of it was imported: repair the document or export it again."
@@ -37,7 +38,7 @@ class Document:
         """Bytes read so far of this pass."""
         return self._source.tell()
 
-    def batches(self, size: int) -> Iterator[list[Row]]:
+    def batches(self, size: int) -> Iterator[list[Feature]]:
         """All rows, checked, in lists of `size`.
 
         Raises:
@@ -51,9 +52,23 @@ class Document:
         """An error that names the document and the row, counted from 1."""
         return BadExport(f"{self.name}, row {row}: {reason}", REPAIR)
 
-    def _rows(self) -> Iterator[Row]:
+    def _rows(self) -> Iterator[Feature]:
+        """The rows: a line each as long as they are written so, the rest one by one, however they are written."""
         number, dimension = 0, self.encoder["dimension"]
-        for number, raw in enumerate(self._parse("features.item"), 1):
+        for block in document_lines.blocks(self._source):
+            rows = document_lines.rows_of(block, dimension) if block else []
+            if rows is None:
+                break
+            yield from rows
+            number += len(rows)
+            if not block and number:
+                return
+        yield from self._slow_rows(number)
+
+    def _slow_rows(self, known: int) -> Iterator[Feature]:
+        """The rows after the first `known`."""
+        number, dimension = known, self.encoder["dimension"]
+        for number, raw in enumerate(islice(self._parse("features.item"), known, None), known + 1):
             try:
                 row = read_row(raw, dimension)
             except BadExport as error:
@@ -88,13 +103,13 @@ class Ledger:
     def __init__(self) -> None:
         self._files, self._uids, self._frames = array("q"), array("q"), array("q")
 
-    def enter(self, rows: list[Row]) -> None:
+    def enter(self, rows: list[Feature]) -> None:
         """Remember these rows."""
         for row in rows:
-            sha256, uid = row.instance["sha256"], row.instance["sop_instance_uid"]
+            sha256, uid = row.sha256, row.sop_instance_uid
             self._files.append(hash(sha256))
             self._uids.append(hash(uid or sha256))
-            self._frames.append(hash((sha256, row.frame["frame_number"])))
+            self._frames.append(hash((sha256, row.frame_number)))
 
     def contradiction(self) -> tuple[int, str] | None:
         """The number, from 1, of a row that cannot stand beside an earlier one, and why; None if there is none."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import orjson
-from sqlalchemy import RowMapping, and_, case, select
+from sqlalchemy import ColumnElement, Connection, Row, String, and_, case, func, select, type_coerce
 from sqlalchemy.orm import Session
 
 from cbmir.store.features import STORED
@@ -16,7 +18,34 @@ from cbmir.store.writing import is_sqlite
 
 ROWS_AT_ONCE = 2_000
 REQUIRED = ("file_name", "feature", "label", "labels", "group", "sop_instance_uid", "frame_number", "sha256")
-Labels = dict[int, dict[str, tuple[str, str]]]
+OPTIONAL = (
+    "study_instance_uid",
+    "series_instance_uid",
+    "sop_class_uid",
+    "transfer_syntax_uid",
+    "modality",
+    "body_part",
+    "photometric",
+    "burned_in_annotation",
+    "laterality",
+    "view_position",
+    "frame_count",
+    "created_at",
+    "picture",
+    "rows",
+    "columns",
+    "pipeline",
+    "part",
+    "feature_pipeline",
+    "ultrasound_regions",
+    "steps",
+)
+"""Keys that are left out where there is nothing to say."""
+
+AS_JSON = {"ultrasound_regions", "steps"}
+NOTHING = "[]"
+NO_LABELS: tuple[int, dict[str, str], dict[str, str], None] = (0, {}, {}, None)
+FloatArray64 = npt.NDArray[np.float64]
 
 
 def freeze(session: Session) -> None:
@@ -47,33 +76,14 @@ def batches(session: Session, encoder: Encoder) -> Iterator[list[dict[str, Any]]
     """
     statement = (
         select(
+            Feature.vector,
+            Frame.instance_id,
             Instance.file_name,
-            Group.key.label("group"),
+            Group.key,
             Instance.sop_instance_uid,
             Frame.frame_number,
             Instance.sha256,
-            Instance.study_instance_uid,
-            Instance.series_instance_uid,
-            Instance.sop_class_uid,
-            Instance.transfer_syntax_uid,
-            Instance.modality,
-            Instance.body_part,
-            Instance.photometric,
-            Instance.burned_in_annotation,
-            Instance.laterality,
-            Instance.view_position,
-            Instance.ultrasound_regions,
-            Instance.frame_count,
-            Instance.created_at,
-            Frame.picture,
-            Frame.rows,
-            Frame.columns,
-            Frame.pipeline,
-            Frame.steps,
-            case((Feature.pipeline != Frame.pipeline, Feature.pipeline)).label("feature_pipeline"),
-            GroupPart.part,
-            Frame.instance_id,
-            Feature.vector,
+            *_optional(session),
         )
         .select_from(Feature)
         .join(Frame, Frame.id == Feature.frame_id)
@@ -84,50 +94,117 @@ def batches(session: Session, encoder: Encoder) -> Iterator[list[dict[str, Any]]
         .order_by(Feature.frame_id)
         .execution_options(yield_per=ROWS_AT_ONCE)
     )
-    for rows in session.execute(statement).partitions():
-        labels = _labels(session, {row.instance_id for row in rows})
-        features = features_to_write([row.vector for row in rows], encoder.dimension)
-        yield [
-            _member(row._mapping, labels.get(row.instance_id, {}), feature)
-            for row, feature in zip(rows, features, strict=True)
-        ]
+    connection = session.connection()  # plain rows: a session would look for objects in each
+    for rows in connection.execute(statement).partitions():
+        labels = _labels(connection, {row[1] for row in rows})
+        numbers = numbers_to_write(b"".join(row[0] for row in rows), encoder.dimension)
+        yield [_member(row, labels.get(row[1]), feature) for row, feature in zip(rows, numbers, strict=True)]
 
 
-def _labels(session: Session, instance_ids: set[int]) -> Labels:
-    labels: Labels = {}
-    statement = select(Label.instance_id, Label.name, Label.value, Label.origin)
-    for instance_id, name, value, origin in session.execute(
-        statement.where(Label.instance_id.in_(instance_ids)).order_by(Label.id)
-    ):
-        labels.setdefault(instance_id, {})[name] = value, origin
-    return labels
-
-
-def features_to_write(vectors: Sequence[bytes], dimension: int) -> list[Any]:
-    """Each feature as what is to be written: float32, whose shortest text is short, wherever that is safe.
-
-    Readers take the text for a float64 and round that to float32. Once in some billion numbers the first rounding
-    falls on the midpoint that makes the second go astray; such a feature is written as float64, which cannot.
-    """
-    exact = np.frombuffer(b"".join(vectors), STORED).reshape(len(vectors), dimension)
-    text = orjson.dumps(exact.astype(np.float32, copy=False), option=orjson.OPT_SERIALIZE_NUMPY)
-    read = np.array(orjson.loads(text), np.float64).reshape(exact.shape).astype(STORED)
-    safe = (read.view("<u4") == exact.view("<u4")).all(axis=1)
-    return [
-        feature.astype(np.float32, copy=False) if good else feature.astype(np.float64)
-        for feature, good in zip(exact, safe, strict=True)
-    ]
-
-
-def _member(row: RowMapping, labels: dict[str, tuple[str, str]], feature: Any) -> dict[str, Any]:
-    values = {name: value for name, (value, _) in labels.items()}
-    member = {
-        **row,
-        "feature": feature,
-        "label": values.get("subclass", values.get("modality")),
-        "labels": values,
-        "label_origins": {name: origin for name, (_, origin) in labels.items()},
+def _optional(session: Session) -> Iterator[ColumnElement[Any]]:
+    """The columns of `OPTIONAL`, in order. What SQLite keeps as text already stays text: to parse it, only to write
+    it again, would take longer than all the rest."""
+    columns = {
+        **{
+            name: getattr(Instance, name) for name in ("study_instance_uid", "series_instance_uid", "sop_class_uid")
+        },
+        **{name: getattr(Instance, name) for name in ("transfer_syntax_uid", "modality", "body_part")},
+        **{name: getattr(Instance, name) for name in ("photometric", "burned_in_annotation", "laterality")},
+        **{name: getattr(Instance, name) for name in ("view_position", "frame_count", "created_at")},
+        **{name: getattr(Frame, name) for name in ("picture", "rows", "columns", "pipeline")},
+        "part": GroupPart.part,
+        "feature_pipeline": case((Feature.pipeline != Frame.pipeline, Feature.pipeline)),
+        "ultrasound_regions": type_coerce(Instance.ultrasound_regions, String),
+        "steps": type_coerce(Frame.steps, String),
     }
-    del member["vector"], member["instance_id"]
-    first = {key: member.pop(key) for key in REQUIRED}
-    return first | {key: value for key, value in member.items() if value not in (None, "", {}, [])}
+    if is_sqlite(session):
+        kept = type_coerce(Instance.created_at, String)
+        columns["created_at"] = func.replace(kept, " ", "T", type_=String).concat("+00:00")
+    return (columns[name] for name in OPTIONAL)
+
+
+def _labels(connection: Connection, instance_ids: set[int]) -> dict[int, Row[Any]]:
+    """Of each instance that has any: its labels' values, their origins, and what `label` is. On SQLite the first
+    two are JSON already."""
+    sqlite = connection.dialect.name == "sqlite"
+    together = func.json_group_object if sqlite else func.json_object_agg
+    by_name = {name: func.max(case((Label.name == name, Label.value))) for name in ("subclass", "modality")}
+    statement = select(
+        Label.instance_id,
+        together(Label.name, Label.value, type_=String),
+        together(Label.name, Label.origin, type_=String),
+        func.coalesce(by_name["subclass"], by_name["modality"]),
+    )
+    mine = statement.where(_among(instance_ids)).group_by(Label.instance_id)
+    return {row[0]: row for row in connection.execute(mine).all()}
+
+
+def _among(instance_ids: set[int]) -> ColumnElement[bool]:
+    """The labels of these instances: a range where they lie close together, which is quicker than to name them."""
+    first, last = min(instance_ids), max(instance_ids)
+    if last - first < 4 * len(instance_ids):
+        return Label.instance_id.between(first, last)
+    return Label.instance_id.in_(instance_ids)
+
+
+def numbers_to_write(vectors: bytes, dimension: int) -> FloatArray64:
+    """Features as numbers whose text is short, and reads back to the same float32 bit for bit.
+
+    Readers take the text for a float64 and round that to float32, so the shortest text that names a float32 is not
+    safe: once in some billion numbers the first rounding makes the second go astray. Nine significant digits always
+    are: they are within 0.5e-8 of the number's power of two, and the next float32 is six times as far at least.
+
+    Args:
+        vectors: n * dimension float32, little endian.
+        dimension: numbers of a feature.
+
+    Returns:
+        float64 [n, dimension]: each the float64 nearest to nine or ten decimal digits; the exact number where it is
+        below 1e-14 or above 1e9.
+    """
+    exact = np.frombuffer(vectors, STORED).astype(np.float32, copy=False)
+    scales = SCALES[(exact.view(np.uint32) >> 23) & 0xFF]
+    numbers = np.rint(exact * scales) / scales
+    np.copyto(numbers, exact, where=np.isnan(scales))
+    shaped: FloatArray64 = numbers.reshape(-1, dimension)
+    return shaped
+
+
+def _scale(exponent: int) -> float:
+    """The power of ten that leaves nine or ten digits before the point of numbers from 2**exponent on; NaN where it
+    is none that float64 holds exactly."""
+    places = 8 - math.floor(exponent * math.log10(2))
+    return 10.0**places if 0 <= places <= 22 else math.nan
+
+
+SCALES = np.array([_scale(biased - 127) for biased in range(256)])
+"""By the exponent as float32 stores it (IEEE 754, binary32)."""
+
+
+def _member(row: Row[Any], labels: Row[Any] | None, feature: Any) -> dict[str, Any]:
+    _, _, file_name, group, sop_instance_uid, frame_number, sha256, *others = tuple(row)
+    _, values, origins, label = tuple(labels or NO_LABELS)
+    optional = {name: value for name, value in zip(OPTIONAL, others, strict=True) if value and value != NOTHING}
+    for name in AS_JSON & optional.keys():
+        optional[name] = _parsed(optional[name])
+    return {
+        "file_name": file_name,
+        "feature": feature,
+        "label": label,
+        "labels": _as_json(values),
+        "group": group,
+        "sop_instance_uid": sop_instance_uid,
+        "frame_number": frame_number,
+        "sha256": sha256,
+        "label_origins": _as_json(origins),
+        **optional,
+    }
+
+
+def _as_json(value: Any) -> Any:
+    """Labels for `orjson`: SQLite gives them as the text of JSON, by name; PostgreSQL as what such a text says."""
+    return orjson.Fragment(value) if isinstance(value, str) else dict(sorted(value.items()))
+
+
+def _parsed(value: Any) -> Any:
+    return orjson.loads(value) if isinstance(value, str) else value

@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from cbmir.store import features
-from cbmir.store.document import Row
+from cbmir.store.document import Feature
 from cbmir.store.instances import RANKS
 from cbmir.store.tables import Base, Frame, Group, GroupPart, Instance, Label
 from cbmir.store.writing import insert_new, serialise
@@ -33,19 +33,18 @@ class Counts:
         return asdict(self)
 
 
-def known_otherwise(session: Session, rows: Sequence[Row]) -> int | None:
+def known_otherwise(session: Session, rows: Sequence[Feature]) -> int | None:
     """The position of a row whose SOP Instance UID is stored with another file; None if there is none."""
-    uids = [row.instance["sop_instance_uid"] for row in rows if row.instance["sop_instance_uid"]]
+    uids = [row.sop_instance_uid for row in rows if row.sop_instance_uid]
     statement = select(Instance.sop_instance_uid, Instance.sha256).where(Instance.sop_instance_uid.in_(uids))
     stored = dict(session.execute(statement).all())
     for position, row in enumerate(rows):
-        sha256 = row.instance["sha256"]
-        if stored.get(row.instance["sop_instance_uid"], sha256) != sha256:
+        if row.sop_instance_uid and stored.get(row.sop_instance_uid, row.sha256) != row.sha256:
             return position
     return None
 
 
-def add(session: Session, encoder_id: str, rows: Sequence[Row], counts: Counts) -> None:
+def add(session: Session, encoder_id: str, rows: Sequence[Feature], counts: Counts) -> None:
     """Store rows: what is known stays as it is, but for labels of a lower origin; what is new is added.
 
     Args:
@@ -73,20 +72,18 @@ def add(session: Session, encoder_id: str, rows: Sequence[Row], counts: Counts) 
     counts.features += new_features
 
 
-def _instances(session: Session, rows: Sequence[Row]) -> tuple[list[int], int]:
+def _instances(session: Session, rows: Sequence[Feature]) -> tuple[list[int], int]:
     """The row id of each row's instance, and how many were new."""
     groups, _ = _ids(session, Group, ("key",), {(row.group,): {"key": row.group} for row in rows})
     wanted: dict[Key, dict[str, Any]] = {}
     for row in rows:
-        wanted.setdefault(
-            (row.instance["sha256"],), {**row.instance, "origin": "", "group_id": groups[(row.group,)]}
-        )
+        wanted.setdefault((row.sha256,), {**row.instance, "origin": "", "group_id": groups[(row.group,)]})
     found, new = _ids(session, Instance, ("sha256",), wanted)
-    return [found[(row.instance["sha256"],)] for row in rows], new
+    return [found[(row.sha256,)] for row in rows], new
 
 
-def _frames(session: Session, rows: Sequence[Row], instance_ids: Sequence[int]) -> tuple[list[int], int]:
-    keys = [(instance_id, row.frame["frame_number"]) for row, instance_id in zip(rows, instance_ids, strict=True)]
+def _frames(session: Session, rows: Sequence[Feature], instance_ids: Sequence[int]) -> tuple[list[int], int]:
+    keys = [(instance_id, row.frame_number) for row, instance_id in zip(rows, instance_ids, strict=True)]
     wanted: dict[Key, dict[str, Any]] = {}
     for row, key in zip(rows, keys, strict=True):
         wanted.setdefault(key, {**row.frame, "instance_id": key[0]})
@@ -111,14 +108,14 @@ def _ids(
     return (stored() if missing else known), len(missing)
 
 
-def _labels(session: Session, rows: Sequence[Row], instance_ids: Sequence[int]) -> None:
+def _labels(session: Session, rows: Sequence[Feature], instance_ids: Sequence[int]) -> None:
     columns = select(Label.instance_id, Label.name, Label.id, Label.value, Label.origin)
     found = session.execute(columns.where(Label.instance_id.in_(set(instance_ids))))
     stored = {(instance_id, name): (row_id, value, origin) for instance_id, name, row_id, value, origin in found}
     new: dict[Key, dict[str, Any]] = {}
     changed: dict[int, dict[str, Any]] = {}
     for row, instance_id in zip(rows, instance_ids, strict=True):
-        for name, (value, origin) in row.labels.items():
+        for name, (value, origin) in row.named.items():
             wanted = {"value": value, "origin": origin.value}
             present = stored.get((instance_id, name))
             if present is None:
@@ -135,7 +132,7 @@ def _replaces(wanted: dict[str, str], value: str, origin: str) -> bool:
     return differs and RANKS[LabelOrigin(wanted["origin"])] >= RANKS[LabelOrigin(origin)]
 
 
-def _parts(session: Session, encoder_id: str, rows: Sequence[Row], instance_ids: Sequence[int]) -> None:
+def _parts(session: Session, encoder_id: str, rows: Sequence[Feature], instance_ids: Sequence[int]) -> None:
     """Keep the split for the groups that the instances have here."""
     part_of = {instance_id: row.part for row, instance_id in zip(rows, instance_ids, strict=True) if row.part}
     found = session.execute(select(Instance.id, Instance.group_id).where(Instance.id.in_(part_of)))

@@ -37,9 +37,32 @@ def test_a_frame_has_a_budget_that_ends_with_it() -> None:
     with Isolation(1) as apart:
         within, behind = apart.run("x.dcm", 0, left_of_a_budget)
     assert budget.SECONDS < within < budget.SECONDS + 2
-    assert behind == 0
+    assert budget.OBJECT_SECONDS - 2 < behind < budget.OBJECT_SECONDS + 0.1  # what the object has left
     with budget.budget(0):
         assert signal.getitimer(signal.ITIMER_PROF)[0] == 0  # nothing ends this process
+
+
+def test_an_object_has_a_budget_however_many_frames_it_has() -> None:
+    began = time.monotonic()
+    with Isolation(1) as apart:
+        with pytest.raises(Undecodable, match=r"x\.dcm kept its decoder computing .* or 10 seconds in all"):
+            apart.run("x.dcm", 9_000_000, many_frames)
+        assert apart.run("y.dcm", 0, os.getpid) != os.getpid()
+    assert time.monotonic() - began < isolation.SECONDS
+
+
+def many_frames() -> None:
+    """Each is within its own budget."""
+    while True:
+        with budget.budget(0):
+            until = time.process_time() + 0.5
+            while time.process_time() < until:
+                pass
+
+
+@pytest.mark.parametrize(("size", "seconds"), [(0, 10), (10_000_000, 10), (100_000_000, 100)])
+def test_a_large_object_has_more_time(size: int, seconds: float) -> None:
+    assert budget.seconds_of_object(size) == seconds
 
 
 def left_of_a_budget() -> tuple[float, float]:

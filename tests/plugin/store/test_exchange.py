@@ -22,7 +22,7 @@ from cbmir.progress import Silence
 from cbmir.services import export
 from cbmir.services.export import export_json, import_json
 from cbmir.settings import Settings
-from cbmir.store import document_stream, encoders, exported, features, instances
+from cbmir.store import document_lines, document_stream, encoders, exported, features, instances
 from cbmir.store.document import published_schema
 from cbmir.store.session import Database
 from cbmir.store.tables import Base, Encoder, Feature, Frame, Group, GroupPart, Instance, Label
@@ -109,7 +109,7 @@ def rows(database: Database) -> dict[str, list[tuple[Any, ...]]]:
             "frames": select(Instance.sha256, *columns(Frame)).join(Frame.instance).order_by(Frame.id),
             "labels": select(Instance.sha256, Label.origin, *columns(Label))
             .join(Label.instance)
-            .order_by(Label.id),
+            .order_by(Instance.id, Label.name),
             "parts": select(Group.key, GroupPart.part).join(Group, Group.id == GroupPart.group_id),
             "features": own,
         }
@@ -175,6 +175,7 @@ def test_batches_do_not_show(
     monkeypatch.setattr(exported, "ROWS_AT_ONCE", 1)
     monkeypatch.setattr(export, "ROWS_AT_ONCE", 1)
     monkeypatch.setattr(document_stream, "BUFFER_BYTES", 7)
+    monkeypatch.setattr(document_lines, "BLOCK_BYTES", 40)
     assert written(database) == whole
     read_in(target, settings, whole)
     assert rows(target) == rows(database)
@@ -205,10 +206,10 @@ def test_neither_a_patient_nor_a_path_leaves(document: dict[str, Any]) -> None:
     assert "origin" not in document["features"][0]
 
 
-def test_numbers_are_as_short_as_is_safe(database: Database, fill: Callable[[Database], None]) -> None:
+def test_numbers_have_as_many_digits_as_are_safe(database: Database, fill: Callable[[Database], None]) -> None:
     fill(database)
     text = written(database).decode()
-    assert '"feature":[0.1,-0.0,0.33333334,1' in text
+    assert '"feature":[0.1000000015,-0.0,0.333333343,1' in text
     assert '"feature":[7.038530691851209e-26,1.0,2.0,3.0]' in text
 
 
@@ -220,8 +221,8 @@ def test_numbers_are_as_short_as_is_safe(database: Database, fill: Callable[[Dat
     )
 )
 def test_any_float32_survives_the_text(vectors: FloatArray) -> None:
-    texts = exported.features_to_write([vector.astype("<f4").tobytes() for vector in vectors], 5)
-    read = [json.loads(export.to_json(text)) for text in texts]
+    numbers = exported.numbers_to_write(vectors.astype("<f4").tobytes(), 5)
+    read = [json.loads(export.to_json(each)) for each in numbers]
     assert np.array(read, np.float64).astype(np.float32).tobytes() == vectors.tobytes()
 
 

@@ -1,0 +1,206 @@
+"""Reads a document as this program writes it, a row a line: some rows in one go, checked while they are parsed.
+
+Whatever is not as expected - another layout, a fault - is left to the slow way (`cbmir.store.document.read_row`),
+which says what is wrong. So this way may refuse what is good, but must never take what that one refuses.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from operator import attrgetter
+from typing import Annotated, Any, BinaryIO
+
+import numpy as np
+import orjson
+from msgspec import DecodeError, Meta, Struct
+from msgspec.json import Decoder
+
+from cbmir.store.document import FRAME, INSTANCE, LARGEST, LONGEST_STEP, MOST_STEPS, Feature, pack
+from cbmir.store.tables import now
+from cbmir.types import LabelOrigin, Part
+
+UID_COLUMNS = (
+    "sop_instance_uid",
+    "sop_class_uid",
+    "study_instance_uid",
+    "series_instance_uid",
+    "transfer_syntax_uid",
+)
+TEXT_COLUMNS = (
+    "file_name",
+    "group",
+    "modality",
+    "body_part",
+    "photometric",
+    "burned_in_annotation",
+    "laterality",
+    "view_position",
+    "pipeline",
+    "feature_pipeline",
+)
+END_OF_ROW = b",\n"
+LONGEST_ROW = 64 * 1024 * 1024
+
+BLOCK_BYTES = 2 * 1024 * 1024
+"""About so much is parsed at once: some 1,500 rows."""
+
+LARGEST_NUMBER = float(np.finfo(np.float32).max)
+UIDS, DIGESTS = re.compile(r"(?:[0-9.]{1,64}\n)*"), re.compile(r"(?:[0-9a-f]{64}\n)*")
+ORIGINS = {each.value: each for each in LabelOrigin}
+PARTS = {None, *(each.value for each in Part)}
+
+
+Name = Annotated[str, Meta(min_length=1, max_length=4096)]
+Value = Annotated[str, Meta(min_length=1, max_length=200)]
+Code = Annotated[str, Meta(min_length=1, max_length=64)]
+Short = Annotated[str, Meta(min_length=1, max_length=16)]
+Answer = Annotated[str, Meta(min_length=1, max_length=3)]
+Letter = Annotated[str, Meta(min_length=1, max_length=1)]
+Step = Annotated[str, Meta(min_length=1, max_length=LONGEST_STEP)]
+Number = Annotated[float, Meta(ge=-LARGEST_NUMBER, le=LARGEST_NUMBER)]
+Count = Annotated[int, Meta(ge=0, le=LARGEST)]
+Ordinal = Annotated[int, Meta(ge=1, le=LARGEST)]
+Moment = Annotated[datetime, Meta(tz=True)]
+
+
+class Line(Struct, gc=False):
+    """One member of `features`, as the schema has it (`cbmir.store.document.Feature`); an object with regions is
+    rare, and read the slow way. What the database takes is made of it only when it is asked for."""
+
+    file_name: Name
+    feature: list[Number]
+    label: str | None
+    labels: dict[Code, Value]
+    group: Value
+    sop_instance_uid: str | None
+    frame_number: Ordinal
+    sha256: str
+    sop_class_uid: str | None = None
+    study_instance_uid: str | None = None
+    series_instance_uid: str | None = None
+    transfer_syntax_uid: str | None = None
+    modality: Short | None = None
+    body_part: Code | None = None
+    photometric: Short | None = None
+    burned_in_annotation: Answer | None = None
+    laterality: Letter | None = None
+    view_position: Short | None = None
+    ultrasound_regions: None = None
+    frame_count: Ordinal | None = None
+    label_origins: dict[str, str] | None = None
+    part: str | None = None
+    picture: str | None = None
+    rows: Count | None = None
+    columns: Count | None = None
+    pipeline: Code | None = None
+    feature_pipeline: Code | None = None
+    steps: Annotated[list[Step], Meta(max_length=MOST_STEPS)] | None = None
+    created_at: Moment | None = None
+
+    @property
+    def instance(self) -> dict[str, Any]:
+        """Columns of `Instance`, without its group."""
+        return {
+            **{name: getattr(self, name) for name in INSTANCE},
+            "frame_count": self.frame_count or 1,
+            "ultrasound_regions": None,
+            "created_at": self.created_at or now(),
+        }
+
+    @property
+    def frame(self) -> dict[str, Any]:
+        """Columns of `Frame`, without its instance."""
+        return {name: getattr(self, name) or absent for name, absent in FRAME.items()}
+
+    @property
+    def named(self) -> dict[str, tuple[str, LabelOrigin]]:
+        """Labels: name -> (value, origin)."""
+        origins = self.label_origins or {}
+        return {name: (value, ORIGINS[origins.get(name, "import")]) for name, value in self.labels.items()}
+
+    @property
+    def vector(self) -> bytes:
+        """float32, little endian."""
+        return pack(self.feature)
+
+    @property
+    def made_by(self) -> str:
+        """The conversion behind the picture that was encoded."""
+        return str(self.feature_pipeline or self.pipeline or FRAME["pipeline"])
+
+
+_LINES = Decoder(list[Line])
+
+
+def blocks(source: BinaryIO) -> Iterator[bytes]:
+    """The members of `features`, some at a time, each block the text of a JSON list.
+
+    Where the document is not laid out as this program does it, no more come.
+
+    Yields:
+        blocks, and at last b"" if the document has ended as it should.
+    """
+    source.seek(0)
+    if not _is_head([source.readline(BLOCK_BYTES) for _ in range(3)]):
+        return
+    rest = b""
+    while more := source.read(BLOCK_BYTES):
+        text = rest + more
+        end = text.rfind(END_OF_ROW)
+        if end >= 0:
+            yield b"[%b]" % text[:end]
+        rest = text[end + len(END_OF_ROW) :] if end >= 0 else text
+        if len(rest) > LONGEST_ROW:
+            return
+    rest = rest.rstrip()
+    if rest.endswith(b"]}"):
+        yield b"[%b]" % rest[:-2]
+        yield b""
+
+
+def _is_head(lines: Sequence[bytes]) -> bool:
+    schema, encoder, features = (line.rstrip() for line in lines)
+    if not (
+        schema.startswith(b'{"schema":') and encoder.startswith(b'"encoder":') and features == b'"features": ['
+    ):
+        return False
+    try:
+        read = [orjson.loads(line.removesuffix(b",").partition(b":")[2]) for line in (schema, encoder)]
+    except orjson.JSONDecodeError:
+        return False
+    return schema.endswith(b",") and encoder.endswith(b",") and isinstance(read[1], dict)
+
+
+def rows_of(block: bytes, dimension: int) -> Sequence[Feature] | None:
+    """The rows of a block, checked; None if one of them is to be looked at the slow way."""
+    try:
+        lines = _LINES.decode(block)
+        return lines if _are_good(lines, dimension) else None
+    except DecodeError:
+        return None
+
+
+def _are_good(members: Sequence[Line], dimension: int) -> bool:
+    """Whether texts, UIDs, hashes and words are as the schema asks for; all of a kind are looked at together."""
+    uids = {each for name in UID_COLUMNS for each in map(attrgetter(name), members)} - {None}
+    digests = [
+        each for name in ("sha256", "picture") for each in map(attrgetter(name), members) if each is not None
+    ]
+    return (
+        "".join(_texts(members)).isprintable()
+        and UIDS.fullmatch("\n".join([*uids, ""])) is not None
+        and DIGESTS.fullmatch("\n".join([*digests, ""])) is not None
+        and set(map(attrgetter("part"), members)) <= PARTS
+        and ORIGINS.keys() >= {origin for each in members for origin in (each.label_origins or {}).values()}
+        and set(map(len, map(attrgetter("feature"), members))) <= {dimension}
+    )
+
+
+def _texts(members: Sequence[Line]) -> set[str]:
+    """All texts, each once: most columns have few values."""
+    texts = {each for name in TEXT_COLUMNS for each in map(attrgetter(name), members) if each is not None}
+    for each in members:
+        texts.update(each.labels, each.labels.values(), each.label_origins or (), each.steps or ())
+    return texts

@@ -2,16 +2,16 @@
 
     pip install -e .[bench]
     python benchmarks/index.py [--rounds 15] [--sizes 50000,1000000] [--kinds drawn,noise] [--json index.json]
-    python benchmarks/index.py --kinds mine=FEATURES.npy        features of a network of yours, blown up to each size
+    python benchmarks/index.py --kinds mine=FEATURES.npy       features of a network of yours, blown up to each size
 
 The contenders take turns, so that a neighbour's load on the machine hits all alike; ratios hold better than times.
-Beside the wall clock stands the thread's processor time: on a busy machine a long task is interrupted more often than
-a short one, and its wall clock tells more of the neighbours than of the task. The ratio to the limit, one pass over
-the vectors at memory speed, is of processor times. One thread, unless OPENBLAS_NUM_THREADS says otherwise.
+Beside the wall clock stands the thread's processor time: on a busy machine a long task is interrupted more often
+than a short one, and its wall clock tells more of the neighbours than of the task. The ratio to the limit, one pass
+over the vectors at memory speed, is of processor times. One thread, unless OPENBLAS_NUM_THREADS says otherwise.
 
-drawn: 200 clusters, of which eight directions hold most of the spread, as an autoencoder's features. noise: Gaussian,
-independent. mine: mixtures of each feature with one of the file's eight nearest to it, at a place between them drawn
-evenly, and Gaussian noise of a twentieth of their distance.
+drawn: 200 clusters, of which eight directions hold most of the spread, as an autoencoder's features. noise:
+Gaussian, independent. mine: mixtures of each feature with one of the file's eight nearest to it, at a place between
+them drawn evenly, and Gaussian noise of a twentieth of their distance.
 """
 
 from __future__ import annotations

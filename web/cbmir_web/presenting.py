@@ -161,5 +161,6 @@ def _asked(parameters: Mapping[str, Any]) -> str:
 def terms(where: Mapping[str, Any]) -> list[str]:
     """A stored filter as the terms that the form and the command line take: `modality=MR`."""
     parsed = Where.from_json(dict(where))
-    pairs = [("modality", parsed.modality), *parsed.label.items(), ("body_part", parsed.body_part)]
-    return [f"{name}={value}" for name, value in pairs if value]
+    own = ("body_part", parsed.body_part), ("archive", parsed.archive)
+    pairs = [("modality", parsed.modality), *parsed.label.items(), *own]
+    return [f"{name}={value}" for name, value in pairs if value] + [" OR ".join(each) for each in parsed.any_of]

@@ -15,7 +15,13 @@ from cbmir.store.filters import Where
 @click.command("query")
 @click.argument("subject", metavar="FILE|SOP_INSTANCE_UID")
 @click.option("-k", type=int, default=5, show_default=True, help="How many hits.")
-@click.option("--where", "terms", multiple=True, metavar="NAME=VALUE", help="Such as modality=MR; may be repeated.")
+@click.option(
+    "--where",
+    "terms",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Such as modality=MR, subclass!=normal, or 'modality=MR OR modality=CT'; may be repeated.",
+)
 @click.option("--encoder", "encoder_id", metavar="ID", help="Whose features; the one in use if left out.")
 @click.option("--frame", "frame_number", type=click.IntRange(1), help="Frame of a multi-frame object, from 1.")
 @click.option("--exclude-same-patient", is_flag=True, help="Leave out images of the query's own patient.")

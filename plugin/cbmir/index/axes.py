@@ -43,7 +43,7 @@ class Axes:
 
     @property
     def _has_remainder(self) -> bool:
-        return self.directions.shape[0] < self.directions.shape[1]
+        return bool(self.directions.shape[0] < self.directions.shape[1])
 
     def along(self, vectors: FloatArray) -> DoubleArray:
         """y of each vector, float32 (n, d): float64 (n, coordinates); keep n small, see `pieces`."""

@@ -76,7 +76,8 @@ def _boxes(coordinates: FloatArray, size: int) -> tuple[FloatArray, FloatArray]:
         return coordinates, coordinates
     lowest = np.minimum.reduceat(coordinates, starts)
     highest = np.maximum.reduceat(coordinates, starts)
-    return lowest, (highest - lowest) / np.float32(LEVELS)
+    step: FloatArray = ((highest - lowest) / np.float32(LEVELS)).astype(np.float32)
+    return lowest, step
 
 
 def _codes(

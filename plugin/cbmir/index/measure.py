@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import numba
 import numpy as np
@@ -26,10 +26,10 @@ def reordered(kernel: Kernel) -> Kernel:
 
 def _compiled(kernel: Kernel, freedom: set[str]) -> Kernel:
     try:
-        fast: Kernel = numba.njit(cache=True, nogil=True, fastmath=freedom)(kernel)
+        fast: object = numba.njit(cache=True, nogil=True, fastmath=freedom)(kernel)
     except RuntimeError:  # there is no folder to keep it in: it is compiled once a process
         fast = numba.njit(nogil=True, fastmath=freedom)(kernel)
-    return fast
+    return cast(Kernel, fast)
 
 
 @compiled

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from itertools import chain
 from typing import Any, Self
 
-from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy import ColumnElement, and_, false, func, not_, or_, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from cbmir.errors import BadRequest
 from cbmir.modalities import modality_class
-from cbmir.store.tables import Group, Instance, Label
+from cbmir.store.tables import Archive, ArchiveObject, Group, Instance, Label
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,11 @@ class Where:
     """Label name -> value, exactly as stored."""
     body_part: str | None = None
     """Body Part Examined, in either case."""
+    archive: str | None = None
+    """Name of the archive (PACS) that lists the object."""
+    any_of: list[list[str]] = field(default_factory=list)
+    """Of each of these lists at least one term must hold: `NAME=VALUE`, or `NAME!=VALUE`, which holds where the
+    other does not. With several lists that is any combination of AND, OR and NOT (its conjunctive normal form)."""
     exclude_group: str | None = None
     """Key of a group (a patient) whose instances are left out."""
     exclude_instance: int | None = None
@@ -31,22 +37,31 @@ class Where:
 
     @classmethod
     def parse(cls, terms: Sequence[str]) -> Self:
-        """Read terms such as `modality=MR`, `body_part=HEAD` or `subclass=brain_glioma`; any other name is a label.
+        """Read terms such as `modality=MR`, `body_part=HEAD` or `subclass=brain_glioma`, all of which must hold.
+
+        Names are `modality`, `body_part` and `archive`; any other is a label. `NAME!=VALUE` is the contrary, and
+        ` OR ` between terms of one string wants one of them.
 
         Raises:
             cbmir.errors.BadRequest: if a term is not NAME=VALUE, or two give one name different values.
         """
         pairs: dict[str, str] = {}
+        any_of: list[list[str]] = []
         for term in terms:
+            choices = [choice.strip() for choice in term.split(" OR ")]
+            if len(choices) > 1 or _is_negated(term):
+                any_of.append([_checked_term(choice) for choice in choices])
+                continue
             name, value = _split(term)
             if pairs.setdefault(name, value) != value:
                 raise BadRequest(f"The filter gives {name} twice.", "Ask for one value of each name.")
-        modality, body_part = pairs.pop("modality", None), pairs.pop("body_part", None)
-        return cls(modality=modality, body_part=body_part, label=pairs)
+        own = {name: pairs.pop(name, None) for name in ("modality", "body_part", "archive")}
+        return cls(**own, label=pairs, any_of=any_of)
 
     def as_json(self) -> dict[str, Any]:
         """The filter as JSON; `from_json` reads it back."""
-        return asdict(self)
+        told = asdict(self)
+        return {name: value for name, value in told.items() if value or name not in ("archive", "any_of")}
 
     @classmethod
     def from_json(cls, document: object) -> Self:
@@ -62,7 +77,8 @@ class Where:
             raise BadRequest(f"The filter has an unknown key {sorted(map(str, unknown))[0]!r}.")
         for name, value in document.items():
             _check(name, value)
-        return cls(**{**document, "label": dict(document.get("label") or {})})
+        lists = {"label": dict(document.get("label") or {}), "any_of": list(document.get("any_of") or [])}
+        return cls(**{**document, **lists})
 
     def clause(self) -> list[ColumnElement[bool]]:
         """Conditions over `Instance`, to be joined by AND; labels and groups are looked at in subqueries."""
@@ -71,6 +87,9 @@ class Where:
             conditions.append(_of_modality(self.modality))
         if self.body_part is not None:
             conditions.append(_same(Instance.body_part, self.body_part))
+        if self.archive is not None:
+            conditions.append(_listed_by(self.archive))
+        conditions += [or_(*map(_holds, choices)) for choices in self.any_of]
         if self.exclude_group is not None:
             conditions.append(Instance.group_id.not_in(select(Group.id).where(Group.key == self.exclude_group)))
         if self.exclude_instance is not None:
@@ -85,8 +104,36 @@ def _split(term: str) -> tuple[str, str]:
     return name, value
 
 
+def _is_negated(term: str) -> bool:
+    return term.partition("=")[0].endswith("!")
+
+
+def _checked_term(term: str) -> str:
+    name, value = _split(term)
+    if not name.rstrip("! "):
+        raise BadRequest(f"The filter {term!r} is not NAME!=VALUE.", "Write for example modality!=MR.")
+    return f"{name}={value}"
+
+
+def _holds(term: str) -> ColumnElement[bool]:
+    """Whether a term of `any_of` does."""
+    name, value = _split(term)
+    holds = and_(*Where.parse([f"{name.removesuffix('!').strip()}={value}"]).clause())
+    return not_(func.coalesce(holds, false())) if _is_negated(term) else holds
+
+
 def _check(name: str, value: object) -> None:
-    if name == "label":
+    if name == "any_of":
+        good = value is None or (
+            isinstance(value, list)
+            and all(
+                isinstance(each, list) and each and all(isinstance(term, str) for term in each) for each in value
+            )
+        )
+        if good and isinstance(value, list):
+            for term in chain.from_iterable(value):
+                _checked_term(term)
+    elif name == "label":
         good = value is None or (
             isinstance(value, Mapping) and all(isinstance(text, str) for pair in value.items() for text in pair)
         )
@@ -107,6 +154,11 @@ def _of_modality(wanted: str) -> ColumnElement[bool]:
 def _labelled(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
     # a list, found by the index on name and value, not a look at every instance: a rare label costs nothing
     return Instance.id.in_(select(Label.instance_id).where(*conditions))
+
+
+def _listed_by(name: str) -> ColumnElement[bool]:
+    mine = select(ArchiveObject.sop_instance_uid).join(Archive, Archive.id == ArchiveObject.archive_id)
+    return func.coalesce(Instance.sop_instance_uid, "").in_(mine.where(Archive.name == name))
 
 
 def _same(column: InstrumentedAttribute[Any], value: str) -> ColumnElement[bool]:

@@ -161,11 +161,8 @@ def test_a_damaged_file_is_refused_and_made_anew(archive: Archive, damage: str) 
     harmed[30 if damage == "header" else len(whole) // 2] ^= 1
     broken = {"cut": whole[:-1], "empty": b"", "garbage": b"x" * 5000}.get(damage, bytes(harmed))
     archive.path.write_bytes(broken)
-    with archive.database.read() as session, pytest.raises(BrokenFile, match="cbmir index build"):
-        try:
-            index_files.opened(session, encoders.get(session, "net"), archive.settings)
-        except BrokenFile as error:
-            raise BrokenFile(error.sentence) from error
+    with archive.database.read() as session, pytest.raises(BrokenFile, match=r"cut short|damaged"):
+        index_files.opened(session, encoders.get(session, "net"), archive.settings)
     assert archive.search(gallery.Galleries()) == ids[:3]
     assert archive.path.read_bytes() == whole
 

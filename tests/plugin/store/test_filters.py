@@ -56,6 +56,13 @@ KEPT: list[tuple[list[str], list[str]]] = [
     (["modality=XRAY"], ["dx", "png-xray"]),
     (["modality=EEG"], ["png-eeg"]),
     (["modality=OPT"], []),
+    (["modality=MR OR modality=EEG"], ["mr", "mr-labelled", "png-mri", "png-eeg"]),
+    (["body_part!=HEAD"], [name for name in NAMES if name != "mr"]),  # whoever has no body part, too
+    (["modality=MR", "subclass!=tear"], ["mr", "png-mri"]),
+    (["subclass=tear OR body_part=CHEST", "modality!=EEG"], ["mr-labelled", "dx"]),
+    (["modality!=MR OR body_part=HEAD", "subclass!=tear"], ["mr", "dx", "png-xray", "png-bare"]),
+    (["archive=pacs"], []),
+    (["archive!=pacs"], NAMES),
     (["body_part=head"], ["mr"]),
     (["body_part=KNEE"], ["mr-labelled"]),
     (["subclass=tear"], ["mr-labelled", "png-eeg"]),

@@ -60,7 +60,10 @@ class QuestionSchema(Input):
     k = Whole(load_default=5, validate=validate.Range(min=1, max=MOST_HITS))
     where = fields.List(
         fields.String(),
-        metadata={"description": "Terms that all must hold.", "example": ["modality=MR", "subclass=brain_glioma"]},
+        metadata={
+            "description": "Terms that all must hold: NAME=VALUE, NAME!=VALUE, or several joined by ` OR `.",
+            "example": ["modality=MR OR modality=CT", "subclass!=normal"],
+        },
     )
     encoder = fields.String(validate=validate.Length(max=64), metadata={"description": "Else the one in use."})
     exclude_same_patient = fields.Boolean(

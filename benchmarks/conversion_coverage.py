@@ -1,6 +1,6 @@
 """Which objects of a folder are converted: by transfer syntax, photometric interpretation and modality.
 
-    python benchmarks/coverage.py FOLDER [--write docs/coverage.md]
+    python benchmarks/conversion_coverage.py FOLDER [--write docs/coverage.md]
 
 Of a file that is no DICOM object, or whose header cannot be read, nothing is known but the reason.
 """
@@ -45,7 +45,7 @@ def main() -> None:
 
 TITLE = """# What is converted
 
-Made by `python benchmarks/coverage.py FOLDER`, over a collection of 929 objects: those that pydicom, pylibjpeg,
+Made by `python benchmarks/conversion_coverage.py FOLDER`, over a collection of 929 objects: those that pydicom, pylibjpeg,
 highdicom and others test with, series of four vendors, and some that were damaged on purpose. Each object is
 converted, or refused for a reason.
 

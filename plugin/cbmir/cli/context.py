@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from importlib.metadata import entry_points
 from typing import Any
@@ -25,21 +26,21 @@ class Context:
         """The installation's database; an embedded one is made and brought up to date by itself."""
         if not self.settings.database_url:
             self.settings.data.mkdir(parents=True, exist_ok=True)
-            (upgrade,) = entry_points(group="cbmir.database", name="upgrade")
-            upgrade.load()(self.settings.resolved_database_url)
-            return _furnished(Database(self.settings.resolved_database_url))
-        return Database(self.settings.resolved_database_url)
+            _hook("upgrade")(self.settings.resolved_database_url)
+        database = Database(self.settings.resolved_database_url)
+        if not self.settings.database_url:
+            _hook("furnish")(database)
+        return database
 
     def progress(self, title: str) -> Bar:
         """A progress bar on a terminal, silence in a pipe; a context manager."""
         return Bar(title)
 
 
-def _furnished(database: Database) -> Database:
-    from cbmir.services.shipped import provide
-
-    provide(database)
-    return database
+def _hook(name: str) -> Callable[[Any], object]:
+    (found,) = entry_points(group="cbmir.database", name=name)
+    hook: Callable[[Any], object] = found.load()
+    return hook
 
 
 def print_json(document: Any) -> None:

@@ -60,7 +60,7 @@ class ExactIndex:
     @property
     def dimension(self) -> int:
         """Numbers in one feature."""
-        return self.cells.vectors.shape[1]
+        return int(self.cells.vectors.shape[1])
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -55,8 +55,8 @@ class Where:
             name, value = _split(term)
             if pairs.setdefault(name, value) != value:
                 raise BadRequest(f"The filter gives {name} twice.", "Ask for one value of each name.")
-        own = {name: pairs.pop(name, None) for name in ("modality", "body_part", "archive")}
-        return cls(**own, label=pairs, any_of=any_of)
+        modality, body_part, archive = (pairs.pop(name, None) for name in ("modality", "body_part", "archive"))
+        return cls(modality=modality, body_part=body_part, archive=archive, label=pairs, any_of=any_of)
 
     def as_json(self) -> dict[str, Any]:
         """The filter as JSON; `from_json` reads it back."""

@@ -67,7 +67,7 @@ def write(path: Path, stamp: Stamp, index: ExactIndex) -> None:
         start = _aligned(stream.tell())
         for array, place in zip(arrays.values(), described.values(), strict=True):
             _pad(stream, start + place["offset"])
-            stream.write(memoryview(array.reshape(-1).view(np.uint8)))
+            stream.write(array.reshape(-1).view(np.uint8).data)
 
 
 def read(path: Path, encoder_id: str) -> tuple[Stamp, ExactIndex]:
@@ -181,5 +181,5 @@ def _opened(mapped: mmap.mmap) -> _File:
 def _checksum(arrays: Arrays) -> int:
     crc = 0
     for array in arrays.values():
-        crc = zlib.crc32(memoryview(array.reshape(-1).view(np.uint8)), crc)
+        crc = zlib.crc32(array.reshape(-1).view(np.uint8).data, crc)
     return crc

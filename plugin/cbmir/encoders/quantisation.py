@@ -12,10 +12,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import onnx
-from onnx import shape_inference
+from onnx import helper, shape_inference
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 from cbmir.types import FloatArray
+
+PREPARED = {"onnx.quant.pre_process": "onnxruntime.quant"}
+"""Tells the quantiser that shapes are inferred, or it would ask for it."""
 
 
 def quantised(model: bytes, inputs: Iterable[FloatArray]) -> bytes:
@@ -27,6 +30,7 @@ def quantised(model: bytes, inputs: Iterable[FloatArray]) -> bytes:
             hundred that are like those to come.
     """
     whole = shape_inference.infer_shapes(onnx.load_model_from_string(model))
+    helper.set_model_props(whole, PREPARED)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "quantised.onnx"
         quantize_static(

@@ -1,0 +1,193 @@
+"""The whole path, from compressed DICOM to stored feature, beside its slowest stage: the decoder alone.
+
+    python benchmarks/extract_dicom.py [--objects 64] [--side 128] [--rounds 3] [--json FILE.json]
+
+Objects are drawn, 512 x 512 with 12 bits, in JPEG 2000 (lossless), JPEG-LS and native; the encoder is the paper's,
+untrained. A round ingests them into a new installation and extracts their features; in between the decoder has its
+turn on the same frames, in as many threads as there are cores, so that a neighbour's load hits all alike.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import platform
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib.metadata import version
+from io import BytesIO
+from pathlib import Path
+from statistics import median
+from types import MappingProxyType
+from typing import Any
+
+import imagecodecs
+import numpy as np
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate
+from pydicom.uid import UID, ExplicitVRLittleEndian, JPEG2000Lossless, JPEGLSLossless, MRImageStorage, generate_uid
+
+import cbmir_migrations
+from cbmir.encoders import cnn_encoder, machine, weights
+from cbmir.encoders.base import Preprocessing
+from cbmir.encoders.cnn_autoencoder import CnnAutoencoder
+from cbmir.progress import Silence
+from cbmir.services.extract import extract
+from cbmir.services.ingest import ingest
+from cbmir.settings import Settings
+from cbmir.store import encoders
+from cbmir.store.session import Database
+
+GOAL = 1.25
+"""The whole path over its slowest stage alone, at most."""
+
+
+@dataclass(frozen=True)
+class Codec:
+    """How a frame is compressed and decompressed."""
+
+    syntax: UID
+    encode: Callable[[Any], bytes]
+    decode: Callable[[bytes], Any]
+
+
+CODECS: Mapping[str, Codec] = MappingProxyType(
+    {
+        "JPEG 2000": Codec(
+            JPEG2000Lossless,
+            lambda pixels: imagecodecs.jpeg2k_encode(pixels, level=0, codecformat="j2k", reversible=True),
+            imagecodecs.jpeg2k_decode,
+        ),
+        "JPEG-LS": Codec(JPEGLSLossless, imagecodecs.jpegls_encode, imagecodecs.jpegls_decode),
+        "native": Codec(
+            ExplicitVRLittleEndian,
+            lambda pixels: pixels.tobytes(),
+            lambda data: np.frombuffer(data, np.uint16).copy(),
+        ),
+    }
+)
+
+
+def main() -> None:
+    """Run, print, and write the JSON if asked to."""
+    arguments = _arguments()
+    figures = {name: measured(codec, arguments) for name, codec in CODECS.items()}
+    report = {**conditions(), **vars(arguments), "figures": figures}
+    print(f"{report['machine']}, load {report['load']:.1f};", *report["versions"].items())
+    print(f"{'objects/s':12} {'decoder':>9} {'ingest':>9} {'extract':>9} {'whole':>9}   whole over the slowest")
+    for name, row in figures.items():
+        rates = "".join(f"{row[each]:10.1f}" for each in ("decoder", "ingest", "extract", "whole"))
+        print(f"{name:11}{rates}   {row['ratio']:.2f} (goal {GOAL})")
+    if arguments.json:
+        arguments.json.write_text(json.dumps(report, indent=2, default=str))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Time the path from DICOM to features beside its decoder.")
+    parser.add_argument("--objects", type=int, default=64)
+    parser.add_argument("--side", type=int, default=128, help="of the encoder's input")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", type=Path)
+    return parser.parse_args()
+
+
+def measured(codec: Codec, arguments: argparse.Namespace) -> dict[str, float]:
+    """Objects a second of each step, medians over the rounds."""
+    frames = [codec.encode(drawn(number)) for number in range(arguments.objects)]
+    seconds: dict[str, list[float]] = {"decoder": [], "ingest": [], "extract": []}
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(machine.cores()) as pool:
+        files = Path(folder) / "objects"
+        files.mkdir()
+        for number, frame in enumerate(frames):
+            (files / f"{number}.dcm").write_bytes(dicom(codec, frame))
+        for number in range(arguments.rounds):
+            seconds["decoder"].append(_seconds(lambda: list(pool.map(codec.decode, frames))))
+            _whole(Path(folder) / str(number), files, arguments.side, seconds)
+    whole = [one + two for one, two in zip(seconds["ingest"], seconds["extract"], strict=True)]
+    rates = {name: arguments.objects / median(each) for name, each in (*seconds.items(), ("whole", whole))}
+    return {**rates, "ratio": min(rates["decoder"], rates["extract"]) / rates["whole"]}
+
+
+def _whole(folder: Path, files: Path, side: int, seconds: dict[str, list[float]]) -> None:
+    settings = Settings(data=folder)
+    cbmir_migrations.upgrade(_made(settings).resolved_database_url)
+    database = Database(settings.resolved_database_url)
+    _add_encoder(database, settings, side)
+    seconds["ingest"].append(_seconds(lambda: ingest(database, settings, [files], None, Silence())))
+    seconds["extract"].append(_seconds(lambda: extract(database, settings, "drawn", Silence())))
+    database.dispose()
+
+
+def _made(settings: Settings) -> Settings:
+    settings.data.mkdir()
+    return settings
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def _add_encoder(database: Database, settings: Settings, side: int) -> None:
+    network = CnnAutoencoder(side)
+    network.initialise(0)
+    data = weights.to_bytes(network.state_dict())
+    settings.weights.mkdir()
+    (settings.weights / "net.safetensors").write_bytes(data)
+    with database.write() as session:
+        encoders.add(
+            session,
+            id="drawn",
+            architecture=cnn_encoder.NAME,
+            weights_file="net.safetensors",
+            weights_sha256=hashlib.sha256(data).hexdigest(),
+            dimension=cnn_encoder.DIMENSION,
+            preprocessing=Preprocessing(side).as_json(),
+            training={},
+            metrics={},
+        )
+
+
+def drawn(number: int) -> Any:
+    """Soft shapes with noise, uint16 (512, 512), 12 bits."""
+    random = np.random.default_rng(number)
+    soft = np.kron(random.normal(1000, 300, (8, 8)), np.ones((64, 64))) + random.normal(0, 20, (512, 512))
+    return np.clip(soft, 0, 4095).astype(np.uint16)
+
+
+def dicom(codec: Codec, frame: bytes) -> bytes:
+    """An object of one frame."""
+    dataset = Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = codec.syntax
+    dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID = MRImageStorage
+    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID = generate_uid()
+    dataset.StudyInstanceUID, dataset.SeriesInstanceUID = generate_uid(), generate_uid()
+    dataset.PatientID, dataset.Modality = "drawn", "MR"
+    dataset.Rows = dataset.Columns = 512
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 12, 11, 0
+    dataset.PixelData = encapsulate([frame]) if codec.syntax.is_encapsulated else frame
+    stream = BytesIO()
+    dataset.save_as(stream, enforce_file_format=True)
+    return stream.getvalue()
+
+
+def conditions() -> dict[str, Any]:
+    """Where it ran."""
+    packages = ("imagecodecs", "pydicom", "onnxruntime", "numpy", "sqlalchemy")
+    return {
+        "machine": f"{platform.processor() or platform.machine()}, {machine.cores()} cores",
+        "load": os.getloadavg()[0],
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -56,7 +56,7 @@ class Where:
             if pairs.setdefault(name, value) != value:
                 raise BadRequest(f"The filter gives {name} twice.", "Ask for one value of each name.")
         own = {name: pairs.pop(name, None) for name in ("modality", "body_part", "archive")}
-        return cls(**own, label=pairs, any_of=any_of)
+        return cls(own["modality"], pairs, own["body_part"], own["archive"], any_of)
 
     def as_json(self) -> dict[str, Any]:
         """The filter as JSON; `from_json` reads it back."""

@@ -46,8 +46,8 @@ def main() -> None:
 TITLE = """# What is converted
 
 Made by `python benchmarks/conversion_coverage.py FOLDER`, over a collection of 929 objects: those that pydicom,
-pylibjpeg, highdicom and others test with, series of four vendors, and some that were damaged on purpose. Each object is
-converted, or refused for a reason.
+pylibjpeg, highdicom and others test with, series of four vendors, and some that were damaged on purpose. Each
+object is converted, or refused for a reason.
 
 """
 

@@ -89,7 +89,9 @@ def _principal(sample: DoubleArray) -> DoubleArray:
 
 
 def _subspace(sample: DoubleArray) -> DoubleArray:
-    """An orthonormal basis, float64 (d, MOST), of about the directions of the largest spread."""
+    """An orthonormal basis, float64 (d, at most MOST), of about the directions of the largest spread."""
+    if len(sample) <= MOST:
+        return np.linalg.qr(sample.T)[0]
     basis = np.random.default_rng(0).normal(size=(sample.shape[1], MOST))
     for _ in range(ROUNDS):
         basis = np.linalg.qr(sample.T @ (sample @ np.linalg.qr(basis)[0]))[0]

@@ -134,10 +134,8 @@ def test_one_that_was_killed_goes_on_to_the_same_numbers(drawn: Path, tmp_path: 
 
 
 def wait_for_checkpoint(folder: Path, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 240
     while not list(folder.rglob("checkpoint.safetensors")):
         assert process.poll() is None
-        assert time.monotonic() < deadline
         time.sleep(0.01)
 
 

@@ -114,18 +114,16 @@ def test_a_killed_training_ends_with_the_same_weights(database: Database, settin
     stock(database)
     request = TrainingRequest(epochs=20, side=16, batch_size=4)
     whole = train(database, settings, request, Silence(), run="whole")
-    process = subprocess.Popen([sys.executable, "-c", ENDLESS, str(settings.data), "20"])
-    wait_for_checkpoint(settings.training / "job-1", process)
-    os.kill(process.pid, signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL, "it was over before it could be killed"
+    with subprocess.Popen([sys.executable, "-c", ENDLESS, str(settings.data), "20"]) as process:
+        wait_for_checkpoint(settings.training / "job-1", process)
+        os.kill(process.pid, signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL, "it was over before it could be killed"
     assert train(database, settings, request, Silence(), run="job-1") == whole
 
 
 def wait_for_checkpoint(folder: Path, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 120
     while not list(folder.rglob("checkpoint.safetensors")):
         assert process.poll() is None
-        assert time.monotonic() < deadline
         time.sleep(0.01)
 
 

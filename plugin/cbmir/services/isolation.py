@@ -58,7 +58,8 @@ class Isolation:
         seconds = SECONDS + SECONDS_PER_MEGABYTE * size / 1e6
         future = self._pool.schedule(_within_budget, args=[size, work, args, kwargs], timeout=seconds)
         try:
-            return future.result()
+            made: Made = future.result()
+            return made
         except TimeoutError as error:
             raise Undecodable(f"{name} took more than {seconds:.0f} seconds to convert.", REMEDY) from error
         except ProcessExpired as error:

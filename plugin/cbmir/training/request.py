@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from types import MappingProxyType
 from typing import Any, Self
 
 from cbmir.errors import BadRequest
 
+USUAL: Mapping[str, Mapping[str, int]] = MappingProxyType(
+    {"efficientnet-lite0": {"epochs": 6, "side": 128, "batch_size": 64}}
+)
+"""What each architecture is usually trained with, where that is not the default."""
 RANGES = {"epochs": (1, 100_000), "seed": (0, 2**63 - 1), "side": (16, 1024), "batch_size": (1, 65_536)}
 
 
@@ -47,6 +52,16 @@ class TrainingRequest:
     def as_json(self) -> dict[str, Any]:
         """The request as a job keeps it; `from_json` reads it back."""
         return asdict(self)
+
+    @classmethod
+    def usual(cls, architecture: str, **given: int | str | None) -> Self:
+        """The request for an architecture, with what it is usually trained with where nothing (None) is given.
+
+        Raises:
+            cbmir.errors.BadRequest: if a value is out of its range.
+        """
+        wanted = {name: value for name, value in given.items() if value is not None}
+        return cls.from_json({"architecture": architecture, **USUAL.get(architecture, {}), **wanted})
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Self:

@@ -32,3 +32,9 @@ def test_it_is_read_back() -> None:
 def test_what_makes_no_sense_is_refused(document: dict[str, object]) -> None:
     with pytest.raises(BadRequest, match=next(iter(document))):
         TrainingRequest.from_json(document)
+
+
+def test_each_architecture_has_its_usual_values() -> None:
+    request = TrainingRequest.usual("efficientnet-lite0", epochs=None, side=64)
+    assert (request.epochs, request.side, request.batch_size) == (6, 64, 64)
+    assert TrainingRequest.usual("cnn-autoencoder", epochs=None) == TrainingRequest()

@@ -43,7 +43,7 @@ def fit(plan: Plan, workshop: Workshop, prepared: PreparedPictures, progress: Pr
     record = training.run(progress)
     test_loss = training.loss(record.best, rows[Part.TEST])
     learnt = training.features(record.best, rows[Part.TRAIN])
-    reduced = principal(learnt, min(DIMENSION, len(learnt) - 1), whiten=WHITENING)
+    reduced = principal(learnt, DIMENSION, whiten=WHITENING, at_most=True)
     record.best = {name: each for name, each in record.best.items() if not name.endswith(COUNTERS)}
     for part in ("weight", "bias"):
         record.best[f"reduce.{part}"] = torch.from_numpy(getattr(reduced, part))

@@ -95,7 +95,7 @@ def test_what_was_set_aside_is_read_again_by_a_job_that_may_be_delivered_twice(
         (row,) = quarantine.listing(session)
     again = queued(bench, JobKind.INGEST, {"retry": {"ids": [row.id], "code": None}})
     perform(bench, again)
-    counts = {"ingested": 0, "duplicates": 0, "quarantined": 1, "failed": 0, "gone": 0}
+    counts = {"ingested": 0, "duplicates": 0, "quarantined": 1, "failed": 0, "asked": 0, "gone": 0}
     assert (job_of(again).state, job_of(again).result) == (JobState.SUCCEEDED, counts)
     Image.new("L", (9, 9), 7).save(kept, "PNG")  # as if this version could read it
     for expected in (1, 0):

@@ -94,9 +94,12 @@ def usable(session: Session, id: str | None) -> Encoder:
 
     Raises:
         cbmir.errors.NotFound: if there is none.
-        cbmir.errors.EncoderNotReady: if its features were freed, or are about to be: what is left is a part.
+        cbmir.errors.EncoderNotReady: if its features were freed, or are about to be (what is left is a part), or
+            were never asked for.
     """
     row = resolve(session, id)
+    if not row.kept and row.generation == 0:
+        raise EncoderNotReady(f"No image has a feature of the encoder {row.id} yet.", "Run `cbmir extract`.")
     if not row.kept:
         raise EncoderNotReady(
             f"The features of the encoder {row.id} were freed.",

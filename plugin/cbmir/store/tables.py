@@ -15,58 +15,31 @@ archives 1──n archive_studies
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
     JSON,
-    DateTime,
-    Dialect,
     ForeignKey,
     Index,
     LargeBinary,
-    MetaData,
     String,
     Text,
-    TypeDecorator,
     UniqueConstraint,
     text,
     true,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-NAMING = {
-    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-    "ck": "ck_%(table_name)s_%(constraint_name)s",
-    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
-    "pk": "pk_%(table_name)s",
-}
-
-NEVER_REUSED = {"sqlite_autoincrement": True}
-"""An id kept in a link must never come to mean another patient's image, which SQLite's own choice of ids allows."""
-
-
-def now() -> datetime:
-    """The present moment, aware, in UTC."""
-    return datetime.now(UTC)
-
-
-class Moment(TypeDecorator[datetime]):
-    """An aware moment in UTC, also on SQLite, which keeps no time zone."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        return None if value is None else value.astimezone(UTC)
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        return None if value is None else value.replace(tzinfo=value.tzinfo or UTC).astimezone(UTC)
-
-
-class Base(DeclarativeBase):
-    metadata = MetaData(naming_convention=NAMING)
+from cbmir.store.archive_tables import PUT_OFF as PUT_OFF
+from cbmir.store.archive_tables import Archive as Archive
+from cbmir.store.archive_tables import ArchiveNotice as ArchiveNotice
+from cbmir.store.archive_tables import ArchiveObject as ArchiveObject
+from cbmir.store.archive_tables import ArchiveStudy as ArchiveStudy
+from cbmir.store.base import NEVER_REUSED as NEVER_REUSED
+from cbmir.store.base import Base as Base
+from cbmir.store.base import Moment as Moment
+from cbmir.store.base import now as now
 
 
 class Group(Base):
@@ -366,112 +339,3 @@ class Query(Base):
     hits: Mapped[list[Any]] = mapped_column(JSON)
     """`cbmir.types.Hit.as_json` of each."""
     created_at: Mapped[datetime] = mapped_column(Moment, default=now, index=True)
-
-
-class Archive(Base):
-    """An archive (PACS) that is followed, and how that goes."""
-
-    __tablename__ = "archives"
-    __table_args__ = NEVER_REUSED
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    name: Mapped[str] = mapped_column(String(64), unique=True)
-    kind: Mapped[str] = mapped_column(String(16))
-    """A `cbmir.archive.connection.ArchiveKind`."""
-    address: Mapped[str] = mapped_column(Text)
-    options: Mapped[dict[str, Any]] = mapped_column(JSON)
-    """`cbmir.archive.connection.Connection.options`."""
-    sealed_credentials: Mapped[bytes] = mapped_column(LargeBinary)
-    """`cbmir.archive.connection.Credentials` as JSON, encrypted: see `cbmir.services.archives.sealing`."""
-    paused: Mapped[bool] = mapped_column(default=False)
-    """Whether it is left alone until somebody says otherwise."""
-    cursor: Mapped[str] = mapped_column(Text, default="")
-    """Where its log is read on; empty before the first sweep, and where it keeps none."""
-    allowed_deletions: Mapped[int] = mapped_column(default=0)
-    """Largest number of objects that the next sweep may delete beyond what is usual: an administrator's word."""
-    connected: Mapped[bool | None]
-    """Whether it answered last; None before it was ever asked."""
-    error_code: Mapped[str | None] = mapped_column(String(32))
-    error_message: Mapped[str | None] = mapped_column(Text)
-    checked_at: Mapped[datetime | None] = mapped_column(Moment)
-    """When it was last asked."""
-    changed_at: Mapped[datetime | None] = mapped_column(Moment)
-    """When it last held something new, changed or deleted."""
-    swept_at: Mapped[datetime | None] = mapped_column(Moment)
-    """When it was last compared as a whole."""
-    sweep_wanted: Mapped[bool] = mapped_column(default=True)
-    follower: Mapped[str] = mapped_column(String(64), default="")
-    """The process that follows it, by a name of its own, until `followed_until`."""
-    followed_until: Mapped[datetime | None] = mapped_column(Moment)
-    created_at: Mapped[datetime] = mapped_column(Moment, default=now)
-
-
-class ArchiveStudy(Base):
-    """A study as an archive listed it last: what differs from this is looked into."""
-
-    __tablename__ = "archive_studies"
-
-    archive_id: Mapped[int] = mapped_column(ForeignKey("archives.id", ondelete="CASCADE"), primary_key=True)
-    study_instance_uid: Mapped[str] = mapped_column(String(64), primary_key=True)
-    instances: Mapped[int | None]
-    """How many the archive says that it has."""
-    listed: Mapped[int] = mapped_column(default=0)
-    """How many it listed when it was asked for them."""
-    stamp: Mapped[str] = mapped_column(String(64), default="")
-    """`cbmir.archive.base.RemoteStudy.stamp` and the patient's pseudonym, hashed."""
-    listed_at: Mapped[datetime] = mapped_column(Moment, default=now)
-    """When its instances were last compared one by one."""
-
-
-PUT_OFF = text("retry_at IS NOT NULL")
-"""Of an archive's objects the few that could not be had: the index of these costs the others nothing."""
-
-
-class ArchiveObject(Base):
-    """An object that an archive holds, or held, and what became of it here."""
-
-    __tablename__ = "archive_objects"
-    __table_args__ = (
-        UniqueConstraint("archive_id", "sop_instance_uid"),
-        Index(None, "archive_id", "state"),
-        Index(None, "archive_id", "study_instance_uid"),
-        Index(None, "archive_id", "remote_id"),
-        Index(None, "sop_instance_uid"),
-        Index(None, "series_instance_uid"),
-        Index(None, "archive_id", "retry_at", sqlite_where=PUT_OFF, postgresql_where=PUT_OFF),
-        NEVER_REUSED,
-    )
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    archive_id: Mapped[int] = mapped_column(ForeignKey("archives.id", ondelete="CASCADE"))
-    sop_instance_uid: Mapped[str] = mapped_column(String(64))
-    series_instance_uid: Mapped[str] = mapped_column(String(64))
-    study_instance_uid: Mapped[str] = mapped_column(String(64))
-    sop_class_uid: Mapped[str] = mapped_column(String(64), default="")
-    modality: Mapped[str] = mapped_column(String(16), default="")
-    remote_id: Mapped[str] = mapped_column(String(64), default="")
-    digest: Mapped[str] = mapped_column(String(64), default="")
-    """`cbmir.archive.base.RemoteInstance.digest`."""
-    state: Mapped[str] = mapped_column(String(16))
-    """A `cbmir.types.ObjectState`."""
-    revision: Mapped[int] = mapped_column(default=1)
-    """Grows whenever the object is found new or changed: what was fetched before is then out of date."""
-    attempts: Mapped[int] = mapped_column(default=0)
-    retry_at: Mapped[datetime | None] = mapped_column(Moment)
-    """Before this moment it is not fetched again."""
-    error_code: Mapped[str | None] = mapped_column(String(32))
-    error_message: Mapped[str | None] = mapped_column(Text)
-    changed_at: Mapped[datetime] = mapped_column(Moment, default=now)
-
-
-class ArchiveNotice(Base):
-    """What an archive's own script told us, until the follower has taken it in; in the order of ids."""
-
-    __tablename__ = "archive_notices"
-    __table_args__ = NEVER_REUSED
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    archive_id: Mapped[int] = mapped_column(ForeignKey("archives.id", ondelete="CASCADE"), index=True)
-    remote_id: Mapped[str] = mapped_column(String(64))
-    deleted: Mapped[bool]
-    """Whether the object was deleted; else it is new or was replaced."""

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from cbmir.encoders import shipped
+
 Make = Callable[..., bytes]
 
 
@@ -35,7 +37,8 @@ def test_the_main_job(cbmir: Callable[..., Any], labelled: Path, tmp_path: Path,
     assert trained.err == "", "no progress bar in a pipe"
     extracted = cbmir("extract", "--json").json
     assert (extracted["encoder"], extracted["extracted"], extracted["failed"]) == (encoder, 24, 0)
-    assert [row["encoder"] for row in cbmir("encoders", "--json").json] == [encoder]
+    listed = [row["encoder"] for row in cbmir("encoders", "--json").json]
+    assert listed == [encoder, shipped.description()["id"]], "the one that answers, and the one that was there"
 
     answer = cbmir("query", labelled / "7.png", "--json").json
     assert answer["encoder"] == encoder
@@ -83,11 +86,11 @@ def test_the_main_job(cbmir: Callable[..., Any], labelled: Path, tmp_path: Path,
         (["ingest", "no-such-folder"], 2, "'no-such-folder' does not exist"),
         (["train", "--epochs", "0"], 2, "0 is not in the range"),
         (["train"], 1, "cbmir ingest"),
-        (["extract"], 1, "cbmir train"),
-        (["query", "1.2.3"], 1, "cbmir train"),
+        (["extract"], 1, "cbmir ingest"),
+        (["query", "1.2.3"], 1, "cbmir extract"),
         (["query", "no-such-file.png"], 1, "neither a file nor a SOP Instance UID"),
         (["evaluate", "--k", "five"], 2, "whole numbers with commas"),
-        (["export", "features.json"], 1, "cbmir train"),
+        (["export", "features.json"], 1, "cbmir extract"),
         (["jobs", "--database", "mysql://x/y"], 1, "Use SQLite or PostgreSQL"),
         (["jobs", "--database", "postgresql://nobody@127.0.0.1:1/x"], 1, "database does not answer"),
     ],

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from cbmir.services import gallery
 from cbmir.settings import Settings
-from cbmir.store import encoders, features
+from cbmir.store import encoders, features, tables
 from cbmir.store.session import Database
 
 
@@ -19,17 +19,17 @@ def test_the_gallery_is_loaded_once_also_by_many_threads(
 ) -> None:
     encoder_id = add_network(database)
     galleries, loads = gallery.Galleries(), []
-    read = features.matrix
+    read = features.members_of
 
-    def counted(session: Session, encoder_id: str) -> object:
-        loads.append(encoder_id)
-        return read(session, encoder_id)
+    def counted(session: Session, encoder: tables.Encoder, after: int = -1) -> object:
+        loads.append(encoder.id)
+        return read(session, encoder, after)
 
     def load(_: int) -> gallery.Gallery:
         with database.read() as session:
             return galleries.of(database, session, encoders.get(session, encoder_id), settings)
 
-    monkeypatch.setattr(features, "matrix", counted)
+    monkeypatch.setattr(features, "members_of", counted)
     with ThreadPoolExecutor(8) as pool:
         held = list(pool.map(load, range(40)))
     assert loads == [encoder_id]

@@ -241,7 +241,7 @@ def test_an_object_that_cannot_be_had_is_put_off_and_the_others_go_on(
     assert (found.behind, found.troubled) == (1, 1)
     (named,) = found.as_json()["troubles"]
     assert (named["sop_instance_uid"], named["attempts"]) == (uid_of(0), 1)
-    assert "It is asked again later." in named["error_message"]
+    assert "HTTP 404" in named["error_message"]
     with database.write() as session:
         ledger.ask_now(session, archive.id)  # as whoever asks for a sync by hand
         assert ledger.is_due(session, archive.id)

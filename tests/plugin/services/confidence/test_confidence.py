@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from cbmir.errors import EmptyGallery
-from cbmir.index import registry
-from cbmir.index.exact import ExactIndex
+from cbmir.index import exact, registry
 from cbmir.progress import Silence
 from cbmir.services.confidence.calibrate import calibrate, refresh, sample
 from cbmir.services.confidence.crowd import METHOD, Crowd, confidence
@@ -29,7 +28,7 @@ def crowd_of(vectors: FloatArray, groups: Sequence[int], gone: Sequence[int] = (
     def some_groups(ids: Sequence[int]) -> Mapping[int, int]:
         return {each: groups[each] for each in ids if each not in gone}
 
-    return Crowd(ExactIndex(np.arange(len(vectors)), vectors), some_vectors, some_groups)
+    return Crowd(exact.build(np.arange(len(vectors)), vectors), some_vectors, some_groups)
 
 
 def by_hand(vectors: FloatArray, groups: FloatArray, query: FloatArray, own: int) -> float:

@@ -111,7 +111,8 @@ def test_the_command_writes_a_sheet(database: Database, settings: Settings, trai
     said = CliRunner().invoke(cli, ["--data", str(settings.data), "explain", str(file), "5", "-o", str(out)])
     assert said.exit_code == 0, said.output
     assert "distance" in said.output
-    width, height = Image.open(out).size
+    with Image.open(out) as sheet:
+        width, height = sheet.size
     assert width > height > 700, "two rows of three panels"
 
 

@@ -42,7 +42,7 @@ class Figures:
     sweep_bytes_a_second: float = 10e9
     """Memory that one core reads."""
     sweep_share: float = 0.77
-    """Of one sweep over all features that an exact search takes, by bounds. `retrieval.py`."""
+    """Of one sweep over all features that an exact search took in an earlier version; `index.py` measures today's."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def size(images: int, figures: Figures) -> Size:
         cores_for_a_week=max(1, math.ceil(seconds / (7 * DAY))),
         days_of_the_archive=images / figures.fetch_a_second / DAY,
         query_ms=query_ms,
-        backend="exact" if query_ms <= INTERACTIVE_MS else "an approximate one, or Milvus",
+        backend="exact" if query_ms <= INTERACTIVE_MS else "an approximate one (not built yet)",
     )
 
 

@@ -42,7 +42,7 @@ class Figures:
     sweep_bytes_a_second: float = 10e9
     """Memory that one core reads."""
     sweep_share: float = 0.77
-    """Of one sweep over all features that an exact search took in an earlier version; `index.py` measures today's."""
+    """Of one sweep over all features that an exact search took in an earlier version; `index.py` measures anew."""
 
 
 @dataclass(frozen=True)

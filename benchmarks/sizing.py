@@ -37,12 +37,12 @@ class Figures:
     """Of one core, to extract a feature with torch at 128 x 128. The anchors of the extraction."""
     fetch_a_second: float = 270.0
     """Objects that an archive gives by DICOMweb. `archive.py sync`; a PACS in use gives fewer."""
-    index_bytes: float = 48 * 4 + 8 + 8
-    """Of memory that a feature takes in the index: its numbers, its id, its group's part of the bounds."""
+    index_bytes: float = 48 * 4 + 48 + 8 + 8
+    """Of memory that a feature takes in the index: its numbers, its codes, its id, its part of the bounds."""
     sweep_bytes_a_second: float = 10e9
     """Memory that one core reads."""
-    sweep_share: float = 0.77
-    """Of one sweep over all features that an exact search took in an earlier version; `index.py` measures anew."""
+    sweep_share: float = 0.069
+    """Of one sweep over all features that an exact search takes, on a million drawn in clusters. `index.py`."""
 
 
 @dataclass(frozen=True)

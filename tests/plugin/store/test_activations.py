@@ -54,7 +54,7 @@ def test_features_that_are_not_wanted_are_not_taken(
         features.add_batch(session, encoder, [frame.id], ONE)
     with any_database.read() as session:
         assert features.count(session, encoder.id) == 0
-        with pytest.raises(EncoderNotReady, match="were freed|No image has a feature"):
+        with pytest.raises(EncoderNotReady, match=r"were freed|No image has a feature"):
             encoders.usable(session, encoder.id)
     with pytest.raises(NotFound, match="net-9"), any_database.write() as session:
         encoders.set_kept(session, "net-9", True)

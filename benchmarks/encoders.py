@@ -30,7 +30,7 @@ import numpy.typing as npt
 from PIL import Image
 from sqlalchemy import select
 
-from cbmir.encoders import efficientnet_lite, efficientnet_weights, registry
+from cbmir.encoders import efficientnet_lite, efficientnet_weights, photographs, registry
 from cbmir.encoders.base import Encoder, Preprocessing
 from cbmir.encoders.rivals import alexnet, resnet50
 from cbmir.evaluation import bootstrap
@@ -163,9 +163,9 @@ def _codes(groups: npt.NDArray[np.str_]) -> npt.NDArray[np.int64]:
 def frozen(images: Images, networks: Path | None) -> Iterator[tuple[str, Callable[[], Matrix]]]:
     """Networks that never saw these images, and their features."""
     yield "raw pixels 16 x 16", lambda: images.pixels(16)
-    photographs = Preprocessing(224, 3, mean=efficientnet_weights.MEAN, std=efficientnet_weights.DEVIATION)
+    wanted = Preprocessing(224, 3, mean=photographs.MEAN, std=photographs.DEVIATION)
     weights = efficientnet_weights.installed()
-    lite = efficientnet_lite.load(weights, "efficientnet-lite0", photographs)
+    lite = efficientnet_lite.load(weights, "efficientnet-lite0", wanted)
     yield "EfficientNet-Lite0, 1280 numbers", lambda: images.features(lite)
     for name, load in (("alexnet", alexnet.load), ("resnet50", resnet50.load)):
         path = networks / f"{name}.safetensors" if networks else None

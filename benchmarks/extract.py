@@ -11,7 +11,6 @@ of which the ratio holds on a busy machine too. torch has a process of its own, 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 import platform
@@ -27,13 +26,14 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import drawn_encoder
 import numpy as np
 import torch
 from sqlalchemy import delete
 
 import cbmir_migrations
-from cbmir.encoders import cnn_encoder, machine, weights
-from cbmir.encoders.base import Encoder, Preprocessing
+from cbmir.encoders import machine
+from cbmir.encoders.base import Encoder
 from cbmir.encoders.cnn_autoencoder import CnnAutoencoder
 from cbmir.encoders.quantisation import quantised
 from cbmir.encoders.runtime import OnnxEncoder
@@ -41,7 +41,7 @@ from cbmir.pictures.shelf import Shelf
 from cbmir.progress import Silence
 from cbmir.services.extract import extract, load_encoder
 from cbmir.settings import Settings
-from cbmir.store import encoders, features, tables
+from cbmir.store import features, tables
 from cbmir.store.session import Database
 from cbmir.types import ByteArray
 
@@ -95,11 +95,9 @@ def stocked(folder: Path, count: int, stored: int, side: int) -> Stock:
     settings = Settings(data=folder, batch_size=BATCH)
     cbmir_migrations.upgrade(settings.resolved_database_url)
     database, shelf = Database(settings.resolved_database_url), Shelf(settings.pictures)
-    network = CnnAutoencoder(side)
-    network.initialise(0)
     keys = [shelf.put(drawn(number, stored)) for number in range(count)]
     with database.write() as session:
-        row = _encoder(session, settings, network, side)
+        row = drawn_encoder.add(session, settings, side)
         instances = [_instance(number, key, stored) for number, key in enumerate(keys)]
         session.add_all(instances)
         session.flush()
@@ -114,23 +112,6 @@ def drawn(number: int, side: int) -> ByteArray:
     soft = torch.nn.functional.interpolate(coarse, size=(side, side), mode="bicubic")[0, 0].numpy()
     pixels: ByteArray = np.clip(110 + 50 * soft + random.normal(0, 2, (side, side)), 0, 255).astype(np.uint8)
     return pixels
-
-
-def _encoder(session: Any, settings: Settings, network: CnnAutoencoder, side: int) -> tables.Encoder:
-    data = weights.to_bytes(network.state_dict())
-    settings.weights.mkdir(parents=True)
-    (settings.weights / "net.safetensors").write_bytes(data)
-    return encoders.add(
-        session,
-        id="drawn",
-        architecture=cnn_encoder.NAME,
-        weights_file="net.safetensors",
-        weights_sha256=hashlib.sha256(data).hexdigest(),
-        dimension=cnn_encoder.DIMENSION,
-        preprocessing=Preprocessing(side).as_json(),
-        training={},
-        metrics={},
-    )
 
 
 def _instance(number: int, key: str, side: int) -> tables.Instance:

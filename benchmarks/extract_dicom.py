@@ -10,7 +10,6 @@ turn on the same frames, in as many threads as there are cores, so that a neighb
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 import platform
@@ -26,6 +25,7 @@ from statistics import median
 from types import MappingProxyType
 from typing import Any
 
+import drawn_encoder
 import imagecodecs
 import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -33,14 +33,11 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import UID, ExplicitVRLittleEndian, JPEG2000Lossless, JPEGLSLossless, MRImageStorage, generate_uid
 
 import cbmir_migrations
-from cbmir.encoders import cnn_encoder, machine, weights
-from cbmir.encoders.base import Preprocessing
-from cbmir.encoders.cnn_autoencoder import CnnAutoencoder
+from cbmir.encoders import machine
 from cbmir.progress import Silence
 from cbmir.services.extract import extract
 from cbmir.services.ingest import ingest
 from cbmir.settings import Settings
-from cbmir.store import encoders
 from cbmir.store.session import Database
 
 GOAL = 1.25
@@ -117,9 +114,10 @@ def _whole(folder: Path, files: Path, side: int, seconds: dict[str, list[float]]
     settings = Settings(data=folder)
     cbmir_migrations.upgrade(_made(settings).resolved_database_url)
     database = Database(settings.resolved_database_url)
-    _add_encoder(database, settings, side)
+    with database.write() as session:
+        encoder_id = drawn_encoder.add(session, settings, side).id
     seconds["ingest"].append(_seconds(lambda: ingest(database, settings, [files], None, Silence())))
-    seconds["extract"].append(_seconds(lambda: extract(database, settings, "drawn", Silence())))
+    seconds["extract"].append(_seconds(lambda: extract(database, settings, encoder_id, Silence())))
     database.dispose()
 
 
@@ -132,26 +130,6 @@ def _seconds(work: Callable[[], object]) -> float:
     began = time.perf_counter()
     work()
     return time.perf_counter() - began
-
-
-def _add_encoder(database: Database, settings: Settings, side: int) -> None:
-    network = CnnAutoencoder(side)
-    network.initialise(0)
-    data = weights.to_bytes(network.state_dict())
-    settings.weights.mkdir()
-    (settings.weights / "net.safetensors").write_bytes(data)
-    with database.write() as session:
-        encoders.add(
-            session,
-            id="drawn",
-            architecture=cnn_encoder.NAME,
-            weights_file="net.safetensors",
-            weights_sha256=hashlib.sha256(data).hexdigest(),
-            dimension=cnn_encoder.DIMENSION,
-            preprocessing=Preprocessing(side).as_json(),
-            training={},
-            metrics={},
-        )
 
 
 def drawn(number: int) -> Any:

@@ -27,6 +27,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import drawn_encoder
 import numpy as np
 import psutil
 import requests
@@ -35,9 +36,6 @@ from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
 from sqlalchemy import insert
 
 import cbmir_migrations
-from cbmir.encoders import cnn_encoder, weights
-from cbmir.encoders.base import Preprocessing
-from cbmir.encoders.cnn_autoencoder import CnnAutoencoder
 from cbmir.services import subject
 from cbmir.services.convert import convert_one
 from cbmir.services.extract import load_encoder
@@ -95,7 +93,8 @@ def filled(settings: Settings, count: int, side: int) -> Database:
     """An installation of so many images, one frame each, and an untrained encoder."""
     cbmir_migrations.upgrade(settings.resolved_database_url)
     database = Database(settings.resolved_database_url)
-    encoder_id = _add_encoder(database, settings, side)
+    with database.write() as session:
+        encoder_id = drawn_encoder.add(session, settings, side).id
     random = np.random.default_rng(0)
     centres = random.normal(size=(200, 48)) * 3
     with database.write() as session:
@@ -107,26 +106,6 @@ def filled(settings: Settings, count: int, side: int) -> Database:
         with database.write() as session:
             _insert(session, encoder_id, numbers, vectors.astype("<f4"))
     return database
-
-
-def _add_encoder(database: Database, settings: Settings, side: int) -> str:
-    network = CnnAutoencoder(side)
-    network.initialise(0)
-    data = weights.to_bytes(network.state_dict())
-    settings.weights.mkdir(parents=True)
-    (settings.weights / "net.safetensors").write_bytes(data)
-    with database.write() as session:
-        return encoders.add(
-            session,
-            id="drawn",
-            architecture=cnn_encoder.NAME,
-            weights_file="net.safetensors",
-            weights_sha256=hashlib.sha256(data).hexdigest(),
-            dimension=cnn_encoder.DIMENSION,
-            preprocessing=Preprocessing(side).as_json(),
-            training={},
-            metrics={},
-        ).id
 
 
 def _insert(session: Any, encoder_id: str, numbers: range, vectors: Any) -> None:

@@ -16,8 +16,6 @@ from cbmir.encoders.efficientnet_lite import blocks
 from cbmir.errors import NotFound
 from cbmir.types import FloatArray
 
-MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of the photographs in [0, 1] that it was trained on, for each of red, green and blue."""
 NORM = ("weight", "bias", "running_mean", "running_var")
 
 State = Mapping[str, FloatArray]

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import safetensors.numpy
 
-from cbmir.encoders import efficientnet_lite, efficientnet_weights, onnx_checks, onnx_file
+from cbmir.encoders import efficientnet_lite, efficientnet_weights, onnx_checks, onnx_file, photographs
 from cbmir.encoders.base import Encoder, Preprocessing
 from cbmir.encoders.reduction import Reduction, principal
+from cbmir.encoders.weights_file import WeightsFile
 from cbmir.errors import BadRequest, BrokenFile, NotFound
-from cbmir.files import write_whole
 from cbmir.pictures.shelf import Shelf
 from cbmir.progress import Progress
 from cbmir.settings import Settings
@@ -28,7 +28,7 @@ NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,53}")
 LEARNED_FROM = 10_000
 """Pictures that a reduction is learned from, at most."""
 
-PHOTOGRAPHS = Preprocessing(224, 3, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+PHOTOGRAPHS = Preprocessing(224, 3, photographs.MEAN, photographs.DEVIATION)
 """What networks trained on ImageNet want: its means and deviations."""
 
 
@@ -158,23 +158,20 @@ def _add(database: Database, settings: Settings, part: _Part, fewer: Fewer | Non
         reduction = principal(features, fewer.numbers, whiten=fewer.whiten)
         how["reduction"] = {"numbers": fewer.numbers, "whitened": fewer.whiten, "pictures": len(features)}
     data = part.packed(reduction)
-    sha256 = hashlib.sha256(data).hexdigest()
-    encoder_id = f"{part.name}-{sha256[:8]}"
-    dimension = part.load(data, f"{encoder_id}.safetensors", part.preprocessing).dimension
-    write_whole(settings.weights / f"{encoder_id}.safetensors", data)
+    file = WeightsFile.of(part.name, data)
+    dimension = part.load(data, file.name, part.preprocessing).dimension
+    file.write(settings.weights)
     with database.write() as session:
         encoders.add(
             session,
-            id=encoder_id,
+            **file.columns(),
             architecture=part.architecture,
-            weights_file=f"{encoder_id}.safetensors",
-            weights_sha256=sha256,
             dimension=dimension,
             preprocessing=part.preprocessing.as_json(),
             training=how,
             metrics={},
         )
-    return encoder_id
+    return file.encoder_id
 
 
 def _own_features(database: Database, settings: Settings, part: _Part, progress: Progress) -> FloatArray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -13,8 +12,8 @@ import numpy.typing as npt
 from cbmir.encoders import onnx_file
 from cbmir.encoders.quantisation import quantised
 from cbmir.encoders.runtime import OnnxEncoder
+from cbmir.encoders.weights_file import WeightsFile
 from cbmir.errors import BadRequest, EmptyGallery
-from cbmir.files import write_whole
 from cbmir.pictures.shelf import Shelf
 from cbmir.progress import Progress
 from cbmir.services.extract import load_encoder
@@ -157,20 +156,17 @@ def _encoded(network: OnnxEncoder, inputs: Sequence[FloatArray], progress: Progr
 
 
 def _add(database: Database, settings: Settings, row: tables.Encoder, data: bytes, comparison: Comparison) -> str:
-    sha256 = hashlib.sha256(data).hexdigest()
-    encoder_id = f"{row.id.rpartition('-')[0]}-int8-{sha256[:8]}"
-    write_whole(settings.weights / f"{encoder_id}.safetensors", data)
+    file = WeightsFile.of(f"{row.id.rpartition('-')[0]}-int8", data)
+    file.write(settings.weights)
     with database.write() as session:
         encoders.add(
             session,
-            id=encoder_id,
+            **file.columns(),
             architecture=onnx_file.NAME,
-            weights_file=f"{encoder_id}.safetensors",
-            weights_sha256=sha256,
             dimension=row.dimension,
             preprocessing=row.preprocessing,
             training={"in_8_bits": {"from": row.id, **comparison.as_json()}},
             metrics={},
         )
-        encoders.set_parts(session, encoder_id, encoders.parts(session, row.id))
-    return encoder_id
+        encoders.set_parts(session, file.encoder_id, encoders.parts(session, row.id))
+    return file.encoder_id

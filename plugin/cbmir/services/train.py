@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -13,8 +12,8 @@ import torch
 
 from cbmir.encoders import efficientnet_lite, machine, weights
 from cbmir.encoders.base import Preprocessing
+from cbmir.encoders.weights_file import WeightsFile
 from cbmir.errors import BadRequest, NotFound
-from cbmir.files import write_whole
 from cbmir.pictures.shelf import Shelf
 from cbmir.progress import Progress
 from cbmir.services.fitting import by_labels, by_pieces
@@ -78,12 +77,12 @@ def train(
     _refuse_idle_team(request.architecture, workshop.team)
     machine.keep_memory()
     trained = fit(planned, workshop, _prepare(planned, workshop, progress), progress)
-    data = weights.to_bytes(trained.record.best)
+    file = WeightsFile.of(request.architecture, weights.to_bytes(trained.record.best))
     if workshop.team.is_first:
-        _store(database, settings, planned, trained, data)
+        _store(database, settings, planned, trained, file)
         shutil.rmtree(runs if run else folder, ignore_errors=True)
     workshop.team.wait()
-    return _id(planned, data)
+    return file.encoder_id
 
 
 def _refuse_idle_team(architecture: str, team: Team) -> None:
@@ -118,21 +117,13 @@ def _opened(plan: Plan, workshop: Workshop, progress: Progress) -> PreparedPictu
     return pictures.prepare(workshop.folder, keys, shelf.get, wanted, workshop.threads, progress)
 
 
-def _id(plan: Plan, data: bytes) -> str:
-    return f"{plan.request.architecture}-{hashlib.sha256(data).hexdigest()[:8]}"
-
-
-def _store(database: Database, settings: Settings, plan: Plan, trained: Trained, data: bytes) -> None:
-    encoder_id = _id(plan, data)
-    file_name = f"{encoder_id}.safetensors"
-    write_whole(settings.weights / file_name, data)
+def _store(database: Database, settings: Settings, plan: Plan, trained: Trained, file: WeightsFile) -> None:
+    file.write(settings.weights)
     with database.write() as session:
         encoders.add(
             session,
-            id=encoder_id,
+            **file.columns(),
             architecture=plan.request.architecture,
-            weights_file=file_name,
-            weights_sha256=hashlib.sha256(data).hexdigest(),
             dimension=trained.dimension,
             preprocessing=Preprocessing(plan.request.side).as_json(),
             training=_how(plan, trained),
@@ -140,7 +131,7 @@ def _store(database: Database, settings: Settings, plan: Plan, trained: Trained,
         )
         alive = library.group_ids(session)  # a patient may have been deleted while we trained
         parts = {frame.group_id: plan.part_of[frame.group] for frame in plan.frames if frame.group_id in alive}
-        encoders.set_parts(session, encoder_id, parts)
+        encoders.set_parts(session, file.encoder_id, parts)
 
 
 def _how(plan: Plan, trained: Trained) -> dict[str, Any]:

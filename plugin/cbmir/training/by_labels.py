@@ -17,9 +17,8 @@ from torch import Tensor, nn
 from cbmir.encoders.base import scaled
 from cbmir.encoders.efficientnet_lite import HEAD
 from cbmir.encoders.efficientnet_network import EfficientNetLite
-from cbmir.errors import TrainingFailed
 from cbmir.progress import Progress
-from cbmir.training import checkpoint
+from cbmir.training import checkpoint, checks
 from cbmir.training.augment import augmented
 from cbmir.training.checkpoint import Record, Tensors
 from cbmir.training.objectives import Rows
@@ -153,7 +152,7 @@ class LabelTraining:
         row = {
             "epoch": epoch,
             "train_loss": train_loss,
-            "validation_loss": _checked(self._mean(self._material.validation), epoch),
+            "validation_loss": checks.finite(self._mean(self._material.validation), epoch),
             "learning_rate": self._recipe.rate(record.step - 1, self._steps),
             "seconds": round(time.monotonic() - start, 3),
         }
@@ -169,7 +168,7 @@ class LabelTraining:
             self._trained.network.train()
             for _ in range(self._batches_of_an_epoch()):
                 rows = chance.choice(self._material.train, self._recipe.batch_size, p=self._weights())
-                total += _checked(self._step(rows, record.step, chance), epoch)
+                total += checks.finite(self._step(rows, record.step, chance), epoch)
                 record.step += 1
                 self._tell(progress, record, record.step)
         return total / self._batches_of_an_epoch()
@@ -229,12 +228,3 @@ class LabelTraining:
         if step == record.epoch * self._batches_of_an_epoch():
             history = {"history": list(record.history)}
         progress.update(step, self._steps, f"epoch {min(record.epoch + 1, self._recipe.epochs)}", history)
-
-
-def _checked(loss: float, epoch: int) -> float:
-    if math.isfinite(loss):
-        return loss
-    raise TrainingFailed(
-        f"The loss is no number any more in epoch {epoch}.",
-        "Train with another seed, or with fewer epochs; the epochs before are kept.",
-    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -14,9 +13,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from cbmir.errors import TrainingFailed
 from cbmir.progress import Progress
-from cbmir.training import checkpoint
+from cbmir.training import checkpoint, checks
 from cbmir.training.checkpoint import Record, Tensors
 from cbmir.training.gradients import Losses
 from cbmir.training.objectives import Objective, Rows, reconstruction
@@ -133,7 +131,7 @@ class Training:
         row = {
             "epoch": epoch,
             "train_loss": train_loss,
-            "validation_loss": self._checked(self._losses.mean(self._material.validation), epoch),
+            "validation_loss": checks.finite(self._losses.mean(self._material.validation), epoch),
             "learning_rate": self._recipe.rate(record.step - 1),
             "seconds": round(time.monotonic() - start, 3),
             **self._judge(self._network, self._material),
@@ -146,7 +144,7 @@ class Training:
         """One pass over the training part; the mean loss over it, each picture as it stood when it was seen."""
         total = 0.0
         for number, rows in enumerate(self._batches(epoch), 1):
-            total += self._checked(self._step(rows, self._recipe.rate(record.step)), epoch) * len(rows)
+            total += checks.finite(self._step(rows, self._recipe.rate(record.step)), epoch) * len(rows)
             record.step += 1
             self._tell(progress, record, number)
         return total / len(self._material.train)
@@ -166,14 +164,6 @@ class Training:
         """The mean loss over these pictures with these weights."""
         self._network.load_state_dict(weights)
         return self._losses.mean(rows)
-
-    def _checked(self, loss: float, epoch: int) -> float:
-        if math.isfinite(loss):
-            return loss
-        raise TrainingFailed(
-            f"The loss is no number any more in epoch {epoch}.",
-            "Train with another seed, or with fewer epochs; the epochs before are kept.",
-        )
 
     def _tell(self, progress: Progress, record: Record, batches: int) -> None:
         in_epoch = -(-len(self._material.train) // self._recipe.batch_size)

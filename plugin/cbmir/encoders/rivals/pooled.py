@@ -10,14 +10,12 @@ from torch import Tensor, nn
 
 from cbmir.encoders import weights
 from cbmir.encoders.base import Preprocessing
+from cbmir.encoders.photographs import DEVIATION, MEAN
 from cbmir.errors import WeightsMismatch
 from cbmir.types import FloatArray
 
 AT_ONCE = 8
 """Pictures that go through the network together."""
-
-MEAN, SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of ImageNet's red, green and blue in [0, 1]."""
 
 
 class Rival(Protocol):
@@ -70,5 +68,5 @@ def load(network: nn.Module, data: bytes, name: str, preprocessing: Preprocessin
 
 def normalised(inputs: Tensor) -> Tensor:
     """RGB in [0, 1], less ImageNet's mean and divided by its spread."""
-    mean, spread = (inputs.new_tensor(each).view(1, 3, 1, 1) for each in (MEAN, SPREAD))
+    mean, spread = (inputs.new_tensor(each).view(1, 3, 1, 1) for each in (MEAN, DEVIATION))
     return (inputs - mean) / spread

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from cbmir.encoders import efficientnet_weights, shipped, weights
+from cbmir.encoders import efficientnet_weights, photographs, shipped, weights
 from cbmir.encoders.efficientnet_network import EfficientNetLite
 from cbmir.errors import NotFound, WeightsMismatch
 from cbmir.settings import Settings
@@ -77,6 +77,6 @@ def _grey(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     stem, mean = tensors["stem.weight"], tensors["stem.norm.running_mean"]
     if stem.shape[1] != 3:
         raise WeightsMismatch(f"The weights to start from have {stem.shape[1]} channels, not 3.")
-    scaled = stem / torch.tensor(efficientnet_weights.DEVIATION).view(1, 3, 1, 1)
-    offset = (scaled * torch.tensor(efficientnet_weights.MEAN).view(1, 3, 1, 1)).sum((1, 2, 3))
+    scaled = stem / torch.tensor(photographs.DEVIATION).view(1, 3, 1, 1)
+    offset = (scaled * torch.tensor(photographs.MEAN).view(1, 3, 1, 1)).sum((1, 2, 3))
     return {**tensors, "stem.weight": scaled.sum(1, keepdim=True), "stem.norm.running_mean": mean + offset}

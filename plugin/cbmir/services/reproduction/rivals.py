@@ -15,7 +15,7 @@ from cbmir.encoders.base import Preprocessing
 from cbmir.encoders.rivals.alexnet import AlexNet
 from cbmir.encoders.rivals.resnet50 import ResNet50
 from cbmir.encoders.rivals.vgg16 import Vgg16
-from cbmir.files import write_whole
+from cbmir.encoders.weights_file import WeightsFile
 from cbmir.services.reproduction.wanted import Wanted
 from cbmir.settings import Settings
 from cbmir.store import encoders
@@ -70,22 +70,17 @@ def add(
         cbmir.errors.WeightsMismatch: if the weights are not of this architecture.
         cbmir.errors.DiskFull: if they cannot be stored.
     """
-    sha256 = hashlib.sha256(data).hexdigest()
-    encoder_id, preprocessing = f"{name}-{sha256[:8]}", Preprocessing(side, CHANNELS).as_json()
-    path = settings.weights / f"{encoder_id}.safetensors"
-    write_whole(path, data)
-    dimension = registry.load(name, path, sha256, preprocessing).dimension
+    file, preprocessing = WeightsFile.of(name, data), Preprocessing(side, CHANNELS).as_json()
+    dimension = registry.load(name, file.write(settings.weights), file.sha256, preprocessing).dimension
     with database.write() as session:
         encoders.add(
             session,
-            id=encoder_id,
+            **file.columns(),
             architecture=name,
-            weights_file=path.name,
-            weights_sha256=sha256,
             dimension=dimension,
             preprocessing=preprocessing,
             training={"weights": said},
             metrics={},
         )
-        encoders.set_parts(session, encoder_id, parts)
-    return encoder_id
+        encoders.set_parts(session, file.encoder_id, parts)
+    return file.encoder_id

@@ -33,6 +33,7 @@ def db() -> None:
 def upgrade_command(context: Context, as_json: bool) -> None:
     """Bring the database up to date; does nothing where it is."""
     upgrade(context.settings.resolved_database_url)
+    context.furnish()
     _tell(State.CURRENT, as_json)
 
 

@@ -10,7 +10,10 @@ from click.testing import CliRunner, Result
 from sqlalchemy import create_engine, text
 
 from cbmir.cli.context import Context
+from cbmir.encoders import shipped
 from cbmir.settings import Settings
+from cbmir.store import encoders
+from cbmir.store.session import Database
 from cbmir_migrations.commands import db
 
 
@@ -54,3 +57,12 @@ def test_check_names_what_is_wrong(installation: Context, statement: str, word: 
     found = call(installation, "check")
     assert found.exit_code == 1
     assert word in found.stderr
+
+
+def test_an_upgraded_database_has_an_encoder(any_database: Database, tmp_path: Path) -> None:
+    url = any_database.engine.url.render_as_string(hide_password=False)
+    installation = Context(Settings(data=tmp_path / "data", database_url=url))
+    for _ in range(2):  # once is enough, and twice is no more
+        assert call(installation, "upgrade").exit_code == 0
+    with any_database.read() as session:
+        assert [row.id for row in encoders.listing(session)] == [shipped.description()["id"]]

@@ -14,7 +14,6 @@ from typing import Any
 from celery import Celery, signals
 
 from cbmir.errors import CbmirError
-from cbmir.services.shipped import provide
 from cbmir.settings import Settings
 from cbmir.store import encoders
 from cbmir.store.session import Database
@@ -43,7 +42,6 @@ def run(settings: Settings, database: Database, role: str) -> int:
     Raises:
         cbmir.errors.BrokerUnavailable: if the embedded Redis does not start.
     """
-    provide(database)
     with embedded_redis.running(settings):
         bench = tasks.Bench(settings, database, make_app(settings))
         tasks.register(bench)

@@ -27,10 +27,17 @@ class Context:
         if not self.settings.database_url:
             self.settings.data.mkdir(parents=True, exist_ok=True)
             _hook("upgrade")(self.settings.resolved_database_url)
+            self.furnish()
+        return Database(self.settings.resolved_database_url)
+
+    def furnish(self) -> None:
+        """Give a database that is up to date what every installation has from the first minute: an encoder.
+
+        An embedded one gets it by itself; any other when it is brought up to date.
+        """
         database = Database(self.settings.resolved_database_url)
-        if not self.settings.database_url:
-            _hook("furnish")(database)
-        return database
+        _hook("furnish")(database)
+        database.dispose()
 
     def progress(self, title: str) -> Bar:
         """A progress bar on a terminal, silence in a pipe; a context manager."""

@@ -42,7 +42,7 @@ def bring(path: Path) -> None:
     Raises:
         cbmir.errors.DiskFull: if they do not fit.
     """
-    if path.name == name() and not path.exists():
+    if not path.exists() and path.name == name():
         write_whole(path, weights())
 
 

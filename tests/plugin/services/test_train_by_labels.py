@@ -43,13 +43,13 @@ def test_it_goes_on_from_the_shipped_weights(database: Database, one_core: Setti
     with database.read() as session:
         row = encoders.get(session, encoder_id)
     assert row.architecture == "efficientnet-lite0"
-    assert row.dimension == 2, "no more numbers than the few pictures differ in"
+    assert 1 <= row.dimension < 8, "no more numbers than the few pictures differ in"
     assert row.training["start"] == "default"
     assert row.training["labels"] == {"bar": 4, "disc": 4}
     assert row.training["start_sha256"].startswith(shipped.description()["id"][-8:])
     encoder = load_encoder(row, one_core)
     inputs = np.random.default_rng(0).random((2, 1, 32, 32), np.float32)
-    assert encoder.encode(inputs).shape == (2, 2)
+    assert encoder.encode(inputs).shape == (2, row.dimension)
 
 
 def test_it_goes_on_from_an_encoder_of_ones_own(database: Database, one_core: Settings, stock: Stock) -> None:

@@ -102,7 +102,8 @@ class ExactIndex:
     def _held(self, allowed: IdArray) -> Rows:
         """Where those of the ids are that the index holds."""
         places = lookup.places(self.ids, allowed)
-        return self.rows[places[places != lookup.ABSENT]]
+        rows: Rows = self.rows[places[places != lookup.ABSENT]]
+        return rows
 
     def _counted(self, rows: Rows | None) -> tuple[Mask, Mask]:
         """Who counts, bool (n,), empty for all; and which cells have somebody who does, bool (c,)."""

@@ -25,11 +25,11 @@ def places(held: IdArray, wanted: IdArray) -> Places:
         wanted: int64 (m,), best ascending; ids in another order are found too, only slower.
     """
     found = np.full(wanted.shape[0], ABSENT, np.int64)
-    lowest = 0
+    lowest = np.int64(0)
     for each in range(wanted.shape[0]):
         id = wanted[each]
         if each > 0 and id < wanted[each - 1]:
-            lowest = 0
+            lowest = np.int64(0)
         place = _first_not_below(held, id, lowest)
         if place < held.shape[0] and held[place] == id:
             found[each] = place
@@ -38,13 +38,13 @@ def places(held: IdArray, wanted: IdArray) -> Places:
 
 
 @compiled
-def _first_not_below(held: IdArray, id: int, lowest: int) -> int:
+def _first_not_below(held: IdArray, id: np.int64, lowest: np.int64) -> np.int64:
     """The first place, not before `lowest`, of an id that is at least `id`; n if there is none."""
     if lowest >= held.shape[0] or held[lowest] >= id:
         return lowest
-    highest = min(lowest + (id - held[lowest]), held.shape[0] - 1)
+    highest: np.int64 = min(lowest + (id - held[lowest]), np.int64(held.shape[0] - 1))
     if held[highest] < id:
-        return held.shape[0]
+        return np.int64(held.shape[0])
     step = 1
     while highest - step > lowest and held[highest - step] >= id:
         highest -= step

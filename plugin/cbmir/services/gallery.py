@@ -15,11 +15,13 @@ from sqlalchemy.orm import Session
 from cbmir.errors import CbmirError
 from cbmir.index.base import IdArray
 from cbmir.index.live import LiveIndex
-from cbmir.services import index_files, outdated
+from cbmir.index.terms import Terms
+from cbmir.services import index_files, outdated, term_files
 from cbmir.services.index_files import Mark
 from cbmir.settings import Settings
 from cbmir.store import features, tables
 from cbmir.store.session import Database
+from cbmir.store.terms import terms_of
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +38,7 @@ class Gallery:
         pipelines: the conversions that made their pictures, and perhaps some whose features are gone.
         outdated: int64 (m,), ascending: those whose features are of pictures that an earlier conversion made.
         mark: of the index file that it is based on; None where it has none.
+        terms: what a filter may ask of its frames.
     """
 
     encoder_id: str
@@ -44,6 +47,7 @@ class Gallery:
     pipelines: frozenset[str]
     outdated: IdArray
     mark: Mark | None
+    terms: Terms
 
     @property
     def frame_ids(self) -> IdArray:
@@ -113,7 +117,13 @@ def _based(session: Session, encoder: tables.Encoder, settings: Settings) -> Gal
     base = index_files.current(session, encoder, settings)
     pipelines = frozenset(base.stamp.pipelines)
     gallery = Gallery(
-        encoder.id, base.stamp.generation, LiveIndex.over(base.index), pipelines, np.empty(0, np.int64), base.mark
+        encoder.id,
+        base.stamp.generation,
+        LiveIndex.over(base.index),
+        pipelines,
+        np.empty(0, np.int64),
+        base.mark,
+        term_files.current(session, encoder, settings),
     )
     return _brought_up(gallery, session, encoder, settings)
 
@@ -123,10 +133,13 @@ def _brought_up(gallery: Gallery, session: Session, encoder: tables.Encoder, set
     gone = features.dropped(session, encoder, gallery.generation)
     pipelines = gallery.pipelines | new.pipelines
     old = features.frame_ids_made_by(session, encoder.id, outdated.among(pipelines, settings))
-    index = (
-        gallery.index.changed(gone, new.frame_ids, new.vectors) if len(gone) + len(new.frame_ids) else gallery.index
+    index, terms = gallery.index, gallery.terms
+    if len(gone) + len(new.frame_ids):
+        index = index.changed(gone, new.frame_ids, new.vectors)
+        terms = terms.changed(gone, new.frame_ids, terms_of(session, encoder, gallery.generation))
+    return replace(
+        gallery, generation=encoder.generation, index=index, pipelines=pipelines, outdated=old, terms=terms
     )
-    return replace(gallery, generation=encoder.generation, index=index, pipelines=pipelines, outdated=old)
 
 
 GALLERIES = Galleries()

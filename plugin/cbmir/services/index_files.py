@@ -15,6 +15,7 @@ from cbmir.errors import BrokenFile, NotFound, Unavailable
 from cbmir.index import exact, file
 from cbmir.index.exact import ExactIndex
 from cbmir.index.file import Stamp
+from cbmir.services import term_files
 from cbmir.settings import Settings
 from cbmir.store import encoders, features
 from cbmir.store.session import Database
@@ -107,6 +108,7 @@ def build(session: Session, encoder: Encoder, settings: Settings) -> Base:
     """
     stamp, index = _made(session, encoder)
     file.write(path(settings, encoder.id), stamp, index)
+    term_files.build(session, encoder, settings)
     return opened(session, encoder, settings)
 
 

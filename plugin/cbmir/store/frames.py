@@ -88,6 +88,11 @@ def ids_of_groups(session: Session, keys: Collection[str], *, without_study: str
     return list(session.scalars(statement))
 
 
+def ids_of_instance(session: Session, instance_id: int) -> list[int]:
+    """Frames of one instance, by its row id, ascending."""
+    return list(session.scalars(select(Frame.id).where(Frame.instance_id == instance_id).order_by(Frame.id)))
+
+
 def group_keys(session: Session) -> dict[int, str]:
     """Key of each group by its row id."""
     return {row.id: row.key for row in session.execute(select(Group.id, Group.key))}

@@ -11,6 +11,7 @@ from cbmir.evaluation.definitions import PROBES
 from cbmir.services.convert import is_outdated
 from cbmir.store.quarantine import meaning
 from cbmir.training.request import RANGES
+from cbmir.types import OnePer
 from cbmir_web.conversion import syntax_name
 from cbmir_web.installation import installation
 
@@ -73,6 +74,10 @@ class QuestionSchema(Input):
         load_default=0,
         validate=validate.Range(min=0, max=MOST_HITS),
         metadata={"description": "How many images of the own patient's other studies to list beside the hits."},
+    )
+    one_per = fields.String(
+        validate=validate.OneOf([each.value for each in OnePer]),
+        metadata={"description": "Only the best hit of each study or patient; else each image may be a hit."},
     )
 
 

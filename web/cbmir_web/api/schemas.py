@@ -146,11 +146,23 @@ class ImagesPageSchema(PageSchema):
 
 
 class TrainingSchema(Input):
-    architecture = fields.String(load_default="cnn-autoencoder", validate=validate.Length(max=64))
-    epochs = Whole(load_default=35, validate=validate.Range(*RANGES["epochs"]))
-    seed = Whole(load_default=0, validate=validate.Range(*RANGES["seed"]))
-    side = Whole(load_default=64, validate=validate.Range(*RANGES["side"]))
-    batch_size = Whole(load_default=32, validate=validate.Range(*RANGES["batch_size"]))
+    """What is left out is what the architecture is usually trained with."""
+
+    architecture = fields.String(
+        load_default="cnn-autoencoder",
+        validate=validate.Length(max=64),
+        metadata={"description": "`cnn-autoencoder`, the paper's, or `efficientnet-lite0`, which needs labels."},
+    )
+    epochs = Whole(validate=validate.Range(*RANGES["epochs"]))
+    seed = Whole(validate=validate.Range(*RANGES["seed"]))
+    side = Whole(validate=validate.Range(*RANGES["side"]))
+    batch_size = Whole(validate=validate.Range(*RANGES["batch_size"]))
+    start = fields.String(
+        validate=validate.Length(min=1, max=64),
+        metadata={
+            "description": "What a training by labels goes on from: `default`, `photographs` or an encoder's id."
+        },
+    )
 
 
 class ExtractionSchema(Input):

@@ -5,8 +5,8 @@
 
 IMAGES has a manifest.csv (path, modality, subclass, group, licence). LIBRARY is an installation in which
 `cbmir train --encoder efficientnet-lite0` was run with one seed or several on the rows whose licence is open (see
-docs/model-card.md). FOLDER of networks holds alexnet.safetensors and resnet50.safetensors; what is missing is left
-out. Features are kept in the cache, as the networks take their time.
+docs/model-card.md). FOLDER of networks holds alexnet.safetensors, resnet50.safetensors and dinov2.safetensors; what
+is missing is left out. Features are kept in the cache, as the networks take their time.
 
 The queries of a seed are the images of its test groups, and of every tenth group of the rows that no training saw
 (their licence is not open); the gallery is the images of all other groups, at most 1,000 a modality, drawn with the
@@ -27,6 +27,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from dinov2 import Dinov2
 from PIL import Image
 from sqlalchemy import select
 
@@ -48,6 +49,7 @@ OPEN = ("CC0", "CC BY", "ODC-BY", "BSD", "MIT")
 AT_ONCE = 64
 
 Matrix = npt.NDArray[np.float64]
+Encodes = Encoder | Dinov2
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ class Images:
         is_open = np.array([row["licence"].startswith(OPEN) for row in rows])
         return cls(folder, [row["path"] for row in rows], modality, label, group, is_open)
 
-    def features(self, encoder: Encoder) -> Matrix:
+    def features(self, encoder: Encodes) -> Matrix:
         """Of all images, in their order."""
         found = []
         for start in range(0, len(self.paths), AT_ONCE):
@@ -172,6 +174,8 @@ def frozen(images: Images, networks: Path | None) -> Iterator[tuple[str, Callabl
         if path and path.exists():
             network = load(path.read_bytes(), name, Preprocessing(224, 3))
             yield f"{name}, {network.dimension} numbers", lambda network=network: images.features(network)  # type: ignore[misc]
+    if networks and (path := networks / "dinov2.safetensors").exists():
+        yield "DINOv2 ViT-S/14, 384 numbers", lambda: images.features(Dinov2(path))
 
 
 def trained(data: Path) -> Iterator[tuple[int, set[str], Encoder]]:
@@ -202,7 +206,7 @@ def main() -> None:
     images = Images.read(asked.images)
 
     def kept(name: str, make: Callable[[], Matrix]) -> Matrix:
-        path = asked.cache / f"{name.replace(' ', '-').replace(',', '')}.npy"
+        path = asked.cache / f"{_file(name)}.npy"
         if not path.exists():
             np.save(path, make())
         features: Matrix = np.load(path)
@@ -221,6 +225,10 @@ def main() -> None:
     if asked.json:
         told = {"machine": platform.processor(), "python": platform.python_version(), "table": table}
         asked.json.write_text(json.dumps(told, indent=1) + "\n")
+
+
+def _file(name: str) -> str:
+    return name.replace(" ", "-").replace(",", "").replace("/", "-")
 
 
 def _print(table: dict[str, dict[str, float | list[float]]], sizes: list[tuple[int, int]]) -> None:

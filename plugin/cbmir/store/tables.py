@@ -15,11 +15,12 @@ archives 1──n archive_studies
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import (
     JSON,
+    Date,
     ForeignKey,
     Index,
     LargeBinary,
@@ -74,6 +75,9 @@ class Instance(Base):
     modality: Mapped[str | None] = mapped_column(String(16), index=True)
     """The DICOM code, such as MR; None for a plain image."""
     body_part: Mapped[str | None] = mapped_column(String(64), index=True)
+    study_date: Mapped[date | None] = mapped_column(Date, index=True)
+    """None for a plain image, where the header has none, and where nobody has looked since dates are kept. It is
+    patient data: shown and searched here, but neither exported nor logged."""
     photometric: Mapped[str | None] = mapped_column(String(16))
     """Photometric Interpretation (0028,0004)."""
     burned_in_annotation: Mapped[str | None] = mapped_column(String(3))

@@ -61,8 +61,9 @@ class QuestionSchema(Input):
     where = fields.List(
         fields.String(),
         metadata={
-            "description": "Terms that all must hold: NAME=VALUE, NAME!=VALUE, or several joined by ` OR `.",
-            "example": ["modality=MR OR modality=CT", "subclass!=normal"],
+            "description": "Terms that all must hold: NAME=VALUE, NAME!=VALUE, or several joined by ` OR `; "
+            "`study_date` takes >=, >, <= and <, too. An image without a date meets no term about it.",
+            "example": ["modality=MR OR modality=CT", "subclass!=normal", "study_date>=2024-01-31"],
         },
     )
     encoder = fields.String(validate=validate.Length(max=64), metadata={"description": "Else the one in use."})
@@ -219,12 +220,22 @@ class HitSchema(Schema):
     sop_instance_uid = fields.String(required=True, allow_none=True)
     series_instance_uid = fields.String(required=True, allow_none=True)
     study_instance_uid = fields.String(required=True, allow_none=True)
+    study_date = fields.Date(required=True, allow_none=True)
     frame_number = fields.Integer(required=True)
     labels = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
     viewer = fields.String(
         required=True,
         allow_none=True,
         metadata={"description": "Where the archive that holds it shows it; null where there is no viewer."},
+    )
+
+
+class PriorSchema(HitSchema):
+    when = fields.String(
+        required=True,
+        allow_none=True,
+        validate=validate.OneOf(["before", "same day", "after"]),
+        metadata={"description": "Its study, seen from the query's; null where a date is not known."},
     )
 
 
@@ -243,7 +254,7 @@ class AnswerSchema(Schema):
     )
     hits = fields.List(fields.Nested(HitSchema), required=True)
     priors = fields.List(
-        fields.Nested(HitSchema),
+        fields.Nested(PriorSchema),
         required=True,
         metadata={"description": "Images of the own patient's other studies, nearest first, as far as asked for."},
     )
@@ -301,6 +312,7 @@ class ImageSchema(Schema):
     sop_instance_uid = fields.String(required=True, allow_none=True)
     modality = fields.String(required=True, allow_none=True)
     body_part = fields.String(required=True, allow_none=True)
+    study_date = fields.Date(required=True, allow_none=True)
     labels = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
     created_at = fields.DateTime(required=True)
 
@@ -349,6 +361,9 @@ class ImageDetailSchema(Schema):
     )
     modality = fields.String(required=True, allow_none=True)
     body_part = fields.String(required=True, allow_none=True)
+    study_date = fields.Date(
+        required=True, allow_none=True, metadata={"description": "Null where the header has none."}
+    )
     photometric = fields.String(required=True, allow_none=True)
     burned_in_annotation = fields.String(
         required=True, allow_none=True, metadata={"description": "YES or NO; null where the header does not say."}

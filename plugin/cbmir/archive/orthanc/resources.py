@@ -8,6 +8,7 @@ from typing import Any
 
 from cbmir.archive.base import RemoteInstance, RemoteStudy
 from cbmir.archive.orthanc.rest import Resource
+from cbmir.dicom.header import read_date
 from cbmir.errors import ArchiveGarbled
 
 
@@ -60,7 +61,11 @@ def studies(found: Iterable[Resource], series: Iterable[Resource]) -> Iterator[R
         counts[str(each.get("ParentStudy"))] += len(entries(each, "Instances"))
     for study in found:
         yield RemoteStudy(
-            uid(study, "StudyInstanceUID"), _patient_key(study), counts[str(study.get("ID"))], _stamp(study)
+            uid(study, "StudyInstanceUID"),
+            _patient_key(study),
+            counts[str(study.get("ID"))],
+            _stamp(study),
+            read_date(tag(study, "StudyDate")),
         )
 
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from cbmir.errors import MassDeletion
 from cbmir.services.archives.forget import forget
 from cbmir.services.archives.registered import Followed
 from cbmir.services.identity import pseudonym
-from cbmir.store import archive_studies, archives, ledger
+from cbmir.store import archive_studies, archives, ledger, undated
 from cbmir.store.tables import ArchiveObject, ArchiveStudy, now
+from cbmir.store.writing import in_pieces
 from cbmir.types import RemoteStudy
 
 RELISTED = 20
@@ -71,17 +72,29 @@ def _swept(followed: Followed, began: datetime) -> Swept:
         known = archive_studies.known(session, followed.id)
         unlisted = ledger.study_uids(session, followed.id) | set(known)
         old = archive_studies.longest_unlisted(session, followed.id, RELISTED, began - RELISTED_AFTER)
+        undated_studies = undated.studies(session)
+    dates: dict[str, date] = {}
     rules = followed.connection.rules
     for study in followed.archive.studies(rules.since, rules.until):
         swept.studies += 1
         unlisted.discard(study.study_instance_uid)
+        if study.study_date and study.study_instance_uid in undated_studies:
+            dates[study.study_instance_uid] = study.study_date
         before = known.get(study.study_instance_uid)
         if study.study_instance_uid in old or _differs(followed, study, before):
             _compare(followed, study, before, swept)
     for uid in unlisted:
         _compare(followed, RemoteStudy(uid), None, swept)
+    _date(followed, dates)
     _delete(followed, swept)
     return swept
+
+
+def _date(followed: Followed, dates: dict[str, date]) -> None:
+    """Keep the dates of studies that were indexed before any was kept, or whose headers have none."""
+    for some in in_pieces(dates):
+        with followed.database.write() as session:
+            undated.date_studies(session, {uid: dates[uid] for uid in some})
 
 
 def _differs(followed: Followed, study: RemoteStudy, before: ArchiveStudy | None) -> bool:

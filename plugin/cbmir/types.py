@@ -151,6 +151,7 @@ class RemoteInstance:
         sop_class_uid, modality, body_part: as far as the archive says; else empty.
         remote_id: the archive's own name for it; empty where it has none.
         digest: changes with the object's bytes; empty where the archive does not say.
+        study_date: of its study, where it was not listed by date.
     """
 
     sop_instance_uid: str
@@ -161,6 +162,7 @@ class RemoteInstance:
     body_part: str = ""
     remote_id: str = ""
     digest: str = ""
+    study_date: date | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)

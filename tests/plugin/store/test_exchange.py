@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import date
 from io import BytesIO
 from typing import Any
 
@@ -394,15 +393,3 @@ def test_progress_grows_to_its_total(database: Database, settings: Settings, doc
     import_json(database, settings, BytesIO(json.dumps(document).encode()), Watch())
     assert seen == sorted(seen)
     assert seen[-1][0] == seen[-1][1] > 0
-
-
-def test_no_study_date_leaves_with_an_export(
-    database: Database, new_instance: Any, new_encoder: Any, new_header: Any
-) -> None:
-    with database.write() as session:
-        of = new_header("1.2.3.8", "MR", "HEAD", date(2019, 8, 7))
-        scan = new_instance(session, "scan.dcm", of=of)
-        features.add_batch(session, new_encoder(session), [scan.frames[0].id], VECTORS[:1])
-    document = written(database)
-    assert json.loads(document)["features"][0]["sop_instance_uid"] == "1.2.3.8"
-    assert not any(day in document for day in (b"2019-08-07", b"20190807"))

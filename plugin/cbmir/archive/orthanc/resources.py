@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from datetime import date
 from typing import Any
 
 from cbmir.archive.base import RemoteInstance, RemoteStudy
@@ -65,8 +66,13 @@ def studies(found: Iterable[Resource], series: Iterable[Resource]) -> Iterator[R
             _patient_key(study),
             counts[str(study.get("ID"))],
             _stamp(study),
-            read_date(tag(study, "StudyDate")),
+            study_date(study),
         )
+
+
+def study_date(study: Resource) -> date | None:
+    """Its Study Date, as far as it has one."""
+    return read_date(tag(study, "StudyDate"))
 
 
 def _stamp(study: Resource) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import date
 from enum import StrEnum
 from typing import Any
 
@@ -101,7 +102,8 @@ class InstanceHeader:
 
     `patient_key` joins Patient ID and Issuer of Patient ID in clear: it is turned into a pseudonym before it
     is stored (`cbmir.services.identity`) and appears nowhere else. `burned_in_annotation` is YES, NO or empty;
-    `laterality` L, R, B, U or empty; `view_position` a code such as MLO or AP.
+    `laterality` L, R, B, U or empty; `view_position` a code such as MLO or AP. `study_date` is None where there is
+    none; it is shown and searched by, and appears neither in logs nor in exports.
     """
 
     sop_instance_uid: str
@@ -116,6 +118,7 @@ class InstanceHeader:
     burned_in_annotation: str = ""
     laterality: str = ""
     view_position: str = ""
+    study_date: date | None = field(default=None, repr=False)
     ultrasound_regions: tuple[UltrasoundRegion, ...] = ()
 
 
@@ -129,12 +132,14 @@ class RemoteStudy:
             a pseudonym before anything is kept.
         instances: Number of Study Related Instances (0020,1208); None where the archive does not say.
         stamp: changes whenever the archive changed something below; empty where it does not say.
+        study_date: as far as the archive says.
     """
 
     study_instance_uid: str
     patient_key: str = field(default="", repr=False)
     instances: int | None = None
     stamp: str = ""
+    study_date: date | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -146,6 +151,7 @@ class RemoteInstance:
         sop_class_uid, modality, body_part: as far as the archive says; else empty.
         remote_id: the archive's own name for it; empty where it has none.
         digest: changes with the object's bytes; empty where the archive does not say.
+        study_date: of its study, where it was not listed by date.
     """
 
     sop_instance_uid: str
@@ -156,6 +162,7 @@ class RemoteInstance:
     body_part: str = ""
     remote_id: str = ""
     digest: str = ""
+    study_date: date | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -221,6 +228,7 @@ class Hit:
     study_instance_uid: str | None
     frame_number: int
     labels: dict[str, str]
+    study_date: date | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The hit as `query --json` and the REST API give it."""
@@ -232,6 +240,7 @@ class Hit:
             "sop_instance_uid": self.sop_instance_uid,
             "series_instance_uid": self.series_instance_uid,
             "study_instance_uid": self.study_instance_uid,
+            "study_date": self.study_date and self.study_date.isoformat(),
             "frame_number": self.frame_number,
             "labels": self.labels,
         }

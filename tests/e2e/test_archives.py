@@ -28,10 +28,10 @@ def page(browser: Browser, running: Running) -> Iterator[Page]:
     context.close()
 
 
-def put(orthanc: Any, tmp_path: Path, patient: str) -> tuple[str, str]:
+def put(orthanc: Any, tmp_path: Path, patient: str, study_date: str) -> tuple[str, str]:
     """Send an MR that nobody knows into Orthanc; its UID and Orthanc's id of it."""
     dataset = dcmread(str(get_testdata_file("MR_small.dcm")))
-    dataset.PatientID = patient
+    dataset.PatientID, dataset.StudyDate = patient, study_date
     for keyword in ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID"):
         setattr(dataset, keyword, generate_uid())
     dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
@@ -43,8 +43,8 @@ def test_an_archive_is_connected_searched_and_left(
     page: Page, start_orthanc: Callable[..., Any], tmp_path: Path
 ) -> None:
     orthanc = start_orthanc()
-    uid, _ = put(orthanc, tmp_path, "somebody")
-    prior, prior_id = put(orthanc, tmp_path, "somebody")
+    uid, _ = put(orthanc, tmp_path, "somebody", "20240131")
+    prior, prior_id = put(orthanc, tmp_path, "somebody", "20230105")
     page.goto("/archives")
     page.get_by_label("Address").fill(orthanc.url)
     page.get_by_label("Name", exact=True).fill("pacs")
@@ -61,6 +61,7 @@ def test_an_archive_is_connected_searched_and_left(
     expect(page.get_by_role("heading", name="5 hits")).to_be_visible(timeout=PATIENCE)
     priors = page.get_by_role("region", name="Prior images of this patient")
     expect(priors.locator(".hit")).to_have_count(1)
+    expect(priors).to_contain_text("study of 2023-01-05")
     expect(priors.get_by_role("link", name="View in pacs")).to_have_attribute(
         "href", f"{orthanc.url}/app/explorer.html#instance?uuid={prior_id}"
     )

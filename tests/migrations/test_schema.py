@@ -15,7 +15,7 @@ from sqlalchemy import create_engine, inspect, select, text
 import cbmir_migrations
 from cbmir.errors import DatabaseUnavailable, SchemaOutdated
 from cbmir.store.session import Database
-from cbmir.store.tables import Base, Feature, Frame, Instance
+from cbmir.store.tables import Archive, Base, Feature, Frame, Instance
 from cbmir_migrations.schema import State, configuration
 
 
@@ -166,3 +166,19 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(DatabaseUnavailable, match="cannot be made"):
         cbmir_migrations.upgrade(f"sqlite:///{tmp_path / 'file' / 'data' / 'a.sqlite'}")
+
+
+def test_with_study_dates_every_archive_is_compared_as_a_whole(empty_url: str) -> None:
+    cbmir_migrations.upgrade(empty_url)
+    on_connection(empty_url, lambda config: command.downgrade(config, "0006"))
+    execute(
+        empty_url,
+        "INSERT INTO archives (name, kind, address, options, sealed_credentials, paused, cursor, "
+        "allowed_deletions, sweep_wanted, follower, created_at) VALUES ('pacs', 'orthanc', '', '{}', '', false, "
+        "'7', 0, false, '', '2026-01-01 00:00:00')",
+    )
+    cbmir_migrations.upgrade(empty_url)
+    database = Database(empty_url)
+    with database.read() as session:
+        assert session.scalars(select(Archive.sweep_wanted)).all() == [True]
+    database.dispose()

@@ -19,11 +19,11 @@ from cbmir_web import grouping
 Token = Callable[..., str]
 
 
-def hit(rank: int, frame_id: int, study: str | None, uid: str | None = None) -> dict[str, Any]:
+def hit(rank: int, frame_id: int, study: str | None, uid: str | None = None, **more: Any) -> dict[str, Any]:
     return {
         "rank": rank, "distance": rank / 4, "frame_id": frame_id, "file_name": f"{frame_id}.dcm",
         "sop_instance_uid": uid, "series_instance_uid": study, "study_instance_uid": study, "frame_number": 1,
-        "labels": {"modality": "mri"},
+        "labels": {"modality": "mri"}, **more,
     }  # fmt: skip
 
 
@@ -56,7 +56,9 @@ def test_patients_are_numbered_as_they_come_and_unknown_ones_are_not() -> None:
 def answered(database: Database, archive: Any) -> Callable[..., str]:
     """A search with the first image that is over: the other three images of its study, and a plain image."""
 
-    def answer(*, priors: int = 12, known: bool = True, exclude: bool = True) -> str:
+    def answer(
+        *, priors: int = 12, known: bool = True, exclude: bool = True, own: list[dict[str, Any]] | None = None
+    ) -> str:
         uids = ["1.2.3.1", "1.2.3.1", "1.2.3.2", None]
         frames = archive.frames[1:]
         hits = [
@@ -65,6 +67,8 @@ def answered(database: Database, archive: Any) -> Callable[..., str]:
         ]
         asked = {"upload": None, "frame_id": archive.frames[0], "sop_instance_uid": None, "k": 5, "priors": priors}
         result = {"query": {"patient_known": known}, "hits": hits, "priors": hits[:2] if priors and known else []}
+        if own is not None:
+            result |= {"query": {"patient_known": True, "study_date": "2024-03-01"}, "priors": own}
         with database.write() as session:
             more = {"where": Where().as_json(), "encoder": None, "exclude_same_patient": exclude}
             job = jobs.create(session, JobKind.RETRIEVE, {**asked, **more})
@@ -229,3 +233,29 @@ def test_storing_an_answer_over_rest(client: FlaskClient, answered: Any, databas
         ("/api/v1/archives/pacs/report", {"query": job_id, "kinds": []}, 422),
     ):
         assert client.post(path, json=body).status_code == status, body
+
+
+def test_later_studies_are_not_called_prior(client: FlaskClient, answered: Any, archive: Any) -> None:
+    times = [("2023-01-05", "before"), ("2024-03-01", "same day"), ("2025-06-07", "after")]
+    own = [
+        hit(rank, frame_id, f"1.2.{rank}", study_date=day, when=when)
+        for rank, (frame_id, (day, when)) in enumerate(zip(archive.frames[1:], times, strict=False), start=1)
+    ]
+    page = client.get(f"/queries/{answered(own=own)}").text
+    sections = re.split(r'<section class="priors" aria-labelledby="([\w-]+)">', page)[1:]
+    days = {
+        name: re.findall(r'study of <time datetime="([^"]+)"', section)
+        for name, section in zip(sections[::2], sections[1::2], strict=True)
+    }
+    assert days == {"priors": ["2023-01-05"], "same-day": ["2024-03-01"], "later": ["2025-06-07"]}
+    assert "From this patient&#39;s earlier studies" in page or "From this patient's earlier studies" in page
+    assert "Later images of this patient" in page
+    assert '<dt>Study date</dt><dd><time datetime="2024-03-01">' in page
+    without = client.get(f"/queries/{answered(own=own[2:])}").text
+    assert "The archive holds none of another earlier study" in without
+
+
+def test_where_a_date_is_not_known_a_study_may_be_later(client: FlaskClient, answered: Any, archive: Any) -> None:
+    page = client.get(f"/queries/{answered(own=[hit(1, archive.frames[1], '1.2', when=None)])}").text
+    assert "earlier or later as far as no date is known" in page
+    assert "Later images" not in page

@@ -24,7 +24,11 @@ class Shown:
     Attributes:
         query: the question.
         asked: the archive's frame that was asked about, if it was one.
-        hits, priors: what was found, folded; `priors` is None where nobody asked for them.
+        hits: what was found, folded.
+        priors: images of the own patient's earlier studies, and of those whose date, or whose own, is not known;
+            folded; None where nobody asked for them.
+        same_day, later: images of that patient's studies of the same day, and of later ones, folded.
+        study_date: of the query's study, YYYY-MM-DD; empty where it is not known.
         found: how many hits there are, folded or not.
         patients: whose each is, by the frame's id.
         viewers: where the archive shows each, by SOP Instance UID.
@@ -36,6 +40,9 @@ class Shown:
     asked: Frame | None
     hits: list[Fold]
     priors: list[Fold] | None
+    same_day: list[Fold]
+    later: list[Fold]
+    study_date: str
     found: list[Hit]
     patients: dict[int, str]
     viewers: dict[str, Link]
@@ -50,8 +57,13 @@ class Shown:
     @property
     def longest(self) -> float:
         """The largest distance, which the others are drawn against."""
-        every = [fold for folds in (self.hits, self.priors or []) for fold in folds]
+        every = [*self.hits, *(self.priors or []), *self.same_day, *self.later]
         return max((hit["distance"] for fold in every for hit in (fold.best, *fold.others)), default=0) or 1
+
+    @property
+    def undated(self) -> bool:
+        """Whether there are priors of which it is not known that they are earlier."""
+        return any(fold.best.get("when") is None for fold in self.priors or [])
 
     @property
     def summary(self) -> list[tuple[str, int]]:
@@ -78,7 +90,10 @@ def shown(session: Session, job: Job, *, flat: bool) -> Shown:
         query=query,
         asked=asked,
         hits=fold(hits),
-        priors=fold(priors) if job.parameters.get("priors") else None,
+        priors=fold(_made(priors, None, "before")) if job.parameters.get("priors") else None,
+        same_day=fold(_made(priors, "same day")),
+        later=fold(_made(priors, "after")),
+        study_date=result.get("query", {}).get("study_date") or "",
         found=hits,
         patients=patients([*hits, *priors], alive, _own(asked, priors, alive)),
         viewers=viewer_links(session, sorted(uids)),
@@ -105,6 +120,11 @@ def again(job: Job, query: Query) -> dict[str, list[str]]:
 
 def _alive(hits: list[Hit], frames: dict[int, Frame]) -> list[Hit]:
     return [hit for hit in hits if hit["frame_id"] in frames]
+
+
+def _made(priors: list[Hit], *when: str | None) -> list[Hit]:
+    """Those of studies before the query's, of the same day or after it; None is: nobody knows."""
+    return [hit for hit in priors if hit.get("when") in when]
 
 
 def _own(asked: Frame | None, priors: list[Hit], frames: dict[int, Frame]) -> set[int]:

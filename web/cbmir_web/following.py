@@ -7,21 +7,21 @@ from dataclasses import replace
 from typing import Any
 
 from cbmir.archive.base import Check
-from cbmir.archive.connection import ArchiveKind, Connection, Credentials, Rules
+from cbmir.archive.connection import ArchiveKind, Connection
 from cbmir.errors import BadRequest
-from cbmir.services.archives import registered
+from cbmir.services.archives import editing, registered
 from cbmir.services.archives.check import test
+from cbmir.services.archives.editing import CREDENTIALS, RULES
 from cbmir.services.archives.status import ArchiveStatus, of
-from cbmir.store import archives, ledger, queries
+from cbmir.store import archives, ledger, queries, tables
 from cbmir.store.tables import Job
 from cbmir.types import JobKind
+from cbmir_web.api.archive_schemas import LISTS
 from cbmir_web.installation import Installation
 
 PATIENCE_SECONDS = 10.0
 """An archive may take so long for each answer while a page waits for its test."""
 
-CREDENTIALS = tuple(Credentials.__dataclass_fields__)
-RULES = tuple(Rules.__dataclass_fields__)
 OUR_OWN = ("untested", "name", "kind", "address", *CREDENTIALS, *RULES)
 
 
@@ -38,9 +38,61 @@ def add(here: Installation, asked: dict[str, Any]) -> ArchiveStatus:
     """
     connection = _connection(asked)
     if not asked["untested"]:
-        _refuse(connection.name, _checked(connection))
+        _refuse(connection.name, _checked(connection), "added")
     registered.add(here.database, here.settings, connection)
     return status(here, connection.name)
+
+
+def edit(here: Installation, name: str, asked: dict[str, Any]) -> ArchiveStatus:
+    """Describe an archive otherwise; it is tested first where it would be reached in another way.
+
+    Args:
+        here: the installation.
+        name: the archive's.
+        asked: as `ArchiveChangesSchema` gives it.
+
+    Raises:
+        cbmir.errors.NotFound: if there is none of this name.
+        cbmir.errors.BadRequest: if it is described wrongly, would be sent the secrets of another host, or a test
+            fails; unless `untested`.
+        cbmir.errors.ArchiveUnavailable: if its kind, at another address, cannot be found out.
+    """
+    changes = {key: value for key, value in asked.items() if key not in ("untested", "drop_unmatched")}
+    planned = editing.planned(here.database, here.settings, name, changes)
+    if not asked["untested"]:
+        if "address" in planned.changed and "kind" not in changes:
+            planned = replace(planned, after=replace(planned.after, kind=_detected(planned.after)))
+        if planned.reaches_otherwise:
+            _refuse(name, _checked(planned.after), "edited")
+    editing.apply(here.database, here.settings, planned, drop_unmatched=asked["drop_unmatched"])
+    return status(here, name)
+
+
+def described(here: Installation, name: str) -> dict[str, Any]:
+    """What a form that edits an archive begins with, by field; no secret is among it.
+
+    Raises:
+        cbmir.errors.NotFound: if there is none of this name.
+    """
+    with here.database.read() as session:
+        row = archives.get(session, name)
+    known = Connection.of(row.name, row.kind, row.address, row.options, {})
+    rules = {key: ", ".join(getattr(known.rules, key)) for key in LISTS}
+    days = {key: _dashed(getattr(known.rules, key)) for key in ("since", "until")}
+    return {**vars(known), **rules, **days, **_who(row, here)}
+
+
+def _who(row: tables.Archive, here: Installation) -> dict[str, Any]:
+    """Who we are there, and whether by a password, which is what the form knows."""
+    try:
+        known = registered.connection_of(row, here.settings).credentials
+    except BadRequest:  # sealed under another secret key: they can only be given again
+        return {"username": "", "by_password": True}
+    return {"username": known.username, "by_password": not (known.token or known.token_url)}
+
+
+def _dashed(day: str) -> str:
+    return f"{day[:4]}-{day[4:6]}-{day[6:]}" if day else ""
 
 
 def check(here: Installation, name: str) -> list[Check]:
@@ -160,9 +212,9 @@ def _impatient(connection: Connection) -> Connection:
     return replace(connection, timeout_seconds=min(connection.timeout_seconds, PATIENCE_SECONDS))
 
 
-def _refuse(name: str, checks: Iterable[Check]) -> None:
+def _refuse(name: str, checks: Iterable[Check], done: str) -> None:
     bad = [each for each in checks if not each.fine]
     if bad:
         said = "; ".join(f"{each.what}: {each.said}" for each in bad)
         remedy = " ".join(each.remedy for each in bad if each.remedy)
-        raise BadRequest(f"{name} is not added. {said}", f"{remedy} Or add it untested.".strip())
+        raise BadRequest(f"{name} is not {done}. {said}", f"{remedy} Or let it be {done} untested.".strip())

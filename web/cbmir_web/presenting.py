@@ -162,5 +162,6 @@ def terms(where: Mapping[str, Any]) -> list[str]:
     """A stored filter as the terms that the form and the command line take: `modality=MR`."""
     parsed = Where.from_json(dict(where))
     own = ("body_part", parsed.body_part), ("archive", parsed.archive)
-    pairs = [("modality", parsed.modality), *parsed.label.items(), *own]
+    dates = ("study_date>", parsed.study_from), ("study_date<", parsed.study_to)
+    pairs = [("modality", parsed.modality), *parsed.label.items(), *own, *dates]
     return [f"{name}={value}" for name, value in pairs if value] + [" OR ".join(each) for each in parsed.any_of]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from datetime import date
 from enum import StrEnum
 from typing import Any, Self
 
@@ -46,6 +47,9 @@ class Credentials:
     scope: str = ""
 
 
+LAST_DAY = "99991231"
+
+
 @dataclass(frozen=True)
 class Rules:
     """What of an archive is indexed; empty keeps all."""
@@ -61,9 +65,12 @@ class Rules:
     until: str = ""
     """Last Study Date wanted, YYYYMMDD."""
 
-    def keeps(self, modality: str, body_part: str) -> bool:
-        """Whether an object of this modality and body part is wanted."""
+    def keeps(self, modality: str, body_part: str, study_date: date | None = None) -> bool:
+        """Whether an object of this modality, body part and Study Date is wanted; without a date, whoever listed it
+        has heeded the dates."""
         code, part = modality.upper(), body_part.upper()
+        if study_date and not self.since <= f"{study_date:%Y%m%d}" <= (self.until or LAST_DAY):
+            return False
         if code in self.without_modalities or (self.modalities and code not in self.modalities):
             return False
         return not (self.body_parts and part and part not in self.body_parts)

@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from cbmir.cli.archive_add import add_command
+from cbmir.cli.archive_add import add_command, print_checks
+from cbmir.cli.archive_edit import edit_command
 from cbmir.cli.archive_orthanc_config import orthanc_config_command
 from cbmir.cli.archive_report import report_command, teach_command
 from cbmir.cli.archive_serve import serve_command
@@ -34,9 +35,8 @@ def test_command(context: Context, name: str, as_json: bool) -> int:
     checks = test(connection_of(row, context.settings))
     if as_json:
         print_json([vars(each) for each in checks])
-    for each in [] if as_json else checks:
-        click.echo(f"{'ok ' if each.fine else 'BAD'}  {each.what}: {each.said} {each.remedy}".rstrip())
-    return 0 if all(each.fine for each in checks) else 1
+        return 0 if all(each.fine for each in checks) else 1
+    return 0 if print_checks(checks) else 1
 
 
 @archive_command.command("sync")
@@ -157,5 +157,5 @@ def remove_command(context: Context, name: str, delete_images: str | None) -> No
     click.echo(f"{name} is removed; {deleted:,} images were deleted.")
 
 
-for command in (add_command, orthanc_config_command, report_command, serve_command, teach_command):
+for command in (add_command, edit_command, orthanc_config_command, report_command, serve_command, teach_command):
     archive_command.add_command(command)

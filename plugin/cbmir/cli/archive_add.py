@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
+from cbmir.archive.base import Check
 from cbmir.archive.connection import ArchiveKind, Connection, Retrieval
 from cbmir.cli.context import Context
 from cbmir.errors import BadRequest
@@ -30,7 +33,7 @@ OPTIONS = (
     click.option("--ca", "authority", type=EXISTING, default=None, help="PEM of the authority that signed it."),
     click.option("--certificate", type=EXISTING, default=None, help="PEM of our own certificate."),
     click.option("--key", type=EXISTING, default=None, help="PEM of its private key."),
-    click.option("--tls", is_flag=True, help="Encrypt DIMSE associations."),
+    click.option("--tls/--no-tls", default=False, help="Encrypt DIMSE associations."),
     click.option("--calling-aet", default="CBMIR", show_default=True, help="Our AE title."),
     click.option("--retrieve", type=click.Choice([each.value for each in Retrieval]), default="get"),
     click.option("--move-aet", default="CBMIR", show_default=True, help="AE title that a C-MOVE names."),
@@ -46,6 +49,7 @@ OPTIONS = (
     click.option("--until", type=DAY, help="Last Study Date."),
 )
 
+LISTS, DAYS = ("modalities", "without_modalities", "body_parts"), ("since", "until")
 FILES = ("authority", "certificate", "key")
 PLAIN = (
     "tls",
@@ -61,7 +65,8 @@ PLAIN = (
 """Options that go into the connection as they are."""
 
 
-def _with_options(command: Any) -> Any:
+def with_options(command: Any) -> Any:
+    """The command with the options that describe an archive."""
     for option in reversed(OPTIONS):
         command = option(command)
     return command
@@ -70,7 +75,7 @@ def _with_options(command: Any) -> Any:
 @click.command("add")
 @click.argument("name")
 @click.argument("address", metavar="URL|AE@HOST:PORT")
-@_with_options
+@with_options
 @click.option("--untested", is_flag=True, help="Add it though it cannot be reached now.")
 @click.pass_obj
 def add_command(context: Context, /, name: str, address: str, untested: bool, **given: Any) -> int:
@@ -86,10 +91,8 @@ def add_command(context: Context, /, name: str, address: str, untested: bool, **
     connection = _connection(name, address, given)
     if not given["kind"]:
         connection = replace(connection, kind=detect(connection))
-    checks = test(connection)
-    for each in checks:
-        click.echo(f"{'ok ' if each.fine else 'BAD'}  {each.what}: {each.said} {each.remedy}".rstrip())
-    if not untested and not all(each.fine for each in checks):
+    fine = print_checks(test(connection))
+    if not untested and not fine:
         raise BadRequest(f"{name} is not added.", "Mend that, or say --untested.")
     add(context.database, context.settings, connection)
     click.echo(
@@ -104,21 +107,34 @@ def _connection(name: str, address: str, given: dict[str, Any]) -> Connection:
     return Connection.of(name, kind, address, {**options, "rules": _rules(given)}, _credentials(given))
 
 
+def print_checks(checks: Iterable[Check]) -> bool:
+    """Print what was tested; True if all is well."""
+    found = list(checks)
+    for each in found:
+        click.echo(f"{'ok ' if each.fine else 'BAD'}  {each.what}: {each.said} {each.remedy}".rstrip())
+    return all(each.fine for each in found)
+
+
 def _credentials(given: dict[str, Any]) -> dict[str, str]:
     return {
         "username": given["username"],
-        "password": _password(given) if given["username"] else "",
-        "token": _secret(given["token_file"]),
+        "password": password(given["password_file"]) if given["username"] else "",
+        "token": secret(given["token_file"]),
         "token_url": given["token_url"],
         "client_id": given["client_id"],
-        "client_secret": _secret(given["client_secret_file"]),
+        "client_secret": secret(given["client_secret_file"]),
         "scope": given["scope"],
     }
 
 
-def _password(given: dict[str, Any]) -> str:
-    if given["password_file"]:
-        return _secret(given["password_file"])
+def password(file: str | None) -> str:
+    """The password: from the file, else from the environment, else asked for.
+
+    Raises:
+        cbmir.errors.BadRequest: if it is nowhere, and nobody can be asked.
+    """
+    if file:
+        return secret(file)
     if "CBMIR_ARCHIVE_PASSWORD" in os.environ:
         return os.environ["CBMIR_ARCHIVE_PASSWORD"]
     if not sys.stdin.isatty():
@@ -126,13 +142,22 @@ def _password(given: dict[str, Any]) -> str:
     return str(click.prompt("Password", hide_input=True))
 
 
-def _secret(file: str | None) -> str:
+def secret(file: str | None) -> str:
+    """What stands in a file, or comes by standard input; empty without one."""
     if not file:
         return ""
     return (sys.stdin.read() if file == "-" else Path(file).read_text("utf-8")).strip()
 
 
 def _rules(given: dict[str, Any]) -> dict[str, Any]:
-    lists = ("modalities", "without_modalities", "body_parts")
-    codes = {key: tuple(value.upper() for value in given[key]) for key in lists}
-    return {**codes, **{key: f"{given[key]:%Y%m%d}" if given[key] else "" for key in ("since", "until")}}
+    return {key: codes(given[key]) for key in LISTS} | {key: day(given[key]) for key in DAYS}
+
+
+def codes(given: Iterable[str]) -> tuple[str, ...]:
+    """DICOM codes as they are kept."""
+    return tuple(value.upper() for value in given)
+
+
+def day(given: datetime | None) -> str:
+    """A day as it is kept; empty without one."""
+    return f"{given:%Y%m%d}" if given else ""

@@ -21,7 +21,8 @@ from cbmir.types import OnePer
     "terms",
     multiple=True,
     metavar="NAME=VALUE",
-    help="Such as modality=MR, subclass!=normal, or 'modality=MR OR modality=CT'; may be repeated.",
+    help="Such as modality=MR, subclass!=normal, 'modality=MR OR modality=CT', or 'study_date>=2024-01-31'; may be "
+    "repeated.",
 )
 @click.option("--encoder", "encoder_id", metavar="ID", help="Whose features; the one in use if left out.")
 @click.option("--frame", "frame_number", type=click.IntRange(1), help="Frame of a multi-frame object, from 1.")
@@ -101,10 +102,15 @@ def _print_hits(answer: dict[str, Any]) -> None:
     if answer["priors"]:
         click.echo("Of the same patient's other studies:")
     for hit in answer["priors"]:
-        click.echo(_line(hit))
+        click.echo(f"{_line(hit)}{WHEN[hit['when']]}")
+
+
+WHEN = {"before": "  (before)", "same day": "  (the same day)", "after": "  (later)", None: ""}
+"""What is said of another study of the patient, seen from the query's."""
 
 
 def _line(hit: dict[str, Any]) -> str:
     labels = " ".join(hit["labels"].values())
     frame = f" frame {hit['frame_number']}" if hit["frame_number"] > 1 else ""
-    return f"{hit['rank']:>3}  {hit['distance']:>9.4f}  {hit['file_name']}{frame}  {labels}"
+    day = hit["study_date"] or " " * 10
+    return f"{hit['rank']:>3}  {hit['distance']:>9.4f}  {day}  {hit['file_name']}{frame}  {labels}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 from itertools import islice
 
 from pydicom import Dataset
@@ -23,6 +24,11 @@ UNSAFE = re.compile(r"[^A-Z0-9_ /.,()-]")
 
 SIDES = ("L", "R", "B", "U")
 """Left, right, both, unpaired: what a laterality may be (PS3.3 C.7.6.16.2.8, C.8.3.1.1.3)."""
+
+DATE = re.compile(r"[0-9]{8}")
+
+DATES = ("StudyDate", "SeriesDate", "AcquisitionDate", "ContentDate")
+"""What says when a study was made (PS3.3 C.7.2.1, C.7.3.1, C.7.6.1): the first of them that is a date."""
 
 MAX_REGIONS = 64
 """Ultrasound regions that are kept."""
@@ -56,6 +62,7 @@ def describe(dataset: Dataset, name: str) -> InstanceHeader:
             burned_in_annotation=_one_of(_code(dataset, "BurnedInAnnotation", 16), ("YES", "NO")),
             laterality=_laterality(dataset),
             view_position=_view_position(dataset),
+            study_date=_study_date(dataset),
             ultrasound_regions=_ultrasound_regions(dataset),
         )
 
@@ -97,6 +104,21 @@ def _view_position(dataset: Dataset) -> str:
         return position
     views = values.items(dataset, "ViewCodeSequence")[:1]
     return _code(views[0], "CodeMeaning", 16) if views else ""
+
+
+def _study_date(dataset: Dataset) -> date | None:
+    """The first of `DATES` that is one."""
+    found = (read_date(values.text(dataset, keyword)) for keyword in DATES)
+    return next(filter(None, found), None)
+
+
+def read_date(text: str) -> date | None:
+    """A date as YYYYMMDD (PS3.5 6.2, VR DA), or YYYY.MM.DD as before 1993; None if it is none."""
+    digits = text.replace(".", "")
+    try:
+        return date.fromisoformat(digits) if DATE.fullmatch(digits) else None
+    except ValueError:
+        return None
 
 
 def _ultrasound_regions(dataset: Dataset) -> tuple[UltrasoundRegion, ...]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import ColumnElement, exists, func, or_, select
 from sqlalchemy.orm import Session, joinedload, selectinload
 
 from cbmir.errors import NotFound
@@ -27,12 +27,14 @@ class Card:
     sop_instance_uid: str | None
     modality: str | None
     body_part: str | None
+    study_date: date | None
     labels: dict[str, str]
     created_at: datetime
 
     def as_json(self) -> dict[str, Any]:
         """The card as the REST API gives it."""
-        return {**vars(self), "created_at": self.created_at.isoformat()}
+        day = self.study_date and self.study_date.isoformat()
+        return {**vars(self), "study_date": day, "created_at": self.created_at.isoformat()}
 
 
 @dataclass(frozen=True)
@@ -50,10 +52,12 @@ class Facets:
     Attributes:
         labels: label name to its values; `modality` and `subclass` among them.
         body_parts: of the DICOM header.
+        dates: whether any has a study date.
     """
 
     labels: dict[str, list[tuple[str, int]]] = field(default_factory=dict)
     body_parts: list[tuple[str, int]] = field(default_factory=list)
+    dates: bool = False
 
 
 @dataclass(frozen=True)
@@ -114,6 +118,7 @@ def _card(instance: Instance, frame_id: int, frames: int) -> Card:
         sop_instance_uid=instance.sop_instance_uid,
         modality=instance.modality,
         body_part=instance.body_part,
+        study_date=instance.study_date,
         labels=labels_of(instance),
         created_at=instance.created_at,
     )
@@ -145,7 +150,8 @@ def facets(session: Session) -> Facets:
     labels: dict[str, list[tuple[str, int]]] = defaultdict(list)
     for name, value, count in _label_counts(session):
         labels[name].append((value, count))
-    return Facets(dict(labels), _body_part_counts(session))
+    dated = session.scalar(select(exists().where(Instance.study_date.is_not(None))))
+    return Facets(dict(labels), _body_part_counts(session), bool(dated))
 
 
 def _label_counts(session: Session) -> list[tuple[str, str, int]]:

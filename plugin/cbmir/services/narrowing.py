@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 
 from pyroaring import BitMap64
 from sqlalchemy import select
@@ -11,10 +12,11 @@ from sqlalchemy.orm import Session
 from cbmir.index.base import IdArray
 from cbmir.index.terms import Terms, ids_of
 from cbmir.modalities import modality_class
-from cbmir.store import frames
+from cbmir.store import frames, study_dates
 from cbmir.store.filters import Where, negated
+from cbmir.store.study_dates import Days
 from cbmir.store.tables import Archive
-from cbmir.store.terms import ARCHIVE, BODY_PART, CODE, LABEL
+from cbmir.store.terms import ARCHIVE, BODY_PART, CODE, LABEL, STUDY_DATE
 
 
 def kept(session: Session, terms: Terms, where: Where) -> IdArray:
@@ -30,6 +32,8 @@ def _kept(session: Session, terms: Terms, where: Where) -> BitMap64:
         conditions.append(terms.among(BODY_PART, _same(where.body_part)))
     if where.archive is not None:
         conditions.append(_listed_by(session, terms, where.archive))
+    if where.study_from or where.study_to:
+        conditions.append(_dated(terms, Days(where.study_from, where.study_to).hold))
     conditions += [BitMap64.union(*(_holds(session, terms, term) for term in choices)) for choices in where.any_of]
     if where.exclude_group is not None:
         conditions.append(terms.members - BitMap64(frames.ids_of_groups(session, [where.exclude_group])))
@@ -50,7 +54,13 @@ def _listed_by(session: Session, terms: Terms, name: str) -> BitMap64:
     return terms.having(ARCHIVE, str(archive_id))
 
 
+def _dated(terms: Terms, keeps: Callable[[date], bool]) -> BitMap64:
+    return terms.among(STUDY_DATE, lambda value: keeps(date.fromisoformat(value)))
+
+
 def _holds(session: Session, terms: Terms, term: str) -> BitMap64:
+    if study_dates.names_date(term):
+        return _dated(terms, lambda day: study_dates.holds(term, day))
     is_negated, positive = negated(term)
     held = _kept(session, terms, Where.parse([positive]))
     return terms.members - held if is_negated else held

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 
-from cbmir.archive.folder import Source, sha256_of, sources_at, unreadable
 from cbmir.archive.manifest import NoLabels
 from cbmir.errors import CbmirError, NotFound, Unavailable
 from cbmir.pictures.shelf import Shelf
@@ -16,6 +15,7 @@ from cbmir.services.archives.again import ask_again
 from cbmir.services.archives.origin import object_of
 from cbmir.services.isolation import Isolation
 from cbmir.services.record import Outcome, Prepared, Recorded, prepare, record
+from cbmir.services.whence import read_again
 from cbmir.settings import Settings
 from cbmir.store import instances
 from cbmir.store.session import Database
@@ -86,16 +86,7 @@ def renew(database: Database, settings: Settings, instance: Instance, isolation:
         cbmir.errors.NotFound: if the file is no longer there, or is another one now.
         cbmir.errors.UnusableInput: if it cannot be converted any more.
     """
-    source = _source(instance, settings)
-    try:
-        content = source.read()
-        found = sha256_of(content)
-    except OSError as error:
-        raise unreadable(instance.file_name, error) from error
-    if found != instance.sha256:
-        raise NotFound(
-            f"Where {instance.file_name} came from there is another file now.", "Ingest it again from where it is."
-        )
+    source, content = read_again(instance, settings)
     prepared = prepare(source, content, instance.sha256, NoLabels(), database, settings, isolation)
     with database.write() as session:
         if session.get(Instance, instance.id) is None:  # it must not come back by this way
@@ -160,18 +151,3 @@ def _asked(database: Database, origin: str) -> str:
     if lost := ask_again(database, [origin]):
         raise lost[origin]
     return "asked"
-
-
-def _source(instance: Instance, settings: Settings) -> Source:
-    """Where the instance came from.
-
-    Raises:
-        cbmir.errors.NotFound: if it is no longer there.
-        cbmir.errors.UnusableInput: if it is in a zip that is damaged now.
-    """
-    for found in sources_at(instance.origin, instance.file_name, settings):
-        if isinstance(found, Source) and found.origin == instance.origin:
-            return found
-        if not isinstance(found, Source):
-            raise found.error
-    raise NotFound(f"{instance.file_name} is no longer where it was.", "Ingest it again from where it is now.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,7 @@ class Question:
         where: what a hit must be; applied before the search.
         encoder_id: whose features are compared; None means the encoder in use.
         exclude_same_patient: leave out the query's own patient.
-        priors: how many images of the own patient's other studies are listed beside the hits.
+        priors: how many images of the own patient's other studies, earlier or later, are listed beside the hits.
         one_per: of what a hit is the best one: of its study or its patient; None lets each image be a hit.
         data: bytes of a DICOM object or an image.
         name: its file name.
@@ -73,6 +74,7 @@ class Answer:
         outdated: how many of the features compared are of pictures that an earlier conversion made.
         missing: how many of the archive's frames have no feature yet, and so were compared with nothing.
         priors: images of the own patient's other studies, nearest first; none where the patient is not known.
+        study_date: of the query's study, as far as it is known.
         verdict: whether the hits are similar at all.
     """
 
@@ -85,6 +87,7 @@ class Answer:
     missing: int = 0
     priors: list[Hit] = field(default_factory=list)
     verdict: Verdict = field(default_factory=Verdict)
+    study_date: date | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The answer as `query --json` and the REST API give it.
@@ -93,7 +96,8 @@ class Answer:
         `frame_id`; `k`, `where`, `exclude_same_patient` and `one_per` as asked; `patient_known`, false where no
         header and no manifest names the patient, so that images of the same one cannot be told; `gallery`, how many
         frames were searched; and `left_out`, how many of the query's own were not. `confidence` and
-        `nothing_similar` are those of `cbmir.services.confidence.judge.Verdict`.
+        `nothing_similar` are those of `cbmir.services.confidence.judge.Verdict`. `when` says of each prior whether
+        its study was made `before` the query's, on the `same day` or `after` it; null where a date is missing.
         """
         return {
             "query": self.query,
@@ -101,10 +105,16 @@ class Answer:
             "confidence": self.verdict.confidence,
             "nothing_similar": self.verdict.nothing_similar,
             "hits": [hit.as_json() for hit in self.hits],
-            "priors": [hit.as_json() for hit in self.priors],
+            "priors": [{**hit.as_json(), "when": self._when(hit)} for hit in self.priors],
             "outdated": self.outdated,
             "missing": self.missing,
         }
+
+    def _when(self, prior: Hit) -> str | None:
+        own, other = self.study_date, prior.study_date
+        if own is None or other is None:
+            return None
+        return "same day" if other == own else "before" if other < own else "after"
 
 
 def retrieve(
@@ -147,7 +157,16 @@ def retrieve(
         missing = max(0, COUNTS.of(database, session, encoder.id, encoder.generation) - len(gallery.index))
     described = _described(question, asked, scope)
     return Answer(
-        described, encoder.id, hits, asked.picture, asked.frame_id, scope.outdated, missing, priors, verdict
+        described,
+        encoder.id,
+        hits,
+        asked.picture,
+        asked.frame_id,
+        scope.outdated,
+        missing,
+        priors,
+        verdict,
+        asked.study_date,
     )
 
 
@@ -227,12 +246,14 @@ def _hit(rank: int, frame: tables.Frame, distance: float) -> Hit:
         study_instance_uid=instance.study_instance_uid,
         frame_number=frame.frame_number,
         labels={label.name: label.value for label in instance.labels},
+        study_date=instance.study_date,
     )
 
 
 def _described(question: Question, asked: Subject, scope: Scope) -> dict[str, Any]:
     return {
         **asked.described,
+        "study_date": asked.study_date and asked.study_date.isoformat(),
         "picture": asked.picture,
         "frame_id": asked.frame_id,
         "k": question.k,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any, Protocol, TypeVar
 
 from sqlalchemy.orm import Session
@@ -27,6 +28,7 @@ class Subject:
         pixels: uint8; None if they are only on the shelf.
         frame_id: the archive's frame that shows this very picture, if one does.
         described: what the answer says of it: names, UIDs, frame number, labels.
+        study_date: when its study was made, as far as that is known.
         own_frames: the archive's frames of the same instance: never hits.
         groups: keys of the groups that are the query's own: left out where the same patient is not wanted.
         patient_known: whether a group stands for the patient and not only for the study or the file.
@@ -39,6 +41,7 @@ class Subject:
     own_frames: frozenset[int]
     groups: frozenset[str]
     patient_known: bool
+    study_date: date | None = None
 
 
 class Numbered(Protocol):
@@ -117,6 +120,7 @@ def handed_in(
         groups=frozenset(groups),
         patient_known=bool(converted.header and converted.header.patient_key)
         or (known is not None and names_patient(known)),
+        study_date=_date_of(converted, known),
     )
 
 
@@ -130,7 +134,13 @@ def _of_frame(frame: Frame) -> Subject:
         own_frames=frozenset(each.id for each in instance.frames),
         groups=frozenset((instance.group.key,)),
         patient_known=names_patient(instance),
+        study_date=instance.study_date,
     )
+
+
+def _date_of(converted: ConvertedObject, known: Instance | None) -> date | None:
+    told = converted.header.study_date if converted.header else None
+    return told or (known.study_date if known else None)
 
 
 def _recognised(session: Session, converted: ConvertedObject) -> Instance | None:

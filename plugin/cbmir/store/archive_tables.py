@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint, text
+from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint, false, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from cbmir.store.base import NEVER_REUSED, Base, Moment, now
@@ -32,6 +32,8 @@ class Archive(Base):
     """Where its log is read on; empty before the first sweep, and where it keeps none."""
     allowed_deletions: Mapped[int] = mapped_column(default=0)
     """Largest number of objects that the next sweep may delete beyond what is usual: an administrator's word."""
+    drop_unmatched: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """Whether the next sweep deletes here what the rules do not want any more: an administrator's word."""
     connected: Mapped[bool | None]
     """Whether it answered last; None before it was ever asked."""
     error_code: Mapped[str | None] = mapped_column(String(32))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from datetime import date
 from itertools import chain
 from typing import Any, Self
 
@@ -12,6 +13,8 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from cbmir.errors import BadRequest
 from cbmir.modalities import modality_class
+from cbmir.store import study_dates
+from cbmir.store.study_dates import Days
 from cbmir.store.tables import Archive, ArchiveObject, Group, Instance, Label
 
 
@@ -27,6 +30,10 @@ class Where:
     """Body Part Examined, in either case."""
     archive: str | None = None
     """Name of the archive (PACS) that lists the object."""
+    study_from: date | None = None
+    """First Study Date; an instance of which none is known is left out."""
+    study_to: date | None = None
+    """Last Study Date, included; likewise."""
     any_of: list[list[str]] = field(default_factory=list)
     """Of each of these lists at least one term must hold: `NAME=VALUE`, or `NAME!=VALUE`, which holds where the
     other does not. With several lists that is any combination of AND, OR and NOT (its conjunctive normal form)."""
@@ -39,29 +46,34 @@ class Where:
     def parse(cls, terms: Sequence[str]) -> Self:
         """Read terms such as `modality=MR`, `body_part=HEAD` or `subclass=brain_glioma`, all of which must hold.
 
-        Names are `modality`, `body_part` and `archive`; any other is a label. `NAME!=VALUE` is the contrary, and
-        ` OR ` between terms of one string wants one of them.
+        Names are `modality`, `body_part`, `archive` and `study_date`, which takes `>=`, `>`, `<=` and `<` too; any
+        other is a label. `NAME!=VALUE` is the contrary, and ` OR ` between terms of one string wants one of them.
 
         Raises:
             cbmir.errors.BadRequest: if a term is not NAME=VALUE, or two give one name different values.
         """
         pairs: dict[str, str] = {}
+        days = Days()
         any_of: list[list[str]] = []
         for term in terms:
             choices = [choice.strip() for choice in term.split(" OR ")]
             if len(choices) > 1 or _is_negated(term):
                 any_of.append([_checked_term(choice) for choice in choices])
                 continue
+            if study_dates.names_date(term):
+                days = days.narrowed(study_dates.days(term))
+                continue
             name, value = _split(term)
             if pairs.setdefault(name, value) != value:
                 raise BadRequest(f"The filter gives {name} twice.", "Ask for one value of each name.")
         modality, body_part, archive = (pairs.pop(name, None) for name in ("modality", "body_part", "archive"))
-        return cls(modality=modality, body_part=body_part, archive=archive, label=pairs, any_of=any_of)
+        return cls(modality, pairs, body_part, archive, days.first, days.last, any_of)
 
     def as_json(self) -> dict[str, Any]:
         """The filter as JSON; `from_json` reads it back."""
-        told = asdict(self)
-        return {name: value for name, value in told.items() if value or name not in ("archive", "any_of")}
+        dates = {name: day and day.isoformat() for name, day in vars(self).items() if name in DATES}
+        told = {**asdict(self), **dates}
+        return {name: value for name, value in told.items() if value or name not in ("archive", "any_of", *DATES)}
 
     @classmethod
     def from_json(cls, document: object) -> Self:
@@ -78,7 +90,8 @@ class Where:
         for name, value in document.items():
             _check(name, value)
         lists = {"label": dict(document.get("label") or {}), "any_of": list(document.get("any_of") or [])}
-        return cls(**{**document, **lists})
+        dates = {name: study_dates.read_day(document[name]) for name in DATES if document.get(name)}
+        return cls(**{**document, **dict.fromkeys(DATES), **lists, **dates})
 
     def clause(self) -> list[ColumnElement[bool]]:
         """Conditions over `Instance`, to be joined by AND; labels and groups are looked at in subqueries."""
@@ -89,6 +102,7 @@ class Where:
             conditions.append(_same(Instance.body_part, self.body_part))
         if self.archive is not None:
             conditions.append(_listed_by(self.archive))
+        conditions += Days(self.study_from, self.study_to).clause()
         conditions += [or_(*map(_holds, choices)) for choices in self.any_of]
         if self.exclude_group is not None:
             conditions.append(Instance.group_id.not_in(select(Group.id).where(Group.key == self.exclude_group)))
@@ -97,8 +111,11 @@ class Where:
         return conditions
 
 
+DATES = ("study_from", "study_to")
+
+
 def negated(term: str) -> tuple[bool, str]:
-    """Whether a term of `any_of` is NAME!=VALUE, and NAME=VALUE."""
+    """Whether a term of `any_of` is NAME!=VALUE, and NAME=VALUE; not for a term of `study_date`."""
     name, value = _split(term)
     return _is_negated(term), f"{name.removesuffix('!').strip()}={value}"
 
@@ -115,6 +132,8 @@ def _is_negated(term: str) -> bool:
 
 
 def _checked_term(term: str) -> str:
+    if study_dates.names_date(term):
+        return study_dates.checked(term)
     name, value = _split(term)
     if not name.rstrip("! "):
         raise BadRequest(f"The filter {term!r} is not NAME!=VALUE.", "Write for example modality!=MR.")
@@ -123,6 +142,8 @@ def _checked_term(term: str) -> str:
 
 def _holds(term: str) -> ColumnElement[bool]:
     """Whether a term of `any_of` does."""
+    if study_dates.names_date(term):
+        return and_(*study_dates.clause(term))
     is_negated, positive = negated(term)
     holds = and_(*Where.parse([positive]).clause())
     return not_(func.coalesce(holds, false())) if is_negated else holds

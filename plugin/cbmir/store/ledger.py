@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from cbmir.store.clock import clock
@@ -28,7 +28,8 @@ def take_in(
     """Compare objects that the archive lists with what is known of them.
 
     A new one, one that had been deleted, and one whose digest is another than before are to be fetched, or to be
-    skipped where the rules do not want them. The others stay as they are.
+    skipped where the rules do not want them. So is one that was skipped and is wanted now, or was to be fetched and
+    is not. What is in the index stays followed, whatever the rules say. The others stay as they are.
 
     Args:
         session: one that writes.
@@ -47,9 +48,11 @@ def take_in(
         new = [each for each in some if each.sop_instance_uid not in known]
         _add(session, archive_id, new, keeps)
         fresh += sum(map(keeps, new))
+        indexed = _indexed(session, known.values(), {each.sop_instance_uid for each in some if not keeps(each)})
         for each in some:
-            if (row := known.get(each.sop_instance_uid)) and _differs(row, each, replaced):
-                _renew(row, each, keeps(each))
+            row, kept = known.get(each.sop_instance_uid), each.sop_instance_uid in indexed or keeps(each)
+            if row and (_differs(row, each, replaced) or _decided_otherwise(row, kept)):
+                _renew(row, each, kept)
                 fresh += row.state == ObjectState.PENDING
     session.flush()
     return fresh
@@ -60,6 +63,22 @@ def _known(session: Session, archive_id: int, uids: Sequence[str]) -> dict[str, 
     mine = mine.where(ArchiveObject.sop_instance_uid.in_(uids))
     rows = session.scalars(mine.order_by(ArchiveObject.id).with_for_update())
     return {row.sop_instance_uid: row for row in rows}
+
+
+def _indexed(session: Session, rows: Iterable[ArchiveObject], unwanted: set[str]) -> set[str]:
+    """Those of the unwanted that came into the index from this archive."""
+    followed = (ObjectState.HELD, ObjectState.PENDING)
+    uids = [row.sop_instance_uid for row in rows if row.state in followed and row.sop_instance_uid in unwanted]
+    if not uids:
+        return set()
+    held = select(Instance.sop_instance_uid).where(Instance.sop_instance_uid.in_(uids))
+    return {uid for uid in session.scalars(held) if uid}
+
+
+def _decided_otherwise(row: ArchiveObject, kept: bool) -> bool:
+    """Whether the rules wanted an object that they do not want now, or the other way round."""
+    left_out = row.state == ObjectState.SKIPPED and row.error_code is None
+    return left_out if kept else row.state == ObjectState.PENDING
 
 
 def _add(session: Session, archive_id: int, new: Sequence[RemoteInstance], keeps: Keeps) -> None:
@@ -266,6 +285,22 @@ def mark_deleted(session: Session, object_ids: Collection[int]) -> None:
         _lock(session, some)
         rows = update(ArchiveObject).where(ArchiveObject.id.in_(some))
         session.execute(rows.values(**gone, error_code=None, error_message=None, changed_at=now()))
+
+
+def leave_out(session: Session, object_ids: Collection[int]) -> None:
+    """Note that the rules do not want these, and that nothing of them is here."""
+    left: dict[str, Any] = {"state": ObjectState.SKIPPED, "revision": ArchiveObject.revision + 1, "retry_at": None}
+    for some in in_pieces(object_ids):
+        _lock(session, some)
+        rows = update(ArchiveObject).where(ArchiveObject.id.in_(some))
+        session.execute(rows.values(**left, error_code=None, error_message=None, changed_at=now()))
+
+
+def drop_left_out(session: Session, archive_id: int, study_instance_uid: str) -> bool:
+    """Forget what the rules leave out of a study; True if nothing else of it is known."""
+    mine = (ArchiveObject.archive_id == archive_id, ArchiveObject.study_instance_uid == study_instance_uid)
+    session.execute(delete(ArchiveObject).where(*mine, ArchiveObject.state == ObjectState.SKIPPED))
+    return not of_study(session, archive_id, study_instance_uid)
 
 
 def _lock(session: Session, object_ids: Collection[int]) -> None:

@@ -19,7 +19,7 @@ LONGEST_NAME, LONGEST_VALUE, LONGEST_GROUP = 64, 200, 200
 Row = dict[str, Any]
 """Values by column."""
 
-NO_HEADER: Row = dict.fromkeys((*HEADER_COLUMNS, "ultrasound_regions"))
+NO_HEADER: Row = dict.fromkeys((*HEADER_COLUMNS, "study_date", "ultrasound_regions"))
 """What rows that are written together must all name."""
 
 
@@ -144,7 +144,8 @@ def header_columns(header: InstanceHeader | None) -> Row:
     if header is None:
         return {}
     texts = {name: storable(getattr(header, name), _LENGTHS[name]) or None for name in HEADER_COLUMNS}
-    return {**texts, "ultrasound_regions": [asdict(region) for region in header.ultrasound_regions] or None}
+    regions = [asdict(region) for region in header.ultrasound_regions]
+    return {**texts, "study_date": header.study_date, "ultrasound_regions": regions or None}
 
 
 _LENGTHS: dict[str, int | None] = {

@@ -15,11 +15,12 @@ archives 1──n archive_studies
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import (
     JSON,
+    Date,
     ForeignKey,
     Index,
     LargeBinary,
@@ -56,7 +57,12 @@ class Instance(Base):
     """One stored object: a DICOM SOP instance or a plain image file."""
 
     __tablename__ = "instances"
-    __table_args__ = (Index(None, "study_instance_uid"), Index(None, "series_instance_uid"), NEVER_REUSED)
+    __table_args__ = (
+        Index(None, "study_instance_uid"),
+        Index(None, "series_instance_uid"),
+        Index(None, "study_date", "study_instance_uid"),  # with the UID, for who looks for studies without a date
+        NEVER_REUSED,
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     group_id: Mapped[int] = mapped_column(ForeignKey("groups.id"), index=True)
@@ -74,6 +80,9 @@ class Instance(Base):
     modality: Mapped[str | None] = mapped_column(String(16), index=True)
     """The DICOM code, such as MR; None for a plain image."""
     body_part: Mapped[str | None] = mapped_column(String(64), index=True)
+    study_date: Mapped[date | None] = mapped_column(Date)
+    """None for a plain image, where the header has none, and where nobody has looked since dates are kept. It is
+    patient data: shown and searched here, but neither exported nor logged."""
     photometric: Mapped[str | None] = mapped_column(String(16))
     """Photometric Interpretation (0028,0004)."""
     burned_in_annotation: Mapped[str | None] = mapped_column(String(3))

@@ -11,8 +11,9 @@ from sqlalchemy.orm import Session
 from cbmir.store.features import ROWS_AT_ONCE, in_generations
 from cbmir.store.tables import ArchiveObject, Encoder, Feature, Frame, Instance, Label
 
-CODE, BODY_PART, ARCHIVE = "code", "body_part", "archive"
-"""Names of terms: the DICOM modality, Body Part Examined, and the row id of an archive that lists the object."""
+CODE, BODY_PART, STUDY_DATE, ARCHIVE = "code", "body_part", "study_date", "archive"
+"""Names of terms: the DICOM modality, Body Part Examined, the study's date as ISO 8601 writes it, and the row id of
+an archive that lists the object."""
 LABEL = "label:"
 """In front of a label's name."""
 
@@ -20,10 +21,11 @@ LABEL = "label:"
 def terms_of(session: Session, encoder: Encoder, after: int = -1) -> Iterator[tuple[int, str, str]]:
     """Frame id, name and value of each term of the frames whose features are of the generations above `after`, up
     to the one that `encoder` was read with."""
-    for name, column in ((CODE, Instance.modality), (BODY_PART, Instance.body_part)):
+    columns = {CODE: Instance.modality, BODY_PART: Instance.body_part, STUDY_DATE: Instance.study_date}
+    for name, column in columns.items():
         header = _frames(encoder, after).add_columns(column).join(Instance).where(column.is_not(None))
         for frame_id, value in _rows(session, header):
-            yield frame_id, name, value
+            yield frame_id, name, str(value)
     labels = _frames(encoder, after).add_columns(Label.name, Label.value)
     for frame_id, name, value in _rows(session, labels.join(Label, Label.instance_id == Frame.instance_id)):
         yield frame_id, LABEL + name, value

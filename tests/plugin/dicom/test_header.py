@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from datetime import date
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -187,3 +188,25 @@ def test_a_real_radiograph(shared: Path) -> None:
 def test_a_real_radiograph_of_a_series_with_a_laterality(shared: Path) -> None:
     found = described(shared / "dicom" / "broken" / "real" / "robyoung+dicom-test-files__RG3_JPLY.dcm")
     assert (found.laterality, found.view_position) == ("R", "AP")
+
+
+@pytest.mark.parametrize(
+    ("elements", "day"),
+    [
+        ({"StudyDate": "20240131", "SeriesDate": "20240201"}, date(2024, 1, 31)),
+        ({"StudyDate": "", "SeriesDate": "20240201"}, date(2024, 2, 1)),
+        ({"AcquisitionDate": "20240203", "ContentDate": "20240204"}, date(2024, 2, 3)),
+        ({"ContentDate": "20240204"}, date(2024, 2, 4)),
+        ({"StudyDate": "2024.01.31"}, date(2024, 1, 31)),  # as ACR-NEMA wrote it
+        ({"StudyDate": "20240230", "ContentDate": "20240229"}, date(2024, 2, 29)),  # no calendar has the former
+        ({"StudyDate": "2024"}, None),
+        ({"StudyDate": "00000000"}, None),
+        ({"StudyDate": "yesterday"}, None),
+        ({"PatientBirthDate": "19700101"}, None),
+        ({}, None),
+    ],
+)
+def test_the_study_date_is_the_first_that_is_a_date(elements: dict[str, str], day: date | None) -> None:
+    found = header(**elements)
+    assert found.study_date == day
+    assert "2024" not in repr(found), "a date is patient data: no log shows it by chance"

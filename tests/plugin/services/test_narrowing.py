@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from cbmir.files import write_whole
 from cbmir.index import terms as file
 from cbmir.services import gallery, narrowing, term_files
 from cbmir.settings import Settings
-from cbmir.store import encoders, features, instances, ledger
+from cbmir.store import encoders, features, instances, ledger, undated
 from cbmir.store.filters import Where
 from cbmir.store.instances import NewFrame
 from cbmir.store.session import Database
@@ -24,6 +25,7 @@ from cbmir.store.tables import Archive, Frame, Instance
 from cbmir.types import InstanceHeader, LabelOrigin, RemoteInstance
 
 CODES = ("", "MR", "CT", "mr", "DX")
+DATES = (None, date(2024, 1, 31), date(2024, 2, 1), date(2024, 2, 2))
 PARTS = ("", "HEAD", "Head", "KNEE")
 LABELS = {"modality": ("mri", "MR", "xray", "scan"), "subclass": ("tear", "Tear", "none")}
 TERMS = [
@@ -36,6 +38,10 @@ TERMS = [
     "archive=pacs",
     "archive!=pacs",
     "archive=nowhere",
+    *(
+        f"study_date{each}"
+        for each in (">=2024-02-01", ">2024-02-01", "<2024-02-01", "=2024-02-01", "!=2024-02-01")
+    ),
 ]
 
 
@@ -84,6 +90,7 @@ class Hospital:
             body_part=self.choice(PARTS),
             transfer_syntax_uid="1.2.840.10008.1.2.1",
             patient_key="never stored",
+            study_date=DATES[self.count // 3 % len(DATES)],
         )
 
     def labels(self) -> dict[str, str]:
@@ -163,6 +170,14 @@ def test_a_header_that_changes_is_followed(hospital: Hospital) -> None:
                 origin="",
                 group_key="p-9",
             )
+    hospital.compare()
+
+
+def test_dates_that_become_known_are_followed(hospital: Hospital) -> None:
+    hospital.compare()
+    with hospital.database.write() as session:
+        undated.date_studies(session, {uid: date(2024, 2, 1) for uid in sorted(undated.studies(session))[:3]})
+        undated.date_instance(session, hospital.some(session)[0].id, date(2024, 1, 1))
     hospital.compare()
 
 

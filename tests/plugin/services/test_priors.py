@@ -23,6 +23,7 @@ Make = Callable[..., bytes]
 Ask = Callable[..., Answer]
 
 STUDIES = {"a": 3, "b": 2, "c": 2}
+DATES = {"a": "20240301", "b": "20230105", "c": "20240302", "y": "20200101"}
 """Objects of each study of Ann; Bob has one study of two objects, `z` is of nobody."""
 
 
@@ -41,6 +42,7 @@ def ask(
     objects = [(study, n, "ann") for study, count in STUDIES.items() for n in range(1, count + 1)]
     for seed, (study, n, patient) in enumerate([*objects, ("y", 1, "bob"), ("y", 2, "bob"), ("z", 1, "")]):
         about = {"SOPInstanceUID": uid(f"{study}.{n}"), "StudyInstanceUID": uid(study), "PatientID": patient}
+        about |= {"StudyDate": DATES[study]} if study in DATES else {}
         (folder / f"{study}{n}").write_bytes(make_dicom(seed, **about, Modality="CT" if study == "c" else "MR"))
     ingest(any_database, settings, [folder], None, Silence())
     extract(any_database, settings, add_network(any_database), Silence())
@@ -100,3 +102,30 @@ def test_priors_alone_are_an_answer_but_nothing_at_all_is_none(ask: Ask) -> None
     assert (answer.hits, len(answer.priors)) == ([], 2)
     with pytest.raises(EmptyGallery, match="own patient"):
         ask(**only_own)
+
+
+def when(answer: Answer) -> dict[str, set[Any]]:
+    """What is said of the patient's other studies."""
+    told: dict[str, set[Any]] = {}
+    for prior in answer.as_json()["priors"]:
+        told.setdefault(prior["study_instance_uid"], set()).add((prior["when"], prior["study_date"]))
+    return told
+
+
+def test_other_studies_are_earlier_or_later_by_their_dates(ask: Ask, make_dicom: Make) -> None:
+    answer = ask(sop_instance_uid=uid("a.1"), priors=100)
+    assert answer.as_json()["query"]["study_date"] == "2024-03-01"
+    assert when(answer) == {uid("b"): {("before", "2023-01-05")}, uid("c"): {("after", "2024-03-02")}}
+    same = {"SOPInstanceUID": uid("n.1"), "StudyInstanceUID": uid("n"), "PatientID": "ann"}
+    new = ask(data=make_dicom(77, **same, StudyDate="20240301"), name="new", priors=100)
+    assert when(new)[uid("a")] == {("same day", "2024-03-01")}
+    undated = ask(data=make_dicom(78, **same), name="new", priors=100)
+    assert undated.as_json()["query"]["study_date"] is None
+    assert {told for each in when(undated).values() for told, _ in each} == {None}
+
+
+def test_a_filter_by_date_holds_for_hits_and_priors(ask: Ask) -> None:
+    answer = ask(sop_instance_uid=uid("a.1"), k=100, priors=100, where=Where.parse(["study_date<2024-03-02"]))
+    assert set(when(answer)) == {uid("b")}
+    assert {hit.study_instance_uid for hit in answer.hits} == {uid("a"), uid("b"), uid("y")}, "z has no date"
+    assert {str(hit.study_date) for hit in answer.hits} == {"2024-03-01", "2023-01-05", "2020-01-01"}

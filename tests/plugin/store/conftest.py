@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from datetime import date
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
 
 
-def header(uid: str, modality: str = "MR", body_part: str = "") -> InstanceHeader:
+def header(uid: str, modality: str = "MR", body_part: str = "", study_date: date | None = None) -> InstanceHeader:
     return InstanceHeader(
         sop_instance_uid=uid,
         sop_class_uid="1.2.840.10008.5.1.4.1.1.4",
@@ -29,6 +30,7 @@ def header(uid: str, modality: str = "MR", body_part: str = "") -> InstanceHeade
         body_part=body_part,
         transfer_syntax_uid="1.2.840.10008.1.2.1",
         patient_key="never stored",
+        study_date=study_date,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import date
 from io import BytesIO
 from typing import Any
 
@@ -96,3 +97,14 @@ def test_a_feature_keeps_the_conversion_it_was_made_by(
     with database.read() as session:
         assert features.pipelines(session, "net-1") == {"test/1": 3}
         assert set(session.scalars(select(Frame.pipeline))) == {"test/1", "test/2"}
+
+
+def test_no_study_date_leaves_with_it(
+    any_database: Database, new_instance: Any, new_encoder: Any, new_header: Any
+) -> None:
+    with any_database.write() as session:
+        scan = new_instance(session, "scan.dcm", of=new_header("1.2.3.8", "MR", "HEAD", date(2019, 8, 7)))
+        features.add_batch(session, new_encoder(session), [scan.frames[0].id], np.ones((1, 4), np.float32))
+    document = written(any_database)
+    assert document["features"][0]["sop_instance_uid"] == "1.2.3.8"
+    assert not any(day in json.dumps(document) for day in ("2019-08-07", "20190807"))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from datetime import date
 
 import pytest
 from sqlalchemy import select
@@ -153,3 +155,69 @@ def test_a_filter_does_not_change_with_the_document_it_came_from() -> None:
     where = Where.from_json(document)
     document["label"]["subclass"] = "y"
     assert where.label == {"subclass": "x"}
+
+
+DATED = {"a": date(2023, 12, 31), "b": date(2024, 1, 1), "c": date(2024, 6, 15), "none": None}
+
+KEPT_BY_DATE: list[tuple[list[str], str]] = [
+    (["study_date>=2024-01-01"], "bc"),
+    (["study_date > 2024-01-01"], "c"),
+    (["study_date<=20240101"], "ab"),
+    (["study_date<2024-01-01"], "a"),
+    (["study_date=2024-01-01"], "b"),
+    (["study_date!=2024-01-01"], "ac"),  # not whoever has none
+    (["study_date>=2024-01-01", "study_date<=2024-12-31"], "bc"),
+    (["study_date>=2023-01-01", "study_date>=2024-02-01"], "c"),
+    (["study_date<2024-01-01 OR study_date>2024-01-01"], "ac"),
+    (["study_date=2024-06-15 OR modality=CT"], "ac"),
+    (["study_date!=2024-06-15 OR body_part=HEAD"], "ab"),
+    (["study_date>=2024-01-01", "modality!=CT"], "bc"),
+    (["study_date<=9999-12-31"], "abc"),
+]
+
+
+def test_study_dates(
+    any_database: Database,
+    new_instance: Callable[..., Instance],
+    new_header: Callable[..., InstanceHeader],
+) -> None:
+    with any_database.write() as session:
+        for number, (name, day) in enumerate(DATED.items()):
+            new_instance(session, name, of=new_header(f"1.{number + 1}", "CT" if name == "a" else "MR", "", day))
+        new_instance(session, "plain")
+    found = [(terms, kept(any_database, Where.parse(terms))) for terms, _ in KEPT_BY_DATE]
+    assert found == [(terms, list(names)) for terms, names in KEPT_BY_DATE]
+
+
+@pytest.mark.parametrize(
+    "term",
+    [
+        "study_date=",
+        "study_date=2024",
+        "study_date>=2024-13-01",
+        "study_date<>2024-01-01",
+        "study_date=>2024-01-01",
+        "study_date>9999-12-31",
+        "study_date!=yesterday",
+        "modality=MR OR study_date>=soon",
+    ],
+)
+def test_parse_refuses_what_is_no_day(term: str) -> None:
+    with pytest.raises(BadRequest, match=r"day|date"):
+        Where.parse([term])
+
+
+def test_parse_refuses_days_of_which_there_are_none() -> None:
+    with pytest.raises(BadRequest, match="2024-02-01 or later and 2024-01-31 or earlier"):
+        Where.parse(["study_date>=2024-02-01", "study_date<=2024-01-31"])
+
+
+def test_dates_come_back_from_json() -> None:
+    where = Where.parse(["study_date>=20240131", "study_date<2024-03-01", "study_date!=2024-02-02"])
+    told = where.as_json()
+    assert (told["study_from"], told["study_to"]) == ("2024-01-31", "2024-02-29")
+    assert told["any_of"] == [["study_date!=2024-02-02"]]
+    assert Where.from_json(json.loads(json.dumps(told))) == where
+    for wrong in ("2024-02-30", 20240131, ["2024-01-31"]):
+        with pytest.raises(BadRequest, match=r"day|filter"):
+            Where.from_json({"study_from": wrong})

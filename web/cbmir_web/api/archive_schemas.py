@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from marshmallow import Schema, ValidationError, fields, post_load, validate
+from marshmallow import Schema, ValidationError, fields, post_load, pre_load, validate
 
-from cbmir.archive.connection import ArchiveKind, Retrieval
-from cbmir_web.api.schemas import Input, Whole
+from cbmir.archive.connection import ArchiveKind, Connection, Credentials, Retrieval, Rules
+from cbmir_web.api.schemas import Input, Whole, filled
 
 MOST_IDS = 1000
 DOCUMENTS = ("kos", "sr")
@@ -60,13 +62,17 @@ class DestinationSchema(Input):
     kinds = _documents()
 
 
-class NewArchiveSchema(Input):
-    name = fields.String(required=True, validate=TEXT)
-    address = fields.String(
-        required=True,
+def _address(*, required: bool) -> fields.String:
+    return fields.String(
+        required=required,
         validate=[TEXT, _without_password],
         metadata={"description": "A base URL, or AE@HOST:PORT.", "example": "http://pacs:8042"},
     )
+
+
+class DescriptionSchema(Input):
+    """How an archive is reached, and what of it is wanted."""
+
     kind = fields.String(
         validate=validate.OneOf([kind.value for kind in ArchiveKind]),
         metadata={"description": "Found out by itself where it is not said."},
@@ -96,15 +102,64 @@ class NewArchiveSchema(Input):
         error_messages={"invalid": "Not a URL of the web."},
         metadata={"description": "With {study}, {series}, {instance}, {remote} in it."},
     )
-    untested = fields.Boolean(load_default=False, metadata={"description": "Add it though it cannot be reached."})
+    untested = fields.Boolean(
+        load_default=False, metadata={"description": "Take it as it is described, though it cannot be reached."}
+    )
 
     @post_load
     def flatten(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
         """A form gives codes in one text, `CT, MR`, and dates with dashes."""
-        for name in set(LISTS) & data.keys():
+        for name in (name for name in LISTS if data.get(name)):
             codes = (code.strip().upper() for text in data[name] for code in text.split(","))
             data[name] = tuple(code for code in codes if code)
-        return data | {name: data[name].replace("-", "") for name in ("since", "until") if name in data}
+        return data | {name: data[name].replace("-", "") for name in ("since", "until") if data.get(name)}
+
+
+NEVER_NULL = ("address", "kind", "password", "token", "client_secret")
+"""What is not set back by an empty field: a form does not show secrets, and so sends them empty."""
+
+DEFAULTS = {
+    "untested": False,
+    "drop_unmatched": False,
+    **{
+        each.name: each.default
+        for described in (Connection, Credentials, Rules)
+        for each in dataclasses.fields(described)
+        if each.default is not dataclasses.MISSING
+    },
+}
+
+
+class NewArchiveSchema(DescriptionSchema):
+    name = fields.String(required=True, validate=TEXT)
+    address = _address(required=True)
+
+
+class ArchiveChangesSchema(DescriptionSchema):
+    """What is not named stays; what is null or empty is set back, but for a secret, which stays then, too."""
+
+    address = _address(required=False)
+    drop_unmatched = fields.Boolean(
+        load_default=False,
+        metadata={"description": "Delete here what came from it and is not wanted any more; else that stays."},
+    )
+
+    def on_bind_field(self, field_name: str, field_obj: fields.Field[Any]) -> None:
+        """Let each be null, for what `NewArchiveSchema` takes where it is left out."""
+        field_obj.allow_none = True
+
+    @pre_load
+    def drop_empty(self, data: Any, **_: Any) -> Any:
+        """Empty fields of a form are null; secrets that are not given are absent."""
+        if not isinstance(data, Mapping):
+            return data
+        given = {name: None if filled(value) in ("", []) else filled(value) for name, value in data.items()}
+        return {name: value for name, value in given.items() if value is not None or name not in NEVER_NULL}
+
+    @post_load
+    def set_back(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+        """Null is what the field is by default."""
+        return {name: DEFAULTS[name] if value is None else value for name, value in data.items()}
 
 
 class TroubleSchema(Schema):

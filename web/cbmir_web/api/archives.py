@@ -13,6 +13,7 @@ from cbmir.services.archives.status import ArchiveStatus, overview
 from cbmir_web import following
 from cbmir_web.api.answers import Accepted, accepted
 from cbmir_web.api.archive_schemas import (
+    ArchiveChangesSchema,
     ArchiveSchema,
     ArchivesSchema,
     ChecksSchema,
@@ -55,6 +56,21 @@ def add(asked: dict[str, Any]) -> tuple[ArchiveStatus, HTTPStatus, dict[str, str
 def one(name: str) -> ArchiveStatus:
     """One archive with its state. No credential is ever given."""
     return following.status(installation(), name)
+
+
+@blueprint.route("/archives/<name>", methods=["PATCH"])
+@blueprint.arguments(ArchiveChangesSchema)
+@blueprint.response(200, ArchiveSchema)
+@blueprint.alt_response(404, schema=ErrorSchema)
+@blueprint.alt_response(422, schema=ErrorSchema, description="It is described wrongly, or a test fails.")
+@blueprint.alt_response(502, schema=ErrorSchema, description="It does not answer.")
+def edit(asked: dict[str, Any], name: str) -> ArchiveStatus:
+    """Change how an archive is reached, and what of it is wanted; it is tested first where it is reached otherwise.
+
+    What is not named stays, and null sets back. With other rules it is compared as a whole: what is wanted now
+    comes in; what is not any more stays, unless `drop_unmatched` deletes it here.
+    """
+    return following.edit(installation(), name, asked)
 
 
 @blueprint.route("/archives/<name>", methods=["DELETE"])

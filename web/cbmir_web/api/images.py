@@ -11,7 +11,8 @@ from cbmir.services import library
 from cbmir.store.filters import Where
 from cbmir.store.tables import Instance
 from cbmir_web import pictures
-from cbmir_web.api.schemas import ErrorSchema, ImageDetailSchema, ImagesPageSchema, ImagesSchema, ThumbnailSchema
+from cbmir_web.api.image_schemas import ImageDetailSchema, ImagesSchema
+from cbmir_web.api.schemas import ErrorSchema, ImagesPageSchema, ThumbnailSchema
 from cbmir_web.installation import installation
 
 blueprint = Blueprint("images", __name__, description="What the archive holds.")

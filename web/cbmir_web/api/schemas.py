@@ -8,12 +8,9 @@ from typing import Any
 from marshmallow import Schema, fields, pre_load, validate
 
 from cbmir.evaluation.definitions import PROBES
-from cbmir.services.convert import is_outdated
 from cbmir.store.quarantine import meaning
 from cbmir.training.request import RANGES
 from cbmir.types import OnePer
-from cbmir_web.conversion import syntax_name
-from cbmir_web.installation import installation
 
 MOST_HITS = 1000
 UID_LENGTH = validate.Length(max=64)
@@ -28,10 +25,11 @@ class Input(Schema):
         """Leave out the fields that were not filled in."""
         if not isinstance(data, Mapping):
             return data  # no object at all: the schema will say so
-        return {name: _filled(value) for name, value in data.items() if value not in ("", None)}
+        return {name: filled(value) for name, value in data.items() if value not in ("", None)}
 
 
-def _filled(value: Any) -> Any:
+def filled(value: Any) -> Any:
+    """A list without its empty members; anything else as it is."""
     return [each for each in value if each != ""] if isinstance(value, list) else value
 
 
@@ -62,8 +60,9 @@ class QuestionSchema(Input):
     where = fields.List(
         fields.String(),
         metadata={
-            "description": "Terms that all must hold: NAME=VALUE, NAME!=VALUE, or several joined by ` OR `.",
-            "example": ["modality=MR OR modality=CT", "subclass!=normal"],
+            "description": "Terms that all must hold: NAME=VALUE, NAME!=VALUE, or several joined by ` OR `; "
+            "`study_date` takes >=, >, <= and <, too. An image without a date meets no term about it.",
+            "example": ["modality=MR OR modality=CT", "subclass!=normal", "study_date>=2024-01-31"],
         },
     )
     encoder = fields.String(validate=validate.Length(max=64), metadata={"description": "Else the one in use."})
@@ -236,12 +235,22 @@ class HitSchema(Schema):
     sop_instance_uid = fields.String(required=True, allow_none=True)
     series_instance_uid = fields.String(required=True, allow_none=True)
     study_instance_uid = fields.String(required=True, allow_none=True)
+    study_date = fields.Date(required=True, allow_none=True)
     frame_number = fields.Integer(required=True)
     labels = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
     viewer = fields.String(
         required=True,
         allow_none=True,
         metadata={"description": "Where the archive that holds it shows it; null where there is no viewer."},
+    )
+
+
+class PriorSchema(HitSchema):
+    when = fields.String(
+        required=True,
+        allow_none=True,
+        validate=validate.OneOf(["before", "same day", "after"]),
+        metadata={"description": "Its study, seen from the query's; null where a date is not known."},
     )
 
 
@@ -260,7 +269,7 @@ class AnswerSchema(Schema):
     )
     hits = fields.List(fields.Nested(HitSchema), required=True)
     priors = fields.List(
-        fields.Nested(HitSchema),
+        fields.Nested(PriorSchema),
         required=True,
         metadata={"description": "Images of the own patient's other studies, nearest first, as far as asked for."},
     )
@@ -308,79 +317,6 @@ class SwitchedSchema(Schema):
 class EncodersSchema(Schema):
     encoders = fields.List(fields.Nested(EncoderSchema), required=True)
     frames = fields.Integer(required=True, metadata={"description": "Frames in the archive."})
-
-
-class ImageSchema(Schema):
-    instance_id = fields.Integer(required=True)
-    frame_id = fields.Integer(required=True, metadata={"description": "Of its first frame."})
-    frames = fields.Integer(required=True)
-    file_name = fields.String(required=True)
-    sop_instance_uid = fields.String(required=True, allow_none=True)
-    modality = fields.String(required=True, allow_none=True)
-    body_part = fields.String(required=True, allow_none=True)
-    labels = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
-    created_at = fields.DateTime(required=True)
-
-
-class ImagesSchema(Schema):
-    images = fields.List(fields.Nested(ImageSchema), required=True, attribute="cards")
-    total = fields.Integer(required=True)
-
-
-class FrameSchema(Schema):
-    id = fields.Integer(required=True)
-    frame_number = fields.Integer(required=True)
-    rows = fields.Integer(required=True)
-    columns = fields.Integer(required=True)
-    pipeline = fields.String(required=True, metadata={"description": "The conversion that made the picture."})
-    outdated = fields.Function(
-        lambda frame: is_outdated(frame.pipeline, installation().settings),
-        metadata={"type": "boolean", "description": "Whether it would be made in another way today."},
-    )
-    steps = fields.List(
-        fields.String(), required=True, metadata={"description": "What the conversion did, in order."}
-    )
-
-
-class RegionSchema(Schema):
-    x0 = fields.Integer(required=True, metadata={"description": "First column, from 0."})
-    y0 = fields.Integer(required=True)
-    x1 = fields.Integer(required=True, metadata={"description": "Last column, inclusive."})
-    y1 = fields.Integer(required=True)
-    spatial_format = fields.Integer(required=True, metadata={"description": "Region Spatial Format (0018,6012)."})
-    data_type = fields.Integer(required=True, metadata={"description": "Region Data Type (0018,6014)."})
-
-
-class ImageDetailSchema(Schema):
-    id = fields.Integer(required=True)
-    file_name = fields.String(required=True)
-    sha256 = fields.String(required=True)
-    sop_instance_uid = fields.String(required=True, allow_none=True)
-    sop_class_uid = fields.String(required=True, allow_none=True)
-    study_instance_uid = fields.String(required=True, allow_none=True)
-    series_instance_uid = fields.String(required=True, allow_none=True)
-    transfer_syntax_uid = fields.String(required=True, allow_none=True)
-    transfer_syntax = fields.Function(
-        lambda instance: syntax_name(instance.transfer_syntax_uid),
-        metadata={"type": "string", "description": "Its name; empty where it is not known."},
-    )
-    modality = fields.String(required=True, allow_none=True)
-    body_part = fields.String(required=True, allow_none=True)
-    photometric = fields.String(required=True, allow_none=True)
-    burned_in_annotation = fields.String(
-        required=True, allow_none=True, metadata={"description": "YES or NO; null where the header does not say."}
-    )
-    laterality = fields.String(required=True, allow_none=True)
-    view_position = fields.String(required=True, allow_none=True)
-    ultrasound_regions = fields.List(fields.Nested(RegionSchema), required=True, allow_none=True)
-    frame_count = fields.Integer(
-        required=True, metadata={"description": "Frames that the object has; `frames` may be a choice of them."}
-    )
-    labels = fields.Function(
-        lambda instance: {label.name: {"value": label.value, "origin": label.origin} for label in instance.labels}
-    )
-    frames = fields.List(fields.Nested(FrameSchema), required=True)
-    created_at = fields.DateTime(required=True)
 
 
 class QuarantinedSchema(Schema):

@@ -1,4 +1,4 @@
-"""The archives (PACS) that are followed: how each is, and the forms that add, test, compare, pause and remove."""
+"""The archives (PACS) that are followed: how each is, and the forms that add, edit, test, compare and remove."""
 
 from __future__ import annotations
 
@@ -14,7 +14,13 @@ from cbmir.errors import BadRequest, CbmirError
 from cbmir.services.archives import registered
 from cbmir.services.archives.status import overview
 from cbmir_web import errors, following
-from cbmir_web.api.archive_schemas import ComparisonSchema, DestinationSchema, NewArchiveSchema, RemovalSchema
+from cbmir_web.api.archive_schemas import (
+    ArchiveChangesSchema,
+    ComparisonSchema,
+    DestinationSchema,
+    NewArchiveSchema,
+    RemovalSchema,
+)
 from cbmir_web.arguments import from_form
 from cbmir_web.errors import Problem
 from cbmir_web.installation import installation
@@ -37,6 +43,30 @@ def archive_live(name: str) -> str:
 def add_archive() -> Response:
     """Test an archive and follow it from now on."""
     return _done(lambda: following.add(installation(), from_form(NewArchiveSchema())))
+
+
+@blueprint.get("/archives/<name>/edit")
+def edit_archive(name: str) -> str:
+    """The form that changes how an archive is reached, and what of it is wanted."""
+    return _editing(name, following.described(installation(), name))
+
+
+@blueprint.post("/archives/<name>/edit")
+def edited_archive(name: str) -> Response:
+    """Follow the archive as it is described now."""
+    known = following.described(installation(), name)
+    try:
+        following.edit(installation(), name, from_form(ArchiveChangesSchema()))
+    except CbmirError as error:
+        problem = errors.problem_of(error)
+        if errors.wants_json():
+            return errors.answer(problem)
+        return make_response(_editing(name, known | request.form.to_dict(), problem), problem.status)
+    return redirect(url_for("pages.archives"), HTTPStatus.SEE_OTHER)
+
+
+def _editing(name: str, given: dict[str, Any], problem: Problem | None = None) -> str:
+    return render_template("archive_edit.html", name=name, given=given, problem=problem)
 
 
 @blueprint.post("/archives/<name>/test")

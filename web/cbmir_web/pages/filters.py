@@ -8,11 +8,19 @@ from typing import cast
 
 from flask import current_app
 from sqlalchemy.orm import Session
+from werkzeug.datastructures import MultiDict
 
 from cbmir.services import library
 
 OLDEST_SECONDS = 60.0
 """Changes that the stamp does not show, such as a label's new value, appear after this time."""
+
+
+def wanted(given: MultiDict[str, str]) -> list[str]:
+    """The terms that a form's fields ask for, the days among them."""
+    days = (("study_from", ">="), ("study_to", "<="))
+    dates = [f"study_date{compared}{given[name]}" for name, compared in days if given.get(name)]
+    return [term for term in given.getlist("where") if term] + dates
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ LAST_PAGE = 1_000_000
 @blueprint.get("/library")
 def library() -> str:
     """One page of the images that match the filters."""
-    wanted = [term for term in request.args.getlist("where") if term]
+    wanted = filters.wanted(request.args)
     text = request.args.get("text", "").strip()
     page = min(max(request.args.get("page", 1, type=int), 1), LAST_PAGE)
     with installation().database.read() as session:

@@ -62,7 +62,11 @@ def _question() -> asking.Ask:
     asked = from_form(SearchSchema())
     file = request.files.get("file")
     own = asked.pop("same_patient")
-    asked |= {"exclude_same_patient": not own, "priors": asking.PRIORS}
+    asked |= {
+        "exclude_same_patient": not own,
+        "priors": asking.PRIORS,
+        "where": filters.wanted(request.form),
+    }
     return asking.Ask(file=file if file and file.filename else None, **asked)
 
 
@@ -80,6 +84,7 @@ def _form(given: MultiDict[str, str], problem: Problem | None = None) -> str:
             recent=[(query, jobs.get(session, query.job_id), known.get(query.frame_id or 0)) for query in recent],
             asked=known.get(asked or 0),
             given=given,
+            wanted=filters.wanted(given),
         )
 
 

@@ -6,6 +6,7 @@ from hashlib import sha256
 
 from cbmir.archive.base import RemoteInstance, RemoteStudy
 from cbmir.archive.http.paging import Entry
+from cbmir.dicom.header import read_date
 from cbmir.errors import ArchiveGarbled
 
 STUDY_UID, SERIES_UID, SOP_UID, SOP_CLASS = "0020000D", "0020000E", "00080018", "00080016"
@@ -53,6 +54,7 @@ def study(entry: Entry) -> RemoteStudy:
         f"{patient}\\{text(entry, ISSUER)}" if patient else "",
         int(count) if count.isdecimal() else None,
         _stamp(entry),
+        read_date(text(entry, STUDY_DATE)),
     )
 
 

@@ -16,7 +16,7 @@ from cbmir.archive.dimse.network import PLAIN
 from cbmir.archive.dimse.peer import Peer
 from cbmir.archive.dimse.spans import Span
 from cbmir.dicom import values
-from cbmir.dicom.header import patient_key
+from cbmir.dicom.header import patient_key, read_date
 from cbmir.errors import ArchiveGarbled
 
 MODEL = StudyRootQueryRetrieveInformationModelFind
@@ -143,7 +143,10 @@ def _again(peer: Peer, span: Span, answer: Answer) -> tuple[Span, ...]:
 def _study(peer: Peer, found: Dataset) -> RemoteStudy:
     count = values.number(found, "NumberOfStudyRelatedInstances")
     return RemoteStudy(
-        _needed(peer, found, "StudyInstanceUID"), patient_key(found), None if count is None else int(count)
+        _needed(peer, found, "StudyInstanceUID"),
+        patient_key(found),
+        None if count is None else int(count),
+        study_date=read_date(values.text(found, "StudyDate")),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Generator, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -82,10 +83,11 @@ class OrthancArchive:
     def described(self, remote_ids: Sequence[str]) -> Iterator[RemoteInstance]:
         for batch in _batched(iter(remote_ids)):
             found = self._rest.below(batch, "Instance", metadata=True)
-            studies = {
-                _id(each): resources.uid(each, "StudyInstanceUID") for each in self._rest.below(batch, "Study")
-            }
-            yield from resources.instances(found, self._rest.below(batch, "Series"), studies)
+            studies = list(self._rest.below(batch, "Study"))
+            uids = {_id(each): resources.uid(each, "StudyInstanceUID") for each in studies}
+            dates = {uids[_id(each)]: resources.study_date(each) for each in studies}
+            for each in resources.instances(found, self._rest.below(batch, "Series"), uids):
+                yield replace(each, study_date=dates[each.study_instance_uid])
 
     def changes(self, cursor: str) -> Changes:
         if not cursor:

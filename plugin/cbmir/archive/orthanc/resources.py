@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from datetime import date
 from typing import Any
 
 from cbmir.archive.base import RemoteInstance, RemoteStudy
 from cbmir.archive.orthanc.rest import Resource
+from cbmir.dicom.header import read_date
 from cbmir.errors import ArchiveGarbled
 
 
@@ -60,8 +62,17 @@ def studies(found: Iterable[Resource], series: Iterable[Resource]) -> Iterator[R
         counts[str(each.get("ParentStudy"))] += len(entries(each, "Instances"))
     for study in found:
         yield RemoteStudy(
-            uid(study, "StudyInstanceUID"), _patient_key(study), counts[str(study.get("ID"))], _stamp(study)
+            uid(study, "StudyInstanceUID"),
+            _patient_key(study),
+            counts[str(study.get("ID"))],
+            _stamp(study),
+            study_date(study),
         )
+
+
+def study_date(study: Resource) -> date | None:
+    """Its Study Date, as far as it has one."""
+    return read_date(tag(study, "StudyDate"))
 
 
 def _stamp(study: Resource) -> str:

@@ -50,6 +50,30 @@ def _forget(database: Database, shelf: Shelf, archive_id: int, name: str, object
     return deleted
 
 
+def leave_out(
+    database: Database, settings: Settings, archive_id: int, name: str, objects: Sequence[ArchiveObject]
+) -> int:
+    """Delete what came of objects that an archive's rules do not want any more.
+
+    What another archive holds too, or was ingested from elsewhere, stays. The ledger keeps that they are left out.
+
+    Returns:
+        How many images were deleted.
+    """
+    deleted = 0
+    for some in in_pieces(objects, AT_ONCE):
+        origins = {each.sop_instance_uid: origin_of(name, each.sop_instance_uid) for each in some}
+        with database.write() as session:
+            held = ledger.held_elsewhere(session, archive_id, list(origins))
+            found = instances.of_uids(session, list(origins.keys() - held))
+            own = [uid for each in found if (uid := each.sop_instance_uid) and each.origin == origins[uid]]
+            quarantine.release(session, origins=origins.values())
+            deleted += delete_instances(session, Shelf(settings.pictures), own)
+            ledger.leave_out(session, [each.id for each in some])
+    log.info("archive %s: %d images that are not wanted any more are deleted", name, deleted)
+    return deleted
+
+
 def delete_instances(session: Session, shelf: Shelf, sop_instance_uids: Sequence[str]) -> int:
     """Delete the instances of these UIDs, and what else shows or names them.
 

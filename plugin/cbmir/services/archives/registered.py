@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from cbmir.archive import registry
 from cbmir.archive.base import Archive
-from cbmir.archive.connection import Connection
+from cbmir.archive.connection import Connection, Rules
 from cbmir.dicom.kinds import may_show
 from cbmir.errors import BadRequest
 from cbmir.services.archives.forget import forget
@@ -35,7 +35,8 @@ class Followed:
 
     def keeps(self, each: RemoteInstance) -> bool:
         """Whether an object is wanted: the rules keep it, and its SOP class is none that shows nothing."""
-        return self.connection.rules.keeps(each.modality, each.body_part) and may_show(each.sop_class_uid)
+        wanted = self.connection.rules.keeps(each.modality, each.body_part, each.study_date)
+        return wanted and may_show(each.sop_class_uid)
 
 
 def add(database: Database, settings: Settings, connection: Connection) -> None:
@@ -55,6 +56,11 @@ def add(database: Database, settings: Settings, connection: Connection) -> None:
             options=connection.options(),
             sealed_credentials=seal(connection.credentials, settings.resolved_secret_key),
         )
+
+
+def rules_of(row: tables.Archive) -> Rules:
+    """What of the archive of a row is wanted."""
+    return Connection.of(row.name, row.kind, row.address, row.options, {}).rules
 
 
 def refuse_name(database: Database, name: str) -> None:

@@ -32,7 +32,7 @@ def unseal(sealed: bytes, secret: str, name: str) -> Credentials:
     except InvalidToken as error:
         raise BadRequest(
             f"The credentials of the archive {name} were sealed under another secret key.",
-            "Set CBMIR_SECRET_KEY to what it was, or remove the archive and add it again.",
+            f"Set CBMIR_SECRET_KEY to what it was, or give them again, all: `cbmir archive edit {name}`.",
         ) from error
 
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+from typing import Any
 
+from cbmir.archive.connection import Rules
 from cbmir.errors import MassDeletion
-from cbmir.services.archives.forget import forget
-from cbmir.services.archives.registered import Followed
+from cbmir.services.archives.forget import forget, leave_out
+from cbmir.services.archives.registered import Followed, rules_of
 from cbmir.services.identity import pseudonym
-from cbmir.store import archive_studies, archives, ledger
+from cbmir.store import archive_studies, archives, ledger, undated
+from cbmir.store.ledger import Keeps
 from cbmir.store.tables import ArchiveObject, ArchiveStudy, now
-from cbmir.types import RemoteStudy
+from cbmir.store.writing import in_pieces
+from cbmir.types import ObjectState, RemoteInstance, RemoteStudy
 
 RELISTED = 20
 """Studies whose objects are compared in every sweep though nothing tells of a change: those of longest ago."""
@@ -30,20 +34,31 @@ MASS = 1000
 
 @dataclass
 class Swept:
-    """What a sweep found: studies that are listed, those looked into, objects to fetch, images deleted."""
+    """What a sweep found: studies that are listed, those looked into, objects to fetch, images deleted because they
+    are gone there, and because the rules do not want them any more.
+
+    Attributes:
+        gone: objects that are no longer listed.
+        unmatched: objects that the rules do not want any more, where these are to be deleted.
+        outside: studies that the archive has, though not of the days that are wanted.
+    """
 
     studies: int = 0
     compared: int = 0
     pending: int = 0
     deleted: int = 0
+    dropped: int = 0
     gone: list[ArchiveObject] = field(default_factory=list, repr=False)
+    unmatched: list[ArchiveObject] = field(default_factory=list, repr=False)
+    outside: list[str] = field(default_factory=list, repr=False)
 
 
 def sweep(followed: Followed) -> Swept:
     """Compare a whole archive with the ledger: note what is new or changed, delete what is gone.
 
     A study is looked into if it is new, or its number of objects, its stamp or its patient are others than before,
-    or it is no longer listed: before anything of it is deleted the archive is asked for its objects once more.
+    or the rules are, or it is no longer listed: before anything of it is deleted the archive is asked for its
+    objects once more. What the rules do not want any more stays, unless an administrator said otherwise.
 
     Raises:
         cbmir.errors.ArchiveUnavailable, cbmir.errors.ArchiveRefused, cbmir.errors.ArchiveGarbled: if the list
@@ -51,37 +66,69 @@ def sweep(followed: Followed) -> Swept:
         cbmir.errors.MassDeletion: if the archive seems to have lost everything; then nothing is deleted.
     """
     began = now()
-    with followed.database.write() as session:  # who asks for a sweep from now on wants another one
-        archives.change(session, followed.id, sweep_wanted=False)
+    drop = _begin(followed)
     try:
-        swept = _swept(followed, began)
+        swept = _swept(followed, began, drop)
     except BaseException:
         with followed.database.write() as session:
             archives.change(session, followed.id, sweep_wanted=True)
         raise
-    fresh = {"changed_at": began} if swept.pending or swept.deleted else {}
+    fresh: dict[str, Any] = {"changed_at": began} if swept.pending or swept.deleted else {}
     with followed.database.write() as session:
+        if drop and not archives.get(session, followed.name).sweep_wanted:
+            fresh["drop_unmatched"] = False
         archives.change(session, followed.id, swept_at=began, allowed_deletions=0, **fresh)
     return swept
 
 
-def _swept(followed: Followed, began: datetime) -> Swept:
+def _begin(followed: Followed) -> bool:
+    """Whether what is not wanted any more is to be deleted. Who asks for a sweep from now on wants another one, and
+    who has changed the rules since the archive was opened wants one by those."""
+    with followed.database.write() as session:
+        row = archives.get(session, followed.name)
+        if rules_of(row) != followed.connection.rules:
+            return False
+        archives.change(session, followed.id, sweep_wanted=False)
+        return row.drop_unmatched
+
+
+def _swept(followed: Followed, began: datetime, drop: bool) -> Swept:
     swept = Swept()
     with followed.database.read() as session:
         known = archive_studies.known(session, followed.id)
         unlisted = ledger.study_uids(session, followed.id) | set(known)
         old = archive_studies.longest_unlisted(session, followed.id, RELISTED, began - RELISTED_AFTER)
+        undated_studies = undated.studies(session)
+    dates: dict[str, date] = {}
     rules = followed.connection.rules
     for study in followed.archive.studies(rules.since, rules.until):
         swept.studies += 1
         unlisted.discard(study.study_instance_uid)
+        if study.study_date and study.study_instance_uid in undated_studies:
+            dates[study.study_instance_uid] = study.study_date
         before = known.get(study.study_instance_uid)
-        if study.study_instance_uid in old or _differs(followed, study, before):
-            _compare(followed, study, before, swept)
+        if drop or study.study_instance_uid in old or _differs(followed, study, before):
+            _compare(followed, study, before, swept, followed.keeps, drop)
     for uid in unlisted:
-        _compare(followed, RemoteStudy(uid), None, swept)
+        keeps = _nothing if rules.since or rules.until else followed.keeps
+        if _compare(followed, RemoteStudy(uid), None, swept, keeps, drop) and keeps is _nothing:
+            swept.outside.append(uid)
+    _date(followed, dates)
     _delete(followed, swept)
+    _leave(followed, swept.outside)
     return swept
+
+
+def _nothing(_: RemoteInstance) -> bool:
+    """The rule for studies that are not of the days wanted."""
+    return False
+
+
+def _date(followed: Followed, dates: dict[str, date]) -> None:
+    """Keep the dates of studies that were indexed before any was kept, or whose headers have none."""
+    for some in in_pieces(dates):
+        with followed.database.write() as session:
+            undated.date_studies(session, {uid: dates[uid] for uid in some})
 
 
 def _differs(followed: Followed, study: RemoteStudy, before: ArchiveStudy | None) -> bool:
@@ -89,33 +136,46 @@ def _differs(followed: Followed, study: RemoteStudy, before: ArchiveStudy | None
 
 
 def _stamp(followed: Followed, study: RemoteStudy) -> str:
-    """The patient's pseudonym and what the archive says of changes; at most 64 characters."""
-    return f"{_patient(followed, study)} {hashlib.sha256(study.stamp.encode()).hexdigest()[:40]}"
+    """The patient's pseudonym, what the archive says of changes and what of it is wanted; at most 64 characters."""
+    rules = replace(followed.connection.rules, since="", until="")
+    said = study.stamp if rules == Rules() else f"{study.stamp} {rules}"
+    return f"{_patient(followed, study)} {hashlib.sha256(said.encode()).hexdigest()[:40]}"
 
 
 def _patient(followed: Followed, study: RemoteStudy) -> str:
     return pseudonym(study.patient_key, followed.settings.resolved_secret_key)
 
 
-def _compare(followed: Followed, study: RemoteStudy, before: ArchiveStudy | None, swept: Swept) -> None:
+def _compare(
+    followed: Followed, study: RemoteStudy, before: ArchiveStudy | None, swept: Swept, keeps: Keeps, drop: bool
+) -> bool:
+    """Compare a study's objects; False if the archive has none."""
     listed = list(followed.archive.instances(study.study_instance_uid))
     swept.compared += 1
     uid = study.study_instance_uid
     with followed.database.write() as session:
-        swept.pending += ledger.take_in(session, followed.id, listed, followed.keeps)
+        swept.pending += ledger.take_in(session, followed.id, listed, keeps)
         if before is not None and before.stamp.split(" ")[0] != _patient(followed, study):
             uids = [each.sop_instance_uid for each in listed]
             # its headers name another patient now
             swept.pending += len(ledger.fetch_again(session, followed.id, uids))
         whole = _is_whole(study, before, len(listed))
+        here = ledger.of_study(session, followed.id, uid) if whole or drop else []
+        if drop:
+            unwanted = {each.sop_instance_uid for each in listed if not keeps(each)}
+            swept.unmatched += [each for each in here if _is_here(each) and each.sop_instance_uid in unwanted]
         if whole:
-            here = ledger.of_study(session, followed.id, uid)
             swept.gone += _missing(here, (each.sop_instance_uid for each in listed))
         if whole and not listed:
             archive_studies.drop(session, followed.id, uid)
-            return
+            return False
         stamp = _stamp(followed, study) if whole else f"{_patient(followed, study)} {IN_PART}"
         archive_studies.keep(session, followed.id, uid, instances=study.instances, listed=len(listed), stamp=stamp)
+    return bool(listed)
+
+
+def _is_here(each: ArchiveObject) -> bool:
+    return each.state not in (ObjectState.SKIPPED, ObjectState.DELETED)
 
 
 def _is_whole(study: RemoteStudy, before: ArchiveStudy | None, listed: int) -> bool:
@@ -134,10 +194,22 @@ def _missing(here: Iterable[ArchiveObject], listed: Iterable[str]) -> list[Archi
 def _delete(followed: Followed, swept: Swept) -> None:
     with followed.database.read() as session:
         gone = ledger.unchanged(session, swept.gone)  # one may have turned up in another study meanwhile
+        unmatched = ledger.unchanged(session, swept.unmatched)
         allowed = archives.get(session, followed.name).allowed_deletions
-    if swept.studies == 0 and len(gone) >= max(MASS, allowed + 1):
+    lost = len(gone) + len(unmatched)
+    if swept.studies == 0 and lost >= max(MASS, allowed + 1):
         raise MassDeletion(
-            f"The archive {followed.name} lists nothing any more, and listed {len(gone):,} objects before.",
+            f"The archive {followed.name} lists nothing any more, and listed {lost:,} objects before.",
             "If that is right: `cbmir archive sync NAME --accept-deletions`. If not, check what answers there.",
         )
-    swept.deleted = forget(followed.database, followed.settings, followed.id, followed.name, gone)
+    own = (followed.database, followed.settings, followed.id, followed.name)
+    swept.deleted = forget(*own, gone)
+    swept.dropped = leave_out(*own, unmatched) if unmatched else 0
+
+
+def _leave(followed: Followed, studies: Iterable[str]) -> None:
+    """Forget studies that are not of the days wanted, as far as nothing of them is in the index."""
+    for uid in studies:
+        with followed.database.write() as session:
+            if ledger.drop_left_out(session, followed.id, uid):
+                archive_studies.drop(session, followed.id, uid)

@@ -70,6 +70,7 @@ def verify(followed: Followed, progress: Progress) -> Verified:
     with followed.database.read() as session:
         here = {each.sop_instance_uid: each for each in ledger.all_alive(session, followed.id)}
         lost = {each.sop_instance_uid for each in ledger.held_without_instance(session, followed.id)}
+    listed |= _outside(followed, listed, here)
     states = [here[uid].state for uid in listed.keys() & here.keys()]
     return Verified(
         listed=len(listed),
@@ -85,6 +86,16 @@ def _listed(followed: Followed, progress: Progress) -> Iterator[RemoteInstance]:
     for number, study in enumerate(followed.archive.studies(rules.since, rules.until), 1):
         yield from followed.archive.instances(study.study_instance_uid)
         progress.update(number, 0, "studies compared")
+
+
+def _outside(
+    followed: Followed, listed: dict[str, RemoteInstance], here: dict[str, ArchiveObject]
+) -> dict[str, RemoteInstance]:
+    """What is here of studies that were not listed, being of other days than are wanted now, and is still there."""
+    unlisted = {each.study_instance_uid for each in here.values()}
+    unlisted -= {each.study_instance_uid for each in listed.values()}
+    found = (each for uid in sorted(unlisted) for each in followed.archive.instances(uid))
+    return {each.sop_instance_uid: each for each in found if each.sop_instance_uid in here}
 
 
 def _differences(

@@ -1,4 +1,4 @@
-"""The features that a query is compared with: mapped once a process from the index file, and kept up to date."""
+"""The features that a query is compared with: an index, opened once a process, and kept up to date."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from cbmir.errors import CbmirError
 from cbmir.index.base import IdArray
 from cbmir.index.live import LiveIndex
 from cbmir.services import index_files, outdated
-from cbmir.services.index_files import Mark
+from cbmir.services.backends.base import Filtering, Mark
 from cbmir.settings import Settings
 from cbmir.store import features, tables
+from cbmir.store.filters import Where
 from cbmir.store.session import Database
 
 log = logging.getLogger(__name__)
@@ -35,7 +36,8 @@ class Gallery:
         generation: of the encoder's features: it holds those of this one, no newer and no older.
         pipelines: the conversions that made their pictures, and perhaps some whose features are gone.
         outdated: int64 (m,), ascending: those whose features are of pictures that an earlier conversion made.
-        mark: of the index file that it is based on; None where it has none.
+        mark: of the kept index that it is based on; None where it has none.
+        recall: the share of the true 10 nearest that it finds, as measured; None where it finds all.
     """
 
     encoder_id: str
@@ -44,6 +46,7 @@ class Gallery:
     pipelines: frozenset[str]
     outdated: IdArray
     mark: Mark | None
+    recall: float | None = None
 
     @property
     def frame_ids(self) -> IdArray:
@@ -55,6 +58,17 @@ class Gallery:
         wanted = np.fromiter(frame_ids, np.int64, len(frame_ids))
         inside = self.index.contains(wanted) if among is None else np.isin(wanted, among)
         return set(wanted[inside].tolist())
+
+    def narrowed(self, session: Session, where: Where) -> Gallery | None:
+        """What a filter keeps of it, where the index filters by itself; None where it must be told the ids."""
+        base = self.index.base
+        if not isinstance(base, Filtering):
+            return None
+        kept = base.where(where)
+        gone = self.index.gone[kept.contains(self.index.gone)]
+        stays = np.isin(self.index.ids, features.kept_of(session, self.index.ids.tolist(), where))
+        index = LiveIndex(kept, gone, self.index.ids[stays], self.index.vectors[stays])
+        return replace(self, index=index, outdated=self.outdated[index.contains(self.outdated)])
 
 
 class Galleries:
@@ -74,7 +88,7 @@ class Galleries:
         with self._lock:
             held = self._held.setdefault(database, OrderedDict())
             gallery = held.pop(encoder.id, None)
-            if gallery is None or gallery.generation != encoder.generation:
+            if gallery is None or _is_stale(gallery, session, encoder, settings):
                 gallery = _renewed(gallery, session, encoder, settings)
             held[encoder.id] = gallery
             while len(held) > KEPT:
@@ -83,7 +97,7 @@ class Galleries:
             return gallery
 
     def _renew_file(self, database: Database, gallery: Gallery, settings: Settings) -> None:
-        """Make the file anew beside the queries, where it lags so far behind that they would feel it."""
+        """Make the index anew beside the queries, where it lags so far behind that they would feel it."""
         if gallery.index.changes <= index_files.most_changes(len(gallery.index)):
             return
         if self._renewing is None or not self._renewing.is_alive():
@@ -96,14 +110,20 @@ def _keep_up(database: Database, settings: Settings, encoder_id: str) -> None:
     try:
         index_files.keep_up(database, settings, encoder_id)
     except CbmirError as error:
-        log.warning("the index file stays as it is: %s", error.sentence)
+        log.warning("the index stays as it is: %s", error.sentence)
+
+
+def _is_stale(gallery: Gallery, session: Session, encoder: tables.Encoder, settings: Settings) -> bool:
+    return gallery.generation != encoder.generation or index_files.is_replaced(
+        session, encoder.id, gallery.mark, settings
+    )
 
 
 def _renewed(gallery: Gallery | None, session: Session, encoder: tables.Encoder, settings: Settings) -> Gallery:
     if (
         gallery is None
-        or not encoder.followed_from <= gallery.generation < encoder.generation
-        or index_files.mark(settings, encoder.id) != gallery.mark
+        or not encoder.followed_from <= gallery.generation <= encoder.generation
+        or index_files.mark(session, encoder.id, settings) != gallery.mark
     ):
         return _based(session, encoder, settings)
     return _brought_up(gallery, session, encoder, settings)
@@ -113,7 +133,13 @@ def _based(session: Session, encoder: tables.Encoder, settings: Settings) -> Gal
     base = index_files.current(session, encoder, settings)
     pipelines = frozenset(base.stamp.pipelines)
     gallery = Gallery(
-        encoder.id, base.stamp.generation, LiveIndex.over(base.index), pipelines, np.empty(0, np.int64), base.mark
+        encoder_id=encoder.id,
+        generation=base.stamp.generation,
+        index=LiveIndex.over(base.index),
+        pipelines=pipelines,
+        outdated=np.empty(0, np.int64),
+        mark=base.mark,
+        recall=base.stamp.recall,
     )
     return _brought_up(gallery, session, encoder, settings)
 

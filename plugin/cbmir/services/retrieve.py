@@ -72,6 +72,8 @@ class Answer:
         missing: how many of the archive's frames have no feature yet, and so were compared with nothing.
         priors: images of the own patient's other studies, nearest first; none where the patient is not known.
         verdict: whether the hits are similar at all.
+        recall: the share of the true 10 nearest that the index finds, as measured when it was made; None where it
+            is exact, and so finds all.
     """
 
     query: dict[str, Any]
@@ -83,6 +85,7 @@ class Answer:
     missing: int = 0
     priors: list[Hit] = field(default_factory=list)
     verdict: Verdict = field(default_factory=Verdict)
+    recall: float | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The answer as `query --json` and the REST API give it.
@@ -91,7 +94,8 @@ class Answer:
         `frame_id`; `k`, `where` and `exclude_same_patient` as asked; `patient_known`, false where neither header
         nor manifest names the patient, so that images of the same one cannot be told; `gallery`, the number of
         frames that were searched; and `left_out`, that of the query's own frames that were not. `confidence` and
-        `nothing_similar` are those of `cbmir.services.confidence.judge.Verdict`.
+        `nothing_similar` are those of `cbmir.services.confidence.judge.Verdict`; `recall` is null for
+        an exact index.
         """
         return {
             "query": self.query,
@@ -102,6 +106,7 @@ class Answer:
             "priors": [hit.as_json() for hit in self.priors],
             "outdated": self.outdated,
             "missing": self.missing,
+            "recall": self.recall,
         }
 
 
@@ -142,7 +147,16 @@ def retrieve(
         missing = max(0, COUNTS.of(database, session, encoder.id, encoder.generation) - len(gallery.index))
     described = _described(question, asked, scope)
     return Answer(
-        described, encoder.id, hits, asked.picture, asked.frame_id, scope.outdated, missing, priors, verdict
+        query=described,
+        encoder=encoder.id,
+        hits=hits,
+        picture=asked.picture,
+        frame_id=asked.frame_id,
+        outdated=scope.outdated,
+        missing=missing,
+        priors=priors,
+        verdict=verdict,
+        recall=gallery.recall,
     )
 
 

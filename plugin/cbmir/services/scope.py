@@ -60,8 +60,10 @@ def scoped(session: Session, gallery: Gallery, subject: Subject, where: Where, e
     """
     if len(gallery.index) == 0:
         raise nothing_extracted(session, gallery.encoder_id)
+    if where != Where() and (narrowed := gallery.narrowed(session, where)) is not None:
+        gallery, where = narrowed, Where()
     allowed = None if where == Where() else features.frame_ids_where(session, gallery.encoder_id, where)
-    if allowed is not None and len(allowed) == 0:
+    if (len(gallery.index) if allowed is None else len(allowed)) == 0:
         raise EmptyGallery("The filter keeps no image that has a feature.", "Loosen the filter.")
     own = set(subject.own_frames)
     if exclude_same_patient:

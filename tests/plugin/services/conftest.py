@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -46,3 +47,16 @@ def stock(settings: Settings) -> Callable[..., None]:
                 )
 
     return put
+
+
+@pytest.fixture
+def kept_in(request: pytest.FixtureRequest, settings: Settings) -> Callable[[str], tuple[Database, Settings]]:
+    """A database and the settings of an installation that keeps its indexes in a backend."""
+
+    def make(backend: str) -> tuple[Database, Settings]:
+        if backend == "hnsw":
+            pytest.importorskip("faiss", reason="needs `pip install 'cbmir[hnsw]'`")
+        database = request.getfixturevalue("pgvector_database" if backend == "pgvector" else "database")
+        return database, replace(settings, index=backend)
+
+    return make

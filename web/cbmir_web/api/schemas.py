@@ -251,6 +251,13 @@ class AnswerSchema(Schema):
         required=True, metadata={"description": "Features compared that are of pictures of an earlier conversion."}
     )
     missing = fields.Integer(metadata={"description": "Frames of the archive that have no feature yet."})
+    recall = fields.Float(
+        allow_none=True,
+        metadata={
+            "description": "Share of the true 10 nearest that an approximate index finds, as measured when it was "
+            "made; null where the index is exact (`CBMIR_INDEX`)."
+        },
+    )
 
 
 class EncoderSchema(Schema):

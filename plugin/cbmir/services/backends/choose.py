@@ -20,8 +20,15 @@ def _pgvector(_settings: Settings) -> Backend:
     return Pgvector()
 
 
+def _milvus(settings: Settings) -> Backend:
+    extras.needed("pymilvus", "milvus")
+    from cbmir.services.backends.milvus import Milvus
+
+    return Milvus(settings)
+
+
 BACKENDS: Mapping[str, Callable[[Settings], Backend]] = MappingProxyType(
-    {"exact": files.exact_files, "hnsw": files.hnsw_files, "pgvector": _pgvector}
+    {"exact": files.exact_files, "hnsw": files.hnsw_files, "pgvector": _pgvector, "milvus": _milvus}
 )
 
 

@@ -53,7 +53,7 @@ def current(session: Session, encoder: Encoder, settings: Settings) -> Base:
         cbmir.errors.Unavailable: if a backend that is no file does not answer, or another process has been making
             the index there for ten minutes.
     """
-    backend = chosen(settings)
+    backend = _usable(session, settings)
     try:
         return _opened(session, encoder, backend)
     except (NotFound, BrokenFile) as error:
@@ -68,7 +68,6 @@ def current(session: Session, encoder: Encoder, settings: Settings) -> Base:
     except (Timeout, Unavailable) as error:
         if not isinstance(backend, Files):
             raise _at_work() if isinstance(error, Timeout) else error from error
-        backend.check(session)
         log.warning("the index is held in memory: %s", error)
         return Base(*backend.in_memory(session, encoder), backend.mark(session, encoder.id))
 
@@ -80,7 +79,7 @@ def opened(session: Session, encoder: Encoder, settings: Settings) -> Base:
         cbmir.errors.NotFound: if nothing is.
         cbmir.errors.BrokenFile: if it is damaged, of another encoder, another database or an unknown past.
     """
-    return _opened(session, encoder, chosen(settings))
+    return _opened(session, encoder, _usable(session, settings))
 
 
 def mark(session: Session, encoder_id: str, settings: Settings) -> Mark | None:
@@ -107,7 +106,7 @@ def rebuild(database: Database, settings: Settings, encoder_id: str | None = Non
         encoder_id = encoders.resolve(session, encoder_id).id
     try:
         with _alone(settings, encoder_id, WAIT_SECONDS), database.read() as session:
-            return _build(session, encoders.get(session, encoder_id), chosen(settings))
+            return _build(session, encoders.get(session, encoder_id), _usable(session, settings))
     except Timeout as error:
         raise _at_work() from error
 
@@ -132,13 +131,13 @@ def keep_up(database: Database, settings: Settings, encoder_id: str) -> bool:
 def drop(database: Database, settings: Settings, encoder_id: str) -> None:
     """Take away the index of an encoder that has no features any more."""
     with _alone(settings, encoder_id, WAIT_SECONDS), database.read() as session:
-        chosen(settings).drop(session, encoder_id)
+        _usable(session, settings).drop(session, encoder_id)
 
 
 def is_due(session: Session, encoder: Encoder, settings: Settings) -> bool:
     """Whether so much has changed since the index was made that searching beside it costs more than making it."""
     try:
-        stamp = chosen(settings).stamp(session, encoder.id)
+        stamp = _usable(session, settings).stamp(session, encoder.id)
     except (NotFound, BrokenFile):
         return True
     return behind(session, encoder, stamp) > most_changes(features.count(session, encoder.id))
@@ -153,6 +152,13 @@ def behind(session: Session, encoder: Encoder, stamp: Stamp) -> int:
     """How many features have come and gone since."""
     added = features.count(session, encoder.id) - features.count_until(session, encoder.id, stamp.generation)
     return added + len(features.dropped(session, encoder, stamp.generation))
+
+
+def _usable(session: Session, settings: Settings) -> Backend:
+    """The backend that the settings name, after it was seen that it can be used."""
+    backend = chosen(settings)
+    backend.check(session)
+    return backend
 
 
 def _opened(session: Session, encoder: Encoder, backend: Backend) -> Base:

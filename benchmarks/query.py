@@ -54,6 +54,8 @@ MEDIAN_MS, NINETY_NINTH_MS = 60, 200
 
 ROWS_AT_ONCE = 20_000
 PER_PATIENT = 100
+PARTS = 100
+"""Parts of the body, each of which one in so many images shows; one in four is a CT, the others are MR."""
 K = 5
 
 
@@ -118,7 +120,8 @@ def _insert(session: Any, encoder_id: str, numbers: range, vectors: Any) -> None
             "sha256": digest,
             "sop_instance_uid": f"1.2.826.0.1.3680043.8.498.{each:026d}",
             "study_instance_uid": f"1.2.826.0.1.3680043.8.498.{each // PER_PATIENT:024d}",
-            "modality": "MR",
+            "modality": "MR" if each % 4 else "CT",
+            "body_part": f"PART{each * 7919 % PARTS:02d}",
         }
         for each, digest in zip(numbers, digests, strict=True)
     ]
@@ -138,7 +141,10 @@ def _insert(session: Any, encoder_id: str, numbers: range, vectors: Any) -> None
         {"encoder_id": encoder_id, "frame_id": each, "vector": vector.tobytes(), "pipeline": "drawn"}
         for each, vector in zip(numbers, vectors, strict=True)
     ]
-    labels = [{"instance_id": each, "name": "modality", "value": "mri", "origin": "header"} for each in numbers]
+    labels = [
+        {"instance_id": each, "name": "modality", "value": "mri" if each % 4 else "ct", "origin": "header"}
+        for each in numbers
+    ]
     for table, rows in (
         (tables.Instance, instances),
         (tables.Frame, shown),

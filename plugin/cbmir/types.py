@@ -201,6 +201,13 @@ class Labelling:
     origin: LabelOrigin
 
 
+class OnePer(StrEnum):
+    """Of what an answer holds one hit."""
+
+    STUDY = "study"
+    PATIENT = "patient"
+
+
 @dataclass(frozen=True)
 class Hit:
     """One answer to a query; `rank` starts at 1, `distance` is Euclidean in the encoder's feature space."""

@@ -185,7 +185,14 @@ def test_a_search_that_fails_answers_with_its_error(client: FlaskClient, databas
 
 def test_work_on_encoders_is_started(client: FlaskClient, database: Database, archive: Any) -> None:
     bodies = {
-        "train": {"epochs": 2, "seed": 3, "side": 32, "batch_size": 8, "architecture": "cnn-autoencoder"},
+        "train": {
+            "epochs": 2,
+            "seed": 3,
+            "side": 32,
+            "batch_size": 8,
+            "architecture": "cnn-autoencoder",
+            "start": "default",
+        },
         "extract": {"encoder": archive.encoder},
         "evaluate": {
             "encoder": archive.encoder,

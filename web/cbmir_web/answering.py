@@ -98,6 +98,7 @@ def again(job: Job, query: Query) -> dict[str, list[str]]:
         "k": [str(query.k)],
         "where": terms(query.where),
         "encoder": [asked["encoder"]] if asked.get("encoder") else [],
+        "one_per": [asked["one_per"]] if asked.get("one_per") else [],
         "same_patient": [] if asked.get("exclude_same_patient") else ["true"],
     }
 

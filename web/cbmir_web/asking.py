@@ -40,6 +40,7 @@ class Ask:
     encoder: str | None = None
     exclude_same_patient: bool = False
     priors: int = 0
+    one_per: str | None = None
 
     def checked(self) -> Ask:
         """Itself.
@@ -100,4 +101,5 @@ def _parameters(ask: Ask, where: Where, upload: uploads.Upload | None) -> dict[s
         "encoder": ask.encoder,
         "exclude_same_patient": ask.exclude_same_patient,
         "priors": ask.priors,
+        "one_per": ask.one_per or None,
     }

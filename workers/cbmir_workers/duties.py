@@ -25,7 +25,7 @@ from cbmir.settings import Settings
 from cbmir.store import jobs, queries
 from cbmir.store.session import Database
 from cbmir.store.tables import Job
-from cbmir.types import JobKind, JobState
+from cbmir.types import JobKind, JobState, OnePer
 from cbmir_workers import uploads
 from cbmir_workers.giving_way import giving_way
 
@@ -217,6 +217,7 @@ def _retrieve(duty: Duty) -> Result:
         encoder_id=asked["encoder"],
         exclude_same_patient=asked["exclude_same_patient"],
         priors=asked.get("priors", 0),
+        one_per=OnePer(asked["one_per"]) if asked.get("one_per") else None,
         data=uploads.read(duty.settings, upload["folder"], upload["stored"]) if upload else None,
         name=upload["file_name"] if upload else "",
         sop_instance_uid=asked["sop_instance_uid"],

@@ -10,6 +10,7 @@ import click
 from cbmir.cli.context import Context, json_option, print_json
 from cbmir.errors import NotFound
 from cbmir.store.filters import Where
+from cbmir.types import OnePer
 
 
 @click.command("query")
@@ -28,6 +29,11 @@ from cbmir.store.filters import Where
 @click.option(
     "--priors", type=click.IntRange(0), default=0, help="So many images of that patient's other studies, too."
 )
+@click.option(
+    "--one-per",
+    type=click.Choice([each.value for each in OnePer]),
+    help="Only the best hit of each, so that one volume does not fill the answer.",
+)
 @json_option
 @click.pass_obj
 def query_command(
@@ -39,6 +45,7 @@ def query_command(
     frame_number: int | None,
     exclude_same_patient: bool,
     priors: int,
+    one_per: str | None,
     as_json: bool,
 ) -> None:
     """Find the most similar images to a file, or to an object of the library."""
@@ -53,6 +60,7 @@ def query_command(
         encoder_id=encoder_id,
         exclude_same_patient=exclude_same_patient,
         priors=priors,
+        one_per=OnePer(one_per) if one_per else None,
         frame_number=frame_number,
         **subject_named(subject),
     )

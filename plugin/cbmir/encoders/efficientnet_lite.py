@@ -4,9 +4,11 @@ A stem, sixteen blocks that widen, filter by depth and narrow again, a head of 1
 the map. Batch norms are folded into the convolutions; activations are ReLU6. From 'EfficientNet: Rethinking Model
 Scaling for Convolutional Neural Networks' (Tan and Le, 2019), less its squeeze-and-excitation and swish.
 
-The tensors of its file, all float32: the `weight` and the `norm` of `stem`, of `blocks.0` to `blocks.15` with
-`widen` (not in the first), `depthwise` and `narrow`, and of `head`; and `reduce`, which may be absent: a dense
-layer after the mean was brought to unit length.
+The tensors of its file, float32 or float16: the `weight` and the `norm` of `stem`, of `blocks.0` to `blocks.15`
+with `widen` (not in the first), `depthwise` and `narrow`, and of `head`. Two parts may be absent. `reduce` is a
+dense layer after the mean was brought to unit length. `beside.blocks.N` to `beside.blocks.15` and `beside.head` are
+a second ending, which starts from the same map as `blocks.N`: its mean, of unit length too, stands behind the first
+one's.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from cbmir.encoders.tensors import Tensors
 
 NAME = "efficientnet-lite0"
 STEM, HEAD = 32, 1280
+BESIDE = "beside."
 EPSILON = 1e-3
 """Of the batch norms."""
 
@@ -78,21 +81,41 @@ def model(tensors: Tensors, preprocessing: Preprocessing) -> bytes:
         cbmir.errors.WeightsMismatch: if the weights are not of this architecture.
     """
     graph = Graph(preprocessing.channels, preprocessing.side)
-    x, dimension = _trunk(graph, tensors, preprocessing.channels), HEAD
+    conv, split = _Convolutions(graph, tensors), _split(tensors)
+    shared, channels = _beginning(graph, conv, preprocessing.channels, split or 0)
+    x, dimension = _ending(graph, conv, shared, channels, split or 0), HEAD
     if "reduce.weight" in tensors:
-        weight = tensors.take("reduce.weight", None, HEAD)
+        x = graph.unit_length(x)
+        if split is not None:
+            beside = graph.unit_length(_ending(graph, conv, shared, channels, split, BESIDE))
+            x = graph.joined(x, beside)
+        weight = tensors.take("reduce.weight", None, HEAD if split is None else 2 * HEAD)
         dimension = len(weight)
-        x = graph.dense(graph.unit_length(x), weight, tensors.take("reduce.bias", dimension))
+        x = graph.dense(x, weight, tensors.take("reduce.bias", dimension))
     return graph.model(x, dimension)
 
 
-def _trunk(graph: Graph, tensors: Tensors, channels: int) -> str:
-    """From the input to the mean over the last map, (1, 1280)."""
-    conv = _Convolutions(graph, tensors)
+def _split(tensors: Tensors) -> int | None:
+    """The first block of the second ending; None where there is none."""
+    number = len(tuple(blocks()))
+    while f"{BESIDE}blocks.{number - 1}.narrow.weight" in tensors:
+        number -= 1
+    return number if f"{BESIDE}head.weight" in tensors else None
+
+
+def _beginning(graph: Graph, conv: _Convolutions, channels: int, end: int) -> tuple[str, int]:
+    """From the input to the map before a block, and its channels."""
     x, channels = graph.relu6(conv(INPUT, "stem", STEM, channels, 3, stride=2)), STEM
-    for number, block in enumerate(blocks()):
+    for number, block in list(enumerate(blocks()))[:end]:
         x, channels = _block(graph, conv, x, f"blocks.{number}", channels, block), block.channels
-    return graph.mean_over_map(graph.relu6(conv(x, "head", HEAD, channels, 1)))
+    return x, channels
+
+
+def _ending(graph: Graph, conv: _Convolutions, x: str, channels: int, start: int, at: str = "") -> str:
+    """From the map before a block to the mean over the last map, (1, 1280)."""
+    for number, block in list(enumerate(blocks()))[start:]:
+        x, channels = _block(graph, conv, x, f"{at}blocks.{number}", channels, block), block.channels
+    return graph.mean_over_map(graph.relu6(conv(x, f"{at}head", HEAD, channels, 1)))
 
 
 def _block(graph: Graph, conv: _Convolutions, x: str, at: str, channels: int, block: Block) -> str:

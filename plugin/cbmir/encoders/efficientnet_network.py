@@ -100,6 +100,11 @@ class EfficientNetLite(nn.Module):
         return functional.normalize(self._dropout(functional.relu6(self.head(x)).mean((2, 3))))
 
 
+def is_kept(name: str) -> bool:
+    """Whether a tensor of the network's state belongs to the parts that stay as they are."""
+    return name.startswith(("stem.", *(f"blocks.{number}." for number in range(KEPT_BLOCKS))))
+
+
 def _blocks() -> Iterator[Block]:
     channels = STEM
     for shape in blocks():

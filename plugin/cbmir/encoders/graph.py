@@ -77,6 +77,10 @@ class Graph:
         """x / |x| along its channels: (1, channels)."""
         return self._node("LpNormalization", [x], axis=1, p=2)
 
+    def joined(self, x: str, y: str) -> str:
+        """(1, n) and (1, m), one behind the other: (1, n + m)."""
+        return self._node("Concat", [x, y], axis=1)
+
     def model(self, x: str, dimension: int) -> bytes:
         """The whole model, serialised; its output is `x`, (1, dimension)."""
         self._nodes.append(helper.make_node("Identity", [x], [OUTPUT]))

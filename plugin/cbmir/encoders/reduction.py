@@ -67,6 +67,26 @@ def principal(features: FloatArray, fewer: int, *, whiten: float, at_most: bool 
     return Reduction(weight.astype(np.float32), (-weight @ mean).astype(np.float32))
 
 
+def principal_of_both(
+    one: FloatArray, other: FloatArray, fewer: int, *, share: float, whiten: float, at_most: bool = False
+) -> Reduction:
+    """The map from two kinds of features, one behind the other, to the directions in which both differ most.
+
+    Args:
+        one: float32 (n, d), finite.
+        other: float32 (n, e), of the same pictures; not all the same.
+        share: of all variance that which `other` is given, above 0 and below 1.
+        fewer, whiten, at_most: see `principal`, also for what it raises.
+    """
+    scales = [
+        np.sqrt(part / max(np.var(each, axis=0, dtype=np.float64).sum(), np.finfo(np.float32).tiny))
+        for part, each in ((1 - share, one), (share, other))
+    ]
+    found = principal(np.hstack([one * scales[0], other * scales[1]]), fewer, whiten=whiten, at_most=at_most)
+    spread = np.repeat(scales, [one.shape[1], other.shape[1]])
+    return Reduction((found.weight * spread).astype(np.float32), found.bias)
+
+
 def _signed(directions: np.ndarray) -> np.ndarray:
     """The same directions, the largest part of each positive: the sign is free, and so it is repeatable."""
     largest = np.take_along_axis(directions, np.abs(directions).argmax(axis=1, keepdims=True), axis=1)

@@ -34,7 +34,8 @@ class Tensors:
         return key in self._held
 
     def take(self, key: str, *shape: int | None) -> FloatArray:
-        """The float32 tensor of this name, which must have this shape; None stands for any length.
+        """The tensor of this name in float32, which must have this shape; None stands for any length. A file may
+        keep it as float16.
 
         Raises:
             cbmir.errors.WeightsMismatch: if there is none, or it is of another shape or kind, or holds a number
@@ -47,9 +48,9 @@ class Tensors:
                 f"The weights file {self._name} does not fit: {key} is of shape {found}, not {shape}.",
                 "Use the side in pixels and the architecture that it was trained with.",
             )
-        if held.dtype != np.float32 or not np.isfinite(held).all():
+        if held.dtype not in (np.float32, np.float16) or not np.isfinite(held).all():
             raise WeightsMismatch(f"In the weights file {self._name}, {key} is not of finite float32 numbers.")
-        return held
+        return held.astype(np.float32, copy=False)
 
     def bytes_of(self, key: str) -> bytes:
         """The uint8 tensor of this name, as bytes.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from cbmir.index import axes, cells, checks, direct, visit
+from cbmir.index import axes, cells, checks, direct, lookup, visit
 from cbmir.index.axes import Axes, DoubleArray
 from cbmir.index.base import IdArray, Ranking, answers
 from cbmir.index.bounds import FARTHEST, UNIT
@@ -71,7 +71,8 @@ class ExactIndex:
 
     def contains(self, ids: IdArray) -> npt.NDArray[np.bool_]:
         """See `cbmir.index.base.Index.contains`."""
-        return self._places(ids)[1]
+        found: Mask = lookup.places(self.ids, np.asarray(ids, np.int64)) != lookup.ABSENT
+        return found
 
     def search(
         self, queries: FloatArray, k: int, allowed: IdArray | None = None, touched: Touched | None = None
@@ -100,16 +101,9 @@ class ExactIndex:
 
     def _held(self, allowed: IdArray) -> Rows:
         """Where those of the ids are that the index holds."""
-        places, held = self._places(allowed)
-        return self.rows[places[held]]
-
-    def _places(self, ids: IdArray) -> tuple[Rows, Mask]:
-        """Where each id is among `ids`, and whether it is there."""
-        places = np.searchsorted(self.ids, ids)
-        inside = places < len(self.ids)
-        held = np.zeros(len(places), np.bool_)
-        held[inside] = self.ids[places[inside]] == ids[inside]
-        return places, held
+        places = lookup.places(self.ids, allowed)
+        rows: Rows = self.rows[places[places != lookup.ABSENT]]
+        return rows
 
     def _counted(self, rows: Rows | None) -> tuple[Mask, Mask]:
         """Who counts, bool (n,), empty for all; and which cells have somebody who does, bool (c,)."""

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cbmir.index import checks, direct, extras
+from cbmir.index import checks, direct, extras, lookup
 from cbmir.index.base import IdArray, Ranking, answers
 from cbmir.index.ranking import ranked
 from cbmir.types import FloatArray
@@ -65,7 +65,8 @@ class HnswIndex:
 
     def contains(self, ids: IdArray) -> npt.NDArray[np.bool_]:
         """See `cbmir.index.base.Index.contains`."""
-        return self._places(ids)[1]
+        found: npt.NDArray[np.bool_] = lookup.places(self.ids, np.asarray(ids, np.int64)) != lookup.ABSENT
+        return found
 
     def search(self, queries: FloatArray, k: int, allowed: IdArray | None = None) -> list[Ranking]:
         """See `cbmir.index.base.Index.search`."""
@@ -107,16 +108,9 @@ class HnswIndex:
 
     def _held(self, allowed: IdArray) -> Rows:
         """Where those of the ids are that the index holds."""
-        places, held = self._places(allowed)
-        return places[held]
-
-    def _places(self, ids: IdArray) -> tuple[Rows, npt.NDArray[np.bool_]]:
-        """Where each id is, and whether it is there."""
-        places = np.searchsorted(self.ids, ids)
-        inside = places < len(self.ids)
-        held = np.zeros(len(places), np.bool_)
-        held[inside] = self.ids[places[inside]] == ids[inside]
-        return places, held
+        places = lookup.places(self.ids, allowed)
+        rows: Rows = places[places != lookup.ABSENT]
+        return rows
 
 
 def build(ids: npt.ArrayLike, vectors: npt.ArrayLike) -> HnswIndex:

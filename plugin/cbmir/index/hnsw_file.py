@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,12 @@ import numpy.typing as npt
 
 from cbmir.index import container, extras
 from cbmir.index.base import IdArray
-from cbmir.index.container import ALIGNMENT
+from cbmir.index.container import ALIGNMENT, Kind
+from cbmir.index.file import sound, stamp_of
 from cbmir.index.hnsw import HnswIndex
-from cbmir.index.stamp import Stamp
+from cbmir.index.stamp import REMEDY, Stamp
+
+KIND = Kind("cbmir-hnsw", 1, "index file", REMEDY)
 
 
 def write(path: Path, stamp: Stamp, index: HnswIndex) -> None:
@@ -20,7 +24,7 @@ def write(path: Path, stamp: Stamp, index: HnswIndex) -> None:
     data = extras.needed("faiss", "hnsw").serialize_index(index.graph)
     lead = -(data.nbytes - index.vectors.nbytes) % ALIGNMENT  # the vectors come last: they are to lie aligned
     graph = np.concatenate([np.zeros(lead, np.uint8), data])
-    container.write(path, stamp, {"ids": index.ids, "graph": graph}, lead=lead)
+    container.write(path, KIND, {"stamp": asdict(stamp), "lead": lead}, {"ids": index.ids, "graph": graph})
 
 
 def read(path: Path, encoder_id: str) -> tuple[Stamp, HnswIndex]:
@@ -30,13 +34,18 @@ def read(path: Path, encoder_id: str) -> tuple[Stamp, HnswIndex]:
         cbmir.errors.Unavailable: if FAISS is not installed.
         as `cbmir.index.file.read`.
     """
-    faiss = extras.needed("faiss", "hnsw")
-    found = container.opened(path, encoder_id)
-    try:
+    faiss, found = extras.needed("faiss", "hnsw"), container.read(path, KIND)
+    with sound(path):
         arrays = found.arrays()
-        return found.stamp, _index(faiss, arrays["ids"], arrays["graph"][found.header["lead"] :])
-    except (ValueError, KeyError, TypeError, RuntimeError) as error:  # the last is what FAISS raises
-        raise container.damaged(path) from error
+        index = _index(faiss, arrays["ids"], arrays["graph"][found.told["lead"] :])
+        return stamp_of(found, path, encoder_id), index
+
+
+def read_stamp(path: Path, encoder_id: str) -> Stamp:
+    """As `cbmir.index.file.read_stamp`."""
+    found = container.read(path, KIND)
+    with sound(path):
+        return stamp_of(found, path, encoder_id)
 
 
 def _index(faiss: Any, ids: IdArray, data: npt.NDArray[np.uint8]) -> HnswIndex:

@@ -16,15 +16,11 @@ from cbmir.index.bounds import margin, square_above
 from cbmir.index.cells import Cells
 from cbmir.index.measure import compiled, distance
 from cbmir.index.nearest import put_in_order, take
+from cbmir.index.sums import bounded
 from cbmir.types import FloatArray
 
 Mask = npt.NDArray[np.bool_]
 Numbers = npt.NDArray[np.int64]
-
-STAGE = 16
-"""Coordinates after which it is asked how many members of a cell are still in."""
-FEW = 16
-"""So many are measured, and not bounded any further."""
 
 
 class Placed(NamedTuple):
@@ -151,34 +147,3 @@ def _visit(
             if taken == distances.shape[0]:
                 ceiling = square_above(distances[0] * scale + loose, width)
     return taken
-
-
-@compiled
-def bounded(cells: Cells, cell: int, place: FloatArray, ceiling: np.float32, touched: Numbers) -> FloatArray:
-    """Sums of squares over some coordinates, float32 (size,): over all unless few are at most `ceiling`."""
-    width, size = cells.codes.shape[1:]
-    sums = np.zeros(size, np.float32)
-    touched[0] += 1
-    for start in range(0, width, STAGE):
-        end = min(start + STAGE, width)
-        for axis in range(start, end):
-            here, step, codes = (
-                place[axis] - cells.origin[cell, axis],
-                cells.step[cell, axis],
-                cells.codes[cell, axis],
-            )
-            for member in range(size):
-                difference = here - step * np.float32(codes[member])
-                sums[member] += difference * difference
-        touched[1] += size * (end - start)
-        if _count(sums, ceiling) <= FEW:
-            break
-    return sums
-
-
-@compiled
-def _count(sums: FloatArray, ceiling: np.float32) -> int:
-    inside = 0
-    for member in range(sums.shape[0]):
-        inside += sums[member] <= ceiling
-    return inside

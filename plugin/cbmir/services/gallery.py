@@ -15,12 +15,14 @@ from sqlalchemy.orm import Session
 from cbmir.errors import CbmirError
 from cbmir.index.base import IdArray
 from cbmir.index.live import LiveIndex
-from cbmir.services import index_files, outdated
+from cbmir.index.terms import NONE, Terms
+from cbmir.services import index_files, outdated, term_files
 from cbmir.services.backends.base import Filtering, Mark
 from cbmir.settings import Settings
 from cbmir.store import features, tables
 from cbmir.store.filters import Where
 from cbmir.store.session import Database
+from cbmir.store.terms import terms_of
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +39,7 @@ class Gallery:
         pipelines: the conversions that made their pictures, and perhaps some whose features are gone.
         outdated: int64 (m,), ascending: those whose features are of pictures that an earlier conversion made.
         mark: of the kept index that it is based on; None where it has none.
+        terms: what a filter may ask of its frames; none where the index filters by itself.
         recall: the share of the true 10 nearest that it finds, as measured; None where it finds all.
     """
 
@@ -46,6 +49,7 @@ class Gallery:
     pipelines: frozenset[str]
     outdated: IdArray
     mark: Mark | None
+    terms: Terms
     recall: float | None = None
 
     @property
@@ -139,6 +143,7 @@ def _based(session: Session, encoder: tables.Encoder, settings: Settings) -> Gal
         pipelines=pipelines,
         outdated=np.empty(0, np.int64),
         mark=base.mark,
+        terms=NONE if isinstance(base.index, Filtering) else term_files.current(session, encoder, settings),
         recall=base.stamp.recall,
     )
     return _brought_up(gallery, session, encoder, settings)
@@ -149,10 +154,14 @@ def _brought_up(gallery: Gallery, session: Session, encoder: tables.Encoder, set
     gone = features.dropped(session, encoder, gallery.generation)
     pipelines = gallery.pipelines | new.pipelines
     old = features.frame_ids_made_by(session, encoder.id, outdated.among(pipelines, settings))
-    index = (
-        gallery.index.changed(gone, new.frame_ids, new.vectors) if len(gone) + len(new.frame_ids) else gallery.index
+    index, terms = gallery.index, gallery.terms
+    if len(gone) + len(new.frame_ids):
+        index = index.changed(gone, new.frame_ids, new.vectors)
+    if len(gone) + len(new.frame_ids) and not isinstance(index.base, Filtering):
+        terms = terms.changed(gone, new.frame_ids, terms_of(session, encoder, gallery.generation))
+    return replace(
+        gallery, generation=encoder.generation, index=index, pipelines=pipelines, outdated=old, terms=terms
     )
-    return replace(gallery, generation=encoder.generation, index=index, pipelines=pipelines, outdated=old)
 
 
 GALLERIES = Galleries()

@@ -14,7 +14,8 @@ from sqlalchemy.orm import Session
 from cbmir.errors import BrokenFile, NotFound, Unavailable
 from cbmir.index.base import Index
 from cbmir.index.stamp import REMEDY, Stamp
-from cbmir.services.backends.base import Backend, Mark
+from cbmir.services import term_files
+from cbmir.services.backends.base import Backend, Filtering, Mark
 from cbmir.services.backends.choose import chosen
 from cbmir.services.backends.files import Files
 from cbmir.settings import Settings
@@ -64,7 +65,7 @@ def current(session: Session, encoder: Encoder, settings: Settings) -> Base:
             try:
                 return _opened(session, encoder, backend)  # another process has made it meanwhile
             except (NotFound, BrokenFile):
-                return _build(session, encoder, backend)
+                return _build(session, encoder, backend, settings)
     except (Timeout, Unavailable) as error:
         if not isinstance(backend, Files):
             raise _at_work() if isinstance(error, Timeout) else error from error
@@ -106,7 +107,7 @@ def rebuild(database: Database, settings: Settings, encoder_id: str | None = Non
         encoder_id = encoders.resolve(session, encoder_id).id
     try:
         with _alone(settings, encoder_id, WAIT_SECONDS), database.read() as session:
-            return _build(session, encoders.get(session, encoder_id), _usable(session, settings))
+            return _build(session, encoders.get(session, encoder_id), _usable(session, settings), settings)
     except Timeout as error:
         raise _at_work() from error
 
@@ -122,7 +123,7 @@ def keep_up(database: Database, settings: Settings, encoder_id: str) -> bool:
             return False
     try:
         with _alone(settings, encoder_id, 0), database.read() as session:
-            _build(session, encoders.get(session, encoder_id), chosen(settings))
+            _build(session, encoders.get(session, encoder_id), _usable(session, settings), settings)
     except Timeout:
         return False
     return True
@@ -132,6 +133,7 @@ def drop(database: Database, settings: Settings, encoder_id: str) -> None:
     """Take away the index of an encoder that has no features any more."""
     with _alone(settings, encoder_id, WAIT_SECONDS), database.read() as session:
         _usable(session, settings).drop(session, encoder_id)
+        term_files.path(settings, encoder_id).unlink(missing_ok=True)
 
 
 def is_due(session: Session, encoder: Encoder, settings: Settings) -> bool:
@@ -168,10 +170,13 @@ def _opened(session: Session, encoder: Encoder, backend: Backend) -> Base:
     return Base(stamp, index, seen)
 
 
-def _build(session: Session, encoder: Encoder, backend: Backend) -> Base:
+def _build(session: Session, encoder: Encoder, backend: Backend, settings: Settings) -> Base:
     """Make it anew, as of the generation that `encoder` was read with."""
     backend.write(session, encoder)
-    return _opened(session, encoder, backend)
+    base = _opened(session, encoder, backend)
+    if not isinstance(base.index, Filtering):
+        term_files.build(session, encoder, settings)
+    return base
 
 
 def _match(session: Session, encoder: Encoder, backend: Backend, stamp: Stamp, index: Index) -> None:

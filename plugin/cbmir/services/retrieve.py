@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from cbmir.errors import BadRequest
 from cbmir.index.base import Ranking
 from cbmir.pictures.shelf import Shelf
-from cbmir.services import subject
+from cbmir.services import one_per, subject
 from cbmir.services.confidence.judge import AROUND, Verdict, judge
 from cbmir.services.convert import convert_one
 from cbmir.services.counting import COUNTS
@@ -25,7 +25,7 @@ from cbmir.settings import Settings
 from cbmir.store import encoders, features, frames, tables
 from cbmir.store.filters import Where
 from cbmir.store.session import Database
-from cbmir.types import ConvertedObject, FloatArray, Hit
+from cbmir.types import ConvertedObject, FloatArray, Hit, OnePer
 
 LARGEST_K = 1000
 
@@ -40,6 +40,7 @@ class Question:
         encoder_id: whose features are compared; None means the encoder in use.
         exclude_same_patient: leave out the query's own patient.
         priors: how many images of the own patient's other studies are listed beside the hits.
+        one_per: of what a hit is the best one: of its study or its patient; None lets each image be a hit.
         data: bytes of a DICOM object or an image.
         name: its file name.
         sop_instance_uid: an object of the archive.
@@ -52,6 +53,7 @@ class Question:
     encoder_id: str | None = None
     exclude_same_patient: bool = False
     priors: int = 0
+    one_per: OnePer | None = None
     data: bytes | None = field(default=None, repr=False)
     name: str = ""
     sop_instance_uid: str | None = None
@@ -91,9 +93,9 @@ class Answer:
         """The answer as `query --json` and the REST API give it.
 
         `query` holds `file_name`, the UIDs, `frame_number` and `labels` as far as they are known; `picture` and
-        `frame_id`; `k`, `where` and `exclude_same_patient` as asked; `patient_known`, false where neither header
-        nor manifest names the patient, so that images of the same one cannot be told; `gallery`, the number of
-        frames that were searched; and `left_out`, that of the query's own frames that were not. `confidence` and
+        `frame_id`; `k`, `where`, `exclude_same_patient` and `one_per` as asked; `patient_known`, false where no
+        header and no manifest names the patient, so that images of the same one cannot be told; `gallery`, how many
+        frames were searched; and `left_out`, how many of the query's own were not. `confidence` and
         `nothing_similar` are those of `cbmir.services.confidence.judge.Verdict`; `recall` is null for
         an exact index.
         """
@@ -139,7 +141,10 @@ def retrieve(
         scope = scoped(session, gallery, asked, question.where, question.exclude_same_patient)
         feature = _feature(session, encoder, asked, settings)
         nearest = scope.search(feature, max(question.k, AROUND))
-        hits = _hits(session, nearest[: question.k])
+        best = (
+            one_per.search(session, scope, feature, question.k, question.one_per) if question.one_per else nearest
+        )
+        hits = _hits(session, best[: question.k])
         verdict = judge(database, session, settings, gallery, nearest)
         priors = _hits(session, scope.of_own_patient(session, asked, feature, question.priors))
         if scope.size == 0 and not priors:
@@ -247,6 +252,7 @@ def _described(question: Question, asked: Subject, scope: Scope) -> dict[str, An
         "k": question.k,
         "where": question.where.as_json(),
         "exclude_same_patient": question.exclude_same_patient,
+        "one_per": question.one_per,
         "patient_known": asked.patient_known,
         "gallery": scope.size,
         "left_out": len(scope.left_out),

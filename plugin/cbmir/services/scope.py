@@ -9,9 +9,10 @@ from sqlalchemy.orm import Session
 
 from cbmir.errors import EmptyGallery
 from cbmir.index.base import IdArray, Ranking
+from cbmir.services import narrowing
 from cbmir.services.gallery import Gallery
 from cbmir.services.subject import Subject
-from cbmir.store import features, frames
+from cbmir.store import frames
 from cbmir.store.filters import Where
 from cbmir.types import FloatArray
 
@@ -62,7 +63,7 @@ def scoped(session: Session, gallery: Gallery, subject: Subject, where: Where, e
         raise nothing_extracted(session, gallery.encoder_id)
     if where != Where() and (narrowed := gallery.narrowed(session, where)) is not None:
         gallery, where = narrowed, Where()
-    allowed = None if where == Where() else features.frame_ids_where(session, gallery.encoder_id, where)
+    allowed = None if where == Where() else narrowing.kept(session, gallery.terms, where)
     if (len(gallery.index) if allowed is None else len(allowed)) == 0:
         raise EmptyGallery("The filter keeps no image that has a feature.", "Loosen the filter.")
     own = set(subject.own_frames)

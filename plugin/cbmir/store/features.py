@@ -213,7 +213,7 @@ def members_of(session: Session, encoder: Encoder, after: int = -1) -> Members:
     """
     statement = (
         select(Feature.frame_id, Feature.vector, Feature.pipeline)
-        .where(*_generations(Feature, encoder, after))
+        .where(*in_generations(Feature, encoder, after))
         .order_by(Feature.frame_id)
         .execution_options(yield_per=ROWS_AT_ONCE)
     )
@@ -249,7 +249,7 @@ def pieces_of(session: Session, encoder: Encoder) -> Iterator[Piece]:
     """
     statement = (
         select(Feature.frame_id, Feature.vector, Feature.pipeline, Feature.generation)
-        .where(*_generations(Feature, encoder, -1))
+        .where(*in_generations(Feature, encoder, -1))
         .order_by(Feature.frame_id)
         .execution_options(yield_per=ROWS_AT_ONCE)
     )
@@ -266,9 +266,16 @@ def _of_another_width(encoder: Encoder) -> EncoderMismatch:
     return EncoderMismatch(f"Stored features of {encoder.id} are not of its {encoder.dimension} numbers.")
 
 
+def frame_ids(session: Session, encoder: Encoder, after: int = -1) -> IdArray:
+    """Frames whose features are of the generations above `after`, up to the one that `encoder` was read with: int64
+    [n], ascending."""
+    some = select(Feature.frame_id).where(*in_generations(Feature, encoder, after)).order_by(Feature.frame_id)
+    return np.fromiter(session.scalars(some.execution_options(yield_per=ROWS_AT_ONCE)), np.int64)
+
+
 def dropped(session: Session, encoder: Encoder, after: int) -> IdArray:
     """Frames whose features went in the generations above `after`, up to the one that `encoder` was read with."""
-    gone = select(DroppedFeature.frame_id).where(*_generations(DroppedFeature, encoder, after))
+    gone = select(DroppedFeature.frame_id).where(*in_generations(DroppedFeature, encoder, after))
     return np.fromiter(session.scalars(gone.execution_options(yield_per=ROWS_AT_ONCE)), np.int64)
 
 
@@ -285,9 +292,10 @@ def vectors_of(session: Session, encoder_id: str, frame_ids: Sequence[int]) -> d
     return {row.frame_id: row.vector for row in rows}
 
 
-def _generations(
+def in_generations(
     table: type[Feature | DroppedFeature], encoder: Encoder, after: int
 ) -> tuple[ColumnElement[bool], ...]:
+    """Rows of the encoder's generations above `after`, up to the one that `encoder` was read with."""
     own = table.encoder_id == encoder.id
     return own, table.generation > after, table.generation <= encoder.generation
 

@@ -97,6 +97,12 @@ class Where:
         return conditions
 
 
+def negated(term: str) -> tuple[bool, str]:
+    """Whether a term of `any_of` is NAME!=VALUE, and NAME=VALUE."""
+    name, value = _split(term)
+    return _is_negated(term), f"{name.removesuffix('!').strip()}={value}"
+
+
 def _split(term: str) -> tuple[str, str]:
     name, equals, value = (part.strip() for part in term.partition("="))
     if not (name and equals and value):
@@ -117,9 +123,9 @@ def _checked_term(term: str) -> str:
 
 def _holds(term: str) -> ColumnElement[bool]:
     """Whether a term of `any_of` does."""
-    name, value = _split(term)
-    holds = and_(*Where.parse([f"{name.removesuffix('!').strip()}={value}"]).clause())
-    return not_(func.coalesce(holds, false())) if _is_negated(term) else holds
+    is_negated, positive = negated(term)
+    holds = and_(*Where.parse([positive]).clause())
+    return not_(func.coalesce(holds, false())) if is_negated else holds
 
 
 def _check(name: str, value: object) -> None:

@@ -88,18 +88,34 @@ def ids_of_groups(session: Session, keys: Collection[str], *, without_study: str
     return list(session.scalars(statement))
 
 
+def studies_of(session: Session, frame_ids: Collection[int]) -> dict[int, str]:
+    """The Study Instance UID of each of these frames; one that has none, or is not stored, is absent."""
+    return _of_instances(session, frame_ids, Instance.study_instance_uid)
+
+
+def groups_of(session: Session, frame_ids: Collection[int]) -> dict[int, int]:
+    """The row id of the group of each of these frames; one that is not stored is absent."""
+    return _of_instances(session, frame_ids, Instance.group_id)
+
+
+def _of_instances(
+    session: Session, frame_ids: Collection[int], column: InstrumentedAttribute[Any]
+) -> dict[int, Any]:
+    found: dict[int, Any] = {}
+    for piece in in_pieces(frame_ids):
+        rows = select(Frame.id, column).join(Frame.instance).where(Frame.id.in_(piece), column.is_not(None))
+        found.update(session.execute(rows).all())
+    return found
+
+
+def ids_of_instance(session: Session, instance_id: int) -> list[int]:
+    """Frames of one instance, by its row id, ascending."""
+    return list(session.scalars(select(Frame.id).where(Frame.instance_id == instance_id).order_by(Frame.id)))
+
+
 def group_keys(session: Session) -> dict[int, str]:
     """Key of each group by its row id."""
     return {row.id: row.key for row in session.execute(select(Group.id, Group.key))}
-
-
-def groups_of(session: Session, frame_ids: Sequence[int]) -> dict[int, int]:
-    """Row id of the group of each of these frames, by the frame's id."""
-    found: dict[int, int] = {}
-    for piece in in_pieces(frame_ids):
-        rows = select(Frame.id, Instance.group_id).join(Frame.instance).where(Frame.id.in_(piece))
-        found.update((frame_id, group_id) for frame_id, group_id in session.execute(rows))
-    return found
 
 
 def grouped(session: Session, encoder_id: str) -> tuple[IdArray, IdArray]:

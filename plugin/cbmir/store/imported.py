@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from cbmir.store import features
 from cbmir.store.document import Feature
-from cbmir.store.instances import RANKS
+from cbmir.store.instances import RANKS, tell_anew
 from cbmir.store.tables import Base, Frame, Group, GroupPart, Instance, Label
 from cbmir.store.writing import insert_new, serialise
 from cbmir.types import LabelOrigin
@@ -56,7 +56,9 @@ def add(session: Session, encoder_id: str, rows: Sequence[Feature], counts: Coun
     serialise(session)
     instance_ids, new_instances = _instances(session, rows)
     frame_ids, new_frames = _frames(session, rows, instance_ids)
-    _labels(session, rows, instance_ids)
+    labelled = _labels(session, rows, instance_ids)
+    if new_instances < len(set(instance_ids)):
+        tell_anew(session, *labelled)
     _parts(session, encoder_id, rows, instance_ids)
     new_features = features.insert_vectors(
         session,
@@ -108,12 +110,14 @@ def _ids(
     return (stored() if missing else known), len(missing)
 
 
-def _labels(session: Session, rows: Sequence[Feature], instance_ids: Sequence[int]) -> None:
+def _labels(session: Session, rows: Sequence[Feature], instance_ids: Sequence[int]) -> set[int]:
+    """The instances whose labels are others now."""
     columns = select(Label.instance_id, Label.name, Label.id, Label.value, Label.origin)
     found = session.execute(columns.where(Label.instance_id.in_(set(instance_ids))))
     stored = {(instance_id, name): (row_id, value, origin) for instance_id, name, row_id, value, origin in found}
     new: dict[Key, dict[str, Any]] = {}
     changed: dict[int, dict[str, Any]] = {}
+    labelled: set[int] = set()
     for row, instance_id in zip(rows, instance_ids, strict=True):
         for name, (value, origin) in row.named.items():
             wanted = {"value": value, "origin": origin.value}
@@ -122,9 +126,13 @@ def _labels(session: Session, rows: Sequence[Feature], instance_ids: Sequence[in
                 new.setdefault((instance_id, name), {"instance_id": instance_id, "name": name, **wanted})
             elif _replaces(wanted, *present[1:]):
                 changed.setdefault(present[0], {"id": present[0], **wanted})
+            else:
+                continue
+            labelled.add(instance_id)
     insert_new(session, Label, list(new.values()))
     if changed:
         session.execute(update(Label), list(changed.values()))
+    return labelled
 
 
 def _replaces(wanted: dict[str, str], value: str, origin: str) -> bool:

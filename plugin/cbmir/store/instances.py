@@ -20,7 +20,7 @@ from cbmir.store.new_instances import (
     label_row,
 )
 from cbmir.store.tables import DroppedFeature, Encoder, Feature, Frame, Group, Instance, Label, Query
-from cbmir.store.writing import serialise, storable
+from cbmir.store.writing import in_pieces, serialise, storable
 from cbmir.types import InstanceHeader, LabelOrigin
 
 RANKS = {origin: rank for rank, origin in enumerate(LabelOrigin)}
@@ -181,7 +181,7 @@ def renew(
         as `delete`.
     """
     pictures = _pictures(session, instance)
-    bump_encoders_of(session, instance)
+    bump_encoders_of(session, instance.id)
     session.execute(delete_rows(Frame).where(Frame.instance_id == instance.id))
     session.expire(instance, ["frames"])
     for name, value in header_columns(converted_header).items():
@@ -208,6 +208,7 @@ def identify(
     left = instance.group_id
     if set_group(session, instance, group_key):
         _drop_empty_group(session, left)
+    tell_anew(session, instance.id)
 
 
 def group_id(session: Session, key: str) -> int:
@@ -244,6 +245,8 @@ def set_labels(session: Session, instance: Instance, labels: Mapping[str, str], 
         for each in (Label(**label_row(name, value, origin)) for name, value in labels.items())
     ]
     session.flush()
+    if any(changed):
+        tell_anew(session, instance.id)
     return any(changed)
 
 
@@ -279,7 +282,7 @@ def delete(session: Session, instance: Instance) -> list[str]:
         session has committed.
     """
     pictures = _pictures(session, instance)
-    bump_encoders_of(session, instance)
+    bump_encoders_of(session, instance.id)
     left = instance.group_id
     session.delete(instance)
     session.flush()
@@ -287,18 +290,28 @@ def delete(session: Session, instance: Instance) -> list[str]:
     return unused_pictures(session, pictures)
 
 
-def bump_encoders_of(session: Session, instance: Instance) -> None:
-    """Tell every index that holds a feature of this instance that it goes; for who deletes frames.
+def bump_encoders_of(session: Session, *instance_ids: int) -> None:
+    """Tell every index that holds a feature of these instances that it goes; for who deletes frames.
 
     The frames are locked first, in the order of `features.add_batch`: an extraction that runs meanwhile waits.
     """
-    frame_ids = select(Frame.id).where(Frame.instance_id == instance.id)
-    session.execute(frame_ids.with_for_update())
+    frame_ids = select(Frame.id).where(Frame.instance_id.in_(instance_ids))
+    session.execute(frame_ids.order_by(Frame.id).with_for_update())
     encoders = select(Feature.encoder_id).where(Feature.frame_id.in_(frame_ids))
     session.execute(update(Encoder).where(Encoder.id.in_(encoders)).values(generation=Encoder.generation + 1))
     gone = select(Feature.encoder_id, Encoder.generation, Feature.frame_id)
     gone = gone.where(Encoder.id == Feature.encoder_id, Feature.frame_id.in_(frame_ids))
     session.execute(insert(DroppedFeature).from_select(["encoder_id", "generation", "frame_id"], gone))
+
+
+def tell_anew(session: Session, *instance_ids: int) -> None:
+    """Let every index forget the features of these instances and take them in again, with what a filter may ask of
+    them; for who changes labels, a header, or which archive lists them."""
+    today = select(Encoder.generation).where(Encoder.id == Feature.encoder_id).scalar_subquery()
+    for some in in_pieces(sorted(instance_ids)):
+        bump_encoders_of(session, *some)
+        frame_ids = select(Frame.id).where(Frame.instance_id.in_(some))
+        session.execute(update(Feature).where(Feature.frame_id.in_(frame_ids)).values(generation=today))
 
 
 def _pictures(session: Session, instance: Instance) -> set[str]:

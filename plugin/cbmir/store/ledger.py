@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from cbmir.store.clock import clock
+from cbmir.store.instances import tell_anew
 from cbmir.store.tables import Archive, ArchiveObject, Instance, now
 from cbmir.store.writing import in_pieces, insert, storable
 from cbmir.types import ObjectState, RemoteInstance
@@ -65,6 +66,8 @@ def _add(session: Session, archive_id: int, new: Sequence[RemoteInstance], keeps
     if new:
         rows = [{"archive_id": archive_id, "changed_at": now(), **_row(each, keeps(each))} for each in new]
         session.execute(insert(session, ArchiveObject).on_conflict_do_nothing(), rows)
+        known = select(Instance.id).where(Instance.sop_instance_uid.in_([each.sop_instance_uid for each in new]))
+        tell_anew(session, *session.scalars(known))
 
 
 def _row(each: RemoteInstance, kept: bool) -> dict[str, Any]:

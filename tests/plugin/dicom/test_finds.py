@@ -188,7 +188,9 @@ def test_a_jpeg_ls_frame_whose_run_lengths_run_away_is_given_up(wrap: Any) -> No
         "01011100fff8000d01ffff0018004d01220040ffda0008010100020000a07018380c1c0c18302180c1c0c183021860a04120a0a1428504"
     )
     task = (wrap(JPEGLSLossless, [frame], RAMP.astype(np.uint16)), "x.dcm", Settings(), "0" * 64)
-    with Isolation(1) as apart, pytest.raises(Undecodable, match=r"x\.dcm kept its decoder computing") as caught:
+    # a fast machine ends the count in time, and says then what is wrong with it
+    refusal = r"x\.dcm (kept its decoder computing|is stored in .*: frame 1 is damaged)"
+    with Isolation(1) as apart, pytest.raises(Undecodable, match=refusal) as caught:
         apart.run("x.dcm", len(task[0]), convert, *task)
     assert caught.value.remedy
 

@@ -8,7 +8,8 @@ import torch
 
 from cbmir.encoders import efficientnet_lite, weights
 from cbmir.encoders.base import Preprocessing
-from cbmir.encoders.efficientnet_network import KEPT_BLOCKS, EfficientNetLite
+from cbmir.encoders.efficientnet_network import KEPT_BLOCKS, EfficientNetLite, is_kept
+from cbmir.errors import WeightsMismatch
 
 SIDE = 32
 
@@ -41,3 +42,30 @@ def test_the_first_blocks_and_their_norms_stay(network: EfficientNetLite) -> Non
     kept = ("stem", *(f"blocks.{number}." for number in range(KEPT_BLOCKS)))
     assert not [name for name in changed if name.startswith(kept)]
     assert {f"blocks.{KEPT_BLOCKS}.widen.weight", "head.weight", "head.norm.running_mean"} <= changed
+
+
+def test_two_endings_stand_one_behind_the_other(network: EfficientNetLite) -> None:
+    """The second starts where the first one's training did; the file keeps both in half precision."""
+    torch.manual_seed(1)
+    other = EfficientNetLite().eval()
+    kept = {name: each for name, each in network.state_dict().items() if is_kept(name)}
+    other.load_state_dict({**other.state_dict(), **kept})
+    network.eval()
+    inputs, reduce = torch.rand(3, 1, SIDE, SIDE), torch.rand(5, 2560)
+    expected = torch.cat([network(inputs), other(inputs)], 1) @ reduce.T + 0.5
+    beside = {f"beside.{name}": each for name, each in other.state_dict().items() if not is_kept(name)}
+    tensors = {**network.state_dict(), **beside}
+    small = {name: each.half() if each.dim() > 1 else each for name, each in tensors.items()}
+    data = weights.to_bytes({**small, "reduce.weight": reduce, "reduce.bias": torch.full((5,), 0.5)})
+    encoder = efficientnet_lite.load(data, "net.safetensors", Preprocessing(SIDE))
+    assert encoder.dimension == 5
+    np.testing.assert_allclose(encoder.encode(inputs.numpy()), expected.detach().numpy(), atol=2e-3)
+
+
+def test_a_second_ending_that_lacks_a_part_is_refused(network: EfficientNetLite) -> None:
+    state = network.state_dict()
+    beside = {f"beside.{name}": each.clone() for name, each in state.items() if not is_kept(name)}
+    del beside["beside.blocks.9.depthwise.weight"]
+    tensors = {**state, **beside, "reduce.weight": torch.rand(5, 2560), "reduce.bias": torch.zeros(5)}
+    with pytest.raises(WeightsMismatch, match=r"beside\.blocks\.9\.depthwise\.weight"):
+        efficientnet_lite.load(weights.to_bytes(tensors), "net.safetensors", Preprocessing(SIDE))

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cbmir.encoders.reduction import principal
+from cbmir.encoders.reduction import principal, principal_of_both
 from cbmir.errors import BadRequest
 from cbmir.types import FloatArray
 
@@ -51,3 +51,17 @@ def test_pictures_that_hardly_differ_are_named(features: FloatArray) -> None:
     flat = np.repeat(features[:3], 20, axis=0)
     with pytest.raises(BadRequest, match="2 directions"):
         principal(flat, 4, whiten=True)
+
+
+def test_two_kinds_of_features_weigh_what_they_are_given() -> None:
+    random = np.random.default_rng(3)
+    one = (random.normal(size=(400, 3)) * 100 + 7).astype(np.float32)
+    other = (random.normal(size=(400, 4)) / 50).astype(np.float32)
+    reduction = principal_of_both(one, other, 6, share=0.25, whiten=0)
+    both = np.hstack([one, other])
+    reduced = both @ reduction.weight.T + reduction.bias
+    np.testing.assert_allclose(reduced.mean(0), 0, atol=1e-4)
+    by_one = ((one - one.mean(0)) @ reduction.weight[:, :3].T).var(0).sum()
+    by_other = ((other - other.mean(0)) @ reduction.weight[:, 3:].T).var(0).sum()
+    assert by_one == pytest.approx(0.75, abs=0.01)
+    assert 0.17 < by_other < 0.25, "one of its four directions was left out"

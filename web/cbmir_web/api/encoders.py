@@ -12,6 +12,7 @@ from cbmir.services.versions.free import size
 from cbmir.services.versions.overview import versions
 from cbmir.store import encoders
 from cbmir.store.tables import Job
+from cbmir.training.request import TrainingRequest
 from cbmir.types import JobKind
 from cbmir_web.api.answers import Accepted, accepted, encoder_json
 from cbmir_web.api.schemas import (
@@ -79,7 +80,16 @@ def free(encoder_id: str) -> Accepted:
 @blueprint.alt_response(422, schema=ErrorSchema)
 def train(request: dict[str, Any]) -> Accepted:
     """Train an encoder on the archive; features of it are extracted when it is ready."""
-    return accepted(installation().enqueue(JobKind.TRAIN, request))
+    return accepted(installation().enqueue(JobKind.TRAIN, training(request)))
+
+
+def training(request: dict[str, Any]) -> dict[str, Any]:
+    """The parameters of a training's job.
+
+    Raises:
+        cbmir.errors.BadRequest: if a value is out of its range.
+    """
+    return TrainingRequest.usual(**request).as_json()
 
 
 @blueprint.route("/extract", methods=["POST"])

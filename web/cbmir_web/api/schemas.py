@@ -11,6 +11,7 @@ from cbmir.evaluation.definitions import PROBES
 from cbmir.services.convert import is_outdated
 from cbmir.store.quarantine import meaning
 from cbmir.training.request import RANGES
+from cbmir.types import OnePer
 from cbmir_web.conversion import syntax_name
 from cbmir_web.installation import installation
 
@@ -73,6 +74,10 @@ class QuestionSchema(Input):
         load_default=0,
         validate=validate.Range(min=0, max=MOST_HITS),
         metadata={"description": "How many images of the own patient's other studies to list beside the hits."},
+    )
+    one_per = fields.String(
+        validate=validate.OneOf([each.value for each in OnePer]),
+        metadata={"description": "Only the best hit of each study or patient; else each image may be a hit."},
     )
 
 
@@ -141,11 +146,23 @@ class ImagesPageSchema(PageSchema):
 
 
 class TrainingSchema(Input):
-    architecture = fields.String(load_default="cnn-autoencoder", validate=validate.Length(max=64))
-    epochs = Whole(load_default=35, validate=validate.Range(*RANGES["epochs"]))
-    seed = Whole(load_default=0, validate=validate.Range(*RANGES["seed"]))
-    side = Whole(load_default=64, validate=validate.Range(*RANGES["side"]))
-    batch_size = Whole(load_default=32, validate=validate.Range(*RANGES["batch_size"]))
+    """What is left out is what the architecture is usually trained with."""
+
+    architecture = fields.String(
+        load_default="cnn-autoencoder",
+        validate=validate.Length(max=64),
+        metadata={"description": "`cnn-autoencoder`, the paper's, or `efficientnet-lite0`, which needs labels."},
+    )
+    epochs = Whole(validate=validate.Range(*RANGES["epochs"]))
+    seed = Whole(validate=validate.Range(*RANGES["seed"]))
+    side = Whole(validate=validate.Range(*RANGES["side"]))
+    batch_size = Whole(validate=validate.Range(*RANGES["batch_size"]))
+    start = fields.String(
+        validate=validate.Length(min=1, max=64),
+        metadata={
+            "description": "What a training by labels goes on from: `default`, `photographs` or an encoder's id."
+        },
+    )
 
 
 class ExtractionSchema(Input):

@@ -9,14 +9,16 @@ from typing import Any
 from flask import make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
+from cbmir.encoders import shipped
 from cbmir.errors import CbmirError
 from cbmir.services import library, outdated
 from cbmir.services.versions import switch
 from cbmir.services.versions.overview import versions
 from cbmir.store import jobs
+from cbmir.store.tables import Encoder
 from cbmir.types import JobKind, JobState
 from cbmir_web import errors
-from cbmir_web.api.encoders import evaluation, known, start_freeing
+from cbmir_web.api.encoders import evaluation, known, start_freeing, training
 from cbmir_web.api.schemas import EvaluationSchema, ExtractionSchema, SwitchSchema, TrainingSchema
 from cbmir_web.arguments import from_form
 from cbmir_web.errors import Problem
@@ -24,6 +26,8 @@ from cbmir_web.installation import installation
 from cbmir_web.pages import filters
 from cbmir_web.pages.blueprint import blueprint
 
+BY_LABELS = "efficientnet-lite0"
+"""The architecture that is trained by labels."""
 WATCHED = {JobKind.TRAIN, JobKind.EXTRACT, JobKind.EVALUATE, JobKind.FREE}
 
 
@@ -42,7 +46,7 @@ def encoders_live() -> str:
 @blueprint.post("/encoders/train")
 def train() -> Response:
     """Start a training."""
-    return _start(lambda: (JobKind.TRAIN, from_form(TrainingSchema())))
+    return _start(lambda: (JobKind.TRAIN, training(from_form(TrainingSchema()))))
 
 
 @blueprint.post("/encoders/extract")
@@ -104,8 +108,14 @@ def _page(problem: Problem | None = None) -> str:
         names = sorted(filters.facets(session).labels)
     return render_template(
         "encoders.html", versions=found, counts=counts, label_names=names, work=_work(), problem=problem,
-        outdated=old, given=request.form,
+        outdated=old, given=request.form, starts=_starts([each.encoder for each in found]),
     )  # fmt: skip
+
+
+def _starts(encoders: list[Encoder]) -> list[str]:
+    """Those trained here that a training by labels can go on from."""
+    own = (each for each in encoders if each.architecture == BY_LABELS and each.weights_file)
+    return [each.id for each in own if each.weights_file != shipped.name()]
 
 
 def _work() -> list[Any]:

@@ -12,12 +12,12 @@ import numpy as np
 from sqlalchemy.orm import Session
 
 from cbmir.errors import NotFound
-from cbmir.index import container, exact, extras, file, hnsw, hnsw_file
+from cbmir.index import exact, extras, file, hnsw, hnsw_file
 from cbmir.index.base import IdArray, Index
 from cbmir.index.exact import ExactIndex
 from cbmir.index.hnsw import HnswIndex
 from cbmir.index.recall import Truth, spread
-from cbmir.index.stamp import Stamp
+from cbmir.index.stamp import REMEDY, Stamp
 from cbmir.services.backends.base import Mark, Piece
 from cbmir.settings import Settings
 from cbmir.store import features
@@ -62,7 +62,8 @@ class Files:
 
     def stamp(self, session: Session, encoder_id: str) -> Stamp:
         """See `Backend.stamp`; the arrays are not looked at."""
-        return container.opened(self.path(encoder_id), encoder_id).stamp
+        found: Stamp = self.module.read_stamp(self.path(encoder_id), encoder_id)
+        return found
 
     def read(self, session: Session, encoder_id: str) -> tuple[Stamp, Index]:
         """See `Backend.read`."""
@@ -93,7 +94,7 @@ class Files:
         try:
             return self.path(encoder_id).stat().st_size
         except FileNotFoundError as error:
-            raise NotFound(f"There is no index file {self.path(encoder_id).name}.", file.REMEDY) from error
+            raise NotFound(f"There is no index file {self.path(encoder_id).name}.", REMEDY) from error
 
     def sample(self, index: Index, count: int) -> Piece:
         """See `Backend.sample`."""

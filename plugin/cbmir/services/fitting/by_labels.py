@@ -8,20 +8,16 @@ import numpy as np
 import torch
 
 from cbmir.encoders.efficientnet_network import EfficientNetLite
-from cbmir.encoders.reduction import principal
 from cbmir.errors import TrainingFailed
 from cbmir.evaluation.labels import LabelSets
 from cbmir.progress import Progress
+from cbmir.services.fitting.joining import DIMENSION, SHARE, WHITENING, joined
 from cbmir.services.fitting.plan import Plan, Trained, Workshop
-from cbmir.services.fitting.start import COUNTERS, Start, find
+from cbmir.services.fitting.start import Start, find
 from cbmir.training.by_labels import LabelledMaterial, LabelRecipe, LabelTraining
 from cbmir.training.objectives import Rows
 from cbmir.training.pictures import PreparedPictures
 from cbmir.types import FloatArray, Part
-
-DIMENSION = 48
-WHITENING = 0.0
-"""Measured beside 0.5 and 1, on sources that were trained on and on some that were not: it is as good."""
 
 
 def fit(plan: Plan, workshop: Workshop, prepared: PreparedPictures, progress: Progress) -> Trained:
@@ -42,13 +38,9 @@ def fit(plan: Plan, workshop: Workshop, prepared: PreparedPictures, progress: Pr
     training = LabelTraining(network, material, recipe, workshop.folder, _device())
     record = training.run(progress)
     test_loss = training.loss(record.best, rows[Part.TEST])
-    learnt = training.features(record.best, rows[Part.TRAIN])
-    reduced = principal(learnt, DIMENSION, whiten=WHITENING, at_most=True)
-    record.best = {name: each for name, each in record.best.items() if not name.endswith(COUNTERS)}
-    for part in ("weight", "bias"):
-        record.best[f"reduce.{part}"] = torch.from_numpy(getattr(reduced, part))
+    record.best, dimension = joined(training, record.best, start.beside(), rows[Part.TRAIN])
     how = _how(recipe, names, targets[rows[Part.TRAIN]], start)
-    return Trained(record, rows, len(prepared.unreadable), test_loss, len(reduced.bias), how)
+    return Trained(record, rows, len(prepared.unreadable), test_loss, dimension, how)
 
 
 def _targets(plan: Plan, train: Rows) -> tuple[list[str], FloatArray]:
@@ -76,6 +68,7 @@ def _how(recipe: LabelRecipe, names: list[str], trained: FloatArray, start: Star
     return {
         "loss": "softmax over cosines to a proxy of each label",
         "reduction": {"principal_components": DIMENSION, "whitening": WHITENING},
+        "beside": {"share": SHARE if start.beside() else 0.0},
         "mixing": recipe.mixing,
         "optimiser": {
             "name": "adamw",

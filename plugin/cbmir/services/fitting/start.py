@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from cbmir.encoders import efficientnet_weights, photographs, shipped, weights
-from cbmir.encoders.efficientnet_network import EfficientNetLite
+from cbmir.encoders.efficientnet_lite import BESIDE
+from cbmir.encoders.efficientnet_network import EfficientNetLite, is_kept
 from cbmir.errors import NotFound, WeightsMismatch
 from cbmir.settings import Settings
 
@@ -34,14 +35,25 @@ class Start:
     tensors: dict[str, Tensor]
 
     def fill(self, network: EfficientNetLite) -> None:
-        """Put the weights into a network; those of a layer to few numbers are left aside.
+        """Put the weights into a network; those of a second ending and of a layer to few numbers are left aside.
 
         Raises:
             cbmir.errors.WeightsMismatch: if they are not of this network.
         """
         counted = {name: each for name, each in network.state_dict().items() if name.endswith(COUNTERS)}
-        given = {name: each for name, each in self.tensors.items() if not name.startswith("reduce.")}
+        aside = ("reduce.", BESIDE)
+        given = {name: each for name, each in self.tensors.items() if not name.startswith(aside)}
         weights.fill(network, counted | given, self.name)
+
+    def beside(self) -> dict[str, Tensor]:
+        """The ending that a training leaves as it is, so that what no label speaks of is told apart as before: that
+        of the photographs, by the names in the network's state; empty where the weights have none."""
+        if self.name == PHOTOGRAPHS:
+            return {name: each for name, each in self.tensors.items() if not is_kept(name)}
+        found = (
+            (name.removeprefix(BESIDE), each) for name, each in self.tensors.items() if name.startswith(BESIDE)
+        )
+        return {name: each.float() for name, each in found}
 
 
 def find(name: str, settings: Settings) -> Start:

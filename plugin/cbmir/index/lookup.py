@@ -1,0 +1,59 @@
+"""Ids looked up among ids, compiled: both ascend, so the next one cannot be far."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from cbmir.index.base import IdArray
+from cbmir.index.measure import compiled
+
+Places = npt.NDArray[np.int64]
+ABSENT = -1
+
+
+@compiled
+def places(held: IdArray, wanted: IdArray) -> Places:
+    """Where each wanted id is among the held ones, `ABSENT` where it is not: int64 (m,).
+
+    Ids are whole numbers, none comes twice: one that is g higher than another is at most g places behind it, and
+    just there where no id between them is missing. Where ids are dense, as a database gives them, the first look
+    hits; elsewhere the place is halved in from there.
+
+    Args:
+        held: int64 (n,), ascending, each once.
+        wanted: int64 (m,), best ascending; ids in another order are found too, only slower.
+    """
+    found = np.full(wanted.shape[0], ABSENT, np.int64)
+    lowest = np.int64(0)
+    for each in range(wanted.shape[0]):
+        id = wanted[each]
+        if each > 0 and id < wanted[each - 1]:
+            lowest = np.int64(0)
+        place = _first_not_below(held, id, lowest)
+        if place < held.shape[0] and held[place] == id:
+            found[each] = place
+        lowest = place
+    return found
+
+
+@compiled
+def _first_not_below(held: IdArray, id: np.int64, lowest: np.int64) -> np.int64:
+    """The first place, not before `lowest`, of an id that is at least `id`; n if there is none."""
+    if lowest >= held.shape[0] or held[lowest] >= id:
+        return lowest
+    highest: np.int64 = min(lowest + (id - held[lowest]), np.int64(held.shape[0] - 1))
+    if held[highest] < id:
+        return np.int64(held.shape[0])
+    step = 1
+    while highest - step > lowest and held[highest - step] >= id:
+        highest -= step
+        step *= 2
+    lowest = max(lowest, highest - step)
+    while highest - lowest > 1:  # the one at `lowest` is below, the one at `highest` is not
+        middle = (lowest + highest) >> 1
+        if held[middle] < id:
+            lowest = middle
+        else:
+            highest = middle
+    return highest

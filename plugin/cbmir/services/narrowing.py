@@ -1,0 +1,60 @@
+"""What a filter keeps of a gallery, worked out from its terms; `Where.clause` is the same for the database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pyroaring import BitMap64
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from cbmir.index.base import IdArray
+from cbmir.index.terms import Terms, ids_of
+from cbmir.modalities import modality_class
+from cbmir.store import frames
+from cbmir.store.filters import Where, negated
+from cbmir.store.tables import Archive
+from cbmir.store.terms import ARCHIVE, BODY_PART, CODE, LABEL
+
+
+def kept(session: Session, terms: Terms, where: Where) -> IdArray:
+    """The members that the filter keeps: int64 (m,), ascending."""
+    return ids_of(_kept(session, terms, where))
+
+
+def _kept(session: Session, terms: Terms, where: Where) -> BitMap64:
+    conditions = [terms.having(LABEL + name, value) for name, value in where.label.items()]
+    if where.modality is not None:
+        conditions.append(_of_modality(terms, where.modality))
+    if where.body_part is not None:
+        conditions.append(terms.among(BODY_PART, _same(where.body_part)))
+    if where.archive is not None:
+        conditions.append(_listed_by(session, terms, where.archive))
+    conditions += [BitMap64.union(*(_holds(session, terms, term) for term in choices)) for choices in where.any_of]
+    if where.exclude_group is not None:
+        conditions.append(terms.members - BitMap64(frames.ids_of_groups(session, [where.exclude_group])))
+    if where.exclude_instance is not None:
+        conditions.append(terms.members - BitMap64(frames.ids_of_instance(session, where.exclude_instance)))
+    return BitMap64.intersection(terms.members, *conditions)
+
+
+def _of_modality(terms: Terms, wanted: str) -> BitMap64:
+    labelled = terms.among(LABEL + "modality", _same(wanted))
+    coded = terms.among(CODE, lambda _: True)
+    without_code = terms.among(LABEL + "modality", _same(modality_class(wanted))) - coded
+    return BitMap64.union(terms.among(CODE, _same(wanted)), labelled, without_code)
+
+
+def _listed_by(session: Session, terms: Terms, name: str) -> BitMap64:
+    archive_id = session.scalar(select(Archive.id).where(Archive.name == name))
+    return terms.having(ARCHIVE, str(archive_id))
+
+
+def _holds(session: Session, terms: Terms, term: str) -> BitMap64:
+    is_negated, positive = negated(term)
+    held = _kept(session, terms, Where.parse([positive]))
+    return terms.members - held if is_negated else held
+
+
+def _same(wanted: str) -> Callable[[str], bool]:
+    return lambda value: value == wanted or value.lower() == wanted.lower()

@@ -1,0 +1,64 @@
+"""Files of terms: beside the index files, made from the database, and checked against it."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+from sqlalchemy.orm import Session
+
+from cbmir.errors import BrokenFile, NotFound, Unavailable
+from cbmir.index import terms as file
+from cbmir.index.terms import NONE, Terms
+from cbmir.settings import Settings
+from cbmir.store import features
+from cbmir.store.tables import Encoder
+from cbmir.store.terms import terms_of
+
+log = logging.getLogger(__name__)
+
+
+def path(settings: Settings, encoder_id: str) -> Path:
+    """Where the terms of an encoder's gallery are."""
+    return settings.indexes / f"{quote(encoder_id, safe='')}.terms"
+
+
+def current(session: Session, encoder: Encoder, settings: Settings) -> Terms:
+    """The terms of all frames that have a feature, as of the generation that `encoder` was read with.
+
+    Where the file is missing, damaged or not this database's it is made first; a full disk is logged, and the terms
+    are held in memory alone.
+    """
+    try:
+        generation, terms = file.read(path(settings, encoder.id), encoder.id)
+        return _brought_up(session, encoder, generation, terms)
+    except NotFound:
+        return build(session, encoder, settings)
+    except BrokenFile as error:
+        log.warning("%s", error.sentence)
+        return build(session, encoder, settings)
+
+
+def build(session: Session, encoder: Encoder, settings: Settings) -> Terms:
+    """Make the file anew from the database; where it cannot be written, the log says so and the old one stays."""
+    terms = NONE.changed(np.empty(0, np.int64), features.frame_ids(session, encoder), terms_of(session, encoder))
+    try:
+        file.write(path(settings, encoder.id), encoder.id, encoder.generation, terms)
+    except Unavailable as error:
+        log.warning("the filters' terms are held in memory: %s", error.sentence)
+    return terms
+
+
+def _brought_up(session: Session, encoder: Encoder, generation: int, terms: Terms) -> Terms:
+    """The terms of a file, and what came and went since; it is refused if it cannot be of this database."""
+    if not encoder.followed_from <= generation <= encoder.generation:
+        raise BrokenFile("The file of terms is of a generation that the database cannot follow from.", file.REMEDY)
+    gone = features.dropped(session, encoder, generation)
+    if len(terms.members - file.bitmap(gone)) != features.count_until(session, encoder.id, generation):
+        raise BrokenFile("The file of terms is of other features than the database has.", file.REMEDY)
+    if generation == encoder.generation:
+        return terms
+    come = features.frame_ids(session, encoder, generation)
+    return terms.changed(gone, come, terms_of(session, encoder, generation))

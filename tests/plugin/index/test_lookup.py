@@ -1,0 +1,31 @@
+"""Ids looked up among ids: as NumPy finds them."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cbmir.index import lookup
+
+dense = st.lists(st.integers(0, 60), unique=True, max_size=50)
+sparse = st.lists(st.integers(-(2**40), 2**40), unique=True, max_size=50)
+
+
+def expected(held: np.ndarray, wanted: np.ndarray) -> list[int]:
+    where = {each: place for place, each in enumerate(held.tolist())}
+    return [where.get(each, lookup.ABSENT) for each in wanted.tolist()]
+
+
+@given(held=dense | sparse, others=st.lists(st.integers(-5, 70), max_size=50), ascending=st.booleans())
+def test_finds_what_is_there_and_nothing_else(held: list[int], others: list[int], ascending: bool) -> None:
+    ids = np.array(sorted(held), np.int64)
+    wanted = np.array(held[::2] + others, np.int64)
+    wanted = np.sort(wanted) if ascending else wanted
+    assert lookup.places(ids, wanted).tolist() == expected(ids, wanted)
+
+
+def test_steps_over_wide_gaps() -> None:
+    ids = np.array([1, 2, 3, 10**12, 10**12 + 1, 10**15], np.int64)
+    wanted = np.array([0, 3, 4, 10**12 + 1, 10**15, 10**16], np.int64)
+    assert lookup.places(ids, wanted).tolist() == [-1, 2, -1, 4, 5, -1]

@@ -207,7 +207,9 @@ class Milvus:
                     self.client.drop_collection(collection)
 
     def _all(self, encoder_id: str) -> list[str]:
-        return [each for each in self.client.list_collections() if each.startswith(f"{_alias(encoder_id)}_")]
+        with translated():
+            found: list[str] = self.client.list_collections()
+        return [each for each in found if each.startswith(f"{_alias(encoder_id)}_")]
 
     def _collection(self, encoder_id: str) -> str | None:
         """What the alias leads to; None where there is none."""

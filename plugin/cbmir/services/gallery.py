@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from cbmir.errors import CbmirError
 from cbmir.index.base import IdArray
 from cbmir.index.live import LiveIndex
-from cbmir.index.terms import NONE, Terms
+from cbmir.index.terms import Terms
 from cbmir.services import index_files, outdated, term_files
 from cbmir.services.backends.base import Filtering, Mark
 from cbmir.settings import Settings
@@ -39,7 +39,7 @@ class Gallery:
         pipelines: the conversions that made their pictures, and perhaps some whose features are gone.
         outdated: int64 (m,), ascending: those whose features are of pictures that an earlier conversion made.
         mark: of the kept index that it is based on; None where it has none.
-        terms: what a filter may ask of its frames; none where the index filters by itself.
+        terms: what a filter may ask of its frames.
         recall: the share of the true 10 nearest that it finds, as measured; None where it finds all.
     """
 
@@ -63,16 +63,10 @@ class Gallery:
         inside = self.index.contains(wanted) if among is None else np.isin(wanted, among)
         return set(wanted[inside].tolist())
 
-    def narrowed(self, session: Session, where: Where) -> Gallery | None:
-        """What a filter keeps of it, where the index filters by itself; None where it must be told the ids."""
+    def filtered_by(self, where: Where) -> LiveIndex:
+        """Its index, for searches among all that a filter keeps, which it may work out by itself."""
         base = self.index.base
-        if not isinstance(base, Filtering):
-            return None
-        kept = base.where(where)
-        gone = self.index.gone[kept.contains(self.index.gone)]
-        stays = np.isin(self.index.ids, features.kept_of(session, self.index.ids.tolist(), where))
-        index = LiveIndex(kept, gone, self.index.ids[stays], self.index.vectors[stays])
-        return replace(self, index=index, outdated=self.outdated[index.contains(self.outdated)])
+        return replace(self.index, base=base.by(where)) if isinstance(base, Filtering) else self.index
 
 
 class Galleries:
@@ -143,7 +137,7 @@ def _based(session: Session, encoder: tables.Encoder, settings: Settings) -> Gal
         pipelines=pipelines,
         outdated=np.empty(0, np.int64),
         mark=base.mark,
-        terms=NONE if isinstance(base.index, Filtering) else term_files.current(session, encoder, settings),
+        terms=term_files.current(session, encoder, settings),
         recall=base.stamp.recall,
     )
     return _brought_up(gallery, session, encoder, settings)
@@ -157,7 +151,6 @@ def _brought_up(gallery: Gallery, session: Session, encoder: tables.Encoder, set
     index, terms = gallery.index, gallery.terms
     if len(gone) + len(new.frame_ids):
         index = index.changed(gone, new.frame_ids, new.vectors)
-    if len(gone) + len(new.frame_ids) and not isinstance(index.base, Filtering):
         terms = terms.changed(gone, new.frame_ids, terms_of(session, encoder, gallery.generation))
     return replace(
         gallery, generation=encoder.generation, index=index, pipelines=pipelines, outdated=old, terms=terms

@@ -15,7 +15,7 @@ from cbmir.errors import BrokenFile, NotFound, Unavailable
 from cbmir.index.base import Index
 from cbmir.index.stamp import REMEDY, Stamp
 from cbmir.services import term_files
-from cbmir.services.backends.base import Backend, Filtering, Mark
+from cbmir.services.backends.base import Backend, Mark
 from cbmir.services.backends.choose import chosen
 from cbmir.services.backends.files import Files
 from cbmir.settings import Settings
@@ -173,10 +173,8 @@ def _opened(session: Session, encoder: Encoder, backend: Backend) -> Base:
 def _build(session: Session, encoder: Encoder, backend: Backend, settings: Settings) -> Base:
     """Make it anew, as of the generation that `encoder` was read with."""
     backend.write(session, encoder)
-    base = _opened(session, encoder, backend)
-    if not isinstance(base.index, Filtering):
-        term_files.build(session, encoder, settings)
-    return base
+    term_files.build(session, encoder, settings)
+    return _opened(session, encoder, backend)
 
 
 def _match(session: Session, encoder: Encoder, backend: Backend, stamp: Stamp, index: Index) -> None:

@@ -330,15 +330,6 @@ def frame_ids_where(session: Session, encoder_id: str, where: Where) -> IdArray:
     return np.fromiter(session.scalars(statement), np.int64)
 
 
-def kept_of(session: Session, frame_ids: Sequence[int], where: Where) -> list[int]:
-    """Those of some frames that the filter keeps."""
-    found: list[int] = []
-    for piece in in_pieces(frame_ids):
-        kept = select(Frame.id).join(Instance, Instance.id == Frame.instance_id)
-        found += session.scalars(kept.where(Frame.id.in_(piece), *where.clause()))
-    return found
-
-
 def _lacks_feature(encoder_id: str) -> ColumnElement[bool]:
     return ~exists().where(Feature.frame_id == Frame.id, Feature.encoder_id == encoder_id)
 

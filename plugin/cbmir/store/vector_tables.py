@@ -187,18 +187,17 @@ def dimension_of(session: Session, table: Table) -> int:
     return int(session.scalar(statement, {"name": table.fullname}) or 0)
 
 
-def count(session: Session, table: Table, until: int, where: Where) -> int:
-    """Members of generations up to one that the filter keeps."""
-    members = _members(table, until, where).with_only_columns(func.count(), maintain_column_froms=True)
-    return int(session.scalar(members) or 0)
+def count(session: Session, table: Table, until: int) -> int:
+    """Members of generations up to one."""
+    return session.scalar(select(func.count()).where(table.c.generation <= until)) or 0
 
 
-def ids(session: Session, table: Table, until: int, where: Where, among: IdArray | None = None) -> IdArray:
+def ids(session: Session, table: Table, until: int, among: IdArray | None = None) -> IdArray:
     """Those members, or those of them that are among some: int64 (n,), ascending."""
-    members = _members(table, until, where).with_only_columns(table.c.frame_id, maintain_column_froms=True)
+    members = select(table.c.frame_id).where(table.c.generation <= until).order_by(table.c.frame_id)
     if among is not None:
         members = members.where(_one_of(table, among))
-    return np.fromiter(session.scalars(members.order_by(table.c.frame_id)), np.int64)
+    return np.fromiter(session.scalars(members), np.int64)
 
 
 def sample(session: Session, table: Table, wanted: int) -> tuple[IdArray, FloatArray]:
@@ -234,8 +233,8 @@ def nearest(
     *,
     breadth: int | None,
     until: int,
-    where: Where,
     among: IdArray | None,
+    where: Where | None = None,
 ) -> tuple[IdArray, FloatArray]:
     """Members near to a query, float32 (d,): int64 (n,), float32 (n, d), n at most `limit`.
 
@@ -246,8 +245,8 @@ def nearest(
         limit: how many are wanted.
         breadth: how many the graph's walk keeps in mind, at most 1,000; None looks at all members one by one.
         until: generation up to which members count.
-        where: what the filter keeps.
         among: int64, the only ids that count; None for all.
+        where: only what this filter keeps counts.
     """
     far: ColumnElement[float] = table.c.vector.l2_distance(query)
     if breadth is None:
@@ -263,9 +262,9 @@ def nearest(
 _FILTERS_WHILE_WALKING = (func.set_config("hnsw.iterative_scan", "strict_order", True),)
 
 
-def _members(table: Table, until: int, where: Where) -> Select[tuple[int, FloatArray]]:
+def _members(table: Table, until: int, where: Where | None) -> Select[tuple[int, FloatArray]]:
     members = select(table.c.frame_id, table.c.vector).where(table.c.generation <= until)
-    if where == Where():
+    if where is None:
         return members
     joined = members.join(Frame, Frame.id == table.c.frame_id).join(Instance, Instance.id == Frame.instance_id)
     return joined.where(*where.clause())

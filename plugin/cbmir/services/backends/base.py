@@ -83,7 +83,7 @@ class Backend(Protocol):
 
 @runtime_checkable
 class Filtering(Protocol):
-    """An index that filters by itself, where the ids that a filter keeps need not be told it."""
+    """An index that can filter by itself, where a search is among more ids than one would like to tell it."""
 
-    def where(self, where: Where) -> Index:
-        """The same, as if it held only the members that the filter keeps."""
+    def by(self, where: Where) -> Index:
+        """The same, for searches among what the filter keeps: in the place of many ids the filter is told."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 
 import numpy as np
@@ -44,13 +44,13 @@ class PgvectorIndex:
         session: gives one that reads the table's database.
         table: the encoder's.
         generation: up to which members count: a table that was made anew meanwhile has newer ones.
-        kept: the filter that members must pass.
+        filter: that searches among many ids stand for.
     """
 
     session: Callable[[], AbstractContextManager[Session]]
     table: Table
     generation: int
-    kept: Where = field(default_factory=Where)
+    filter: Where | None = None
     is_exact: bool = False
 
     @property
@@ -61,7 +61,7 @@ class PgvectorIndex:
     @cached_property
     def _count(self) -> int:
         with self.session() as session:
-            return vector_tables.count(session, self.table, self.generation, self.kept)
+            return vector_tables.count(session, self.table, self.generation)
 
     def __len__(self) -> int:
         return self._count
@@ -69,18 +69,18 @@ class PgvectorIndex:
     def members(self) -> IdArray:
         """See `cbmir.index.base.Index.members`."""
         with self.session() as session:
-            return vector_tables.ids(session, self.table, self.generation, self.kept)
+            return vector_tables.ids(session, self.table, self.generation)
 
     def contains(self, ids: IdArray) -> npt.NDArray[np.bool_]:
         """See `cbmir.index.base.Index.contains`."""
         if not len(ids):
             return np.zeros(0, np.bool_)
         with self.session() as session:
-            return np.isin(ids, vector_tables.ids(session, self.table, self.generation, self.kept, ids))
+            return np.isin(ids, vector_tables.ids(session, self.table, self.generation, ids))
 
-    def where(self, where: Where) -> Index:
-        """See `cbmir.services.backends.base.Filtering.where`."""
-        return replace(self, kept=where)
+    def by(self, where: Where) -> Index:
+        """See `cbmir.services.backends.base.Filtering.by`."""
+        return replace(self, filter=where)
 
     def search(self, queries: FloatArray, k: int, allowed: IdArray | None = None) -> list[Ranking]:
         """See `cbmir.index.base.Index.search`."""
@@ -94,9 +94,9 @@ class PgvectorIndex:
 
     def _nearest(self, session: Session, query: FloatArray, k: int, count: int, among: IdArray | None) -> Ranking:
         """By the graph; where that gives fewer than there are, by looking at all."""
-        look = partial(
-            vector_tables.nearest, session, self.table, query, k + SPARE, until=self.generation, where=self.kept
-        )
+        look = partial(vector_tables.nearest, session, self.table, query, k + SPARE, until=self.generation)
+        if count > FEW and self.filter is not None and among is not None:
+            look, among = partial(look, where=self.filter), None
         breadth = max(BREADTH, 2 * k)
         if count > FEW and breadth <= LARGEST_BREADTH:
             found = look(breadth=breadth, among=among)

@@ -6,9 +6,7 @@ import hashlib
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from threading import Lock
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import orjson
@@ -21,6 +19,7 @@ from cbmir.index.milvus import METRIC, MilvusIndex, translated, unpacked
 from cbmir.index.recall import Truth, spread
 from cbmir.index.stamp import REMEDY, Stamp
 from cbmir.services.backends.base import Mark, Piece
+from cbmir.services.backends.milvus_client import client_of
 from cbmir.settings import Settings
 from cbmir.store import features
 from cbmir.store.tables import Encoder
@@ -30,31 +29,8 @@ PROPERTY = "cbmir"
 NEIGHBOURS, BUILD_BREADTH = 16, 100
 NUMBERS_AT_ONCE = 4_000_000
 """Sent in one message: a quarter of what a Milvus takes."""
-TIMEOUT_SECONDS = 10
 FORGOTTEN_SECONDS = 24 * 60 * 60
 """After so long a collection that never was finished belongs to a process that has died."""
-
-_clients: dict[str, MilvusClient] = {}
-_lock = Lock()
-
-
-def client_of(url: str) -> MilvusClient:
-    """The client of a Milvus; one a process.
-
-    Raises:
-        cbmir.errors.Unavailable: if it does not answer.
-    """
-    with _lock, translated():
-        if url not in _clients:
-            _clients[url] = MilvusClient(**_address(url), timeout=TIMEOUT_SECONDS)
-        return _clients[url]
-
-
-def close(url: str) -> None:
-    """Let go of a Milvus, if this process holds it."""
-    with _lock:
-        if url in _clients:
-            _clients.pop(url).close()
 
 
 @dataclass(frozen=True)
@@ -242,16 +218,6 @@ def _alias(encoder_id: str) -> str:
 def _made_at(collection: str) -> int:
     """When a collection was begun, in nanoseconds."""
     return int(collection.rpartition("_")[2], 16)
-
-
-def _address(url: str) -> dict[str, str]:
-    """What a client is told of a URL; a name and a password go apart from it."""
-    parts = urlsplit(url)
-    if not parts.username:
-        return {"uri": url}
-    place = parts.netloc.rpartition("@")[2]
-    token = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-    return {"uri": parts._replace(netloc=place).geturl(), "token": token}
 
 
 def _own(index: Index) -> MilvusIndex:

@@ -20,7 +20,7 @@ from cbmir.index.ranking import ranked
 from cbmir.index.recall import SAMPLE, Truth
 from cbmir.index.stamp import REMEDY, Stamp
 from cbmir.services.backends.base import Mark, Piece
-from cbmir.store import features, vector_tables, writing
+from cbmir.store import features, vector_search, vector_tables, writing
 from cbmir.store.filters import Where
 from cbmir.store.tables import Encoder
 from cbmir.types import FloatArray
@@ -61,7 +61,7 @@ class PgvectorIndex:
     @cached_property
     def _count(self) -> int:
         with self.session() as session:
-            return vector_tables.count(session, self.table, self.generation)
+            return vector_search.count(session, self.table, self.generation)
 
     def __len__(self) -> int:
         return self._count
@@ -69,14 +69,14 @@ class PgvectorIndex:
     def members(self) -> IdArray:
         """See `cbmir.index.base.Index.members`."""
         with self.session() as session:
-            return vector_tables.ids(session, self.table, self.generation)
+            return vector_search.ids(session, self.table, self.generation)
 
     def contains(self, ids: IdArray) -> npt.NDArray[np.bool_]:
         """See `cbmir.index.base.Index.contains`."""
         if not len(ids):
             return np.zeros(0, np.bool_)
         with self.session() as session:
-            return np.isin(ids, vector_tables.ids(session, self.table, self.generation, ids))
+            return np.isin(ids, vector_search.ids(session, self.table, self.generation, ids))
 
     def by(self, where: Where) -> Index:
         """See `cbmir.services.backends.base.Filtering.by`."""
@@ -94,7 +94,7 @@ class PgvectorIndex:
 
     def _nearest(self, session: Session, query: FloatArray, k: int, count: int, among: IdArray | None) -> Ranking:
         """By the graph; where that gives fewer than there are, by looking at all."""
-        look = partial(vector_tables.nearest, session, self.table, query, k + SPARE, until=self.generation)
+        look = partial(vector_search.nearest, session, self.table, query, k + SPARE, until=self.generation)
         if count > FEW and self.filter is not None and among is not None:
             look, among = partial(look, where=self.filter), None
         breadth = max(BREADTH, 2 * k)
@@ -181,13 +181,13 @@ class Pgvector:
         """See `Backend.sample`."""
         ours = _own(index)
         with ours.session() as session:
-            return vector_tables.sample(session, ours.table, count)
+            return vector_search.sample(session, ours.table, count)
 
     def pieces(self, index: Index) -> Iterator[Piece]:
         """See `Backend.pieces`."""
         ours = _own(index)
         with ours.session() as session:
-            yield from vector_tables.pieces(session, ours.table, ROWS_AT_ONCE)
+            yield from vector_search.pieces(session, ours.table, ROWS_AT_ONCE)
 
 
 def _engine(session: Session) -> Engine:
@@ -210,7 +210,7 @@ def _filled(own: Session, draft: Table, pieces: Iterator[features.Piece]) -> set
 
 
 def _recall(session: Session, own: Session, encoder: Encoder, draft: Table) -> float:
-    truth = Truth(*vector_tables.sample(own, draft, SAMPLE))
+    truth = Truth(*vector_search.sample(own, draft, SAMPLE))
     for piece in features.pieces_of(session, encoder):
         truth.take(piece.frame_ids, piece.vectors)
     return truth.recall(PgvectorIndex(lambda: nullcontext(own), draft, encoder.generation))

@@ -29,13 +29,14 @@ import statistics
 import time
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import index_peers
 import numpy as np
 
-from cbmir.index import exact
+from cbmir.index import exact, hnsw
 from cbmir.index.base import IdArray
 from cbmir.index.exact import ExactIndex, Touched
 from cbmir.types import FloatArray
@@ -108,7 +109,8 @@ def compare(title: str, draw: Draw, size: int, rounds: int) -> dict[str, Any]:
     building = time.thread_time() - started
     print(f"our index was built in {building:.1f} s of processor time")
     contenders: dict[str, Work] = {LIMIT: lambda _: vectors.sum()}
-    contenders |= ours(index, queries) | index_peers.contenders(vectors, queries, K)
+    contenders |= ours(index, queries) | approximate(vectors, queries)
+    contenders |= index_peers.contenders(vectors, queries, K)
     expected = [id for id, _ in index.search(queries[:1], K)[0]]
     found = {name: answer for name, work in contenders.items() if len(answer := _ids(work(0))) == K}
     looked = looked_at(index, queries[:rounds])
@@ -182,6 +184,16 @@ def ours(index: ExactIndex, queries: FloatArray) -> dict[str, Work]:
         "cbmir exact, filter keeps 99 %": asked(K, most),
         f"cbmir exact, batch of {BATCH}": lambda turn: index.search(queries[turn * BATCH : (turn + 1) * BATCH], K),
     }
+
+
+def approximate(vectors: FloatArray, queries: FloatArray) -> dict[str, Work]:
+    """cbmir's approximate index, where FAISS is installed."""
+    if not find_spec("faiss"):
+        return {}
+    started = time.perf_counter()
+    index = hnsw.build(np.arange(len(vectors)), vectors)
+    print(f"our approximate index was built in {time.perf_counter() - started:.1f} s")
+    return {"cbmir hnsw": lambda turn: [id for id, _ in index.search(queries[turn : turn + 1], K)[0]]}
 
 
 def looked_at(index: ExactIndex, queries: FloatArray) -> dict[str, float]:

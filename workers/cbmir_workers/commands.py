@@ -8,6 +8,7 @@ from dataclasses import replace
 import click
 
 from cbmir.cli.context import Context, json_option, print_json
+from cbmir.services.backends.choose import check
 from cbmir_workers import up as installation
 from cbmir_workers.client import ROLES
 from cbmir_workers.worker import LOG_FORMAT, run
@@ -21,9 +22,10 @@ from cbmir_workers.worker import LOG_FORMAT, run
 @click.pass_obj
 def up(context: Context, host: str | None, port: int | None) -> None:
     """Run everything: the web, a worker of each kind and, unless a broker is configured, Redis. Ctrl-C ends all."""
+    settings = context.settings
+    check(context.database, settings)
     context.database.dispose()  # made and brought up to date, once, before the children ask for it
     _log_plainly()
-    settings = context.settings
     chosen = replace(settings, host=host or settings.host, port=port or settings.port)
     installation.run(chosen, click.echo)
 
@@ -44,6 +46,7 @@ def worker(call: click.Context, roles: tuple[str, ...]) -> None:
     context: Context = call.obj
     if len(roles) == 1:
         call.exit(run(context.settings, context.database, roles[0]))
+    check(context.database, context.settings)
     context.database.dispose()
     _log_plainly()
     installation.run_workers(context.settings, roles)

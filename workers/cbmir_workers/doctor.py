@@ -107,6 +107,20 @@ def _database(settings: Settings) -> Iterator[Finding]:
     yield Finding("database", made, detail, "" if made else remedy)
 
 
+def _index(settings: Settings) -> Iterator[Finding]:
+    from cbmir.services.backends.choose import check
+
+    if cbmir_migrations.state(settings.resolved_database_url) != "current":
+        return
+    try:
+        with _opened(settings) as database:
+            backend = check(database, settings)
+    except CbmirError as error:
+        yield Finding("index", False, error.reason, error.remedy)
+    else:
+        yield Finding("index", True, backend.name)
+
+
 def _broker(settings: Settings) -> Iterator[Finding]:
     if not settings.broker_url:
         yield Finding("embedded Redis", True, f"program {embedded_redis.binary()}")
@@ -194,6 +208,7 @@ CHECKS: tuple[Check, ...] = (
     _decoders,
     _folder,
     _guarded("database", _database),
+    _guarded("index", _index),
     _guarded("broker", _broker),
     _guarded("contents", _contents),
 )

@@ -130,7 +130,7 @@ def _free(duty: Duty) -> Result:
     """Delete the features of an encoder that does not answer."""
     from cbmir.services.versions.free import free
 
-    return free(duty.database, duty.parameters["encoder"], duty.progress)
+    return free(duty.database, duty.settings, duty.parameters["encoder"], duty.progress)
 
 
 def _explain(duty: Duty) -> Result:

@@ -14,6 +14,7 @@ from typing import Any
 from celery import Celery, signals
 
 from cbmir.errors import CbmirError
+from cbmir.services.backends.choose import check
 from cbmir.settings import Settings
 from cbmir.store import encoders
 from cbmir.store.session import Database
@@ -22,6 +23,9 @@ from cbmir_workers import duties, embedded_redis, tasks
 from cbmir_workers.client import QUEUES, ROLES, make_app
 from cbmir_workers.follower import Followers
 from cbmir_workers.sweeper import Sweeper
+
+SEARCHING = {JobKind.RETRIEVE, JobKind.EXTRACT, JobKind.SYNC}
+"""What needs the encoder in use or its index."""
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 
@@ -41,7 +45,10 @@ def run(settings: Settings, database: Database, role: str) -> int:
 
     Raises:
         cbmir.errors.BrokerUnavailable: if the embedded Redis does not start.
+        cbmir.errors.BadRequest, cbmir.errors.Unavailable: if the index that the settings name cannot be used.
     """
+    if SEARCHING.intersection(ROLES[role]):
+        check(database, settings)
     with embedded_redis.running(settings):
         bench = tasks.Bench(settings, database, make_app(settings))
         tasks.register(bench)
@@ -105,7 +112,7 @@ def _warm(bench: tasks.Bench, kinds: Collection[JobKind]) -> None:
     from cbmir.services.extract import load_encoder
     from cbmir.services.gallery import GALLERIES
 
-    if not {JobKind.RETRIEVE, JobKind.EXTRACT, JobKind.SYNC}.intersection(kinds):
+    if not SEARCHING.intersection(kinds):
         return
     try:
         with bench.database.read() as session:

@@ -53,7 +53,7 @@ def free_command(context: Context, encoder_id: str, yes: bool, as_json: bool) ->
         question = f"Delete the {told['features']:,} features of {encoder_id}, {told['bytes'] / 1e6:,.1f} MB?"
         click.confirm(question, abort=True, err=True)
     with context.progress("free") as progress:
-        freed = free(context.database, encoder_id, progress)
+        freed = free(context.database, context.settings, encoder_id, progress)
     if as_json:
         print_json({**freed, "bytes": told["bytes"]})
     else:

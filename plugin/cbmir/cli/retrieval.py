@@ -73,6 +73,8 @@ def query_command(
         click.echo(f"cbmir: {old} {REMEDY}", err=True)
     if answer.missing:
         click.echo(f"cbmir: {answer.missing:,} images of the archive have no feature yet: cbmir extract", err=True)
+    if answer.recall is not None:
+        click.echo(f"cbmir: {approximate(answer.recall)}", err=True)
     if as_json:
         with context.database.read() as session:
             print_json(with_viewers(session, [answer.as_json()])[0])
@@ -92,6 +94,11 @@ def subject_named(subject: str) -> dict[str, Any]:
     if all(part.isdigit() for part in subject.split(".")):
         return {"sop_instance_uid": subject}
     raise NotFound(f"{subject} is neither a file nor a SOP Instance UID.", "Check the path.")
+
+
+def approximate(recall: float) -> str:
+    """What is said of an answer that is not exact."""
+    return f"the index is approximate: it finds {recall:.1%} of the true 10 nearest (CBMIR_INDEX=exact finds all)."
 
 
 def _print_hits(answer: dict[str, Any]) -> None:

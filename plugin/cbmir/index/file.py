@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from cbmir.errors import BrokenFile
 from cbmir.index import cells, container
@@ -12,24 +13,9 @@ from cbmir.index.axes import Axes
 from cbmir.index.cells import Cells
 from cbmir.index.container import Arrays, Container, Kind
 from cbmir.index.exact import ExactIndex
+from cbmir.index.stamp import REMEDY, Stamp
 
-REMEDY = "Build it anew: `cbmir index build`."
 KIND = Kind("cbmir-index", 2, "index file", REMEDY)
-
-
-@dataclass(frozen=True)
-class Stamp:
-    """What a file was made from.
-
-    Attributes:
-        encoder_id: whose features.
-        generation: theirs; the file holds those of all generations up to this one.
-        pipelines: the conversions that made their pictures.
-    """
-
-    encoder_id: str
-    generation: int
-    pipelines: tuple[str, ...]
 
 
 def write(path: Path, stamp: Stamp, index: ExactIndex) -> None:
@@ -45,10 +31,8 @@ def read(path: Path, encoder_id: str) -> tuple[Stamp, ExactIndex]:
         cbmir.errors.BrokenFile: if it is cut short, changed, of another format, or of another encoder.
     """
     found = container.read(path, KIND)
-    try:
-        return _stamp(found, path, encoder_id), _index(found)
-    except (ValueError, KeyError, TypeError) as error:
-        raise BrokenFile(f"The index file {path.name} is damaged.", REMEDY) from error
+    with sound(path):
+        return stamp_of(found, path, encoder_id), _index(found)
 
 
 def read_stamp(path: Path, encoder_id: str) -> Stamp:
@@ -57,17 +41,31 @@ def read_stamp(path: Path, encoder_id: str) -> Stamp:
     Raises:
         as `read`.
     """
+    found = container.read(path, KIND)
+    with sound(path):
+        return stamp_of(found, path, encoder_id)
+
+
+@contextmanager
+def sound(path: Path) -> Iterator[None]:
+    """Errors of what stands in a file's header or arrays leave the block as a file that is damaged."""
     try:
-        return _stamp(container.read(path, KIND), path, encoder_id)
-    except (ValueError, KeyError, TypeError) as error:
+        yield
+    except (ValueError, KeyError, TypeError, RuntimeError) as error:  # the last is what FAISS raises
         raise BrokenFile(f"The index file {path.name} is damaged.", REMEDY) from error
 
 
-def _stamp(found: Container, path: Path, encoder_id: str) -> Stamp:
-    told: dict[str, Any] = found.told["stamp"]
-    if told["encoder_id"] != encoder_id:
+def stamp_of(found: Container, path: Path, encoder_id: str) -> Stamp:
+    """What a mapped file was made from.
+
+    Raises:
+        cbmir.errors.BrokenFile: if it is of another encoder.
+        ValueError, KeyError, TypeError: if it does not say.
+    """
+    stamp = Stamp.from_json(found.told["stamp"])
+    if stamp.encoder_id != encoder_id:
         raise BrokenFile(f"The index file {path.name} is of another encoder.", REMEDY)
-    return Stamp(told["encoder_id"], told["generation"], tuple(told["pipelines"]))
+    return stamp
 
 
 def _arrays(index: ExactIndex) -> Arrays:

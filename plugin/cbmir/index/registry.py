@@ -8,11 +8,13 @@ from types import MappingProxyType
 import numpy.typing as npt
 
 from cbmir.errors import NotFound
-from cbmir.index import exact
+from cbmir.index import exact, hnsw
 from cbmir.index.base import Index
 
 DEFAULT = "exact"
-BACKENDS: Mapping[str, Callable[[npt.ArrayLike, npt.ArrayLike], Index]] = MappingProxyType({DEFAULT: exact.build})
+BACKENDS: Mapping[str, Callable[[npt.ArrayLike, npt.ArrayLike], Index]] = MappingProxyType(
+    {DEFAULT: exact.build, "hnsw": hnsw.build}
+)
 
 
 def build(ids: npt.ArrayLike, vectors: npt.ArrayLike, backend: str = DEFAULT) -> Index:

@@ -76,6 +76,8 @@ class Answer:
         priors: images of the own patient's other studies, nearest first; none where the patient is not known.
         study_date: of the query's study, as far as it is known.
         verdict: whether the hits are similar at all.
+        recall: the share of the true 10 nearest that the index finds, as measured when it was made; None where it
+            is exact, and so finds all.
     """
 
     query: dict[str, Any]
@@ -88,6 +90,7 @@ class Answer:
     priors: list[Hit] = field(default_factory=list)
     verdict: Verdict = field(default_factory=Verdict)
     study_date: date | None = None
+    recall: float | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The answer as `query --json` and the REST API give it.
@@ -98,6 +101,7 @@ class Answer:
         frames were searched; and `left_out`, how many of the query's own were not. `confidence` and
         `nothing_similar` are those of `cbmir.services.confidence.judge.Verdict`. `when` says of each prior whether
         its study was made `before` the query's, on the `same day` or `after` it; null where a date is missing.
+        `recall` is null for an exact index.
         """
         return {
             "query": self.query,
@@ -108,6 +112,7 @@ class Answer:
             "priors": [{**hit.as_json(), "when": self._when(hit)} for hit in self.priors],
             "outdated": self.outdated,
             "missing": self.missing,
+            "recall": self.recall,
         }
 
     def _when(self, prior: Hit) -> str | None:
@@ -157,16 +162,17 @@ def retrieve(
         missing = max(0, COUNTS.of(database, session, encoder.id, encoder.generation) - len(gallery.index))
     described = _described(question, asked, scope)
     return Answer(
-        described,
-        encoder.id,
-        hits,
-        asked.picture,
-        asked.frame_id,
-        scope.outdated,
-        missing,
-        priors,
-        verdict,
-        asked.study_date,
+        query=described,
+        encoder=encoder.id,
+        hits=hits,
+        picture=asked.picture,
+        frame_id=asked.frame_id,
+        outdated=scope.outdated,
+        missing=missing,
+        priors=priors,
+        verdict=verdict,
+        study_date=asked.study_date,
+        recall=gallery.recall,
     )
 
 

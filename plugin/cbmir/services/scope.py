@@ -26,6 +26,7 @@ class Scope:
         left_out: frames of those that are the query's own.
         size: how many frames are searched.
         outdated: how many of those have features of pictures that an earlier conversion made.
+        where: the filter.
     """
 
     gallery: Gallery
@@ -33,11 +34,13 @@ class Scope:
     left_out: set[int]
     size: int
     outdated: int
+    where: Where
 
     def search(self, feature: FloatArray, k: int) -> Ranking:
         """The k nearest frames to a feature, float32 (d,)."""
         # the own ones are few: to find as many more and drop them is exact, and cheaper than one more filter
-        found = self.gallery.index.search(feature[np.newaxis], k + len(self.left_out), self.allowed)[0]
+        index = self.gallery.filtered_by(self.where)
+        found = index.search(feature[np.newaxis], k + len(self.left_out), self.allowed)[0]
         return [(frame_id, distance) for frame_id, distance in found if frame_id not in self.left_out][:k]
 
     def of_own_patient(self, session: Session, subject: Subject, feature: FloatArray, k: int) -> Ranking:
@@ -69,7 +72,7 @@ def scoped(session: Session, gallery: Gallery, subject: Subject, where: Where, e
         own.update(frames.ids_of_groups(session, subject.groups))
     left_out = gallery.held(own, allowed)
     size = (len(gallery.index) if allowed is None else len(allowed)) - len(left_out)
-    return Scope(gallery, allowed, left_out, size, _outdated(gallery, allowed, left_out))
+    return Scope(gallery, allowed, left_out, size, _outdated(gallery, allowed, left_out), where)
 
 
 def _outdated(gallery: Gallery, allowed: IdArray | None, left_out: set[int]) -> int:

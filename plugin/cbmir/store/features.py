@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -223,11 +223,47 @@ def members_of(session: Session, encoder: Encoder, after: int = -1) -> Members:
         vectors += b"".join(row.vector for row in rows)
         made_by.update(row.pipeline for row in rows)
     if len(vectors) != len(frame_ids) * encoder.dimension * STORED.itemsize:
-        raise EncoderMismatch(f"Stored features of {encoder.id} are not of its {encoder.dimension} numbers.")
+        raise _of_another_width(encoder)
     matrix = np.frombuffer(vectors, STORED).astype(np.float32, copy=False)
     return Members(
         np.array(frame_ids, np.int64), matrix.reshape(len(frame_ids), encoder.dimension), frozenset(made_by)
     )
+
+
+@dataclass(frozen=True)
+class Piece(Members):
+    """Some features of one encoder.
+
+    Attributes:
+        generations: int64 [n], in the order of the ids.
+    """
+
+    generations: IdArray
+
+
+def pieces_of(session: Session, encoder: Encoder) -> Iterator[Piece]:
+    """As `members_of`, of all generations, but never more than `ROWS_AT_ONCE` at a time.
+
+    Raises:
+        cbmir.errors.EncoderMismatch: if a stored vector is not of the encoder's dimension.
+    """
+    statement = (
+        select(Feature.frame_id, Feature.vector, Feature.pipeline, Feature.generation)
+        .where(*in_generations(Feature, encoder, -1))
+        .order_by(Feature.frame_id)
+        .execution_options(yield_per=ROWS_AT_ONCE)
+    )
+    for rows in session.execute(statement).partitions():
+        data = b"".join(row.vector for row in rows)
+        if len(data) != len(rows) * encoder.dimension * STORED.itemsize:
+            raise _of_another_width(encoder)
+        vectors = np.frombuffer(data, STORED).astype(np.float32).reshape(len(rows), encoder.dimension)
+        ids, generations = (np.array([row[column] for row in rows], np.int64) for column in (0, 3))
+        yield Piece(ids, vectors, frozenset(row.pipeline for row in rows), generations)
+
+
+def _of_another_width(encoder: Encoder) -> EncoderMismatch:
+    return EncoderMismatch(f"Stored features of {encoder.id} are not of its {encoder.dimension} numbers.")
 
 
 def frame_ids(session: Session, encoder: Encoder, after: int = -1) -> IdArray:

@@ -45,13 +45,13 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Session]:
         """A session that only reads; what it returns stays usable after it is closed."""
-        with _translated(), Session(self.engine, expire_on_commit=False) as session:
+        with translated(), Session(self.engine, expire_on_commit=False) as session:
             yield session
 
     @contextmanager
     def write(self) -> Iterator[Session]:
         """A session that commits at the end, or rolls back on any error; on SQLite it holds the write lock."""
-        with _translated(), Session(self._writing, expire_on_commit=False) as session, session.begin():
+        with translated(), Session(self._writing, expire_on_commit=False) as session, session.begin():
             yield session
 
     def dispose(self) -> None:
@@ -88,14 +88,15 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def translated() -> Iterator[None]:
+    """Foreign errors of a database leave the block as ours; a mistake in our own SQL leaves it as it is."""
     try:
         yield
     except DBAPIError as error:
-        translated = _translate(error)
-        if translated is None:
+        known = _translate(error)
+        if known is None:
             raise
-        raise translated from error
+        raise known from error
 
 
 def _translate(error: DBAPIError) -> CbmirError | None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +17,8 @@ from cbmir.store import instances
 from cbmir.store.instances import NewFrame
 from cbmir.store.session import Database
 from cbmir.types import ByteArray, LabelOrigin
+
+PACKAGES = {"exact": [], "hnsw": ["faiss"], "pgvector": ["pgvector"], "milvus": ["pymilvus", "milvus_lite"]}
 
 
 def picture(kind: str, number: int) -> ByteArray:
@@ -46,3 +51,21 @@ def stock(settings: Settings) -> Callable[..., None]:
                 )
 
     return put
+
+
+@pytest.fixture
+def kept_in(
+    request: pytest.FixtureRequest, settings: Settings, tmp_path: Path
+) -> Iterator[Callable[[str], tuple[Database, Settings]]]:
+    """A database and the settings of an installation that keeps its indexes in a backend."""
+    url = str(tmp_path / "milvus.db")
+
+    def make(backend: str) -> tuple[Database, Settings]:
+        for package in PACKAGES[backend]:
+            pytest.importorskip(package, reason=f"needs `pip install 'cbmir[{backend}]'`")
+        database = request.getfixturevalue("pgvector_database" if backend == "pgvector" else "database")
+        return database, replace(settings, index=backend, milvus_url=url if backend == "milvus" else "")
+
+    yield make
+    if clients := sys.modules.get("cbmir.services.backends.milvus_client"):
+        clients.close(url)

@@ -1,4 +1,4 @@
-"""Index files: always the database's state, also in other processes; damaged or foreign ones are made anew."""
+"""Kept indexes: always the database's state, also in other processes; damaged or foreign ones are made anew."""
 
 from __future__ import annotations
 
@@ -7,15 +7,18 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from cbmir.errors import BrokenFile, DiskFull
+from cbmir.errors import BadRequest, BrokenFile, DiskFull, EncoderMismatch, NotFound
 from cbmir.index.base import Ranking
-from cbmir.services import gallery, index_files, index_report
+from cbmir.services import gallery, index_benchmark, index_files, index_report
+from cbmir.services.backends.choose import BACKENDS, check, chosen
+from cbmir.services.backends.files import Files
 from cbmir.settings import Settings
 from cbmir.store import encoders, features, instances
 from cbmir.store.instances import NewFrame
@@ -31,7 +34,8 @@ from cbmir.settings import Settings
 from cbmir.store import encoders
 from cbmir.store.session import Database
 
-database, settings, galleries = Database(sys.argv[1]), Settings(data=Path(sys.argv[2])), Galleries()
+database, galleries = Database(sys.argv[1]), Galleries()
+settings = Settings(data=Path(sys.argv[2]), index=sys.argv[3], milvus_url=sys.argv[4])
 for line in sys.stdin:
     with database.read() as session:
         held = galleries.of(database, session, encoders.get(session, "net"), settings)
@@ -104,19 +108,46 @@ class Archive:
 
     @property
     def path(self) -> Path:
-        return index_files.path(self.settings, "net")
+        backend = chosen(self.settings)
+        assert isinstance(backend, Files)
+        return backend.path("net")
+
+    @property
+    def searcher(self) -> list[str]:
+        """A program that searches for what is nearest to zero whenever it reads a line."""
+        url = self.database.engine.url.render_as_string(hide_password=False)
+        settings = self.settings
+        return [sys.executable, "-c", SEARCH, url, str(settings.data), settings.index, settings.milvus_url]
 
 
-@pytest.fixture
-def archive(database: Database, settings: Settings) -> Archive:
-    return Archive(database, settings)
+@pytest.fixture(params=["exact", "hnsw"])
+def archive(request: pytest.FixtureRequest, database: Database, settings: Settings) -> Archive:
+    """An archive whose index is kept in files."""
+    return Archive(database, replace(settings, index=request.param))
 
 
-def test_what_comes_and_goes_is_followed_beside_the_file(archive: Archive) -> None:
-    galleries = gallery.Galleries()
+@pytest.fixture(params=BACKENDS)
+def any_archive(request: pytest.FixtureRequest, kept_in: Callable[[str], tuple[Database, Settings]]) -> Archive:
+    """An archive whose index is kept by each backend there is."""
+    return Archive(*kept_in(request.param))
+
+
+@pytest.fixture(params=[name for name in BACKENDS if name != "milvus"])
+def served_archive(request: pytest.FixtureRequest, kept_in: Callable[[str], tuple[Database, Settings]]) -> Archive:
+    """An archive whose index several processes can open at once, which a file of milvus-lite is not for."""
+    return Archive(*kept_in(request.param))
+
+
+def kept(archive: Archive) -> object:
+    with archive.database.read() as session:
+        return index_files.mark(session, "net", archive.settings)
+
+
+def test_what_comes_and_goes_is_followed_beside_what_is_kept(any_archive: Archive) -> None:
+    archive, galleries = any_archive, gallery.Galleries()
     near, far = archive.add(1, 9)
     assert archive.search(galleries) == [near, far]
-    made = archive.path.read_bytes()
+    made = kept(archive)
     nearer = archive.add(0.5)[0]
     assert archive.search(galleries) == [nearer, near, far]
     archive.delete(near)
@@ -125,14 +156,13 @@ def test_what_comes_and_goes_is_followed_beside_the_file(archive: Archive) -> No
     again = archive.add(2, 0.1)
     assert archive.search(galleries) == [again[1], again[0], far]
     assert archive.search(gallery.Galleries()) == archive.search(galleries), "as whoever opens it now finds it"
-    assert archive.path.read_bytes() == made
+    assert kept(archive) == made is not None
 
 
-def test_other_processes_see_changes_at_once(archive: Archive) -> None:
+def test_other_processes_see_changes_at_once(served_archive: Archive) -> None:
+    archive = served_archive
     first, second = archive.add(1, 2)
-    url = archive.database.engine.url.render_as_string(hide_password=False)
-    command = [sys.executable, "-c", SEARCH, url, str(archive.settings.data)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+    with subprocess.Popen(archive.searcher, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
 
         def asked() -> str:
             assert other.stdin is not None
@@ -164,10 +194,11 @@ def test_a_damaged_file_is_refused_and_made_anew(archive: Archive, damage: str) 
     with archive.database.read() as session, pytest.raises(BrokenFile, match=r"cut short|damaged"):
         index_files.opened(session, encoders.get(session, "net"), archive.settings)
     assert archive.search(gallery.Galleries()) == ids[:3]
-    assert archive.path.read_bytes() == whole
+    assert index_report.verify(archive.database, archive.settings, None)["compared"] == len(ids)
 
 
-def test_a_file_of_another_database_is_refused(archive: Archive) -> None:
+def test_what_is_kept_of_another_database_is_refused(any_archive: Archive) -> None:
+    archive = any_archive
     archive.add(1, 2, 3)
     archive.held(gallery.Galleries())
     with archive.database.write() as session:  # behind everybody's back
@@ -176,7 +207,8 @@ def test_a_file_of_another_database_is_refused(archive: Archive) -> None:
     assert archive.search(gallery.Galleries()) == ids
 
 
-def test_what_was_deleted_without_a_record_is_not_found(archive: Archive) -> None:
+def test_what_was_deleted_without_a_record_is_not_found(any_archive: Archive) -> None:
+    archive = any_archive
     galleries = gallery.Galleries()
     first, second = archive.add(1, 2)
     assert archive.search(galleries) == [first, second]
@@ -186,9 +218,10 @@ def test_what_was_deleted_without_a_record_is_not_found(archive: Archive) -> Non
     assert archive.search(galleries) == [second]
 
 
-def test_a_file_that_lags_far_behind_is_made_anew_beside_the_queries(
-    archive: Archive, monkeypatch: pytest.MonkeyPatch
+def test_what_lags_far_behind_is_made_anew_beside_the_queries(
+    any_archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    archive = any_archive
     monkeypatch.setattr(index_files, "BEHIND", 3)
     galleries = gallery.Galleries()
     archive.add(1, 2)
@@ -219,26 +252,32 @@ def test_a_full_disk_costs_no_answer_and_leaves_the_old_file(archive: Archive) -
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, taken)
-    assert [path.suffix for path in archive.path.parent.iterdir()] == [".lock"]
+    assert {path.suffix for path in archive.path.parent.iterdir()} == {".lock", ".terms"}, "no draft is left"
 
 
-def test_processes_that_build_at_once_leave_one_sound_file(archive: Archive) -> None:
+def test_processes_that_build_at_once_leave_one_sound_index(served_archive: Archive) -> None:
+    archive = served_archive
     archive.add(*range(1, 300))
-    url = archive.database.engine.url.render_as_string(hide_password=False)
-    command = [sys.executable, "-c", SEARCH, url, str(archive.settings.data)]
-    some = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    some = [
+        subprocess.Popen(archive.searcher, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
     answers = {process.communicate("\n\n")[0] for process in some}
     assert len(answers) == 1
     assert index_report.verify(archive.database, archive.settings, None)["compared"] == 299
 
 
-def test_status_and_verify_tell_how_it_is(archive: Archive, make_behind: Callable[[], int]) -> None:
+def test_status_and_verify_tell_how_it_is(any_archive: Archive) -> None:
+    archive = any_archive
     assert index_report.status(archive.database, archive.settings) == []
-    archive.add(1, 2)
+    first, _ = archive.add(1, 2)
     assert index_report.status(archive.database, archive.settings)[0]["state"] == "missing"
     index_files.rebuild(archive.database, archive.settings)
-    assert index_report.status(archive.database, archive.settings)[0]["state"] == "current"
-    archive.delete(make_behind())
+    told = index_report.status(archive.database, archive.settings)[0]
+    assert (told["index"], told["state"]) == (archive.settings.index, "current")
+    assert told["recall"] == (None if archive.settings.index == "exact" else 1.0)
+    archive.add(3)
+    archive.delete(first)
     told = index_report.status(archive.database, archive.settings)[0]
     assert (told["state"], told["behind"]) == ("behind", 2)
     assert index_report.verify(archive.database, archive.settings, None) == {
@@ -246,14 +285,48 @@ def test_status_and_verify_tell_how_it_is(archive: Archive, make_behind: Callabl
         "compared": 1,
         "newer": 1,
     }
-    assert index_report.measured(archive.database, archive.settings, None, 1)["features"] == 2
+    told = index_benchmark.measured(archive.database, archive.settings, None, 1)
+    assert (told["features"], told.get("recall", 1.0)) == (2, 1.0)
 
 
-@pytest.fixture
-def make_behind(archive: Archive) -> Callable[[], int]:
-    """Adds a frame, and says which one may be deleted."""
+def test_an_encoder_that_goes_while_it_is_asked_is_not_found_any_more(any_archive: Archive) -> None:
+    archive, galleries = any_archive, gallery.Galleries()
+    ids = archive.add(1, 2)
+    held = archive.held(galleries)
+    with archive.database.write() as session:  # as freeing does it
+        session.execute(features.delete(features.Feature))
+        features.forget_history(session, "net")
+    index_files.drop(archive.database, archive.settings, "net")
+    assert kept(archive) is None
+    assert archive.search(galleries) == []
+    with archive.database.write() as session:
+        session.delete(encoders.get(session, "net"))
+    with pytest.raises(NotFound, match="no encoder net"):
+        archive.held(galleries)
+    if archive.settings.index == "milvus":
+        with pytest.raises(NotFound, match="has gone, or was made anew"):
+            held.held(ids)
+    else:
+        assert held.held(ids) in (set(ids), set()), "who asks meanwhile is not disturbed"
 
-    def add() -> int:
-        return archive.add(3)[0] - 2
 
-    return add
+def test_what_is_kept_is_told_apart_by_encoder_and_dimension(any_archive: Archive) -> None:
+    archive = any_archive
+    archive.add(1, 2)
+    held = archive.held(gallery.Galleries())
+    with pytest.raises(EncoderMismatch, match="cannot be compared"):
+        held.index.search(np.zeros((1, WIDTH + 1), np.float32), 1)
+    with pytest.raises(BadRequest, match="NaN or infinity"):
+        held.index.search(np.full((1, WIDTH), np.nan, np.float32), 1)
+    with pytest.raises(BadRequest, match="k must be at least 1"):
+        held.index.search(np.zeros((1, WIDTH), np.float32), 0)
+    with archive.database.write() as session:
+        encoders.get(session, "net").dimension = WIDTH + 1
+    with archive.database.read() as session, pytest.raises(BrokenFile, match="not of features of 5 numbers"):
+        index_files.opened(session, encoders.get(session, "net"), archive.settings)
+
+
+def test_an_index_that_nobody_knows_is_refused_by_name(database: Database, settings: Settings) -> None:
+    with pytest.raises(BadRequest, match="CBMIR_INDEX names no index: 'crystal'") as caught:
+        check(database, replace(settings, index="crystal"))
+    assert caught.value.remedy.startswith("Choose one of: exact, hnsw")

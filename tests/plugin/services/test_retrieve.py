@@ -259,6 +259,7 @@ def test_the_json_is_as_the_issue_gives_it_and_names_no_patient(ask: Ask, settin
         "priors",
         "outdated",
         "missing",
+        "recall",
     ]
     assert document["hits"][0]["rank"] == 1
     assert (document["outdated"], document["missing"]) == (0, 0)

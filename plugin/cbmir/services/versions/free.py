@@ -8,7 +8,9 @@ from sqlalchemy.orm import Session
 
 from cbmir.errors import EncoderNotReady
 from cbmir.progress import Progress
+from cbmir.services import index_files
 from cbmir.services.versions.overview import BYTES_A_NUMBER
+from cbmir.settings import Settings
 from cbmir.store import activations, calibrations, encoders, features
 from cbmir.store.session import Database
 
@@ -29,8 +31,8 @@ def size(session: Session, encoder_id: str) -> dict[str, Any]:
     return {"encoder": encoder_id, "features": count, "bytes": count * encoder.dimension * BYTES_A_NUMBER}
 
 
-def free(database: Database, encoder_id: str, progress: Progress) -> dict[str, Any]:
-    """Delete all features of an encoder that does not answer; its weights, split and evaluations stay.
+def free(database: Database, settings: Settings, encoder_id: str, progress: Progress) -> dict[str, Any]:
+    """Delete all features of an encoder that does not answer, and its index; weights, split, evaluations stay.
 
     From the start on new pictures get no features of it. What is cut off goes on where it was.
 
@@ -52,6 +54,7 @@ def free(database: Database, encoder_id: str, progress: Progress) -> dict[str, A
     while freed := _some(database, encoder_id):
         done += freed
         progress.update(done, max(total, done), "freeing")
+    index_files.drop(database, settings, encoder_id)
     return {"encoder": encoder_id, "freed": done}
 
 

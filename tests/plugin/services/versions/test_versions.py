@@ -112,9 +112,10 @@ def test_the_features_of_one_that_does_not_answer_are_freed(
         with pytest.raises(EncoderNotReady, match="answers the queries"):
             size(session, new)
     with pytest.raises(EncoderNotReady, match="answers the queries"):
-        free(database, new, Silence())
-    assert free(database, old, Silence()) == {"encoder": old, "freed": 12}
+        free(database, settings, new, Silence())
+    assert free(database, settings, old, Silence()) == {"encoder": old, "freed": 12}
     assert states(database) == {new: "in use", old: "freed"}
+    assert [path.stem for path in settings.indexes.glob("*.index")] in ([], [new]), "its index is gone, too"
     for refused in (lambda: answered_by(database, settings, old), lambda: activate(database, old)):
         with pytest.raises(EncoderNotReady, match="were freed"):
             refused()
@@ -142,7 +143,8 @@ class Slowly:
         if done == 5:
             sys.stdin.read()
 
-free.free(Database(Settings(data=Path(sys.argv[1])).resolved_database_url), sys.argv[2], Slowly())
+settings = Settings(data=Path(sys.argv[1]))
+free.free(Database(settings.resolved_database_url), settings, sys.argv[2], Slowly())
 """
 
 
@@ -163,7 +165,7 @@ def test_a_kill_while_freeing_leaves_a_part_that_nobody_uses(
     assert answered_by(database, settings) == old
     with pytest.raises(EncoderNotReady, match="were freed"):
         answered_by(database, settings, new)
-    assert free(database, new, Silence())["freed"] == 7, "the sweeper queues the job again"
+    assert free(database, settings, new, Silence())["freed"] == 7, "the sweeper queues the job again"
 
 
 SWITCH = """

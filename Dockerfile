@@ -8,7 +8,9 @@ COPY plugin plugin
 COPY workers workers
 COPY web web
 COPY migrations migrations
-RUN /opt/cbmir/bin/pip install --no-cache-dir --constraint constraints.txt .
+# such as hnsw, pgvector or milvus, for another index than the exact one
+ARG EXTRAS=""
+RUN /opt/cbmir/bin/pip install --no-cache-dir --constraint constraints.txt "cbmir[$EXTRAS] @ file:///source"
 
 FROM python:3.11-slim
 RUN useradd --system --uid 10001 --no-create-home cbmir \

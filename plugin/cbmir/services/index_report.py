@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from cbmir.errors import BrokenFile, NotFound
 from cbmir.index.stamp import REMEDY
-from cbmir.services import index_files
+from cbmir.services import index_files, term_files
 from cbmir.services.backends.base import Backend
 from cbmir.services.backends.choose import check
 from cbmir.settings import Settings
@@ -54,7 +54,8 @@ def _state(session: Session, encoder: Encoder, backend: Backend) -> dict[str, An
 
 
 def verify(database: Database, settings: Settings, encoder_id: str | None) -> dict[str, Any]:
-    """Compare every number of an encoder's index with the database; without an id, of the encoder in use.
+    """Compare every number of an encoder's index, and every term of its filters, with the database; without an id,
+    of the encoder in use.
 
     Raises:
         cbmir.errors.NotFound: if there is no such encoder, or no index is kept.
@@ -65,6 +66,7 @@ def verify(database: Database, settings: Settings, encoder_id: str | None) -> di
     with database.read() as session:
         encoder = encoders.resolve(session, encoder_id)
         base = index_files.opened(session, encoder, settings)
+        term_files.verify(session, encoder, settings)
         wanted = features.members_of(session, encoder)
         changed = features.members_of(session, encoder, base.stamp.generation).frame_ids
     expected = ~np.isin(wanted.frame_ids, changed)

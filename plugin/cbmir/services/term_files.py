@@ -43,12 +43,30 @@ def current(session: Session, encoder: Encoder, settings: Settings) -> Terms:
 
 def build(session: Session, encoder: Encoder, settings: Settings) -> Terms:
     """Make the file anew from the database; where it cannot be written, the log says so and the old one stays."""
-    terms = NONE.changed(np.empty(0, np.int64), features.frame_ids(session, encoder), terms_of(session, encoder))
+    terms = _made(session, encoder)
     try:
         file.write(path(settings, encoder.id), encoder.id, encoder.generation, terms)
     except Unavailable as error:
         log.warning("the filters' terms are held in memory: %s", error.sentence)
     return terms
+
+
+def verify(session: Session, encoder: Encoder, settings: Settings) -> None:
+    """Compare a file, if there is one, with the database.
+
+    Raises:
+        cbmir.errors.BrokenFile: if it is damaged, or says anything else than the database.
+    """
+    try:
+        found = file.read(path(settings, encoder.id), encoder.id)
+    except NotFound:
+        return
+    if _brought_up(session, encoder, *found) != _made(session, encoder):
+        raise BrokenFile("The file of terms does not say what the database does.", file.REMEDY)
+
+
+def _made(session: Session, encoder: Encoder) -> Terms:
+    return NONE.changed(np.empty(0, np.int64), features.frame_ids(session, encoder), terms_of(session, encoder))
 
 
 def _brought_up(session: Session, encoder: Encoder, generation: int, terms: Terms) -> Terms:

@@ -15,7 +15,7 @@ from sqlalchemy import delete, select
 from cbmir.errors import BrokenFile
 from cbmir.files import write_whole
 from cbmir.index import terms as file
-from cbmir.services import gallery, narrowing, term_files
+from cbmir.services import gallery, index_report, narrowing, term_files
 from cbmir.settings import Settings
 from cbmir.store import encoders, features, instances, ledger, undated
 from cbmir.store.filters import Where
@@ -234,6 +234,18 @@ def test_a_spoilt_file_is_made_anew(hospital: Hospital, spoil: Callable[[Path], 
     spoil(path)
     hospital.compare(gallery.Galleries())
     assert path.read_bytes() == before
+
+
+def test_verify_sees_a_term_that_is_not_the_database_s(hospital: Hospital) -> None:
+    hospital.compare()
+    index_report.verify(hospital.database, hospital.settings, hospital.encoder_id)
+    path = term_files.path(hospital.settings, hospital.encoder_id)
+    generation, terms = file.read(path, hospital.encoder_id)
+    name = next(iter(terms.holders))
+    wrong = {**terms.holders, name: dict.fromkeys(terms.holders[name], terms.members)}
+    file.write(path, hospital.encoder_id, generation, file.Terms(terms.members, wrong))
+    with pytest.raises(BrokenFile, match="does not say what the database does"):
+        index_report.verify(hospital.database, hospital.settings, hospital.encoder_id)
 
 
 def test_a_file_of_another_encoder_is_refused(hospital: Hospital) -> None:

@@ -149,9 +149,10 @@ def test_files_are_added_and_found(page: Page, running: Running) -> None:
 
 def test_a_training_is_started_watched_and_cancelled(page: Page) -> None:
     page.goto("/encoders")
-    page.fill("#epochs", "5000")
-    page.select_option("#side", "16")
-    page.get_by_role("button", name="Start the training").click()
+    form = page.locator("form").filter(has=page.locator("#side"))
+    form.get_by_label("Epochs").fill("5000")
+    form.get_by_label("Side").select_option("16")
+    form.get_by_role("button", name="Start the training").click()
     work = page.locator(".work article")
     expect(work.locator("polyline").first).to_be_visible(timeout=120_000)
     before = work.get_by_role("status").inner_text()

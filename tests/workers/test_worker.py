@@ -121,7 +121,7 @@ def test_a_restart_of_the_broker_loses_no_job_and_the_worker_finds_it_again(
     before = [house.enqueue(JobKind.EXTRACT, asked) for _ in range(2)]
     embedded_redis.stop(house.settings)
     embedded_redis.ensure(house.settings)
-    assert client.broker_state(house.app).waiting["extract"] == 2
+    house.wait_for(lambda: client.broker_state(house.app).waiting.get("extract") == 2)
     start_worker("index")
     for job_id in before:
         house.finish(job_id)

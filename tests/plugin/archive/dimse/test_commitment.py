@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -38,9 +39,11 @@ def asked(*objects: tuple[str, str]) -> Dataset:
 def report(port: int, request: Dataset, action: int = 1) -> tuple[int, tuple[int, Dataset] | None]:
     """The answer to the request, and the report that follows on the same association: event type, data set."""
     reports: queue.Queue[tuple[int, Dataset]] = queue.Queue()
+    answered = threading.Event()
 
     def told(event: Any) -> tuple[int, None]:
         reports.put((event.event_type, event.event_information))
+        event.assoc.bind(evt.EVT_PDU_SENT, lambda _: answered.set())
         return 0, None
 
     association = application("MODALITY", 10).associate(
@@ -53,6 +56,7 @@ def report(port: int, request: Dataset, action: int = 1) -> tuple[int, tuple[int
     assert association.is_established
     status, _ = association.send_n_action(request, action, StorageCommitmentPushModel, WELL_KNOWN)
     found = reports.get(timeout=10) if status.Status == 0 else None
+    assert found is None or answered.wait(10), "whoever releases before the answer has left breaks the association"
     association.release()
     return status.Status, found
 

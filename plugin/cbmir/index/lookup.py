@@ -25,14 +25,20 @@ def places(held: IdArray, wanted: IdArray) -> Places:
         wanted: int64 (m,), best ascending; ids in another order are found too, only slower.
     """
     found = np.full(wanted.shape[0], ABSENT, np.int64)
+    before, at = np.int64(0), np.int64(-1)  # the id looked up last, and its place; -1 where it has none
     lowest = np.int64(0)
     for each in range(wanted.shape[0]):
         id = wanted[each]
-        if each > 0 and id < wanted[each - 1]:
-            lowest = np.int64(0)
-        place = _first_not_below(held, id, lowest)
+        # no array is read for this guess: while it is right, the next ones are fetched before it is confirmed
+        place = at + (id - before)
+        if at < 0 or place <= at or place >= held.shape[0] or held[place] != id:
+            if each > 0 and id < wanted[each - 1]:
+                lowest = np.int64(0)
+            place = _first_not_below(held, id, lowest)
         if place < held.shape[0] and held[place] == id:
-            found[each] = place
+            found[each], before, at = place, id, place
+        else:
+            at = np.int64(-1)
         lowest = place
     return found
 

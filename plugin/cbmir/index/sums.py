@@ -16,8 +16,8 @@ Codes = npt.NDArray[np.uint8]
 
 STAGE = 16
 """Coordinates after which it is asked how many members of a cell are still in."""
-FEW = 16
-"""So many are measured, and not bounded any further."""
+FEW = 1
+"""So many are measured, and not bounded any further: to measure one costs as much as all codes of a cell."""
 TOGETHER = 4
 """Coordinates added in one go: the sums are loaded and stored once for so many."""
 

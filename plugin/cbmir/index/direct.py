@@ -13,12 +13,6 @@ from cbmir.types import FloatArray
 
 Rows = npt.NDArray[np.int64]
 
-TOGETHER = 32
-"""Members that are brought from memory before the first of them is measured: they lie far apart, and each alone
-would be waited for. A third of the time, where nothing of them is in the cache."""
-LINE = 16
-"""Numbers in a cache line."""
-
 
 @compiled
 def search(
@@ -53,25 +47,11 @@ def _search(
     vectors: FloatArray, ids: IdArray, rows: Rows, query: FloatArray, distances: DoubleArray, found: IdArray
 ) -> int:
     taken, measured, limit = 0, 0, np.float32(np.inf)
-    for start in range(0, rows.shape[0], TOGETHER):
-        some = rows[start : start + TOGETHER]
-        at_hand = _touched(vectors, some)
-        for row in some:
-            if rough(vectors[row], query) <= limit or np.isnan(at_hand):
-                measured += 1
-                taken = take(distances, found, taken, distance(vectors[row], query), ids[row])
-                if taken == distances.shape[0]:
-                    limit = square_above(distances[0], query.shape[0])
+    for row in rows:
+        if rough(vectors[row], query) <= limit:
+            measured += 1
+            taken = take(distances, found, taken, distance(vectors[row], query), ids[row])
+            if taken == distances.shape[0]:
+                limit = square_above(distances[0], query.shape[0])
     put_in_order(distances, found, taken)
     return measured
-
-
-@compiled
-def _touched(vectors: FloatArray, rows: Rows) -> np.float32:
-    """Have these rows brought from memory, all at once: one number of each of their cache lines, added up and looked
-    at, else the compiler leaves it out."""
-    total = np.float32(0)
-    for row in rows:
-        for axis in range(0, vectors.shape[1], LINE):
-            total += vectors[row, axis]
-    return total

@@ -24,30 +24,42 @@ TOGETHER = 4
 
 @compiled
 def bounded(
-    cells: Cells, cell: int, place: FloatArray, ceiling: np.float32, touched: npt.NDArray[np.int64]
-) -> FloatArray:
-    """Sums of squares over some coordinates, float32 (size,): over all unless few are at most `ceiling`."""
+    cells: Cells,
+    cell: int,
+    place: FloatArray,
+    ceiling: np.float32,
+    sums: FloatArray,
+    touched: npt.NDArray[np.int64],
+) -> int:
+    """Fill in sums of squares over some coordinates, float32 (size,): over all unless few are at most `ceiling`.
+
+    Returns:
+        How many are.
+    """
     width, size = cells.codes.shape[1:]
-    sums = np.zeros(size, np.float32)
-    here, step, codes = place - cells.origin[cell], cells.step[cell], cells.codes[cell]
+    origin, step, codes = cells.origin[cell], cells.step[cell], cells.codes[cell]
+    sums[:] = 0
+    inside = size
     touched[0] += 1
     for start in range(0, width, STAGE):
         end = min(start + STAGE, width)
         whole = end - (end - start) % TOGETHER
         for axis in range(start, whole, TOGETHER):
-            _add_four(sums, here[axis:whole], step[axis:whole], codes[axis:whole])
+            _add_four(sums, place[axis:whole], origin[axis:whole], step[axis:whole], codes[axis:whole])
         for axis in range(whole, end):
-            _add(sums, here[axis], step[axis], codes[axis])
+            _add(sums, place[axis] - origin[axis], step[axis], codes[axis])
         touched[1] += size * (end - start)
-        if _count(sums, ceiling) <= FEW:
+        inside = _count(sums, ceiling)
+        if inside <= FEW:
             break
-    return sums
+    return inside
 
 
 @reordered
-def _add_four(sums: FloatArray, here: FloatArray, step: FloatArray, codes: Codes) -> None:
+def _add_four(sums: FloatArray, place: FloatArray, origin: FloatArray, step: FloatArray, codes: Codes) -> None:
     """Add the squares of the first four coordinates."""
-    here0, here1, here2, here3 = here[0], here[1], here[2], here[3]
+    here0, here1 = place[0] - origin[0], place[1] - origin[1]
+    here2, here3 = place[2] - origin[2], place[3] - origin[3]
     step0, step1, step2, step3 = step[0], step[1], step[2], step[3]
     codes0, codes1, codes2, codes3 = codes[0], codes[1], codes[2], codes[3]
     for member in range(sums.shape[0]):

@@ -110,11 +110,12 @@ def visit(
     touched: Numbers,
 ) -> int:
     """Take in who of these cells is among the nearest, until a cell is too far; how many places are taken then."""
+    sums = np.empty(cells.codes.shape[2], np.float32)
     for cell in order:
         limit = distances[0] * scale if taken == distances.shape[0] else np.inf
         if lower[cell] > limit:
             break
-        taken = _visit(cells, cell, query, place, reach, scale, limit, kept, distances, found, taken, touched)
+        taken = _visit(cells, cell, query, place, reach, scale, limit, kept, sums, distances, found, taken, touched)
     return taken
 
 
@@ -128,6 +129,7 @@ def _visit(
     scale: float,
     limit: float,
     kept: Mask,
+    sums: FloatArray,
     distances: DoubleArray,
     found: IdArray,
     taken: int,
@@ -137,7 +139,8 @@ def _visit(
     width, size = cells.codes.shape[1:]
     loose = cells.slack[cell] + reach
     ceiling = square_above(limit + loose, width)
-    sums = bounded(cells, cell, place, ceiling, touched)
+    if not bounded(cells, cell, place, ceiling, sums, touched):
+        return taken
     first = cell * size
     for place_in_cell in range(min(size, cells.ids.shape[0] - first)):
         row = first + place_in_cell

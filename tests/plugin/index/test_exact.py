@@ -82,7 +82,8 @@ def test_no_member_is_bounded_away_whose_distance_is_the_limit(
             cell, limit = row // 4, distance(member, query) * placed.scale
             assert lower[cell] <= limit
             ceiling = square_above(limit + index.cells.slack[cell] + placed.reach, len(placed.place))
-            sums = visit.bounded(index.cells, cell, placed.place, np.float32(np.inf), np.zeros(3, np.int64))
+            sums = np.empty(4, np.float32)
+            visit.bounded(index.cells, cell, placed.place, np.float32(np.inf), sums, np.zeros(3, np.int64))
             assert sums[row % 4] <= ceiling
             assert rough(member, query) <= square_above(distance(member, query), len(query))
 

@@ -28,12 +28,16 @@ def ask(orthanc: Any, path: str, method: str = "GET") -> requests.Response:
     return requests.request(method, url, auth=orthanc.auth, timeout=30, allow_redirects=False)
 
 
-def asked_about(cbmir: Cbmir) -> str:
-    """SOP Instance UID of the newest question."""
+def newest_question(cbmir: Cbmir) -> dict[str, list[str]]:
     questions = [told for told in cbmir.told if told[0] == "/api/v1/query?wait=20"]  # events come when they come
     _, headers, body = questions[-1]
     assert headers["X-Requested-With"] == "cbmir-orthanc"
-    (uid,) = parse_qs(body.decode())["sop_instance_uid"]
+    return parse_qs(body.decode())
+
+
+def asked_about(cbmir: Cbmir) -> str:
+    """SOP Instance UID of the newest question."""
+    (uid,) = newest_question(cbmir)["sop_instance_uid"]
     return uid
 
 
@@ -51,7 +55,7 @@ def test_an_instance_a_series_and_a_study(cbmir: Cbmir, following: Following, ma
     assert (answer.status_code, answer.json()) == (200, {"hits": [], "words": "Größe"})
     assert answer.headers["Content-Type"] == "application/json"
     assert asked_about(cbmir) == uid_of(made[7])
-    assert parse_qs(cbmir.told[-1][2].decode())["k"] == ["7"]
+    assert newest_question(cbmir)["k"] == ["7"]
     series = orthanc.get(f"/instances/{ids[0]}")["ParentSeries"]
     assert ask(orthanc, f"series/{series}").status_code == 200
     number = int(orthanc.get(f"/series/{series}")["MainDicomTags"]["SeriesNumber"])

@@ -39,7 +39,7 @@ def bounded(
     width, size = cells.codes.shape[1:]
     origin, step, codes = cells.origin[cell], cells.step[cell], cells.codes[cell]
     sums[:] = 0
-    inside = size
+    inside: int = size
     touched[0] += 1
     for start in range(0, width, STAGE):
         end = min(start + STAGE, width)

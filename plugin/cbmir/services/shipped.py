@@ -1,4 +1,7 @@
-"""Every installation has an encoder from the first minute: the one that comes with the product."""
+"""Every installation has an encoder from the first minute: the one that comes with the product.
+
+An older installation takes in that of a newer version when it is asked to.
+"""
 
 from __future__ import annotations
 
@@ -21,12 +24,29 @@ def provide(database: Database) -> None:
     with database.read() as session:
         if encoders.listing(session):
             return
+    add(database, kept=False)
+
+
+def add(database: Database, *, kept: bool = True) -> str:
+    """Let the installation know the encoder that comes with the product, beside others; one that is known stays.
+
+    Args:
+        database: of the installation.
+        kept: whether new pictures get features of it.
+
+    Returns:
+        Its id.
+
+    Raises:
+        cbmir.errors.NotFound: if the installation lacks its files.
+    """
     described = shipped.description()
     with database.write() as session:
-        encoders.add(
+        row = encoders.add(
             session,
             **described,
             weights_file=shipped.name(),
             weights_sha256=hashlib.sha256(shipped.weights()).hexdigest(),
-            kept=False,
+            kept=kept,
         )
+        return row.id

@@ -10,7 +10,7 @@ import pytest
 from cbmir.encoders import shipped
 from cbmir.errors import NotFound
 from cbmir.services.extract import load_encoder
-from cbmir.services.shipped import provide
+from cbmir.services.shipped import add, provide
 from cbmir.settings import Settings
 from cbmir.store import activations, encoders
 from cbmir.store.session import Database
@@ -39,6 +39,17 @@ def test_another_encoder_is_not_joined_by_it(database: Database) -> None:
     provide(database)
     with database.read() as session:
         assert [row.id for row in encoders.listing(session)] == ["own"]
+
+
+def test_it_is_taken_in_beside_another_when_asked_for(database: Database) -> None:
+    own = {"id": "own", "architecture": "onnx", "weights_file": "", "weights_sha256": "0" * 64, "dimension": 2}
+    with database.write() as session:
+        encoders.add(session, **own, preprocessing={}, training={}, metrics={})
+    added = add(database)
+    assert add(database) == added == shipped.description()["id"]
+    with database.read() as session:
+        assert {row.id for row in encoders.listing(session)} == {"own", added}
+        assert encoders.get(session, added).kept
 
 
 def test_it_is_what_its_description_says() -> None:

@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import date
 
 from cbmir.archive.folder import Content, size_of
-from cbmir.errors import CbmirError, NotFound, Unavailable
 from cbmir.progress import Progress
 from cbmir.services.archives.origin import object_of
 from cbmir.services.convert import open_file
 from cbmir.services.isolation import Isolation
 from cbmir.services.keep import opened
+from cbmir.services.one_by_one import Report, outcomes
 from cbmir.services.whence import read_again
 from cbmir.settings import Settings
 from cbmir.store import undated
 from cbmir.store.session import Database
 from cbmir.store.tables import Instance
-
-AT_ONCE = 500
-"""Rows read from the database at one time."""
-
-Report = Callable[[str, CbmirError], None]
-"""Told of an instance's file name, and why it stays without a date."""
 
 
 @dataclass(frozen=True)
@@ -65,41 +57,20 @@ def date_again(database: Database, settings: Settings, progress: Progress, repor
     """
     with database.read() as session:
         total = undated.count(session)
-    counts: Counter[str] = Counter()
-    progress.update(0, total)
     with Isolation(1) as isolation:
-        for done, instance in enumerate(_listed(database), start=1):
-            counts[_outcome(database, settings, instance, isolation, report)] += 1
-            progress.update(done, max(done, total))
-    return Dated(**counts)
+
+        def outcome(instance: Instance) -> str:
+            return _outcome(database, settings, instance, isolation)
+
+        return Dated(**outcomes(database, total, undated.listing, outcome, progress, report))
 
 
-def _listed(database: Database) -> Iterator[Instance]:
-    after = 0
-    while True:
-        with database.read() as session:
-            found = undated.listing(session, after=after, limit=AT_ONCE)
-        if not found:
-            return
-        yield from found
-        after = found[-1].id
-
-
-def _outcome(
-    database: Database, settings: Settings, instance: Instance, isolation: Isolation, report: Report | None
-) -> str:
+def _outcome(database: Database, settings: Settings, instance: Instance, isolation: Isolation) -> str:
     if object_of(instance.origin):
         return "archived"
-    try:
-        _, content = read_again(instance, settings)
-        name = instance.file_name
-        day = isolation.run(name, size_of(content), _date_in, content, name, settings)
-    except Unavailable:
-        raise
-    except CbmirError as error:
-        if report:
-            report(instance.file_name, error)
-        return "gone" if isinstance(error, NotFound) else "failed"
+    _, content = read_again(instance, settings)
+    name = instance.file_name
+    day = isolation.run(name, size_of(content), _date_in, content, name, settings)
     if day is None:
         return "dateless"
     with database.write() as session:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+
+from sqlalchemy.orm import Session
 
 from cbmir.archive.manifest import NoLabels
 from cbmir.errors import CbmirError, NotFound, Unavailable
@@ -14,18 +14,13 @@ from cbmir.services import outdated
 from cbmir.services.archives.again import ask_again
 from cbmir.services.archives.origin import object_of
 from cbmir.services.isolation import Isolation
+from cbmir.services.one_by_one import Report, outcomes
 from cbmir.services.record import Outcome, Prepared, Recorded, prepare, record
 from cbmir.services.whence import read_again
 from cbmir.settings import Settings
 from cbmir.store import instances
 from cbmir.store.session import Database
 from cbmir.store.tables import Instance
-
-AT_ONCE = 500
-"""Rows read from the database at one time."""
-
-Report = Callable[[str, CbmirError], None]
-"""Told of an instance's file name, and why its pictures stay as they are."""
 
 
 @dataclass(frozen=True)
@@ -70,13 +65,15 @@ def reconvert(
     with database.read() as session:
         old = outdated.among(instances.all_pipelines(session), settings)
         total = instances.count_made_by(session, old)
-    counts: Counter[str] = Counter()
-    progress.update(0, total)
     with Isolation(1) as isolation:
-        for done, instance in enumerate(_listed(database, old), start=1):
-            counts[_outcome(database, settings, instance, isolation, report)] += 1
-            progress.update(done, max(done, total))
-    return Reconverted(**counts)
+
+        def listing(session: Session, after: int, limit: int) -> list[Instance]:
+            return instances.made_by(session, old, after=after, limit=limit)
+
+        def outcome(instance: Instance) -> str:
+            return _outcome(database, settings, instance, isolation)
+
+        return Reconverted(**outcomes(database, total, listing, outcome, progress, report))
 
 
 def renew(database: Database, settings: Settings, instance: Instance, isolation: Isolation) -> bool:
@@ -120,31 +117,11 @@ def discard(settings: Settings, recorded: Recorded) -> None:
         shelf.discard(key)
 
 
-def _listed(database: Database, pipelines: list[str]) -> Iterator[Instance]:
-    after = 0
-    while True:
-        with database.read() as session:
-            found = instances.made_by(session, pipelines, after=after, limit=AT_ONCE)
-        if not found:
-            return
-        yield from found
-        after = found[-1].id
-
-
-def _outcome(
-    database: Database, settings: Settings, instance: Instance, isolation: Isolation, report: Report | None
-) -> str:
-    try:
-        if object_of(instance.origin):
-            return _asked(database, instance.origin)
-        renew(database, settings, instance, isolation)
-        return "renewed"
-    except Unavailable:
-        raise
-    except CbmirError as error:
-        if report:
-            report(instance.file_name, error)
-        return "gone" if isinstance(error, NotFound) else "failed"
+def _outcome(database: Database, settings: Settings, instance: Instance, isolation: Isolation) -> str:
+    if object_of(instance.origin):
+        return _asked(database, instance.origin)
+    renew(database, settings, instance, isolation)
+    return "renewed"
 
 
 def _asked(database: Database, origin: str) -> str:

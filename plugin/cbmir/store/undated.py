@@ -41,7 +41,7 @@ def date_instance(session: Session, instance_id: int, day: date) -> None:
     tell_anew(session, instance_id)
 
 
-def listing(session: Session, *, after: int, limit: int) -> list[Instance]:
+def listing(session: Session, after: int, limit: int) -> list[Instance]:
     """Up to `limit` DICOM objects above id `after`, by id."""
     return list(session.scalars(select(Instance).where(*_undated(after)).order_by(Instance.id).limit(limit)))
 

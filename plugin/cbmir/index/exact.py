@@ -71,8 +71,7 @@ class ExactIndex:
 
     def contains(self, ids: IdArray) -> npt.NDArray[np.bool_]:
         """See `cbmir.index.base.Index.contains`."""
-        found: Mask = lookup.places(self.ids, np.asarray(ids, np.int64)) != lookup.ABSENT
-        return found
+        return lookup.holds(self.ids, np.asarray(ids, np.int64))
 
     def search(
         self, queries: FloatArray, k: int, allowed: IdArray | None = None, touched: Touched | None = None

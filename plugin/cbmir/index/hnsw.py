@@ -65,8 +65,7 @@ class HnswIndex:
 
     def contains(self, ids: IdArray) -> npt.NDArray[np.bool_]:
         """See `cbmir.index.base.Index.contains`."""
-        found: npt.NDArray[np.bool_] = lookup.places(self.ids, np.asarray(ids, np.int64)) != lookup.ABSENT
-        return found
+        return lookup.holds(self.ids, np.asarray(ids, np.int64))
 
     def search(self, queries: FloatArray, k: int, allowed: IdArray | None = None) -> list[Ranking]:
         """See `cbmir.index.base.Index.search`."""

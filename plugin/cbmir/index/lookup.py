@@ -43,6 +43,12 @@ def places(held: IdArray, wanted: IdArray) -> Places:
     return found
 
 
+def holds(held: IdArray, wanted: IdArray) -> npt.NDArray[np.bool_]:
+    """Whether each wanted id is among the held ones: bool (m,); both as in `places`."""
+    found: npt.NDArray[np.bool_] = places(held, wanted) != ABSENT
+    return found
+
+
 @compiled
 def _first_not_below(held: IdArray, id: np.int64, lowest: np.int64) -> np.int64:
     """The first place, not before `lowest`, of an id that is at least `id`; n if there is none."""

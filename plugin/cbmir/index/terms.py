@@ -21,8 +21,8 @@ from cbmir.errors import BrokenFile
 from cbmir.index import container
 from cbmir.index.base import IdArray
 from cbmir.index.container import Kind
+from cbmir.index.stamp import REMEDY
 
-REMEDY = "Build it anew: `cbmir index build`."
 KIND = Kind("cbmir-terms", 1, "file of terms", REMEDY)
 Told = tuple[int, str, str]
 """The id of a member, and the name and the value of a term that it carries."""

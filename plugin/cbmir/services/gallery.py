@@ -13,6 +13,7 @@ import numpy as np
 from sqlalchemy.orm import Session
 
 from cbmir.errors import CbmirError
+from cbmir.index import lookup
 from cbmir.index.base import IdArray
 from cbmir.index.live import LiveIndex
 from cbmir.index.terms import Terms
@@ -60,7 +61,7 @@ class Gallery:
     def held(self, frame_ids: Collection[int], among: IdArray | None = None) -> set[int]:
         """Which of these frames are in the gallery, or among some of it (ascending ids)."""
         wanted = np.fromiter(frame_ids, np.int64, len(frame_ids))
-        inside = self.index.contains(wanted) if among is None else np.isin(wanted, among)
+        inside = self.index.contains(wanted) if among is None else lookup.holds(among, wanted)
         return set(wanted[inside].tolist())
 
     def filtered_by(self, where: Where) -> LiveIndex:

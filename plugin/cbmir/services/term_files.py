@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from cbmir.errors import BrokenFile, NotFound, Unavailable
 from cbmir.index import terms as file
+from cbmir.index.stamp import REMEDY
 from cbmir.index.terms import NONE, Terms
 from cbmir.settings import Settings
 from cbmir.store import features
@@ -62,7 +63,7 @@ def verify(session: Session, encoder: Encoder, settings: Settings) -> None:
     except NotFound:
         return
     if _brought_up(session, encoder, *found) != _made(session, encoder):
-        raise BrokenFile("The file of terms does not say what the database does.", file.REMEDY)
+        raise BrokenFile("The file of terms does not say what the database does.", REMEDY)
 
 
 def _made(session: Session, encoder: Encoder) -> Terms:
@@ -72,10 +73,10 @@ def _made(session: Session, encoder: Encoder) -> Terms:
 def _brought_up(session: Session, encoder: Encoder, generation: int, terms: Terms) -> Terms:
     """The terms of a file, and what came and went since; it is refused if it cannot be of this database."""
     if not encoder.followed_from <= generation <= encoder.generation:
-        raise BrokenFile("The file of terms is of a generation that the database cannot follow from.", file.REMEDY)
+        raise BrokenFile("The file of terms is of a generation that the database cannot follow from.", REMEDY)
     gone = features.dropped(session, encoder, generation)
     if len(terms.members - file.bitmap(gone)) != features.count_until(session, encoder.id, generation):
-        raise BrokenFile("The file of terms is of other features than the database has.", file.REMEDY)
+        raise BrokenFile("The file of terms is of other features than the database has.", REMEDY)
     if generation == encoder.generation:
         return terms
     come = features.frame_ids(session, encoder, generation)

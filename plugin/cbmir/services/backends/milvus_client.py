@@ -23,7 +23,8 @@ def client_of(url: str) -> MilvusClient:
     """
     with _lock, translated():
         if url not in _clients:
-            _clients[url] = MilvusClient(**_address(url), timeout=TIMEOUT_SECONDS)
+            # a connection that is shared with others stays open when its client is closed, and goes on pinging
+            _clients[url] = MilvusClient(**_address(url), timeout=TIMEOUT_SECONDS, dedicated=True)
         return _clients[url]
 
 

@@ -35,7 +35,7 @@ from cbmir.services.archives.extraction import Extraction
 from cbmir.services.archives.registered import followed
 from cbmir.services.archives.sweep import sweep
 from cbmir.services.archives.sync import AT_ONCE, synchronise
-from cbmir.services.isolation import Isolation
+from cbmir.services.conversion.isolation import Isolation
 from cbmir.types import RemoteInstance
 
 KINDS = (ArchiveKind.DICOMWEB, ArchiveKind.ORTHANC)

@@ -27,10 +27,10 @@ from sqlalchemy import insert
 
 import cbmir_migrations
 from cbmir.index.base import Ranking
-from cbmir.services import index_files
-from cbmir.services.gallery import Galleries, Gallery
-from cbmir.services.scope import scoped
-from cbmir.services.subject import Subject, archived
+from cbmir.services.retrieval.gallery import Galleries, Gallery
+from cbmir.services.retrieval.indexes import index_files
+from cbmir.services.retrieval.scope import scoped
+from cbmir.services.retrieval.subject import Subject, archived
 from cbmir.settings import Settings
 from cbmir.store import encoders, features, tables
 from cbmir.store.filters import Where

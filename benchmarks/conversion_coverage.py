@@ -18,7 +18,7 @@ from cbmir.dicom.frames import find_frames
 from cbmir.dicom.header import describe
 from cbmir.dicom.read import HEAD, is_dicom, read_object
 from cbmir.errors import UnusableInput
-from cbmir.services.convert import convert
+from cbmir.services.conversion.convert import convert
 from cbmir.settings import Settings
 from cbmir.types import InstanceHeader
 

@@ -51,7 +51,7 @@ from pydicom.uid import (
 from cbmir.dicom.codecs import CODECS
 from cbmir.dicom.layout import read_layout
 from cbmir.dicom.read import read_object
-from cbmir.services.convert import convert
+from cbmir.services.conversion.convert import convert
 from cbmir.settings import Settings
 
 Work = Callable[[], object]

@@ -26,9 +26,9 @@ from cbmir.encoders import occlusion
 from cbmir.encoders.base import Encoder
 from cbmir.evaluation.deletion import Delete, deletion
 from cbmir.pictures.shelf import Shelf
-from cbmir.services.confidence.calibrate import crowd, sample
-from cbmir.services.extract import load_encoder
-from cbmir.services.gallery import GALLERIES
+from cbmir.services.features.extract import load_encoder
+from cbmir.services.retrieval.confidence.calibrate import crowd, sample
+from cbmir.services.retrieval.gallery import GALLERIES
 from cbmir.settings import Settings
 from cbmir.store import encoders, frames
 from cbmir.store.session import Database

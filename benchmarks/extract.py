@@ -39,7 +39,7 @@ from cbmir.encoders.quantisation import quantised
 from cbmir.encoders.runtime import OnnxEncoder
 from cbmir.pictures.shelf import Shelf
 from cbmir.progress import Silence
-from cbmir.services.extract import extract, load_encoder
+from cbmir.services.features.extract import extract, load_encoder
 from cbmir.settings import Settings
 from cbmir.store import features, tables
 from cbmir.store.session import Database

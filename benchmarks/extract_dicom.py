@@ -35,8 +35,8 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, JPEG2000Lossless, JPEGLSLos
 import cbmir_migrations
 from cbmir.encoders import machine
 from cbmir.progress import Silence
-from cbmir.services.extract import extract
-from cbmir.services.ingest import ingest
+from cbmir.services.features.extract import extract
+from cbmir.services.ingestion.ingest import ingest
 from cbmir.settings import Settings
 from cbmir.store.session import Database
 

@@ -28,7 +28,7 @@ from sqlalchemy import insert
 
 import cbmir_migrations
 from cbmir.progress import Silence
-from cbmir.services.export import export_json, import_json, to_json
+from cbmir.services.features.export import export_json, import_json, to_json
 from cbmir.settings import Settings
 from cbmir.store.document_stream import Document
 from cbmir.store.session import Database

@@ -50,7 +50,7 @@ Pixels = npt.NDArray[Any]
 CONVERT = """
 import json, resource, sys, time
 from cbmir.errors import UnusableInput
-from cbmir.services.convert import convert
+from cbmir.services.conversion.convert import convert
 from cbmir.settings import Settings
 data = open(sys.argv[1], "rb").read()
 began = time.process_time()

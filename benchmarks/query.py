@@ -36,12 +36,12 @@ from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
 from sqlalchemy import insert
 
 import cbmir_migrations
-from cbmir.services import subject
-from cbmir.services.convert import convert_one
-from cbmir.services.extract import load_encoder
-from cbmir.services.gallery import GALLERIES
-from cbmir.services.isolation import Isolation
-from cbmir.services.scope import scoped
+from cbmir.services.conversion.convert import convert_one
+from cbmir.services.conversion.isolation import Isolation
+from cbmir.services.features.extract import load_encoder
+from cbmir.services.retrieval import subject
+from cbmir.services.retrieval.gallery import GALLERIES
+from cbmir.services.retrieval.scope import scoped
 from cbmir.settings import Settings
 from cbmir.store import encoders, frames, tables
 from cbmir.store.filters import Where

@@ -101,9 +101,9 @@ class InstanceHeader:
     """What is kept of a DICOM object's header (PS3.3 C.12.1, C.7.3.1); empty text where it is absent.
 
     `patient_key` joins Patient ID and Issuer of Patient ID in clear: it is turned into a pseudonym before it
-    is stored (`cbmir.services.identity`) and appears nowhere else. `burned_in_annotation` is YES, NO or empty;
-    `laterality` L, R, B, U or empty; `view_position` a code such as MLO or AP. `study_date` is None where there is
-    none; it is shown and searched by, and appears neither in logs nor in exports.
+    is stored (`cbmir.services.ingestion.identity`) and appears nowhere else. `burned_in_annotation` is YES, NO or
+    empty; `laterality` L, R, B, U or empty; `view_position` a code such as MLO or AP. `study_date` is None where
+    there is none; it is shown and searched by, and appears neither in logs nor in exports.
     """
 
     sop_instance_uid: str

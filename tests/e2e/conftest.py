@@ -21,9 +21,9 @@ from pydicom.data import get_testdata_file
 
 import cbmir_migrations
 from cbmir.progress import Silence
-from cbmir.services.extract import extract
-from cbmir.services.ingest import ingest
-from cbmir.services.train import TrainingRequest, train
+from cbmir.services.features.extract import extract
+from cbmir.services.ingestion.ingest import ingest
+from cbmir.services.training.train import TrainingRequest, train
 from cbmir.settings import Settings
 from cbmir.store.session import Database
 from cbmir_workers.up import child_environment

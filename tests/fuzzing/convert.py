@@ -17,7 +17,7 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["cbmir", "pydicom"]):
-    import cbmir.services.convert as room
+    import cbmir.services.conversion.convert as room
     from cbmir.dicom.rendering import Rendering
 
 from cbmir.errors import UnusableInput

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from flask.testing import FlaskClient
 
-from cbmir.services.convert import pipelines
+from cbmir.services.conversion.convert import pipelines
 from cbmir.settings import Settings
 from cbmir.store import instances
 from cbmir.store.instances import NewFrame

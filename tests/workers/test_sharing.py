@@ -15,8 +15,8 @@ import pytest
 from sqlalchemy import select
 
 from cbmir.progress import Silence
-from cbmir.services import sharing
-from cbmir.services.sharing import Share, help_out, lead
+from cbmir.services.features import sharing
+from cbmir.services.features.sharing import Share, help_out, lead
 from cbmir.settings import Settings
 from cbmir.store import jobs, tables
 from cbmir.store.session import Database
@@ -30,7 +30,12 @@ Ranges = list[tuple[int, int]]
 Start = Callable[[int], "subprocess.Popen[bytes]"]
 Hosts = tuple[House, Start, Callable[[], bool]]
 
-SMALL = "import cbmir.services.sharing as s; s.FRAMES_AT_ONCE = {frames}; from cbmir.cli.main import main; main()"
+SMALL = """
+from cbmir.cli.main import main
+from cbmir.services.features import sharing
+sharing.FRAMES_AT_ONCE = {frames}
+main()
+"""
 """`cbmir`, with pieces so small that a test has many."""
 
 

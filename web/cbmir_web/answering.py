@@ -8,9 +8,9 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from cbmir.services import library
 from cbmir.services.archives.links import Link, places, viewer_links
-from cbmir.services.subject import names_patient
+from cbmir.services.retrieval import library
+from cbmir.services.retrieval.subject import names_patient
 from cbmir.store import frames, queries
 from cbmir.store.tables import Frame, Job, Query
 from cbmir_web.grouping import Fold, Hit, by_study, one_by_one, patients

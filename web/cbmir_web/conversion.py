@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pydicom.uid import UID
 
-from cbmir.services.convert import is_outdated
+from cbmir.services.conversion.convert import is_outdated
 from cbmir.settings import Settings
 from cbmir.store.tables import Instance
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cbmir.services.explaining.kept import hit_of
+from cbmir.services.retrieval.explaining.kept import hit_of
 from cbmir.store import jobs
 from cbmir.store.tables import Job
 from cbmir.types import JobKind, JobState

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from cbmir.services.subject import names_patient
+from cbmir.services.retrieval.subject import names_patient
 from cbmir.store.tables import Frame
 
 Hit = dict[str, Any]

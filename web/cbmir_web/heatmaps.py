@@ -10,8 +10,8 @@ import numpy as np
 from flask import Blueprint, Response
 
 from cbmir.errors import NotFound
-from cbmir.services.explaining.drawing import overlay, png, strongest
-from cbmir.services.explaining.kept import hit_of
+from cbmir.services.retrieval.explaining.drawing import overlay, png, strongest
+from cbmir.services.retrieval.explaining.kept import hit_of
 from cbmir.store import jobs
 from cbmir.types import JobKind
 from cbmir_web.installation import installation

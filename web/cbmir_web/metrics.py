@@ -8,7 +8,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from cbmir.services.archives.status import ArchiveStatus, overview
-from cbmir.services.library import Statistics, statistics
+from cbmir.services.retrieval.library import Statistics, statistics
 from cbmir.store.session import Database
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import click
 
 from cbmir.cli.context import Context, json_option, print_json
-from cbmir.services.backends.choose import check
+from cbmir.services.retrieval.indexes.backends.choose import check
 from cbmir_workers import up as installation
 from cbmir_workers.client import ROLES
 from cbmir_workers.worker import LOG_FORMAT, run

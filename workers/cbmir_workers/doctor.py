@@ -108,7 +108,7 @@ def _database(settings: Settings) -> Iterator[Finding]:
 
 
 def _index(settings: Settings) -> Iterator[Finding]:
-    from cbmir.services.backends.choose import check
+    from cbmir.services.retrieval.indexes.backends.choose import check
 
     if cbmir_migrations.state(settings.resolved_database_url) != "current":
         return
@@ -162,7 +162,7 @@ def _encoder(settings: Settings, encoder: Encoder, count: int) -> Finding:
 
 
 def _outdated(session: Session, settings: Settings, encoder: Encoder) -> Iterator[Finding]:
-    from cbmir.services import outdated
+    from cbmir.services.conversion import outdated
 
     if old := outdated.count(session, encoder.id, settings):
         detail = f"{old} are of pictures that are made otherwise today."

@@ -18,9 +18,9 @@ from sqlalchemy.orm import Session
 
 from cbmir.errors import EncoderNotReady, NotFound
 from cbmir.progress import Progress
-from cbmir.services.explaining.kept import hit_of
-from cbmir.services.isolation import Isolation
-from cbmir.services.versions.keeping import next_to_extract
+from cbmir.services.conversion.isolation import Isolation
+from cbmir.services.encoders.versions.keeping import next_to_extract
+from cbmir.services.retrieval.explaining.kept import hit_of
 from cbmir.settings import Settings
 from cbmir.store import jobs, queries
 from cbmir.store.session import Database
@@ -64,7 +64,7 @@ class Duty:
 
 def _ingest(duty: Duty) -> Result:
     """Ingest uploaded files, or read again what was set aside."""
-    from cbmir.services.ingest import ingest_uploads
+    from cbmir.services.ingestion.ingest import ingest_uploads
 
     if again := duty.parameters.get("retry"):
         return _retry(duty, again)
@@ -74,7 +74,7 @@ def _ingest(duty: Duty) -> Result:
 
 
 def _retry(duty: Duty, again: dict[str, Any]) -> Result:
-    from cbmir.services.quarantine import retry
+    from cbmir.services.ingestion.again.quarantine import retry
 
     found = retry(duty.database, duty.settings, duty.progress, ids=again["ids"], code=again["code"])
     return found.as_json()
@@ -85,9 +85,9 @@ def _extract(duty: Duty) -> Result:
 
     Those of an encoder that does not answer let other work go first.
     """
-    from cbmir.services.confidence.calibrate import refresh
-    from cbmir.services.index_files import keep_up
-    from cbmir.services.sharing import Share, help_out, lead
+    from cbmir.services.features.sharing import Share, help_out, lead
+    from cbmir.services.retrieval.confidence.calibrate import refresh
+    from cbmir.services.retrieval.indexes.index_files import keep_up
 
     run, encoder_id = duty.parameters.get("helps", duty.job_id), duty.parameters["encoder"]
     share = Share(
@@ -128,21 +128,21 @@ def _call_off(duty: Duty, run: str) -> None:
 
 def _free(duty: Duty) -> Result:
     """Delete the features of an encoder that does not answer."""
-    from cbmir.services.versions.free import free
+    from cbmir.services.encoders.versions.free import free
 
     return free(duty.database, duty.settings, duty.parameters["encoder"], duty.progress)
 
 
 def _explain(duty: Duty) -> Result:
     """Say what makes a hit similar to its query."""
-    from cbmir.services.explaining.explain import explain_answer
+    from cbmir.services.retrieval.explaining.explain import explain_answer
 
     return explain_answer(duty.database, duty.settings, duty.parameters["query"], duty.parameters["frame_id"])
 
 
 def _train(duty: Duty) -> Result:
     """Train an encoder; a training that was interrupted goes on from its last checkpoint."""
-    from cbmir.services.train import TrainingRequest, train
+    from cbmir.services.training.train import TrainingRequest, train
 
     request = TrainingRequest.from_json(duty.parameters)
     return {"encoder": train(duty.database, duty.settings, request, duty.progress, run=duty.job_id)}
@@ -150,7 +150,7 @@ def _train(duty: Duty) -> Result:
 
 def _evaluate(duty: Duty) -> Result:
     """Measure how well an encoder retrieves."""
-    from cbmir.services.evaluate import evaluate
+    from cbmir.services.evaluation.evaluate import evaluate
 
     asked = duty.parameters  # of a job that an earlier version queued: without the last three
     return evaluate(
@@ -178,7 +178,7 @@ def _sync(duty: Duty) -> Result:
 
 def _recalibrate(duty: Duty) -> None:
     """See whether the gallery has grown so much that its spread is to be measured anew."""
-    from cbmir.services.confidence.calibrate import refresh
+    from cbmir.services.retrieval.confidence.calibrate import refresh
 
     try:
         refresh(duty.database, duty.settings, None, duty.progress)
@@ -206,7 +206,7 @@ def _record_received(duty: Duty, after: Callable[[], None]) -> Result:
 
 def _retrieve(duty: Duty) -> Result:
     """Answer a query."""
-    from cbmir.services.retrieve import Question, retrieve
+    from cbmir.services.retrieval.retrieve import Question, retrieve
     from cbmir.store.filters import Where
 
     asked = duty.parameters
@@ -242,7 +242,7 @@ def _report(duty: Duty) -> Result:
 def make_ready(kinds: Iterable[JobKind]) -> None:
     """Import the services of these kinds of jobs, which takes seconds, before the first job waits for it."""
     for kind in kinds:
-        import_module(MODULES.get(kind, f"cbmir.services.{kind.value}"))
+        import_module(f"cbmir.services.{MODULES[kind]}")
     if JobKind.RETRIEVE in kinds:
         _APART.run("", 0, os.getpid)
     if JobKind.SYNC in kinds:
@@ -262,14 +262,18 @@ DUTIES: dict[JobKind, Callable[[Duty], Result]] = {
 }
 """The work of each kind of job."""
 
-MODULES = {
-    JobKind.EXTRACT: "cbmir.services.sharing",
-    JobKind.SYNC: "cbmir.services.archives.sync",
-    JobKind.REPORT: "cbmir.services.reporting.results",
-    JobKind.FREE: "cbmir.services.versions.free",
-    JobKind.EXPLAIN: "cbmir.services.explaining.explain",
+MODULES: dict[JobKind, str] = {
+    JobKind.INGEST: "ingestion.ingest",
+    JobKind.EXTRACT: "features.sharing",
+    JobKind.TRAIN: "training.train",
+    JobKind.EVALUATE: "evaluation.evaluate",
+    JobKind.RETRIEVE: "retrieval.retrieve",
+    JobKind.SYNC: "archives.sync",
+    JobKind.REPORT: "reporting.results",
+    JobKind.FREE: "encoders.versions.free",
+    JobKind.EXPLAIN: "retrieval.explaining.explain",
 }
-"""The services of kinds of jobs that are not called like their module."""
+"""The module of the service that does it, below `cbmir.services`."""
 
 
 def follow_up(session: Session, kind: JobKind, result: Result | None) -> FollowUp | None:

@@ -14,7 +14,7 @@ from typing import Any
 from celery import Celery, signals
 
 from cbmir.errors import CbmirError
-from cbmir.services.backends.choose import check
+from cbmir.services.retrieval.indexes.backends.choose import check
 from cbmir.settings import Settings
 from cbmir.store import encoders
 from cbmir.store.session import Database
@@ -109,8 +109,8 @@ def _set_up_logging() -> None:
 
 def _warm(bench: tasks.Bench, kinds: Collection[JobKind]) -> None:
     """Load the encoder in use, and for queries its gallery, so that the first job does not wait for them."""
-    from cbmir.services.extract import load_encoder
-    from cbmir.services.gallery import GALLERIES
+    from cbmir.services.features.extract import load_encoder
+    from cbmir.services.retrieval.gallery import GALLERIES
 
     if not SEARCHING.intersection(kinds):
         return

@@ -13,7 +13,7 @@ from cbmir.dicom.choice import check_policy
 from cbmir.dicom.frames import WHOLE
 from cbmir.dicom.rendering import CROPS, WAVEFORMS, Rendering, read_window
 from cbmir.errors import BadRequest
-from cbmir.services.develop import MANIFEST, Developed, Entry, Wanted, develop, write_manifest
+from cbmir.services.conversion.develop import MANIFEST, Developed, Entry, Wanted, develop, write_manifest
 
 
 @click.command("convert")

@@ -58,8 +58,8 @@ def add_command(
     reduction is learned from the pictures of this installation. Or `default`, the encoder that comes with this
     version of cbmir.
     """
-    from cbmir.services import shipped
-    from cbmir.services.adding import Fewer, add_efficientnet, add_onnx
+    from cbmir.services.encoders import shipped
+    from cbmir.services.encoders.adding import Fewer, add_efficientnet, add_onnx
 
     if whiten and numbers is None:
         raise BadRequest("--whiten goes with --reduce.", "Say to how many numbers: --reduce 48 --whiten.")
@@ -100,7 +100,7 @@ def quantise_command(context: Context, encoder_id: str | None, as_json: bool) ->
     Both are compared on the images of this installation. The new one is an encoder of its own: its features are
     never compared with those of the first.
     """
-    from cbmir.services.quantising import quantise, words
+    from cbmir.services.encoders.quantising import quantise, words
 
     with context.progress("quantise") as progress:
         added, comparison = quantise(context.database, context.settings, encoder_id, progress)

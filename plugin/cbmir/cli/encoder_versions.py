@@ -21,7 +21,7 @@ incomplete_option = click.option(
 @click.pass_obj
 def activate_command(context: Context, encoder_id: str, incomplete: bool, as_json: bool) -> None:
     """Let another encoder answer, from now on and everywhere at once."""
-    from cbmir.services.versions.switch import activate
+    from cbmir.services.encoders.versions.switch import activate
 
     _report(activate(context.database, encoder_id, incomplete=incomplete).as_json(), as_json)
     _calibrate(context, encoder_id)
@@ -33,7 +33,7 @@ def activate_command(context: Context, encoder_id: str, incomplete: bool, as_jso
 @click.pass_obj
 def back_command(context: Context, incomplete: bool, as_json: bool) -> None:
     """Let the encoder answer again that did before; once more, and it is undone."""
-    from cbmir.services.versions.switch import back
+    from cbmir.services.encoders.versions.switch import back
 
     _report(back(context.database, incomplete=incomplete).as_json(), as_json)
 
@@ -45,7 +45,7 @@ def back_command(context: Context, incomplete: bool, as_json: bool) -> None:
 @click.pass_obj
 def free_command(context: Context, encoder_id: str, yes: bool, as_json: bool) -> None:
     """Delete the features of an encoder that does not answer. Its weights and evaluations stay."""
-    from cbmir.services.versions.free import free, size
+    from cbmir.services.encoders.versions.free import free, size
 
     with context.database.read() as session:
         told = size(session, encoder_id)
@@ -66,7 +66,7 @@ def free_command(context: Context, encoder_id: str, yes: bool, as_json: bool) ->
 @click.pass_obj
 def calibrate_command(context: Context, encoder_id: str | None, as_json: bool) -> None:
     """Measure anew how far apart the gallery's own images are: what a query's confidence is judged by."""
-    from cbmir.services.confidence.calibrate import calibrate
+    from cbmir.services.retrieval.confidence.calibrate import calibrate
 
     with context.progress("calibrate") as progress:
         made = calibrate(context.database, context.settings, encoder_id, progress)
@@ -98,6 +98,6 @@ def _way_back(switched: dict[str, Any]) -> str:
 
 
 def _calibrate(context: Context, encoder_id: str) -> None:
-    from cbmir.services.confidence.calibrate import refresh
+    from cbmir.services.retrieval.confidence.calibrate import refresh
 
     refresh(context.database, context.settings, encoder_id, Silence())

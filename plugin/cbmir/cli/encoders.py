@@ -42,7 +42,7 @@ def train_command(
 
     Several processes share the work if torch's launcher starts them: torchrun --nproc-per-node 2 -m cbmir train
     """
-    from cbmir.services.train import TrainingRequest, train
+    from cbmir.services.training.train import TrainingRequest, train
     from cbmir.training.team import team
 
     request = TrainingRequest.usual(
@@ -68,11 +68,11 @@ def train_command(
 @click.pass_obj
 def extract_command(context: Context, encoder_id: str | None, as_json: bool) -> int:
     """Compute the features of all pictures that have none yet."""
-    from cbmir.services.confidence.calibrate import refresh
-    from cbmir.services.extract import extract
-    from cbmir.services.index_files import keep_up
-    from cbmir.services.outdated import REMEDY
-    from cbmir.services.versions.keeping import extract_kept
+    from cbmir.services.conversion.outdated import REMEDY
+    from cbmir.services.encoders.versions.keeping import extract_kept
+    from cbmir.services.features.extract import extract
+    from cbmir.services.retrieval.confidence.calibrate import refresh
+    from cbmir.services.retrieval.indexes.index_files import keep_up
 
     with context.progress("extract") as progress:
         if encoder_id is None:
@@ -120,8 +120,8 @@ def list_command(context: Context, as_json: bool) -> None:
 
 
 def _list(context: Context, as_json: bool) -> None:
-    from cbmir.services import outdated
-    from cbmir.services.versions.overview import versions
+    from cbmir.services.conversion import outdated
+    from cbmir.services.encoders.versions.overview import versions
 
     with context.database.read() as session:
         rows = [

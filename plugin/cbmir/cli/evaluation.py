@@ -37,7 +37,7 @@ from cbmir.evaluation.definitions import PROBES
 @click.pass_obj
 def evaluate_command(context: Context, /, ks: str, encoder_id: str | None, as_json: bool, **asked: Any) -> None:
     """Measure retrieval on patients that the encoder was not trained on."""
-    from cbmir.services.evaluate import evaluate
+    from cbmir.services.evaluation.evaluate import evaluate
 
     with context.progress("evaluate") as progress:
         result = evaluate(context.database, context.settings, encoder_id, _numbers(ks), progress=progress, **asked)

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from cbmir.cli.context import Context, json_option, print_json
-from cbmir.services.export import export_json, import_json
+from cbmir.services.features.export import export_json, import_json
 
 
 @click.command("export")

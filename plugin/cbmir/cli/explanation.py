@@ -11,8 +11,8 @@ from cbmir.cli.context import Context, json_option, print_json
 from cbmir.cli.retrieval import subject_named
 from cbmir.errors import NotFound
 from cbmir.files import write_whole
-from cbmir.services.explaining.drawing import overlay, png, sheet, strongest
-from cbmir.services.explaining.explain import Explained
+from cbmir.services.retrieval.explaining.drawing import overlay, png, sheet, strongest
+from cbmir.services.retrieval.explaining.explain import Explained
 
 
 @click.command("explain")
@@ -40,9 +40,9 @@ def explain_command(
     Orange: where covering the image makes the two less alike. Blue: where it makes them more alike. It shows what
     the encoder looks at, not what a finding is.
     """
-    from cbmir.services.explaining.explain import explain_question
-    from cbmir.services.isolation import Isolation
-    from cbmir.services.retrieve import Question
+    from cbmir.services.conversion.isolation import Isolation
+    from cbmir.services.retrieval.explaining.explain import explain_question
+    from cbmir.services.retrieval.retrieve import Question
 
     question = Question(encoder_id=encoder_id, frame_number=frame_number, **subject_named(subject))
     with Isolation(1) as isolation:

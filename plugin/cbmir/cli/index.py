@@ -24,7 +24,7 @@ def _encoder_option(command: click.decorators.FC) -> click.decorators.FC:
 @click.pass_obj
 def status_command(context: Context, as_json: bool) -> None:
     """Say of each encoder's index how large it is, how far behind the database, and how good if not exact."""
-    from cbmir.services.index_report import status
+    from cbmir.services.retrieval.indexes.report import status
 
     rows = status(context.database, context.settings)
     if as_json:
@@ -49,7 +49,7 @@ def status_command(context: Context, as_json: bool) -> None:
 @click.pass_obj
 def build_command(context: Context, encoder_id: str | None, as_json: bool) -> None:
     """Make the index anew from the database; searches go on meanwhile."""
-    from cbmir.services.index_files import rebuild
+    from cbmir.services.retrieval.indexes.index_files import rebuild
 
     made = rebuild(context.database, context.settings, encoder_id)
     report = {
@@ -71,7 +71,7 @@ def build_command(context: Context, encoder_id: str | None, as_json: bool) -> No
 @click.pass_obj
 def verify_command(context: Context, encoder_id: str | None, as_json: bool) -> None:
     """Compare every number of the index with the database."""
-    from cbmir.services.index_report import verify
+    from cbmir.services.retrieval.indexes.report import verify
 
     report = verify(context.database, context.settings, encoder_id)
     if as_json:
@@ -88,7 +88,7 @@ def verify_command(context: Context, encoder_id: str | None, as_json: bool) -> N
 @click.pass_obj
 def benchmark_command(context: Context, encoder_id: str | None, k: int, as_json: bool) -> None:
     """Say how long the search alone takes here, and how much of the truth it finds, beside the exact one."""
-    from cbmir.services.index_benchmark import measured
+    from cbmir.services.retrieval.indexes.benchmark import measured
 
     report = measured(context.database, context.settings, encoder_id, k)
     if as_json:

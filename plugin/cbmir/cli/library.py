@@ -8,8 +8,8 @@ import click
 
 from cbmir.cli.context import Context, json_option, print_json
 from cbmir.errors import CbmirError
-from cbmir.services.ingest import ingest
-from cbmir.services.ingestion import Ingested
+from cbmir.services.ingestion.ingest import ingest
+from cbmir.services.ingestion.run import Ingested
 
 
 @click.command("ingest")

@@ -27,7 +27,7 @@ from cbmir.services.archives import registered, status
 from cbmir.services.archives.check import test
 from cbmir.services.archives.status import ArchiveStatus
 from cbmir.services.archives.verify import Verified, verify
-from cbmir.services.retrieve import Question, retrieve
+from cbmir.services.retrieval.retrieve import Question, retrieve
 from cbmir.store import archives, encoders, instances
 from cbmir.store.tables import Instance
 from cbmir.types import Part

@@ -42,8 +42,8 @@ def _check(ids: Sequence[int], code: str | None, everything: bool) -> None:
 
 
 def _retry(context: Context, ids: Sequence[int], code: str | None, as_json: bool) -> int:
-    from cbmir.services.archives.again import HOW
-    from cbmir.services.quarantine import retry
+    from cbmir.services.ingestion.again.from_archives import HOW
+    from cbmir.services.ingestion.again.quarantine import retry
 
     with context.progress("retry") as progress:
         retried = retry(context.database, context.settings, progress, ids=ids or None, code=code, report=_complain)

@@ -6,9 +6,9 @@ import click
 
 from cbmir.cli.context import Context, json_option, print_json
 from cbmir.errors import CbmirError
-from cbmir.services.archives.again import HOW
-from cbmir.services.dating import Dated, date_again
-from cbmir.services.reconvert import Reconverted, reconvert
+from cbmir.services.ingestion.again.dating import Dated, date_again
+from cbmir.services.ingestion.again.from_archives import HOW
+from cbmir.services.ingestion.again.reconvert import Reconverted, reconvert
 
 
 @click.command("reconvert")

@@ -51,8 +51,8 @@ def reproduce_command(
 
     What was cut off goes on where it was, if it is started again with the same words.
     """
-    from cbmir.services.reproduce import Reproduction, installation
-    from cbmir.services.reproduction.wanted import Wanted
+    from cbmir.services.evaluation.reproduction.reproduce import Reproduction, installation
+    from cbmir.services.evaluation.reproduction.wanted import Wanted
 
     wanted = Wanted(methods=_methods(methods), weights=None if weights == "none" else Path(weights), **asked)
     own = Context(installation(context.settings, out))

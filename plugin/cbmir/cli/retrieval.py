@@ -51,9 +51,9 @@ def query_command(
 ) -> None:
     """Find the most similar images to a file, or to an object of the library."""
     from cbmir.services.archives.links import with_viewers
-    from cbmir.services.isolation import Isolation
-    from cbmir.services.outdated import REMEDY
-    from cbmir.services.retrieve import Question, forget, retrieve
+    from cbmir.services.conversion.isolation import Isolation
+    from cbmir.services.conversion.outdated import REMEDY
+    from cbmir.services.retrieval.retrieve import Question, forget, retrieve
 
     question = Question(
         k=k,
@@ -83,7 +83,7 @@ def query_command(
 
 
 def subject_named(subject: str) -> dict[str, Any]:
-    """What `cbmir.services.retrieve.Question` is told of a file or a UID.
+    """What `cbmir.services.retrieval.retrieve.Question` is told of a file or a UID.
 
     Raises:
         cbmir.errors.NotFound: if it is neither.

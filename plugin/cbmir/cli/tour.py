@@ -14,7 +14,7 @@ from cbmir.cli.steps import Outcome
 from cbmir.phantoms import archive
 from cbmir.phantoms.archive import Entry
 from cbmir.progress import Progress
-from cbmir.services.ingest import ingest
+from cbmir.services.ingestion.ingest import ingest
 from cbmir.store import encoders, features, instances, quarantine
 from cbmir.store.tables import Encoder
 from cbmir.training.request import TrainingRequest
@@ -98,7 +98,7 @@ class Tour:
 
     def train(self, progress: Progress) -> Outcome:
         """The paper's autoencoder, on four fifths of the patients."""
-        from cbmir.services.train import train
+        from cbmir.services.training.train import train
 
         request = TrainingRequest(epochs=self.epochs)
         encoder = self._trained(request)
@@ -123,7 +123,7 @@ class Tour:
 
     def extract(self, progress: Progress) -> Outcome:
         """A feature for every picture."""
-        from cbmir.services.extract import extract
+        from cbmir.services.features.extract import extract
 
         report = extract(self.context.database, self.context.settings, self.encoder_id, progress)
         with self.context.database.read() as session:
@@ -134,7 +134,7 @@ class Tour:
 
     def evaluate(self, progress: Progress) -> Outcome:
         """How well patients are found that the encoder has never seen."""
-        from cbmir.services.evaluate import evaluate
+        from cbmir.services.evaluation.evaluate import evaluate
 
         outcome = Outcome()
         for label in ("modality", "subclass"):
@@ -156,7 +156,7 @@ class Tour:
 
     def ask(self, progress: Progress) -> Outcome:
         """A query of each modality, with an object of a patient whom the encoder has never seen."""
-        from cbmir.services.retrieve import Question, retrieve
+        from cbmir.services.retrieval.retrieve import Question, retrieve
 
         outcome = Outcome()
         asked = list(self._unseen())

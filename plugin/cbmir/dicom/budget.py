@@ -1,8 +1,8 @@
 """A limit to the processor's time of an object, and of each of its frames, for what at times computes without end.
 
 A library that does not return can only be stopped by ending its process: so a process has such a limit once it says
-that it is there for foreign files alone, as those of `cbmir.services.isolation` do. It counts the processor's time,
-not the clock's: on a busy machine no file is given up that a quiet one would have converted.
+that it is there for foreign files alone, as those of `cbmir.services.conversion.isolation` do. It counts the
+processor's time, not the clock's: on a busy machine no file is given up that a quiet one would have converted.
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ PROBES = ("leakage", "duplicates", "source", "border", "unseen")
 
 
 def of(result: Mapping[str, Any]) -> dict[str, str]:
-    """The definitions of what a result has: see `cbmir.services.evaluate.evaluate`."""
+    """The definitions of what a result has: see `cbmir.services.evaluation.evaluate.evaluate`."""
     return {
         name: meaning
         for name, meaning in DEFINITIONS.items()

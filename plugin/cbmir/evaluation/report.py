@@ -24,7 +24,7 @@ def write(folder: Path, result: Mapping[str, Any], examples: Sequence[Example]) 
 
     Args:
         folder: made if it is missing; files of these names are replaced.
-        result: what `cbmir.services.evaluate.evaluate` returns.
+        result: what `cbmir.services.evaluation.evaluate.evaluate` returns.
         examples: some queries with their hits; they are patient data, as the page then is.
 
     Raises:

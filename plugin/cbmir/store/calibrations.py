@@ -16,7 +16,7 @@ STORED = np.dtype("<f4")
 
 @dataclass(frozen=True)
 class Stored:
-    """A calibration as it was made: see `cbmir.services.confidence`.
+    """A calibration as it was made: see `cbmir.services.retrieval.confidence`.
 
     Attributes:
         generation: of the features it was made from.

@@ -213,7 +213,7 @@ class Calibration(Base):
     method: Mapped[str] = mapped_column(String(32))
     """How a score is made: scores of two methods are never compared."""
     scores: Mapped[bytes] = mapped_column(LargeBinary)
-    """float32, little endian, ascending: of a sample of the gallery's frames, see `cbmir.services.confidence`."""
+    """float32, little endian, ascending: of a sample of the gallery, see `cbmir.services.retrieval.confidence`."""
     made_at: Mapped[datetime] = mapped_column(Moment, default=now)
 
 

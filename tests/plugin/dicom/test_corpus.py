@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cbmir.errors import UnusableInput
-from cbmir.services.convert import convert
+from cbmir.services.conversion.convert import convert
 from cbmir.settings import Settings
 
 pytestmark = pytest.mark.shared

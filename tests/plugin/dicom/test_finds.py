@@ -31,8 +31,8 @@ from cbmir.dicom.jpeg2000 import bare, fault, start_of
 from cbmir.dicom.palette import MAX_ENTRIES
 from cbmir.dicom.watched import explodes
 from cbmir.errors import BrokenFile, ImplausibleSize, Undecodable, UnsafeArchive, UnusableInput
-from cbmir.services.convert import convert
-from cbmir.services.isolation import Isolation
+from cbmir.services.conversion.convert import convert
+from cbmir.services.conversion.isolation import Isolation
 from cbmir.settings import Settings
 
 RAMP = (np.arange(24 * 20).reshape(24, 20) % 251).astype(np.uint8)

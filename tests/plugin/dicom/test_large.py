@@ -24,8 +24,8 @@ NOISE = np.random.default_rng(0).integers(0, 200, (ROWS, COLUMNS)).astype(np.uin
 PROGRAM = """
 import resource, sys
 from pathlib import Path
-from cbmir.services.keep import opened
-from cbmir.services.convert import open_file, rendering_of
+from cbmir.services.conversion.keep import opened
+from cbmir.services.conversion.convert import open_file, rendering_of
 from cbmir.settings import Settings
 settings = Settings(frames=sys.argv[2], max_frames=16)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -32,7 +32,7 @@ from pydicom.uid import (
 from cbmir.dicom.codecs import CODECS, DEFLATED_FRAMES
 from cbmir.dicom.decode import NATIVE
 from cbmir.errors import BrokenFile, Undecodable
-from cbmir.services.convert import convert
+from cbmir.services.conversion.convert import convert
 from cbmir.settings import Settings
 
 LARGEST = Path(__file__).resolve().parents[3] / "benchmarks" / "largest_pictures.py"
@@ -44,7 +44,7 @@ CONVERT = """
 import json, resource, sys, tracemalloc
 from pathlib import Path
 from cbmir.errors import UnusableInput
-from cbmir.services.convert import convert
+from cbmir.services.conversion.convert import convert
 from cbmir.settings import Settings
 
 warm, *files = [Path(each).read_bytes() for each in sys.argv[2:]]

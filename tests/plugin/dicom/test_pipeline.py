@@ -10,7 +10,7 @@ import numpy as np
 from pydicom.data import get_testdata_file
 
 from cbmir.dicom.rendering import VERSION, Rendering
-from cbmir.services.convert import convert
+from cbmir.services.conversion.convert import convert
 from cbmir.settings import Settings
 
 PINNED = ("dicom-2d/2", "425b8f794a7c5d04")

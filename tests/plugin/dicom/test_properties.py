@@ -24,7 +24,7 @@ from cbmir.dicom.header import describe
 from cbmir.dicom.read import read_object
 from cbmir.dicom.rendering import Rendering
 from cbmir.errors import UnusableInput
-from cbmir.services.convert import fitted
+from cbmir.services.conversion.convert import fitted
 
 PIXELS = np.random.default_rng(0).integers(0, 4096, (20, 20)).astype(np.uint16)
 

@@ -50,6 +50,6 @@ def test_another_distribution_adds_an_architecture(tmp_path: Path) -> None:
 
 
 def test_torch_is_imported_only_to_encode() -> None:
-    modules = "cbmir.encoders.base, cbmir.encoders.registry, cbmir.training.request, cbmir.services.extract"
-    code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
+    modules = ("encoders.base", "encoders.registry", "training.request", "services.features.extract")
+    code = f"import sys, {', '.join(f'cbmir.{name}' for name in modules)}; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

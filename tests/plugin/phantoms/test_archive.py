@@ -17,7 +17,7 @@ from PIL import Image
 from cbmir.phantoms import archive
 from cbmir.phantoms.archive import Entry
 from cbmir.progress import Silence
-from cbmir.services.convert import convert
+from cbmir.services.conversion.convert import convert
 from cbmir.settings import Settings
 
 PATIENTS = 5

@@ -67,5 +67,5 @@ def kept_in(
         return database, replace(settings, index=backend, milvus_url=url if backend == "milvus" else "")
 
     yield make
-    if clients := sys.modules.get("cbmir.services.backends.milvus_client"):
+    if clients := sys.modules.get("cbmir.services.retrieval.indexes.backends.milvus_client"):
         clients.close(url)

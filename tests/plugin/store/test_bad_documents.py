@@ -16,7 +16,7 @@ from sqlalchemy import func, select
 
 from cbmir.errors import BadExport
 from cbmir.progress import Silence
-from cbmir.services.export import import_json
+from cbmir.services.features.export import import_json
 from cbmir.settings import Settings
 from cbmir.store import exported
 from cbmir.store.document import published_schema

@@ -19,8 +19,8 @@ from sqlalchemy import func, select
 
 from cbmir.errors import BadExport, EncoderMismatch, JobCancelled, NotFound
 from cbmir.progress import Silence
-from cbmir.services import export
-from cbmir.services.export import export_json, import_json
+from cbmir.services.features import export
+from cbmir.services.features.export import export_json, import_json
 from cbmir.settings import Settings
 from cbmir.store import document_lines, document_stream, encoders, exported, features, instances
 from cbmir.store.document import published_schema

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import select, update
 
 from cbmir.progress import Silence
-from cbmir.services.export import export_json, import_json
+from cbmir.services.features.export import export_json, import_json
 from cbmir.settings import Settings
 from cbmir.store import features
 from cbmir.store.session import Database

@@ -10,7 +10,7 @@ from flask import url_for
 from sqlalchemy.orm import Session
 
 from cbmir.services.archives.links import with_viewers
-from cbmir.services.versions.overview import Version
+from cbmir.services.encoders.versions.overview import Version
 from cbmir.store.tables import Job
 from cbmir.types import JobKind
 from cbmir_web.waiting import is_final

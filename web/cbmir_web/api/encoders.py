@@ -6,10 +6,11 @@ from typing import Any
 
 from flask_smorest import Blueprint
 
-from cbmir.services import library, outdated
-from cbmir.services.versions import switch
-from cbmir.services.versions.free import size
-from cbmir.services.versions.overview import versions
+from cbmir.services.conversion import outdated
+from cbmir.services.encoders.versions import switch
+from cbmir.services.encoders.versions.free import size
+from cbmir.services.encoders.versions.overview import versions
+from cbmir.services.retrieval import library
 from cbmir.store import encoders
 from cbmir.store.tables import Job
 from cbmir.training.request import TrainingRequest

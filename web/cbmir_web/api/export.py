@@ -13,7 +13,7 @@ from flask_smorest import Blueprint
 
 from cbmir.errors import CbmirError, JobCancelled
 from cbmir.progress import Silence
-from cbmir.services.export import export_json
+from cbmir.services.features.export import export_json
 from cbmir_web.api.encoders import known
 from cbmir_web.api.schemas import EncoderQuerySchema, ErrorSchema
 from cbmir_web.installation import installation

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from marshmallow import Schema, fields
 
-from cbmir.services.convert import is_outdated
+from cbmir.services.conversion.convert import is_outdated
 from cbmir_web.conversion import syntax_name
 from cbmir_web.installation import installation
 

@@ -7,7 +7,7 @@ from typing import Any
 from flask import Response
 from flask_smorest import Blueprint
 
-from cbmir.services import library
+from cbmir.services.retrieval import library
 from cbmir.store.filters import Where
 from cbmir.store.tables import Instance
 from cbmir_web import pictures

@@ -11,9 +11,10 @@ from werkzeug.wrappers import Response
 
 from cbmir.encoders import shipped
 from cbmir.errors import CbmirError
-from cbmir.services import library, outdated
-from cbmir.services.versions import switch
-from cbmir.services.versions.overview import versions
+from cbmir.services.conversion import outdated
+from cbmir.services.encoders.versions import switch
+from cbmir.services.encoders.versions.overview import versions
+from cbmir.services.retrieval import library
 from cbmir.store import jobs
 from cbmir.store.tables import Encoder
 from cbmir.types import JobKind, JobState

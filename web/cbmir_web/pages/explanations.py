@@ -9,8 +9,8 @@ from flask import redirect, render_template, url_for
 from werkzeug.wrappers import Response
 
 from cbmir.errors import NotFound
-from cbmir.services.explaining.kept import hit_of
-from cbmir.services.library import labels_of
+from cbmir.services.retrieval.explaining.kept import hit_of
+from cbmir.services.retrieval.library import labels_of
 from cbmir.store import jobs
 from cbmir.types import JobKind, JobState
 from cbmir_web import explaining, waiting

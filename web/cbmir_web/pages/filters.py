@@ -10,7 +10,7 @@ from flask import current_app
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import MultiDict
 
-from cbmir.services import library
+from cbmir.services.retrieval import library
 
 OLDEST_SECONDS = 60.0
 """Changes that the stamp does not show, such as a label's new value, appear after this time."""

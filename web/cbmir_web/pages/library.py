@@ -7,8 +7,8 @@ from typing import Any
 
 from flask import render_template, request, url_for
 
-from cbmir.services import library as archive
 from cbmir.services.archives.links import places
+from cbmir.services.retrieval import library as archive
 from cbmir.store.filters import Where
 from cbmir_web import conversion
 from cbmir_web.installation import installation

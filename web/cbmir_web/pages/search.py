@@ -10,7 +10,7 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response
 
 from cbmir.errors import CbmirError
-from cbmir.services import library
+from cbmir.services.retrieval import library
 from cbmir.store import encoders, frames, jobs, queries
 from cbmir.types import JobKind, JobState
 from cbmir_web import answering, asking, errors, waiting

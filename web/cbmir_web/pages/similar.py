@@ -16,8 +16,8 @@ from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response
 
 from cbmir.errors import BadRequest
-from cbmir.services import series
-from cbmir.services.series import SeriesCard
+from cbmir.services.retrieval import series
+from cbmir.services.retrieval.series import SeriesCard
 from cbmir.store.listed import Level
 from cbmir.types import ObjectState
 from cbmir_web import asking, waiting, whereabouts

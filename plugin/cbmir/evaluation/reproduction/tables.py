@@ -19,7 +19,7 @@ def table_1(evaluation: Mapping[str, Any]) -> list[Row]:
     """The autoencoder by the number of retrieved images.
 
     Args:
-        evaluation: as `cbmir.services.evaluate.evaluate` returns it, at the paper's k.
+        evaluation: as `cbmir.services.evaluation.evaluate.evaluate` returns it, at the paper's k.
 
     Returns:
         A row for each k: `k`; for each metric `paper_…` (None for the usual recall, which the paper cannot mean),

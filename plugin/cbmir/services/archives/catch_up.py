@@ -9,8 +9,8 @@ from cbmir.services.archives.follow import Follower
 from cbmir.services.archives.leasing import leased
 from cbmir.services.archives.registered import Followed
 from cbmir.services.archives.sync import synchronise
-from cbmir.services.ingestion import Ingested
-from cbmir.services.isolation import Isolation
+from cbmir.services.conversion.isolation import Isolation
+from cbmir.services.ingestion.run import Ingested
 from cbmir.store import archives, ledger
 
 

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any
 
 from cbmir.errors import CbmirError, EmptyGallery, JobCancelled, NotFound
-from cbmir.services.extract import extract, extract_new
+from cbmir.services.features.extract import extract, extract_new
 from cbmir.settings import Settings
 from cbmir.store import encoders
 from cbmir.store.lacking import lacks_any

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from sqlalchemy.orm import Session
 
 from cbmir.pictures.shelf import Shelf
-from cbmir.services.archives.origin import origin_of
+from cbmir.services.ingestion.origin import origin_of
 from cbmir.settings import Settings
 from cbmir.store import instances, ledger, quarantine, queries
 from cbmir.store.session import Database

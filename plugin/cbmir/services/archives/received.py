@@ -15,9 +15,9 @@ from cbmir.archive.folder import source_of
 from cbmir.errors import CbmirError, UnusableInput
 from cbmir.progress import Progress
 from cbmir.services.archives.sync import AT_ONCE
-from cbmir.services.ingest import ingest_listed
-from cbmir.services.ingestion import Ingested
-from cbmir.services.isolation import Isolation
+from cbmir.services.conversion.isolation import Isolation
+from cbmir.services.ingestion.ingest import ingest_listed
+from cbmir.services.ingestion.run import Ingested
 from cbmir.settings import Settings
 from cbmir.store.session import Database
 
@@ -90,7 +90,7 @@ def _waiting(folder: Path, most: int) -> list[Path]:
 
 @dataclass(frozen=True)
 class _Account:
-    """Accounts for received files (`cbmir.services.ingestion.Ledger`); `lost` are those that could not be read."""
+    """Accounts for received files (`cbmir.services.ingestion.run.Ledger`); `lost`: those that could not be read."""
 
     files: dict[str, Path]
     lost: set[str] = field(default_factory=set)

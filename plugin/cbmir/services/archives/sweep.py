@@ -12,7 +12,7 @@ from cbmir.archive.connection import Rules
 from cbmir.errors import MassDeletion
 from cbmir.services.archives.forget import forget, leave_out
 from cbmir.services.archives.registered import Followed, rules_of
-from cbmir.services.identity import pseudonym
+from cbmir.services.ingestion.identity import pseudonym
 from cbmir.store import archive_studies, archives, ledger, undated
 from cbmir.store.ledger import Keeps
 from cbmir.store.tables import ArchiveObject, ArchiveStudy, now

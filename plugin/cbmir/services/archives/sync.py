@@ -17,11 +17,11 @@ from cbmir.errors import CbmirError, NoPixels, NotFound, UnusableInput
 from cbmir.pictures.shelf import Shelf
 from cbmir.progress import Progress
 from cbmir.services.archives.forget import delete_instances
-from cbmir.services.archives.origin import origin_of
 from cbmir.services.archives.registered import Followed
-from cbmir.services.ingest import ingest_listed
-from cbmir.services.ingestion import Entry, Ingested
-from cbmir.services.isolation import Isolation
+from cbmir.services.conversion.isolation import Isolation
+from cbmir.services.ingestion.ingest import ingest_listed
+from cbmir.services.ingestion.origin import origin_of
+from cbmir.services.ingestion.run import Entry, Ingested
 from cbmir.store import archives, ledger
 from cbmir.store.tables import ArchiveObject
 from cbmir.types import ObjectState, RemoteInstance
@@ -131,7 +131,7 @@ def _entries(
 
 @dataclass(frozen=True)
 class _Account:
-    """The ledger of one piece of work (`cbmir.services.ingestion.Ledger`)."""
+    """The ledger of one piece of work (`cbmir.services.ingestion.run.Ledger`)."""
 
     followed: Followed
     objects: dict[str, ArchiveObject]

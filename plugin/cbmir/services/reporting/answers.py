@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from cbmir import __version__
 from cbmir.errors import BadRequest
 from cbmir.reports.reference import Origin, Reference
-from cbmir.services.retrieve import Answer
+from cbmir.services.retrieval.retrieve import Answer
 from cbmir.store import instances, jobs, queries
 from cbmir.store.session import Database
 

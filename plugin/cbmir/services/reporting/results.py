@@ -19,7 +19,7 @@ from cbmir.reports.reference import Reference
 from cbmir.reports.similar_images import similar_images
 from cbmir.services.reporting import originals
 from cbmir.services.reporting.answers import Told, told
-from cbmir.services.retrieve import Answer
+from cbmir.services.retrieval.retrieve import Answer
 from cbmir.settings import Settings
 from cbmir.store.session import Database
 

@@ -22,7 +22,7 @@ from cbmir.reports.key_objects import key_objects
 from cbmir.reports.reference import Origin, Reference
 from cbmir.services.reporting import originals
 from cbmir.services.reporting.answers import Told, told
-from cbmir.services.retrieve import Answer
+from cbmir.services.retrieval.retrieve import Answer
 from cbmir.settings import Settings
 from cbmir.store.session import Database
 

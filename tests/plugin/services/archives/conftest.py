@@ -13,8 +13,8 @@ from cbmir.progress import Silence
 from cbmir.services.archives.follow import Follower
 from cbmir.services.archives.registered import Followed, add, followed
 from cbmir.services.archives.sync import synchronise
-from cbmir.services.ingestion import Ingested
-from cbmir.services.isolation import Isolation
+from cbmir.services.conversion.isolation import Isolation
+from cbmir.services.ingestion.run import Ingested
 from cbmir.settings import Settings
 from cbmir.store.session import Database
 

@@ -17,11 +17,11 @@ from cbmir.services.archives.follow import Follower
 from cbmir.services.archives.received import TAKEN, record_received
 from cbmir.services.archives.registered import Followed
 from cbmir.services.archives.sync import synchronise
-from cbmir.services.convert import pipelines
-from cbmir.services.ingestion import Ingested
-from cbmir.services.isolation import Isolation
-from cbmir.services.quarantine import Retried, retry
-from cbmir.services.reconvert import Reconverted, reconvert
+from cbmir.services.conversion.convert import pipelines
+from cbmir.services.conversion.isolation import Isolation
+from cbmir.services.ingestion.again.quarantine import Retried, retry
+from cbmir.services.ingestion.again.reconvert import Reconverted, reconvert
+from cbmir.services.ingestion.run import Ingested
 from cbmir.settings import Settings
 from cbmir.store import ledger, quarantine
 from cbmir.store.session import Database

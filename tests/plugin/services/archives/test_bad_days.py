@@ -38,8 +38,8 @@ from cbmir.services.archives.registered import Followed, add, connection_of, fol
 from cbmir.services.archives.status import of
 from cbmir.services.archives.sync import synchronise
 from cbmir.services.archives.verify import verify
-from cbmir.services.ingestion import AT_ONCE as RECORDED_AT_ONCE
-from cbmir.services.isolation import Isolation
+from cbmir.services.conversion.isolation import Isolation
+from cbmir.services.ingestion.run import AT_ONCE as RECORDED_AT_ONCE
 from cbmir.settings import Settings
 from cbmir.store import archives, ledger
 from cbmir.store.session import Database

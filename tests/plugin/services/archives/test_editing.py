@@ -21,7 +21,7 @@ from cbmir.services.archives.registered import Followed, add, connection_of, fol
 from cbmir.services.archives.sweep import Swept, sweep
 from cbmir.services.archives.sync import synchronise
 from cbmir.services.archives.verify import verify
-from cbmir.services.isolation import Isolation
+from cbmir.services.conversion.isolation import Isolation
 from cbmir.settings import Settings
 from cbmir.store import archives, ledger
 from cbmir.store.session import Database

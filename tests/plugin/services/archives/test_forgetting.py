@@ -14,9 +14,9 @@ from cbmir.progress import Silence
 from cbmir.services.archives.registered import Followed, add, followed, remove
 from cbmir.services.archives.sweep import sweep
 from cbmir.services.archives.sync import synchronise
-from cbmir.services.extract import extract
-from cbmir.services.isolation import Isolation
-from cbmir.services.retrieve import Question, retrieve
+from cbmir.services.conversion.isolation import Isolation
+from cbmir.services.features.extract import extract
+from cbmir.services.retrieval.retrieve import Question, retrieve
 from cbmir.settings import Settings
 from cbmir.store import archives, jobs, ledger, quarantine, queries
 from cbmir.store.session import Database

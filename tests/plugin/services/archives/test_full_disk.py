@@ -27,9 +27,9 @@ from cbmir.services.archives.follow import Follower
 from cbmir.services.archives.registered import Followed
 from cbmir.services.archives.sync import synchronise
 from cbmir.services.archives.verify import verify
-from cbmir.services.extract import extract
-from cbmir.services.ingest import ingest
-from cbmir.services.isolation import Isolation
+from cbmir.services.conversion.isolation import Isolation
+from cbmir.services.features.extract import extract
+from cbmir.services.ingestion.ingest import ingest
 from cbmir.settings import Settings
 from cbmir.store.session import Database
 from cbmir.store.tables import Feature, Frame, Instance, Quarantined

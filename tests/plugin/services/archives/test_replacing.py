@@ -12,8 +12,8 @@ from cbmir.archive.connection import ArchiveKind
 from cbmir.progress import Silence
 from cbmir.services.archives.registered import Followed
 from cbmir.services.archives.verify import verify
-from cbmir.services.extract import extract
-from cbmir.services.identity import pseudonym
+from cbmir.services.features.extract import extract
+from cbmir.services.ingestion.identity import pseudonym
 from cbmir.store import ledger
 from cbmir.store.session import Database
 from cbmir.store.tables import Feature, Frame, Group, Instance

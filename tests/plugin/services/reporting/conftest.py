@@ -20,9 +20,9 @@ from cbmir.archive.connection import ArchiveKind, Connection, Credentials
 from cbmir.errors import CbmirError
 from cbmir.progress import Silence
 from cbmir.services.archives.registered import add, opened
-from cbmir.services.extract import extract
-from cbmir.services.ingest import ingest
-from cbmir.services.retrieve import Question, retrieve
+from cbmir.services.features.extract import extract
+from cbmir.services.ingestion.ingest import ingest
+from cbmir.services.retrieval.retrieve import Question, retrieve
 from cbmir.settings import Settings
 from cbmir.store import jobs, queries
 from cbmir.store.session import Database

@@ -13,7 +13,7 @@ from cbmir.archive.connection import ArchiveKind, Connection, Credentials
 from cbmir.archive.registry import connect
 from cbmir.errors import ArchiveUnavailable, BadRequest, NotFound
 from cbmir.services.reporting.results import DocumentKind, send_results, write_results
-from cbmir.services.retrieve import Question, retrieve
+from cbmir.services.retrieval.retrieve import Question, retrieve
 from cbmir.store import instances
 
 

@@ -1,1 +1,0 @@
-"""Where indexes are kept: one module a backend, all behind `cbmir.services.backends.base.Backend`."""

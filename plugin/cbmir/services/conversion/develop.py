@@ -1,0 +1,200 @@
+"""The use case: files to PNGs and a manifest that says how each was made, without any archive."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import orjson
+from PIL import Image
+from pydicom.uid import UID
+
+from cbmir.archive.folder import Content, Source, Unlisted, find_sources, sha256_of, size_of, unreadable
+from cbmir.dicom.rendering import Rendering
+from cbmir.errors import CbmirError, NotFound, UnusableInput
+from cbmir.files import written, written_whole
+from cbmir.progress import Progress
+from cbmir.services.conversion.convert import OpenFile, open_file
+from cbmir.services.conversion.isolation import Isolation
+from cbmir.services.conversion.keep import opened
+from cbmir.settings import Settings
+from cbmir.types import InstanceHeader, Picture
+
+MANIFEST = "manifest.json"
+
+Entry = dict[str, Any]
+"""What the manifest says of one file."""
+
+COMPRESSION = 4
+"""zlib's level: a tenth larger than the smallest, in half the time."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """How pictures are wanted.
+
+    Attributes:
+        rendering: of each.
+        every_window: whether each of an object's windows gives a picture, not only `rendering.window_number`.
+    """
+
+    rendering: Rendering
+    every_window: bool = False
+
+
+@dataclass
+class Developed:
+    """What became of the files: `refused` cannot be converted, `unread` cannot be read at all."""
+
+    objects: int = 0
+    pictures: int = 0
+    refused: int = 0
+    unread: int = 0
+
+    def as_json(self) -> dict[str, int]:
+        """The counts, by name."""
+        return asdict(self)
+
+    def add(self, entry: Entry) -> None:
+        """Count a file of the manifest."""
+        self.pictures += len(entry.get("pictures", ()))
+        self.objects += "error" not in entry
+        self.refused += "error" in entry and entry["error"]["code"] != NotFound.code
+        self.unread += "error" in entry and entry["error"]["code"] == NotFound.code
+
+
+def develop(
+    paths: Sequence[Path], out: Path, wanted: Wanted, settings: Settings, progress: Progress
+) -> Iterator[Entry]:
+    """Convert files, folders, zips and DICOMDIRs: a PNG in `out` for each picture.
+
+    Args:
+        paths: what to convert.
+        out: a folder, made if it is missing.
+        wanted: how.
+        settings: for limits and frame policy.
+        progress: told after each file.
+
+    Yields:
+        What the manifest says of each file, in order: what it is and how each picture was made, or the error.
+
+    Raises:
+        cbmir.errors.DiskFull, cbmir.errors.Unavailable: if `out` cannot be written.
+    """
+    sources = list(find_sources(paths, settings))
+    progress.update(0, len(sources))
+    with Isolation() as isolation, ThreadPoolExecutor(isolation.processes) as threads:
+        darkroom = _Darkroom(out, wanted, settings, isolation)
+        for done, entry in enumerate(threads.map(darkroom.entry, sources), start=1):
+            yield entry
+            progress.update(done, len(sources))
+
+
+def write_manifest(path: Path, entries: Iterable[Entry]) -> Developed:
+    """Write a JSON list, an entry a line as it comes: of an interrupted run it lists what was done.
+
+    Raises:
+        cbmir.errors.DiskFull, cbmir.errors.Unavailable: if it cannot be written.
+    """
+    counts, before = Developed(), b"["
+    with written(path) as manifest:
+        try:
+            for entry in entries:
+                manifest.write(before + b"\n" + orjson.dumps(entry))
+                manifest.flush()
+                counts.add(entry)
+                before = b","
+        finally:
+            manifest.write(b"[]\n" if before == b"[" else b"\n]\n")
+    return counts
+
+
+@dataclass(frozen=True)
+class _Darkroom:
+    """One call: what its steps share. `taken` are the names of PNGs, and the SHA-256 of the file that has each."""
+
+    out: Path
+    wanted: Wanted
+    settings: Settings
+    isolation: Isolation
+    taken: dict[str, str] = field(default_factory=dict)
+
+    def entry(self, source: Source | Unlisted) -> Entry:
+        """What the manifest says of a file, once its pictures are made."""
+        try:
+            return self._entry(source)
+        except OSError as error:
+            return _refused(source, unreadable(source.file_name, error))
+
+    def _entry(self, source: Source | Unlisted) -> Entry:
+        if isinstance(source, Unlisted):
+            return _refused(source, source.error)
+        try:
+            content = source.read()
+            sha256 = sha256_of(content)
+            with opened(content) as stream:
+                header = open_file(stream, source.file_name, self.settings).header
+            task = (content, source.file_name, self.settings, self.wanted, self.out, self._stem(header, sha256))
+            made = self.isolation.run(source.file_name, size_of(content), _made, *task)
+            return {"file": source.file_name, "sha256": sha256, **made}
+        except UnusableInput as error:
+            return _refused(source, error)
+
+    def _stem(self, header: InstanceHeader | None, sha256: str) -> str:
+        """A name that says nothing of a patient: the SOP Instance UID, else by content."""
+        wanted = (header and header.sop_instance_uid) or sha256[:16]
+        return wanted if self.taken.setdefault(wanted, sha256) == sha256 else f"{wanted}-{sha256[:8]}"
+
+
+def _made(content: Content, name: str, settings: Settings, wanted: Wanted, out: Path, stem: str) -> Entry:
+    """Make the pictures of a file; those made before an error are kept, and listed beside it."""
+    pictures: list[Entry] = []
+    with opened(content) as stream:
+        file = open_file(stream, name, settings)
+        said = _described(file, wanted.rendering)
+        numbers = range(1, file.windows + 1) if wanted.every_window else [wanted.rendering.window_number]
+        try:
+            for number in numbers:
+                window = f"-window{number}" if len(numbers) > 1 else ""
+                for picture in file.pictures(replace(wanted.rendering, window_number=number)):
+                    png = f"{stem}-{picture.frame_number:04d}{window}.png"
+                    pictures.append(_written(picture, out / png))
+        except UnusableInput as error:
+            return {**said, "pictures": pictures, "error": _error(error)}
+    return {**said, "pictures": pictures}
+
+
+def _written(picture: Picture, path: Path) -> Entry:
+    with written_whole(path) as stream:
+        Image.fromarray(picture.pixels).save(stream, "PNG", compress_level=COMPRESSION)
+    rows, columns = picture.pixels.shape[:2]
+    return {
+        "png": path.name,
+        "frame_number": picture.frame_number,
+        "rows": rows,
+        "columns": columns,
+        "colour": picture.pixels.ndim == 3,
+        "steps": list(picture.steps),
+        "output_range": [int(picture.pixels.min()), int(picture.pixels.max())],
+    }
+
+
+def _described(file: OpenFile, rendering: Rendering) -> Entry:
+    said: Entry = {"pipeline": file.pipeline(rendering), "frames": file.count}
+    if file.header is None:
+        return said
+    header = asdict(file.header)
+    del header["patient_key"]
+    syntax = UID(file.header.transfer_syntax_uid)
+    return {**header, "transfer_syntax": syntax.name, **said}
+
+
+def _refused(source: Source | Unlisted, error: CbmirError) -> Entry:
+    return {"file": source.file_name, "error": _error(error)}
+
+
+def _error(error: CbmirError) -> Entry:
+    return {"code": error.code, "reason": error.reason, "remedy": error.remedy}

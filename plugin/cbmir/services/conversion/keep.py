@@ -1,0 +1,43 @@
+"""A file to pictures on the shelf: what of an ingestion needs no database, and so can run anywhere."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import BinaryIO
+
+from cbmir.archive.folder import Content
+from cbmir.pictures.shelf import Shelf
+from cbmir.services.conversion.convert import convert
+from cbmir.settings import Settings
+from cbmir.store.new_instances import NewFrame
+from cbmir.types import ConvertedObject, Picture
+
+Kept = tuple[ConvertedObject, tuple[NewFrame, ...]]
+"""What a file was, its pictures left out, and one frame for each picture on the shelf."""
+
+
+def keep(content: Content, name: str, settings: Settings, sha256: str) -> Kept:
+    """Convert a file and put its pictures on the shelf.
+
+    Raises:
+        cbmir.errors.UnusableInput: if it cannot be used; the leaf says why.
+        cbmir.errors.DiskFull, cbmir.errors.Unavailable: if a picture cannot be stored.
+        OSError: if the file cannot be opened.
+    """
+    with opened(content) as source:
+        converted = convert(source, name, settings, sha256)
+    shelf = Shelf(settings.pictures)
+    frames = tuple(_new_frame(picture, shelf, converted.pipeline) for picture in converted.pictures)
+    return replace(converted, pictures=()), frames
+
+
+def opened(content: Content) -> AbstractContextManager[bytes | BinaryIO]:
+    """The bytes, or the file open for reading."""
+    return content.open("rb") if isinstance(content, Path) else nullcontext(content)
+
+
+def _new_frame(picture: Picture, shelf: Shelf, pipeline: str) -> NewFrame:
+    rows, columns = picture.pixels.shape[:2]
+    return NewFrame(picture.frame_number, shelf.put(picture.pixels), rows, columns, pipeline, picture.steps)

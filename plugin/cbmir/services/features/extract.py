@@ -1,0 +1,243 @@
+"""Extract the features of all pictures that have none yet, and load the encoder for it. No torch by itself."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from cbmir.encoders import machine, registry, shipped
+from cbmir.encoders.base import Encoder
+from cbmir.errors import BrokenFile, EmptyGallery, NotFound
+from cbmir.pictures.shelf import Shelf
+from cbmir.progress import Progress
+from cbmir.services.conversion import outdated
+from cbmir.settings import Settings
+from cbmir.store import encoders, features, tables
+from cbmir.store.session import Database
+from cbmir.types import FloatArray
+
+REASONS_SHOWN = 20
+
+log = logging.getLogger(__name__)
+
+Given = TypeVar("Given")
+Made = TypeVar("Made")
+
+
+def load_encoder(row: tables.Encoder, settings: Settings) -> Encoder:
+    """The encoder of a row, loaded and checked once in a process.
+
+    Raises:
+        cbmir.errors.NotFound: if its architecture or its weights file is not here.
+        cbmir.errors.WeightsMismatch: if the file is not the one that the row records.
+    """
+    if not row.weights_file or Path(row.weights_file).name != row.weights_file:
+        raise NotFound(
+            f"The encoder {row.id} was imported without its weights.",
+            f"Put {row.id}.safetensors into the folder `weights` and import again, or train an encoder here.",
+        )
+    shipped.bring(settings.weights / row.weights_file)
+    preprocessing = json.dumps(row.preprocessing, sort_keys=True)
+    return _loaded(row.architecture, settings.weights / row.weights_file, row.weights_sha256, preprocessing)
+
+
+@lru_cache(maxsize=4)
+def _loaded(architecture: str, weights: Path, sha256: str, preprocessing: str) -> Encoder:
+    return registry.load(architecture, weights, sha256, json.loads(preprocessing))
+
+
+@dataclass
+class _Batch:
+    """Frames that were encoded together: those that went well with their vectors, the others with the reason."""
+
+    frame_ids: list[int] = field(default_factory=list)
+    vectors: FloatArray | None = None
+    failures: dict[int, str] = field(default_factory=dict)
+
+
+@dataclass
+class _Tally:
+    extracted: int = 0
+    failures: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def done(self) -> int:
+        return self.extracted + len(self.failures)
+
+
+def extract(database: Database, settings: Settings, encoder_id: str | None, progress: Progress) -> dict[str, Any]:
+    """Give every stored frame that has none a feature of this encoder.
+
+    Each batch is committed by itself: what is cut off goes on where it was, and two that run at once do no harm.
+
+    Args:
+        database: of the installation.
+        settings: of the installation; `threads` batches are worked on at once, 0 means one for each core.
+        encoder_id: which; the active one if None. From now on new pictures get features of it too.
+        progress: told after every batch.
+
+    Returns:
+        `encoder`: its id; `extracted`: features that are new; `already`: those that were there, or that another
+        run has added meanwhile; `outdated`: how many of all are of pictures that an earlier conversion made;
+        `failed`: frames whose picture is missing or damaged; `reasons`: why, by frame id, of the first twenty of
+        these.
+
+    Raises:
+        cbmir.errors.NotFound: if there is no such encoder, or its weights are not here.
+        cbmir.errors.WeightsMismatch: if its weights file is not the recorded one.
+        cbmir.errors.EmptyGallery: if no picture is stored.
+        cbmir.errors.JobCancelled: if the job should stop; what is extracted stays.
+    """
+    row, total = start(database, encoder_id)
+    progress.update(0, total, "extracting")
+    tally = _extracted(database, settings, row, 0, total, progress)
+    with database.read() as session:
+        stored, old = features.count(session, row.id), outdated.count(session, row.id, settings)
+    return {
+        "encoder": row.id,
+        "extracted": tally.extracted,
+        "already": stored - tally.extracted,
+        "outdated": old,
+        "failed": len(tally.failures),
+        "reasons": {str(frame): tally.failures[frame] for frame in list(tally.failures)[:REASONS_SHOWN]},
+    }
+
+
+def extract_new(database: Database, settings: Settings, progress: Progress) -> int:
+    """Give the frames that came after all that have a feature of the active encoder theirs: of the active encoder
+    first, then of those that are kept beside it.
+
+    However many are stored, it costs no more than the new ones: it looks for none that an earlier run left out, as
+    `extract` does.
+
+    Returns:
+        How many features of the active encoder are new.
+
+    Raises:
+        as `extract`, but for `EmptyGallery`.
+    """
+    with database.read() as session:
+        active, *beside = encoders.kept(session)
+        after = features.newest_frame(session, active.id)
+    new = _extracted(database, settings, active, after, 0, progress).extracted
+    for row in beside if after else []:  # of a whole archive it is the work of a job of its own
+        _extracted(database, settings, row, after, 0, progress)
+    return new
+
+
+def extract_between(
+    database: Database, settings: Settings, encoder_id: str, after: int, up_to: int, progress: Progress
+) -> tuple[int, dict[int, str]]:
+    """Give the frames above id `after`, up to id `up_to`, that lack a feature of an encoder theirs.
+
+    Returns:
+        How many features are new, and why others could not be had, by frame id.
+
+    Raises:
+        as `extract`, but for `EmptyGallery`.
+    """
+    with database.read() as session:
+        row = encoders.get(session, encoder_id)
+    tally = _extracted(database, settings, row, after, 0, progress, up_to)
+    return tally.extracted, tally.failures
+
+
+def _extracted(
+    database: Database,
+    settings: Settings,
+    row: tables.Encoder,
+    after: int,
+    total: int,
+    progress: Progress,
+    up_to: int | None = None,
+) -> _Tally:
+    """Extract what frames above id `after`, and not above `up_to`, lack, of which `total` were known before."""
+    tally = _Tally()
+    encoder, shelf = load_encoder(row, settings), Shelf(settings.pictures)
+    machine.keep_memory()
+    missing = _missing(database, row.id, settings.batch_size, after, up_to)
+    threads = settings.threads or machine.cores()
+    with closing(_in_order(lambda frames: _encode(frames, shelf, encoder), missing, threads)) as batches:
+        for batch in batches:
+            _keep(database, row, batch, tally)
+            progress.update(tally.done, max(total, tally.done), "extracting")
+    return tally
+
+
+def start(database: Database, encoder_id: str | None) -> tuple[tables.Encoder, int]:
+    """The encoder, the active one if None, and how many frames lack its features, which are kept from now on.
+
+    Raises:
+        cbmir.errors.NotFound: if there is no such encoder.
+        cbmir.errors.EmptyGallery: if no picture is stored.
+    """
+    with database.write() as session:
+        row = encoders.resolve(session, encoder_id)
+        encoders.set_kept(session, row.id, True)
+        total, stored = features.count_missing(session, row.id), features.count(session, row.id)
+    if not total and not stored:
+        raise EmptyGallery("There is no picture to extract features of.", "Ingest some first: `cbmir ingest`.")
+    return row, total
+
+
+def _missing(
+    database: Database, encoder_id: str, size: int, after: int, up_to: int | None
+) -> Iterator[list[tuple[int, str]]]:
+    """Frames without a feature, as (id, picture key), in batches; frames that arrive meanwhile are included."""
+    while True:
+        with database.read() as session:
+            frames = features.missing_frames(session, encoder_id, after=after, limit=size, up_to=up_to)
+        if not frames:
+            return
+        yield frames
+        after = frames[-1][0]
+
+
+def _encode(frames: list[tuple[int, str]], shelf: Shelf, encoder: Encoder) -> _Batch:
+    batch, inputs = _Batch(), []
+    for frame_id, key in frames:
+        try:
+            inputs.append(encoder.preprocessing.apply(shelf.get(key)))
+            batch.frame_ids.append(frame_id)
+        except (NotFound, BrokenFile) as error:
+            batch.failures[frame_id] = error.sentence
+        except OSError as error:
+            batch.failures[frame_id] = f"The stored picture {key} cannot be read: {error.strerror}."
+    if inputs:
+        batch.vectors = encoder.encode(np.stack(inputs))
+    return batch
+
+
+def _keep(database: Database, row: tables.Encoder, batch: _Batch, tally: _Tally) -> None:
+    for frame_id, reason in batch.failures.items():
+        log.warning("frame %d has no feature: %s", frame_id, reason)
+    tally.failures.update(batch.failures)
+    if batch.vectors is None:
+        return
+    with database.write() as session:
+        tally.extracted += features.add_batch(session, row, batch.frame_ids, batch.vectors)
+
+
+def _in_order(work: Callable[[Given], Made], given: Iterable[Given], threads: int) -> Generator[Made, None, None]:
+    """What `work` makes of each, in the same order, a few at a time: memory stays bounded."""
+    running: deque[Future[Made]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            for each in given:
+                running.append(pool.submit(work, each))
+                if len(running) > 2 * threads:
+                    yield running.popleft().result()
+            while running:
+                yield running.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)

@@ -1,0 +1,189 @@
+"""A long extraction that several workers share, on one host or many: piece by piece, each frame once.
+
+The job that was asked for is the run. It works like any other, and calls for one helper as soon as there is more
+than it works on itself; each helper calls for the next. So as many workers join as are idle, however many hosts
+there are. The helper that nobody had time for is called off at the end.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from cbmir.errors import NotFound
+from cbmir.pictures.shelf import Shelf
+from cbmir.progress import Progress
+from cbmir.services.conversion import outdated
+from cbmir.services.features.extract import REASONS_SHOWN, extract_between, start
+from cbmir.settings import Settings
+from cbmir.store import features, pieces
+from cbmir.store.session import Database
+from cbmir.store.tables import ExtractionPiece
+
+FRAMES_AT_ONCE = 2048
+"""Frames of one piece: some seconds of work, and what is done again at most where a host is lost is less."""
+
+SAMPLE = 16
+"""Pictures that a helper looks for before it takes part."""
+
+WAIT_SECONDS = 0.5
+"""How often a run whose helpers still work looks whether they are done, or have died."""
+
+
+@dataclass
+class Share:
+    """One worker's part in a shared extraction.
+
+    Attributes:
+        database: the installation's, which all workers share.
+        settings: this worker's.
+        run: id of the job that shares its work out.
+        encoder_id: whose features are missing.
+        job_id: of the job that this worker does: the run's, or a helper's.
+        started_at: of that job, as it was claimed.
+        progress: told after every batch.
+        call: calls for one helper; called once, when there is more than this worker works on.
+    """
+
+    database: Database
+    settings: Settings
+    run: str
+    encoder_id: str
+    job_id: str
+    started_at: datetime
+    progress: Progress
+    call: Callable[[], object] = field(default=lambda: None)
+    extracted: int = 0
+    failed: int = 0
+
+    def work(self) -> None:
+        """Work on pieces until none is left to be claimed.
+
+        Raises:
+            as `cbmir.services.features.extract.extract_between`.
+        """
+        called = False
+        while piece := self.claim():
+            if not called and self._is_more(piece):
+                self.call()
+                called = True
+            self._extract(piece)
+
+    def claim(self) -> ExtractionPiece | None:
+        """The next piece for this worker, if there is one."""
+        with self.database.write() as session:
+            return pieces.claim(
+                session,
+                self.run,
+                self.encoder_id,
+                worker=self.job_id,
+                started_at=self.started_at,
+                frames=FRAMES_AT_ONCE,
+            )
+
+    def _is_more(self, piece: ExtractionPiece) -> bool:
+        with self.database.read() as session:
+            return bool(features.missing_frames(session, self.encoder_id, after=piece.up_to, limit=1))
+
+    def _extract(self, piece: ExtractionPiece) -> None:
+        done = _Sum(self.progress, self.extracted + self.failed)
+        extracted, failures = extract_between(
+            self.database, self.settings, self.encoder_id, piece.after, piece.up_to, done
+        )
+        self.extracted, self.failed = self.extracted + extracted, self.failed + len(failures)
+        with self.database.write() as session:
+            pieces.finish(session, piece, extracted, failures)
+
+
+def lead(share: Share, *, afresh: bool) -> dict[str, Any]:
+    """Do an extraction as its run: share it out, take part, and wait for those who help.
+
+    Args:
+        share: of the run itself.
+        afresh: whether what is left of an earlier attempt is forgotten; a run whose worker has died goes on.
+
+    Returns:
+        as `cbmir.services.features.extract.extract`, with the work of all.
+
+    Raises:
+        as `cbmir.services.features.extract.extract`.
+    """
+    row, total = start(share.database, share.encoder_id)
+    share.encoder_id = row.id
+    if afresh:
+        with share.database.write() as session:
+            pieces.forget(session, share.run)
+    share.progress.update(0, total, "extracting")
+    share.work()
+    while not _all_done(share, total):
+        time.sleep(WAIT_SECONDS)
+        share.work()  # what a helper left that has died
+    return _result(share)
+
+
+def _all_done(share: Share, total: int) -> bool:
+    with share.database.read() as session:
+        found = pieces.of_run(session, share.run)
+    done = sum((each.extracted or 0) + len(each.failures) for each in found)
+    share.progress.update(done, max(total, done), "extracting, with others")
+    return all(each.extracted is not None for each in found)
+
+
+def _result(share: Share) -> dict[str, Any]:
+    with share.database.write() as session:
+        found = pieces.of_run(session, share.run)
+        pieces.forget(session, share.run)
+        stored = features.count(session, share.encoder_id)
+        old = outdated.count(session, share.encoder_id, share.settings)
+    extracted = sum(each.extracted or 0 for each in found)
+    failures = {frame: reason for each in found for frame, reason in each.failures.items()}
+    return {
+        "encoder": share.encoder_id,
+        "extracted": extracted,
+        "already": stored - extracted,
+        "outdated": old,
+        "failed": len(failures),
+        "reasons": dict(list(failures.items())[:REASONS_SHOWN]),
+    }
+
+
+def help_out(share: Share) -> dict[str, Any]:
+    """Take part in another job's extraction for as long as there is anything to claim.
+
+    Returns:
+        `encoder`, `run`, and what this worker did: `extracted`, `failed`.
+
+    Raises:
+        cbmir.errors.NotFound: if the pictures are not on this host: nothing is claimed then.
+        as `cbmir.services.features.extract.extract_between`.
+    """
+    _refuse_without_pictures(share)
+    share.work()
+    told = {"encoder": share.encoder_id, "run": share.run}
+    return {**told, "extracted": share.extracted, "failed": share.failed}
+
+
+def _refuse_without_pictures(share: Share) -> None:
+    """A host whose pictures are elsewhere would find every frame at fault, and spoil the run within seconds."""
+    with share.database.read() as session:
+        some = features.missing_frames(session, share.encoder_id, after=0, limit=SAMPLE)
+    shelf = Shelf(share.settings.pictures)
+    if some and not any(shelf.has(key) for _, key in some):
+        raise NotFound(
+            f"None of the pictures that lack features is in {share.settings.pictures} on this host.",
+            "Hosts that share an extraction share the folders `pictures` and `weights`: see docs/sizing.md.",
+        )
+
+
+@dataclass(frozen=True)
+class _Sum:
+    """Progress of one piece as part of what this worker does."""
+
+    progress: Progress
+    before: int
+
+    def update(self, done: int, total: int, message: str = "", detail: Mapping[str, Any] | None = None) -> None:
+        self.progress.update(self.before + done, self.before + max(total, done), message)

@@ -1,0 +1,1 @@
+"""Files to pictures and rows: found, converted, known by whose they are, and recorded."""

@@ -1,0 +1,253 @@
+"""One file at a time: prepared without the database's write lock, then recorded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import Enum, auto
+from pathlib import PurePosixPath
+
+from sqlalchemy.orm import Session
+
+from cbmir.archive.folder import Content, Source, size_of
+from cbmir.archive.manifest import Labeller
+from cbmir.errors import ConflictingInstance, ConflictingLabels
+from cbmir.modalities import modality_class
+from cbmir.services.conversion import outdated
+from cbmir.services.conversion.isolation import Isolation
+from cbmir.services.conversion.keep import keep
+from cbmir.services.ingestion.identity import group_key
+from cbmir.settings import Settings
+from cbmir.store import instances
+from cbmir.store.new_instances import NewFrame, NewInstance
+from cbmir.store.session import Database
+from cbmir.store.tables import Instance
+from cbmir.types import ConvertedObject, Labelling, LabelOrigin
+
+
+class Outcome(Enum):
+    """What became of a file that could be used."""
+
+    INGESTED = auto()
+    RENEWED = auto()
+    """Its bytes were known, but an earlier conversion had made its pictures: they are replaced."""
+    DUPLICATE = auto()
+    REPLACED = auto()
+    """Its archive has other bytes under the known UID now: what was kept of it is replaced."""
+    UNWANTED = auto()
+    """Nothing is written: its archive has deleted or replaced it meanwhile."""
+    LATER = auto()
+    """Nothing is written yet: the write lock should not be held longer."""
+    INCOMPARABLE = auto()
+    """Nothing is written: its UID is known with other bytes, and with pictures of another conversion."""
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """The outcome, and keys of pictures that nothing uses once the session has committed."""
+
+    outcome: Outcome
+    unused: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A file read, hashed and - unless it is known already - converted, its pictures on the shelf.
+
+    Attributes:
+        file_name: as it will be shown and exported.
+        converted: None if the very bytes are known already, with pictures as they would be made today.
+        frames: one for each picture of `converted`.
+    """
+
+    source: Source
+    sha256: str
+    file_name: str
+    labelling: Labelling | None
+    group: str
+    converted: ConvertedObject | None
+    frames: tuple[NewFrame, ...]
+
+
+def prepare(
+    source: Source,
+    content: Content,
+    sha256: str,
+    labeller: Labeller,
+    database: Database,
+    settings: Settings,
+    isolation: Isolation,
+) -> Prepared:
+    """Convert a file unless its bytes are known and its pictures are as they would be made today.
+
+    Args:
+        source: where it came from.
+        content: what is in it.
+        sha256: of its bytes.
+        labeller: knows its labels.
+        database: the installation's.
+        settings: the installation's.
+        isolation: where it is converted.
+
+    Raises:
+        cbmir.errors.UnusableInput: if it cannot be used; the leaf says why.
+    """
+    labelling = labeller.of(source)
+    known = Prepared(source, sha256, source.file_name, labelling, "", None, ())
+    with database.read() as session:
+        made_by = instances.pipelines_of(session, sha256)
+    if made_by and not outdated.among(made_by, settings):
+        return known
+    name = PurePosixPath(source.file_name).name
+    converted, frames = isolation.run(name, size_of(content), keep, content, name, settings, sha256)
+    return replace(
+        known,
+        file_name=_shown_name(source, converted, labelling),
+        group=(labelling and labelling.group) or group_key(converted, settings.resolved_secret_key),
+        converted=converted,
+        frames=frames,
+    )
+
+
+def _shown_name(source: Source, converted: ConvertedObject, labelling: Labelling | None) -> str:
+    # folders of an exported archive are often named after patients: a DICOM object keeps its base name only,
+    # unless a manifest, which somebody wrote for this purpose, names it
+    if labelling and labelling.origin is LabelOrigin.MANIFEST:
+        return source.file_name
+    return PurePosixPath(source.file_name).name if converted.header else source.file_name
+
+
+def record(session: Session, prepared: Prepared, *, believe_uid: bool = False, replaces: bool = False) -> Recorded:
+    """Write one prepared file into the database.
+
+    Args:
+        session: one that writes.
+        prepared: from `prepare`.
+        replaces: whether it takes the place of a known object of the same UID, as where it comes from an archive
+            whose word counts.
+        believe_uid: take an object of the same SOP Instance UID for the same one where their pictures, which
+            different conversions made, cannot be compared (PS3.5, section 9).
+
+    Raises:
+        cbmir.errors.ConflictingInstance: if its SOP Instance UID is known with other pixels.
+        cbmir.errors.ConflictingLabels: if it is known under another name with other labels.
+    """
+    if known := instances.find_by_sha256(session, prepared.sha256):
+        _label_again(session, known, prepared)
+        return _renewed(session, known, prepared)
+    converted = prepared.converted
+    if converted is None:
+        raise ConflictingInstance(
+            f"{prepared.file_name} was removed from the archive while it was ingested.", "Ingest it again."
+        )
+    if known := _of_same_uid(session, converted):
+        if replaces:
+            return _replaced(session, known, prepared, converted)
+        if not believe_uid and instances.pipelines(session, known) != {converted.pipeline}:
+            return Recorded(Outcome.INCOMPARABLE)
+        _refuse_other_pixels(session, known, prepared, converted)
+        _label_again(session, known, prepared)
+        return Recorded(Outcome.DUPLICATE)
+    instances.add_all(session, [new_instance(prepared, converted)])
+    return Recorded(Outcome.INGESTED)
+
+
+def new_instance(prepared: Prepared, converted: ConvertedObject) -> NewInstance:
+    """What a prepared file that is new adds.
+
+    Raises:
+        cbmir.errors.BadRequest: if a label or the group's key cannot be kept.
+    """
+    return NewInstance.of(
+        header=converted.header,
+        file_name=prepared.file_name,
+        origin=prepared.source.origin,
+        sha256=prepared.sha256,
+        group_key=prepared.group,
+        frames=prepared.frames,
+        labels=_labels(converted, prepared.labelling),
+        frame_count=converted.frame_count,
+    )
+
+
+def _renewed(session: Session, known: Instance, prepared: Prepared) -> Recorded:
+    converted = prepared.converted
+    if converted is None:
+        return Recorded(Outcome.DUPLICATE)
+    instances.hold(session, known)
+    if instances.pipelines(session, known) == {converted.pipeline}:
+        return Recorded(Outcome.DUPLICATE)  # another process was quicker
+    unused = instances.renew(
+        session,
+        known,
+        converted_header=converted.header,
+        frames=prepared.frames,
+        frame_count=converted.frame_count,
+    )
+    return Recorded(Outcome.RENEWED, tuple(unused))
+
+
+def _replaced(session: Session, known: Instance, prepared: Prepared, converted: ConvertedObject) -> Recorded:
+    instances.hold(session, known)
+    shown = {(frame.frame_number, frame.picture, frame.pipeline) for frame in known.frames}
+    unused: list[str] = []
+    if shown != {(frame.frame_number, frame.picture, frame.pipeline) for frame in prepared.frames}:
+        unused = instances.renew(
+            session,
+            known,
+            converted_header=converted.header,
+            frames=prepared.frames,
+            frame_count=converted.frame_count,
+        )
+    instances.identify(
+        session,
+        known,
+        converted_header=converted.header,
+        sha256=prepared.sha256,
+        origin=prepared.source.origin,
+        group_key=prepared.group,
+    )
+    header_labels = {name: value for name, (value, _) in _labels(converted, None).items()}
+    instances.set_labels(session, known, header_labels, LabelOrigin.HEADER)
+    return Recorded(Outcome.REPLACED, tuple(unused))
+
+
+def _of_same_uid(session: Session, converted: ConvertedObject) -> Instance | None:
+    header = converted.header
+    return instances.find_by_sop_instance_uid(session, header.sop_instance_uid) if header else None
+
+
+def _refuse_other_pixels(session: Session, known: Instance, prepared: Prepared, converted: ConvertedObject) -> None:
+    comparable = instances.pipelines(session, known) == {converted.pipeline}
+    if comparable and {frame.picture for frame in known.frames} != {frame.picture for frame in prepared.frames}:
+        raise ConflictingInstance(
+            f"{prepared.file_name} has other pixels than the object known as {known.sop_instance_uid}.",
+            "Keep the one that is right; give the other a UID of its own.",
+        )
+
+
+def _labels(converted: ConvertedObject, labelling: Labelling | None) -> dict[str, tuple[str, LabelOrigin]]:
+    labels: dict[str, tuple[str, LabelOrigin]] = {}
+    if converted.header and converted.header.modality:
+        labels["modality"] = modality_class(converted.header.modality), LabelOrigin.HEADER
+    if labelling:
+        labels.update({name: (value, labelling.origin) for name, value in labelling.labels.items()})
+    return labels
+
+
+def _label_again(session: Session, known: Instance, prepared: Prepared) -> None:
+    labelling = prepared.labelling
+    if labelling is None:
+        return
+    if prepared.source.file_name != known.file_name and _contradicts(known, labelling):
+        raise ConflictingLabels(
+            f"{prepared.source.file_name} is the same file as {known.file_name} but has other labels.",
+            "Decide which are right, correct the manifest or the folders, and ingest again.",
+        )
+    instances.set_labels(session, known, labelling.labels, labelling.origin)
+    if labelling.group:
+        instances.set_group(session, known, labelling.group)
+
+
+def _contradicts(known: Instance, labelling: Labelling) -> bool:
+    labels = {label.name: label.value for label in known.labels if label.origin == labelling.origin}
+    return any(labels.get(name, value) != value for name, value in labelling.labels.items())

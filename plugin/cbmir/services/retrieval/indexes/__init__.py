@@ -1,0 +1,1 @@
+"""Indexes of features that are kept: made, checked against the database, reported on and measured."""

@@ -1,0 +1,1 @@
+"""Where indexes are kept: one module a backend, all behind `base.Backend`."""

@@ -1,0 +1,86 @@
+"""What the kept indexes are: how far behind, how large, and whether every number in them is the database's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sqlalchemy.orm import Session
+
+from cbmir.errors import BrokenFile, NotFound
+from cbmir.index.stamp import REMEDY
+from cbmir.services.retrieval.indexes import index_files, term_files
+from cbmir.services.retrieval.indexes.backends.base import Backend
+from cbmir.services.retrieval.indexes.backends.choose import check
+from cbmir.settings import Settings
+from cbmir.store import encoders, features
+from cbmir.store.session import Database
+from cbmir.store.tables import Encoder
+
+
+def status(database: Database, settings: Settings) -> list[dict[str, Any]]:
+    """The index of each encoder that has features: `state` is `current`, `behind`, `missing` or `damaged`.
+
+    `behind` counts the features that came and went since; they are searched beside it all the same. `recall` is
+    null for an exact one.
+
+    Raises:
+        cbmir.errors.BadRequest, cbmir.errors.Unavailable: if the backend cannot be used.
+    """
+    backend = check(database, settings)
+    with database.read() as session:
+        report = [_state(session, encoder, backend) for encoder in encoders.listing(session)]
+    return [told for told in report if told["features"] or told["state"] != "missing"]
+
+
+def _state(session: Session, encoder: Encoder, backend: Backend) -> dict[str, Any]:
+    count = features.count(session, encoder.id)
+    told: dict[str, Any] = {
+        "encoder": encoder.id,
+        "index": backend.name,
+        "features": count,
+        "generation": encoder.generation,
+    }
+    try:
+        stamp = backend.stamp(session, encoder.id)
+        size = backend.size(session, encoder.id)
+    except NotFound:
+        return told | {"state": "missing"}
+    except BrokenFile as error:
+        return told | {"state": "damaged", "reason": error.sentence}
+    lag = index_files.behind(session, encoder, stamp)
+    told |= {"state": "behind" if lag else "current", "behind": lag, "bytes": size}
+    return told | {"file_generation": stamp.generation, "recall": stamp.recall}
+
+
+def verify(database: Database, settings: Settings, encoder_id: str | None) -> dict[str, Any]:
+    """Compare every number of an encoder's index, and every term of its filters, with the database; without an id,
+    of the encoder in use.
+
+    Raises:
+        cbmir.errors.NotFound: if there is no such encoder, or no index is kept.
+        cbmir.errors.BrokenFile: if it is damaged, or holds anything else than the database.
+        cbmir.errors.BadRequest, cbmir.errors.Unavailable: if the backend cannot be used.
+    """
+    backend = check(database, settings)
+    with database.read() as session:
+        encoder = encoders.resolve(session, encoder_id)
+        base = index_files.opened(session, encoder, settings)
+        term_files.verify(session, encoder, settings)
+        wanted = features.members_of(session, encoder)
+        changed = features.members_of(session, encoder, base.stamp.generation).frame_ids
+    expected = ~np.isin(wanted.frame_ids, changed)
+    ids, vectors = wanted.frame_ids[expected], wanted.vectors[expected]
+    seen = 0
+    for held, theirs in backend.pieces(base.index):
+        ours = np.isin(held, ids)
+        seen += int(ours.sum())
+        if not np.array_equal(theirs[ours], vectors[np.searchsorted(ids, held[ours])]):
+            raise _differs()
+    if seen != len(ids):
+        raise _differs()
+    return {"encoder": encoder.id, "compared": len(ids), "newer": len(changed)}
+
+
+def _differs() -> BrokenFile:
+    return BrokenFile("The index does not hold what the database has.", REMEDY)

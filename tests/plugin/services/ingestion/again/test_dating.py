@@ -1,0 +1,92 @@
+"""Study dates of objects that were ingested before any was kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+from click.testing import CliRunner
+from sqlalchemy import select, update
+
+from cbmir.cli.context import Context
+from cbmir.cli.reconvert import reconvert_command
+from cbmir.errors import CbmirError
+from cbmir.progress import Silence
+from cbmir.services.ingestion.again.dating import Dated, date_again
+from cbmir.services.ingestion.ingest import ingest
+from cbmir.services.ingestion.origin import origin_of
+from cbmir.settings import Settings
+from cbmir.store.session import Database
+from cbmir.store.tables import Frame, Instance
+
+Make = Callable[..., bytes]
+
+
+def forget(database: Database) -> None:
+    """Make all look as if they had been ingested before dates were kept."""
+    with database.write() as session:
+        session.execute(update(Instance).values(study_date=None))
+
+
+def dates(database: Database) -> dict[str, date | None]:
+    with database.read() as session:
+        return {row.file_name: row.study_date for row in session.scalars(select(Instance))}
+
+
+def filled(database: Database, settings: Settings, folder: Path, make_dicom: Make, make_png: Make) -> None:
+    folder.mkdir()
+    for number, name in enumerate(["kept", "changed", "gone", "archived", "dateless"]):
+        day = {} if name == "dateless" else {"StudyDate": f"2024013{number % 2}"}
+        (folder / name).write_bytes(make_dicom(number, **day))
+    (folder / "plain.png").write_bytes(make_png(9))
+    ingest(database, settings, [folder], None, Silence())
+
+
+def test_dates_are_read_again_and_nothing_else_changes(
+    any_database: Database, settings: Settings, tmp_path: Path, make_dicom: Make, make_png: Make
+) -> None:
+    folder = tmp_path / "in"
+    filled(any_database, settings, folder, make_dicom, make_png)
+    assert dates(any_database)["kept"] == date(2024, 1, 30)
+    forget(any_database)
+    (folder / "changed").write_bytes(make_dicom(77))
+    (folder / "gone").unlink()
+    with any_database.write() as session:
+        mine = update(Instance).where(Instance.file_name == "archived")
+        session.execute(mine.values(origin=origin_of("pacs", "1.2")))
+        frames = list(session.scalars(select(Frame.id)))
+    said: dict[str, CbmirError] = {}
+    assert date_again(any_database, settings, Silence(), said.__setitem__) == Dated(
+        dated=1, dateless=1, archived=1, gone=2
+    )
+    assert set(said) == {"changed", "gone"}
+    found = {name: day for name, day in dates(any_database).items() if day}
+    assert found == {"kept": date(2024, 1, 30)}
+    with any_database.read() as session:
+        assert list(session.scalars(select(Frame.id))) == frames
+    assert date_again(any_database, settings, Silence()) == Dated(dateless=1, archived=1, gone=2)
+
+
+def test_one_that_cannot_be_read_any_more_does_not_end_it(
+    database: Database, settings: Settings, tmp_path: Path, make_dicom: Make, make_png: Make
+) -> None:
+    filled(database, settings, tmp_path / "in", make_dicom, make_png)
+    forget(database)
+    strict = Settings(data=settings.data, max_pixels=10)
+    assert date_again(database, strict, Silence()) == Dated(failed=5)
+
+
+def test_the_command_reads_dates_when_asked(
+    settings: Settings, tmp_path: Path, make_dicom: Make, make_png: Make
+) -> None:
+    context = Context(settings)
+    filled(context.database, settings, tmp_path / "in", make_dicom, make_png)
+    forget(context.database)
+    without = CliRunner().invoke(reconvert_command, ["--json"], obj=context, catch_exceptions=False)
+    assert "dates" not in json.loads(without.stdout)
+    assert set(dates(context.database).values()) == {None}
+    result = CliRunner().invoke(reconvert_command, ["--dates"], obj=context, catch_exceptions=False)
+    assert "Study dates: 4 read, 1 not in the header, 0 no longer where they were, 0 failed." in result.stdout
+    context.database.dispose()

@@ -1,0 +1,88 @@
+"""Work done ahead: in order, in batches, and nothing lost or left behind when something fails."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from threading import Event
+from threading import enumerate as threads
+
+import pytest
+
+from cbmir.services.ingestion.ahead import in_batches
+
+
+def test_results_come_in_order_and_in_full_batches_when_they_are_there() -> None:
+    def slow_at_first(number: int) -> int:
+        time.sleep(0.03 if number == 0 else 0)
+        return number
+
+    batches = [*in_batches(slow_at_first, range(10), threads=4, most=4)]
+    assert [each for batch in batches for each in batch] == [*range(10)]
+    assert len(batches[0]) == 4
+
+
+def test_a_result_does_not_wait_for_things_that_are_still_to_come() -> None:
+    go_on = Event()
+
+    def things() -> Iterator[int]:
+        yield 1
+        assert go_on.wait(10)
+        yield 2
+
+    with closing(in_batches(lambda number: number, things(), threads=2, most=4)) as batches:
+        assert next(batches) == [1]
+        go_on.set()
+        assert [*batches] == [[2]]
+
+
+def test_things_are_taken_while_results_are_dealt_with_but_not_all() -> None:
+    taken: list[int] = []
+
+    def things() -> Iterator[int]:
+        for number in range(1000):
+            taken.append(number)
+            yield number
+
+    with closing(in_batches(lambda number: number, things(), threads=2, most=4)) as batches:
+        next(batches)
+        deadline = time.monotonic() + 10
+        while len(taken) < 8 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert 8 <= len(taken) <= 20
+
+
+@pytest.mark.parametrize("failing", ["work", "things"])
+def test_what_fails_is_raised_after_the_results_before_it(failing: str) -> None:
+    def things() -> Iterator[int]:
+        yield from range(5)
+        if failing == "things":
+            raise OSError("no more")
+        yield 5
+
+    def work(number: int) -> int:
+        if failing == "work" and number == 5:
+            raise OSError("not this one")
+        return number
+
+    seen: list[int] = []
+    with pytest.raises(OSError, match="no"):  # noqa: PT012 - what came before is looked at
+        for batch in in_batches(work, things(), threads=2, most=32):
+            seen += batch
+    assert seen == [*range(5)]
+
+
+def test_who_leaves_leaves_no_thread_and_no_open_generator() -> None:
+    closed = Event()
+
+    def things() -> Iterator[int]:
+        try:
+            yield from range(1000)
+        finally:
+            closed.set()
+
+    with closing(in_batches(lambda number: number, things(), threads=2, most=4)) as batches:
+        next(batches)
+    assert closed.is_set()
+    assert not [each.name for each in threads() if each.name.startswith(("feeder", "ahead"))]

@@ -1,0 +1,130 @@
+"""Why a hit: heat maps of a trained encoder pass the deletion test, and go with the images that they show."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from cbmir.cli.main import cli
+from cbmir.encoders.occlusion import CELLS, blurred, edges
+from cbmir.errors import NotFound
+from cbmir.evaluation.deletion import Order, deletion
+from cbmir.pictures.shelf import Shelf
+from cbmir.progress import Silence
+from cbmir.services.features.extract import extract, load_encoder
+from cbmir.services.retrieval.explaining.drawing import overlay, strongest
+from cbmir.services.retrieval.explaining.explain import explain_answer, explain_question
+from cbmir.services.retrieval.retrieve import Question, retrieve
+from cbmir.services.training.train import TrainingRequest, train
+from cbmir.settings import Settings
+from cbmir.store import encoders, frames, jobs, queries
+from cbmir.store.session import Database
+from cbmir.types import JobKind
+
+
+@pytest.fixture
+def trained(database: Database, settings: Settings, stock: Callable[..., None]) -> str:
+    """An encoder that has learned to draw discs and bars."""
+    stock(database, patients=24)
+    encoder = train(database, settings, TrainingRequest(epochs=8, side=32, batch_size=8), Silence())
+    extract(database, settings, encoder, Silence())
+    return encoder
+
+
+def answered(database: Database, settings: Settings) -> tuple[str, list[int]]:
+    """A kept answer, as a worker keeps it: its job and the frames of its hits."""
+    answer = retrieve(database, settings, Question(frame_id=1, k=3)).as_json()
+    with database.write() as session:
+        job = jobs.create(session, JobKind.RETRIEVE, {})
+        jobs.claim(session, job.id)
+        jobs.succeed(session, job.id, answer)
+        queries.save(
+            session,
+            job_id=job.id,
+            encoder_id=answer["encoder"],
+            picture=answer["query"]["picture"],
+            frame_id=1,
+            k=3,
+            where={},
+            hits=answer["hits"],
+        )
+    return job.id, [hit["frame_id"] for hit in answer["hits"]]
+
+
+def test_the_map_of_a_trained_encoder_passes_the_deletion_test(
+    database: Database, settings: Settings, trained: str
+) -> None:
+    with database.read() as session:
+        encoder = load_encoder(encoders.get(session, trained), settings)
+        pictures = frames.pictures(session, trained)
+    gained = []
+    for query, hit in ((1, 2), (3, 4), (9, 10)):
+        found = explain_question(database, settings, Question(frame_id=query), hit)
+        prepared = encoder.preprocessing.apply(Shelf(settings.pictures).get(pictures[query]))
+        other = encoder.encode(encoder.preprocessing.apply(found.hit)[np.newaxis])[0]
+        hidden, bounds = blurred(prepared), edges(prepared.shape[-1])
+
+        def delete(order: Order, prepared=prepared, hidden=hidden, bounds=bounds):  # type: ignore[no-untyped-def]
+            copy = prepared.copy()
+            for cell in order.tolist():
+                row, column = divmod(cell, CELLS)
+                part = np.s_[:, bounds[row] : bounds[row + 1], bounds[column] : bounds[column + 1]]
+                copy[part] = hidden[part]
+            return encoder.encode(copy[np.newaxis])[0]
+
+        tested = deletion(delete, found.maps.query.drive, other)
+        assert tested.by_map > tested.by_map_reversed
+        gained.append(tested.by_map - tested.by_chance)
+    assert min(gained) > 0, "what the map calls important changes the distance more than other parts do"
+
+
+def test_a_kept_answer_is_explained(database: Database, settings: Settings, trained: str) -> None:
+    query, hits = answered(database, settings)
+    found = explain_answer(database, settings, query, hits[0])
+    assert found["encoder"] == trained
+    assert found["hit"]["frame_id"] == hits[0]
+    for half in ("query", "hit"):
+        assert np.array(found[half]["map"]).shape == (CELLS, CELLS)
+        drawn = Image.open(BytesIO(base64.b64decode(found[half]["reconstruction"])))
+        assert (drawn.size, drawn.mode) == ((32, 32), "L")
+    with database.read() as session:
+        listed = next(hit for hit in queries.get(session, query).hits if hit["frame_id"] == hits[0])
+    assert found["distance"] == pytest.approx(listed["distance"], rel=1e-3)
+    with pytest.raises(NotFound, match="no image"):
+        explain_answer(database, settings, query, next(n for n in range(1, 48) if n not in hits))
+    with pytest.raises(NotFound):
+        explain_answer(database, settings, "no-such-job", hits[0])
+
+
+def test_the_command_writes_a_sheet(database: Database, settings: Settings, trained: str, tmp_path: Path) -> None:
+    assert database
+    assert trained
+    file, out = tmp_path / "query.png", tmp_path / "why" / "out.png"
+    Image.fromarray(np.full((40, 32), 90, np.uint8)).save(file)
+    said = CliRunner().invoke(cli, ["--data", str(settings.data), "explain", str(file), "5", "-o", str(out)])
+    assert said.exit_code == 0, said.output
+    assert "distance" in said.output
+    with Image.open(out) as sheet:
+        width, height = sheet.size
+    assert width > height > 700, "two rows of three panels"
+
+
+def test_an_overlay_is_orange_where_alike_and_blue_where_apart() -> None:
+    ground, drive = np.full((64, 48), 100, np.uint8), np.zeros((CELLS, CELLS), np.float32)
+    drive[2, 2], drive[13, 13] = 1, -2
+    scale = strongest(drive, drive / 2)
+    assert scale == 2
+    drawn = np.asarray(overlay(ground, drive, scale), np.int64)
+    assert drawn.shape == (64, 48, 3)
+    alike, apart, nothing = drawn[10, 7], drawn[54, 40], drawn[10, 40]
+    assert alike[0] > alike[2]
+    assert apart[2] > apart[0]
+    assert nothing.tolist() == [100, 100, 100]
+    assert strongest(np.zeros((2, 2), np.float32)) == 1

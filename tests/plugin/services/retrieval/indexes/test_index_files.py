@@ -1,0 +1,333 @@
+"""Kept indexes: always the database's state, also in other processes; damaged or foreign ones are made anew."""
+
+from __future__ import annotations
+
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cbmir.errors import BadRequest, BrokenFile, DiskFull, EncoderMismatch, NotFound
+from cbmir.index.base import Ranking
+from cbmir.services.retrieval import gallery
+from cbmir.services.retrieval.indexes import benchmark, index_files, report
+from cbmir.services.retrieval.indexes.backends.choose import BACKENDS, check, chosen
+from cbmir.services.retrieval.indexes.backends.files import Files
+from cbmir.settings import Settings
+from cbmir.store import encoders, features, instances
+from cbmir.store.instances import NewFrame
+from cbmir.store.session import Database
+from cbmir.types import FloatArray
+
+WIDTH = 4
+SEARCH = """
+import sys, numpy as np
+from pathlib import Path
+from cbmir.services.retrieval.gallery import Galleries
+from cbmir.settings import Settings
+from cbmir.store import encoders
+from cbmir.store.session import Database
+
+database, galleries = Database(sys.argv[1]), Galleries()
+settings = Settings(data=Path(sys.argv[2]), index=sys.argv[3], milvus_url=sys.argv[4])
+for line in sys.stdin:
+    with database.read() as session:
+        held = galleries.of(database, session, encoders.get(session, "net"), settings)
+    print(held.generation, [hit[0] for hit in held.index.search(np.zeros((1, 4), np.float32), 3)[0]], flush=True)
+"""
+
+
+class Archive:
+    """Frames with features along a line: the first is the nearest to zero."""
+
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self.database, self.settings = database, settings
+        self.instances: list[Any] = []
+        with database.write() as session:
+            self.encoder = encoders.add(
+                session,
+                id="net",
+                architecture="test",
+                weights_file="",
+                weights_sha256="0" * 64,
+                dimension=WIDTH,
+                preprocessing={},
+                training={},
+                metrics={},
+            )
+
+    def add(self, *places: float) -> list[int]:
+        """The ids of new frames whose features lie there."""
+        with self.database.write() as session:
+            new = [self._instance(session) for _ in places]
+            session.flush()
+            ids = [each.frames[0].id for each in new]
+            vectors = np.zeros((len(places), WIDTH), np.float32)
+            vectors[:, 0] = places
+            features.add_batch(session, self.encoder, ids, vectors)
+        self.instances += new
+        return ids
+
+    def _instance(self, session: Any) -> Any:
+        number = f"{np.random.default_rng().integers(2**62)}"
+        return instances.add(
+            session,
+            converted_header=None,
+            file_name=f"{number}.png",
+            origin="",
+            sha256=number.zfill(64),
+            group_key=number,
+            frames=[NewFrame(1, "0" * 64, 8, 8, "test/1")],
+            labels={},
+        )
+
+    def delete(self, frame_id: int) -> None:
+        with self.database.write() as session:
+            instances.delete(session, instances.frame(session, frame_id).instance)
+
+    def search(self, galleries: gallery.Galleries, k: int = 3) -> list[int]:
+        return [frame_id for frame_id, _ in self.rank(galleries, k)]
+
+    def rank(self, galleries: gallery.Galleries, k: int) -> Ranking:
+        asked: FloatArray = np.zeros((1, WIDTH), np.float32)
+        return self.held(galleries).index.search(asked, k)[0]
+
+    def held(self, galleries: gallery.Galleries) -> gallery.Gallery:
+        with self.database.read() as session:
+            encoder = encoders.get(session, "net")
+            held = galleries.of(self.database, session, encoder, self.settings)
+            assert held.generation == encoder.generation
+            assert held.frame_ids.tolist() == features.matrix(session, "net")[0].tolist()
+            return held
+
+    @property
+    def path(self) -> Path:
+        backend = chosen(self.settings)
+        assert isinstance(backend, Files)
+        return backend.path("net")
+
+    @property
+    def searcher(self) -> list[str]:
+        """A program that searches for what is nearest to zero whenever it reads a line."""
+        url = self.database.engine.url.render_as_string(hide_password=False)
+        settings = self.settings
+        return [sys.executable, "-c", SEARCH, url, str(settings.data), settings.index, settings.milvus_url]
+
+
+@pytest.fixture(params=["exact", "hnsw"])
+def archive(request: pytest.FixtureRequest, database: Database, settings: Settings) -> Archive:
+    """An archive whose index is kept in files."""
+    return Archive(database, replace(settings, index=request.param))
+
+
+@pytest.fixture(params=BACKENDS)
+def any_archive(request: pytest.FixtureRequest, kept_in: Callable[[str], tuple[Database, Settings]]) -> Archive:
+    """An archive whose index is kept by each backend there is."""
+    return Archive(*kept_in(request.param))
+
+
+@pytest.fixture(params=[name for name in BACKENDS if name != "milvus"])
+def served_archive(request: pytest.FixtureRequest, kept_in: Callable[[str], tuple[Database, Settings]]) -> Archive:
+    """An archive whose index several processes can open at once, which a file of milvus-lite is not for."""
+    return Archive(*kept_in(request.param))
+
+
+def kept(archive: Archive) -> object:
+    with archive.database.read() as session:
+        return index_files.mark(session, "net", archive.settings)
+
+
+def test_what_comes_and_goes_is_followed_beside_what_is_kept(any_archive: Archive) -> None:
+    archive, galleries = any_archive, gallery.Galleries()
+    near, far = archive.add(1, 9)
+    assert archive.search(galleries) == [near, far]
+    made = kept(archive)
+    nearer = archive.add(0.5)[0]
+    assert archive.search(galleries) == [nearer, near, far]
+    archive.delete(near)
+    assert archive.search(galleries) == [nearer, far]
+    archive.delete(nearer)
+    again = archive.add(2, 0.1)
+    assert archive.search(galleries) == [again[1], again[0], far]
+    assert archive.search(gallery.Galleries()) == archive.search(galleries), "as whoever opens it now finds it"
+    assert kept(archive) == made is not None
+
+
+def test_other_processes_see_changes_at_once(served_archive: Archive) -> None:
+    archive = served_archive
+    first, second = archive.add(1, 2)
+    with subprocess.Popen(archive.searcher, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+
+        def asked() -> str:
+            assert other.stdin is not None
+            assert other.stdout is not None
+            other.stdin.write("\n")
+            other.stdin.flush()
+            return other.stdout.readline().strip()
+
+        assert asked() == f"1 [{first}, {second}]"
+        third = archive.add(0.5)[0]
+        assert asked() == f"2 [{third}, {first}, {second}]"
+        archive.delete(first)
+        assert asked() == f"3 [{third}, {second}]"
+        index_files.rebuild(archive.database, archive.settings)
+        archive.delete(third)
+        assert asked() == f"4 [{second}]"
+        other.stdin.close()  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "header", "body", "garbage"])
+def test_a_damaged_file_is_refused_and_made_anew(archive: Archive, damage: str) -> None:
+    ids = archive.add(*range(1, 600))
+    assert archive.search(gallery.Galleries()) == ids[:3]
+    whole = archive.path.read_bytes()
+    harmed = bytearray(whole)
+    harmed[30 if damage == "header" else len(whole) // 2] ^= 1
+    broken = {"cut": whole[:-1], "empty": b"", "garbage": b"x" * 5000}.get(damage, bytes(harmed))
+    archive.path.write_bytes(broken)
+    with archive.database.read() as session, pytest.raises(BrokenFile, match=r"cut short|damaged"):
+        index_files.opened(session, encoders.get(session, "net"), archive.settings)
+    assert archive.search(gallery.Galleries()) == ids[:3]
+    assert report.verify(archive.database, archive.settings, None)["compared"] == len(ids)
+
+
+def test_what_is_kept_of_another_database_is_refused(any_archive: Archive) -> None:
+    archive = any_archive
+    archive.add(1, 2, 3)
+    archive.held(gallery.Galleries())
+    with archive.database.write() as session:  # behind everybody's back
+        session.execute(features.delete(features.Feature).where(features.Feature.frame_id > 0))
+    ids = archive.add(4, 5)
+    assert archive.search(gallery.Galleries()) == ids
+
+
+def test_what_was_deleted_without_a_record_is_not_found(any_archive: Archive) -> None:
+    archive = any_archive
+    galleries = gallery.Galleries()
+    first, second = archive.add(1, 2)
+    assert archive.search(galleries) == [first, second]
+    with archive.database.write() as session:
+        session.execute(features.delete(features.Feature).where(features.Feature.frame_id == first))
+        features.forget_history(session, "net")
+    assert archive.search(galleries) == [second]
+
+
+def test_what_lags_far_behind_is_made_anew_beside_the_queries(
+    any_archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = any_archive
+    monkeypatch.setattr(index_files, "BEHIND", 3)
+    galleries = gallery.Galleries()
+    archive.add(1, 2)
+    before = archive.held(galleries).mark
+    archive.add(3, 4, 5, 6)
+    assert archive.held(galleries).index.changes == 4
+    assert galleries._renewing is not None
+    galleries._renewing.join()
+    archive.add(7)
+    after = archive.held(galleries)
+    assert (after.mark != before, after.index.changes) == (True, 1)
+
+
+def test_a_full_disk_costs_no_answer_and_leaves_the_old_file(archive: Archive) -> None:
+    ids = archive.add(*range(1, 400))
+    index_files.rebuild(archive.database, archive.settings)
+    whole = archive.path.read_bytes()
+    taken = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
+        with pytest.raises(DiskFull):
+            index_files.rebuild(archive.database, archive.settings)
+        assert archive.path.read_bytes() == whole
+        archive.path.unlink()
+        assert archive.search(gallery.Galleries()) == ids[:3]
+        assert not archive.path.exists()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, taken)
+    assert {path.suffix for path in archive.path.parent.iterdir()} == {".lock", ".terms"}, "no draft is left"
+
+
+def test_processes_that_build_at_once_leave_one_sound_index(served_archive: Archive) -> None:
+    archive = served_archive
+    archive.add(*range(1, 300))
+    some = [
+        subprocess.Popen(archive.searcher, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    answers = {process.communicate("\n\n")[0] for process in some}
+    assert len(answers) == 1
+    assert report.verify(archive.database, archive.settings, None)["compared"] == 299
+
+
+def test_status_and_verify_tell_how_it_is(any_archive: Archive) -> None:
+    archive = any_archive
+    assert report.status(archive.database, archive.settings) == []
+    first, _ = archive.add(1, 2)
+    assert report.status(archive.database, archive.settings)[0]["state"] == "missing"
+    index_files.rebuild(archive.database, archive.settings)
+    told = report.status(archive.database, archive.settings)[0]
+    assert (told["index"], told["state"]) == (archive.settings.index, "current")
+    assert told["recall"] == (None if archive.settings.index == "exact" else 1.0)
+    archive.add(3)
+    archive.delete(first)
+    told = report.status(archive.database, archive.settings)[0]
+    assert (told["state"], told["behind"]) == ("behind", 2)
+    assert report.verify(archive.database, archive.settings, None) == {
+        "encoder": "net",
+        "compared": 1,
+        "newer": 1,
+    }
+    told = benchmark.measured(archive.database, archive.settings, None, 1)
+    assert (told["features"], told.get("recall", 1.0)) == (2, 1.0)
+
+
+def test_an_encoder_that_goes_while_it_is_asked_is_not_found_any_more(any_archive: Archive) -> None:
+    archive, galleries = any_archive, gallery.Galleries()
+    ids = archive.add(1, 2)
+    held = archive.held(galleries)
+    with archive.database.write() as session:  # as freeing does it
+        session.execute(features.delete(features.Feature))
+        features.forget_history(session, "net")
+    index_files.drop(archive.database, archive.settings, "net")
+    assert kept(archive) is None
+    assert archive.search(galleries) == []
+    with archive.database.write() as session:
+        session.delete(encoders.get(session, "net"))
+    with pytest.raises(NotFound, match="no encoder net"):
+        archive.held(galleries)
+    if archive.settings.index == "milvus":
+        with pytest.raises(NotFound, match="has gone, or was made anew"):
+            held.held(ids)
+    else:
+        assert held.held(ids) in (set(ids), set()), "who asks meanwhile is not disturbed"
+
+
+def test_what_is_kept_is_told_apart_by_encoder_and_dimension(any_archive: Archive) -> None:
+    archive = any_archive
+    archive.add(1, 2)
+    held = archive.held(gallery.Galleries())
+    with pytest.raises(EncoderMismatch, match="cannot be compared"):
+        held.index.search(np.zeros((1, WIDTH + 1), np.float32), 1)
+    with pytest.raises(BadRequest, match="NaN or infinity"):
+        held.index.search(np.full((1, WIDTH), np.nan, np.float32), 1)
+    with pytest.raises(BadRequest, match="k must be at least 1"):
+        held.index.search(np.zeros((1, WIDTH), np.float32), 0)
+    with archive.database.write() as session:
+        encoders.get(session, "net").dimension = WIDTH + 1
+    with archive.database.read() as session, pytest.raises(BrokenFile, match="not of features of 5 numbers"):
+        index_files.opened(session, encoders.get(session, "net"), archive.settings)
+
+
+def test_an_index_that_nobody_knows_is_refused_by_name(database: Database, settings: Settings) -> None:
+    with pytest.raises(BadRequest, match="CBMIR_INDEX names no index: 'crystal'") as caught:
+        check(database, replace(settings, index="crystal"))
+    assert caught.value.remedy.startswith("Choose one of: exact, hnsw")

@@ -1,0 +1,262 @@
+"""What a filter keeps of a gallery is what the database's own conditions keep, whatever has changed meanwhile."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sqlalchemy import delete, select
+
+from cbmir.errors import BrokenFile
+from cbmir.files import write_whole
+from cbmir.index import terms as file
+from cbmir.services.retrieval import gallery, narrowing
+from cbmir.services.retrieval.indexes import report, term_files
+from cbmir.settings import Settings
+from cbmir.store import encoders, features, instances, ledger, undated
+from cbmir.store.filters import Where
+from cbmir.store.instances import NewFrame
+from cbmir.store.session import Database
+from cbmir.store.tables import Archive, Frame, Instance
+from cbmir.types import InstanceHeader, LabelOrigin, RemoteInstance
+
+CODES = ("", "MR", "CT", "mr", "DX")
+DATES = (None, date(2024, 1, 31), date(2024, 2, 1), date(2024, 2, 2))
+PARTS = ("", "HEAD", "Head", "KNEE")
+LABELS = {"modality": ("mri", "MR", "xray", "scan"), "subclass": ("tear", "Tear", "none")}
+TERMS = [
+    *(f"modality={each}" for each in ("MR", "mri", "ct", "XRAY", "scan", "OPT")),
+    *(f"modality!={each}" for each in ("MR", "mri")),
+    *(f"body_part={each}" for each in ("HEAD", "knee", "foot")),
+    "body_part!=HEAD",
+    *(f"subclass={each}" for each in ("tear", "Tear", "other")),
+    "subclass!=tear",
+    "archive=pacs",
+    "archive!=pacs",
+    "archive=nowhere",
+    *(
+        f"study_date{each}"
+        for each in (">=2024-02-01", ">2024-02-01", "<2024-02-01", "=2024-02-01", "!=2024-02-01")
+    ),
+]
+
+
+@dataclass
+class Hospital:
+    """Instances with features of one encoder, and a process that has the gallery open."""
+
+    database: Database
+    settings: Settings
+    encoder_id: str
+    random: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
+    count: int = 0
+    open: gallery.Galleries = field(default_factory=gallery.Galleries)
+
+    def add(self, count: int) -> None:
+        """Instances of one to three frames, that carry this and that."""
+        for _ in range(count):
+            self.count += 1
+            with self.database.write() as session:
+                instances.add(
+                    session,
+                    converted_header=self.header() if self.random.random() < 0.7 else None,
+                    file_name=f"{self.count}.dcm",
+                    origin="",
+                    sha256=self.digest(self.count),
+                    group_key=f"p-{self.count % 5}",
+                    frames=[NewFrame(n, "0" * 64, 8, 8, "test/1") for n in range(1, self.random.integers(2, 5))],
+                    labels={name: (value, LabelOrigin.HEADER) for name, value in self.labels().items()},
+                )
+        self.extract()
+
+    def extract(self) -> None:
+        with self.database.write() as session:
+            encoder = encoders.get(session, self.encoder_id)
+            frames = [id for id, _ in features.missing_frames(session, encoder.id, after=0, limit=10**6)]
+            vectors = self.random.normal(size=(len(frames), encoder.dimension)).astype(np.float32)
+            features.add_batch(session, encoder, frames, vectors)
+
+    def header(self) -> InstanceHeader:
+        return InstanceHeader(
+            sop_instance_uid=f"1.2.{self.count}",
+            sop_class_uid="1.2.840.10008.5.1.4.1.1.4",
+            study_instance_uid=f"1.3.{self.count // 3}",
+            series_instance_uid=f"1.4.{self.count // 2}",
+            modality=self.choice(CODES),
+            body_part=self.choice(PARTS),
+            transfer_syntax_uid="1.2.840.10008.1.2.1",
+            patient_key="never stored",
+            study_date=DATES[self.count // 3 % len(DATES)],
+        )
+
+    def labels(self) -> dict[str, str]:
+        return {name: self.choice(values) for name, values in LABELS.items() if self.random.random() < 0.6}
+
+    def choice(self, values: tuple[str, ...]) -> str:
+        return values[int(self.random.integers(len(values)))]
+
+    @staticmethod
+    def digest(number: int) -> str:
+        return hashlib.sha256(str(number).encode()).hexdigest()
+
+    def some(self, session: object) -> list[Instance]:
+        rows = session.scalars(select(Instance).order_by(Instance.id)).all()  # type: ignore[attr-defined]
+        return [rows[place] for place in self.random.choice(len(rows), 5, replace=False)]
+
+    def compare(self, galleries: gallery.Galleries | None = None) -> None:
+        """Every filter that can be drawn, by the terms and by the database."""
+        with self.database.read() as session:
+            encoder = encoders.get(session, self.encoder_id)
+            held = (galleries or self.open).of(self.database, session, encoder, self.settings)
+            assert narrowing.kept(session, held.terms, Where()).tolist() == held.frame_ids.tolist()
+            for where in self.filters():
+                found = narrowing.kept(session, held.terms, where)
+                assert found.tolist() == features.frame_ids_where(session, encoder.id, where).tolist(), where
+
+    def filters(self) -> list[Where]:
+        single = [Where.parse([term]) for term in TERMS]
+        pairs = [[self.choice(tuple(TERMS)) for _ in range(3)] for _ in range(40)]
+        mixed = [Where.parse([f"{one} OR {other}", third]) for one, other, third in pairs]
+        others = [Where(exclude_group="p-1"), Where(modality="MR", exclude_instance=1), Where(exclude_group="x")]
+        return single + mixed + others
+
+
+@pytest.fixture
+def hospital(any_database: Database, settings: Settings, add_network: Callable[..., str]) -> Hospital:
+    found = Hospital(any_database, settings, add_network(any_database))
+    found.add(30)
+    return found
+
+
+def test_every_filter_keeps_what_the_database_keeps(hospital: Hospital) -> None:
+    hospital.compare()
+    hospital.compare(gallery.Galleries())  # another process, from the file
+
+
+def test_what_comes_and_goes_is_followed(hospital: Hospital) -> None:
+    hospital.compare()
+    hospital.add(10)
+    hospital.compare()
+    with hospital.database.write() as session:
+        for instance in hospital.some(session):
+            instances.delete(session, instance)
+    hospital.compare()
+    hospital.compare(gallery.Galleries())
+
+
+def test_labels_that_change_are_followed(hospital: Hospital) -> None:
+    hospital.compare()
+    with hospital.database.write() as session:
+        for instance in hospital.some(session):
+            instances.set_labels(session, instance, {"subclass": "tear", "modality": "scan"}, LabelOrigin.USER)
+    hospital.compare()
+    hospital.compare(gallery.Galleries())
+
+
+def test_a_header_that_changes_is_followed(hospital: Hospital) -> None:
+    hospital.compare()
+    with hospital.database.write() as session:
+        for instance in hospital.some(session):
+            hospital.count += 1
+            instances.identify(
+                session,
+                instance,
+                converted_header=hospital.header(),
+                sha256=hospital.digest(hospital.count),
+                origin="",
+                group_key="p-9",
+            )
+    hospital.compare()
+
+
+def test_dates_that_become_known_are_followed(hospital: Hospital) -> None:
+    hospital.compare()
+    with hospital.database.write() as session:
+        undated.date_studies(session, {uid: date(2024, 2, 1) for uid in sorted(undated.studies(session))[:3]})
+        undated.date_instance(session, hospital.some(session)[0].id, date(2024, 1, 1))
+    hospital.compare()
+
+
+def test_an_archive_that_lists_what_is_known_is_followed(hospital: Hospital) -> None:
+    hospital.compare()
+    listed = [
+        RemoteInstance(f"1.2.{number}", "1.4.1", "1.3.1", "1.2.840.10008.5.1.4.1.1.4") for number in range(15)
+    ]
+    with hospital.database.write() as session:
+        archive = Archive(name="pacs", kind="dicomweb", address="", options={}, sealed_credentials=b"")
+        session.add(archive)
+        session.flush()
+        ledger.take_in(session, archive.id, listed, lambda _: True)
+    hospital.compare()
+    with hospital.database.read() as session:
+        held = hospital.open.of(
+            hospital.database, session, encoders.get(session, hospital.encoder_id), hospital.settings
+        )
+        assert len(narrowing.kept(session, held.terms, Where(archive="pacs"))) > 0
+    with hospital.database.write() as session:
+        session.execute(delete(Archive))
+    hospital.compare()
+
+
+def damaged(path: Path) -> None:
+    data = path.read_bytes()
+    write_whole(path, data[:-20] + bytes(20))
+
+
+def cut_short(path: Path) -> None:
+    write_whole(path, path.read_bytes()[:-100])
+
+
+def of_another_encoder(path: Path) -> None:
+    generation, terms = file.read(path, path.stem)
+    file.write(path, "another", generation, terms)
+
+
+def of_another_database(path: Path) -> None:
+    generation, _ = file.read(path, path.stem)
+    file.write(path, path.stem, generation, file.NONE)
+
+
+def of_the_future(path: Path) -> None:
+    generation, terms = file.read(path, path.stem)
+    file.write(path, path.stem, generation + 5, terms)
+
+
+@pytest.mark.parametrize("spoil", [damaged, cut_short, of_another_encoder, of_another_database, of_the_future])
+def test_a_spoilt_file_is_made_anew(hospital: Hospital, spoil: Callable[[Path], None]) -> None:
+    hospital.compare()
+    path = term_files.path(hospital.settings, hospital.encoder_id)
+    before = path.read_bytes()
+    spoil(path)
+    hospital.compare(gallery.Galleries())
+    assert path.read_bytes() == before
+
+
+def test_verify_sees_a_term_that_is_not_the_database_s(hospital: Hospital) -> None:
+    hospital.compare()
+    report.verify(hospital.database, hospital.settings, hospital.encoder_id)
+    path = term_files.path(hospital.settings, hospital.encoder_id)
+    generation, terms = file.read(path, hospital.encoder_id)
+    name = next(iter(terms.holders))
+    wrong = {**terms.holders, name: dict.fromkeys(terms.holders[name], terms.members)}
+    file.write(path, hospital.encoder_id, generation, file.Terms(terms.members, wrong))
+    with pytest.raises(BrokenFile, match="does not say what the database does"):
+        report.verify(hospital.database, hospital.settings, hospital.encoder_id)
+
+
+def test_a_file_of_another_encoder_is_refused(hospital: Hospital) -> None:
+    hospital.compare()
+    with pytest.raises(BrokenFile, match="another encoder"):
+        file.read(term_files.path(hospital.settings, hospital.encoder_id), "another")
+
+
+def test_a_frame_without_a_feature_is_kept_by_no_filter(hospital: Hospital) -> None:
+    with hospital.database.write() as session:
+        first = session.scalars(select(Instance.id)).first()
+        session.add(Frame(instance_id=first, frame_number=99, picture="", rows=1, columns=1, pipeline="", steps=[]))
+    hospital.compare()

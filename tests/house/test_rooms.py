@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 from pathlib import Path
 
@@ -16,6 +17,14 @@ def test_a_room_holds_one_package_and_no_loose_module(room: str, package: str) -
     packages = [path.parent.name for path in (ROOT / room).glob("*/__init__.py")]
     assert packages == [package]
     assert list((ROOT / room).glob("*.py")) == []
+
+
+def test_services_are_in_folders_and_say_which() -> None:
+    services = ROOT / "plugin" / "cbmir" / "services"
+    assert [path.name for path in services.glob("*.py")] == ["__init__.py"]
+    said = ast.get_docstring(ast.parse((services / "__init__.py").read_text())) or ""
+    folders = {path.parent.name for path in services.glob("*/__init__.py")}
+    assert {line.split("`")[1] for line in said.splitlines() if line.startswith("- `")} == folders
 
 
 def source_files() -> list[Path]:

@@ -24,7 +24,7 @@ def write(folder: Path, result: Mapping[str, Any], examples: Sequence[Example]) 
 
     Args:
         folder: made if it is missing; files of these names are replaced.
-        result: as `cbmir.services.evaluation.reproduction.reproduce.reproduce` returns it.
+        result: what `Reproduction.evaluate` of `cbmir.services.evaluation.reproduction.reproduce` returns.
         examples: queries with their hits; they are patient data, as the page then is.
 
     Raises:

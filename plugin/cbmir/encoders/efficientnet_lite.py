@@ -6,9 +6,9 @@ Scaling for Convolutional Neural Networks' (Tan and Le, 2019), less its squeeze-
 
 The tensors of its file, float32 or float16: the `weight` and the `norm` of `stem`, of `blocks.0` to `blocks.15`
 with `widen` (not in the first), `depthwise` and `narrow`, and of `head`. Two parts may be absent. `reduce` is a
-dense layer after the mean was brought to unit length. `beside.blocks.N` to `beside.blocks.15` and `beside.head` are
-a second ending, which starts from the same map as `blocks.N`: its mean, of unit length too, stands behind the first
-one's.
+dense layer after the mean was brought to unit length. `beside.blocks.N` to `beside.blocks.M` are a second ending,
+which starts from the same map as `blocks.N`: the mean over its last map, of unit length too, stands behind the
+first one's. Where there is a `beside.head`, that mean is taken behind it.
 """
 
 from __future__ import annotations
@@ -60,6 +60,14 @@ def blocks() -> Iterator[Block]:
             yield Block(first.kernel, 1, first.widening, first.channels)
 
 
+COUNT = len(tuple(blocks()))
+
+
+def channels_before(number: int) -> int:
+    """Channels of the map that a block gets; the head is number 16."""
+    return tuple(blocks())[number - 1].channels if number else STEM
+
+
 def load(data: bytes, name: str, preprocessing: Preprocessing) -> OnnxEncoder:
     """The encoder of a weights file; its dimension is 1,280, or that of `reduce`.
 
@@ -81,41 +89,45 @@ def model(tensors: Tensors, preprocessing: Preprocessing) -> bytes:
         cbmir.errors.WeightsMismatch: if the weights are not of this architecture.
     """
     graph = Graph(preprocessing.channels, preprocessing.side)
-    conv, split = _Convolutions(graph, tensors), _split(tensors)
-    shared, channels = _beginning(graph, conv, preprocessing.channels, split or 0)
-    x, dimension = _ending(graph, conv, shared, channels, split or 0), HEAD
+    conv, beside = _Convolutions(graph, tensors), _second_ending(tensors)
+    stem = graph.relu6(conv(INPUT, "stem", STEM, preprocessing.channels, 3, stride=2))
+    shared = _through(graph, conv, stem, range(beside.start))
+    x, dimension = _behind_head(graph, conv, _through(graph, conv, shared, range(beside.start, COUNT))), HEAD
     if "reduce.weight" in tensors:
         x = graph.unit_length(x)
-        if split is not None:
-            beside = graph.unit_length(_ending(graph, conv, shared, channels, split, BESIDE))
-            x = graph.joined(x, beside)
-        weight = tensors.take("reduce.weight", None, HEAD if split is None else 2 * HEAD)
+        if beside:
+            second, more = _mean_beside(graph, conv, shared, beside)
+            x, dimension = graph.joined(x, graph.unit_length(second)), dimension + more
+        weight = tensors.take("reduce.weight", None, dimension)
         dimension = len(weight)
         x = graph.dense(x, weight, tensors.take("reduce.bias", dimension))
     return graph.model(x, dimension)
 
 
-def _split(tensors: Tensors) -> int | None:
-    """The first block of the second ending; None where there is none."""
-    number = len(tuple(blocks()))
-    while f"{BESIDE}blocks.{number - 1}.narrow.weight" in tensors:
-        number -= 1
-    return number if f"{BESIDE}head.weight" in tensors else None
+def _second_ending(tensors: Tensors) -> range:
+    """The blocks of the second ending; an empty range from 0 where there is none."""
+    there = [number for number in range(COUNT) if f"{BESIDE}blocks.{number}.narrow.weight" in tensors]
+    return range(there[0], there[-1] + 1) if there else range(0)
 
 
-def _beginning(graph: Graph, conv: _Convolutions, channels: int, end: int) -> tuple[str, int]:
-    """From the input to the map before a block, and its channels."""
-    x, channels = graph.relu6(conv(INPUT, "stem", STEM, channels, 3, stride=2)), STEM
-    for number, block in list(enumerate(blocks()))[:end]:
-        x, channels = _block(graph, conv, x, f"blocks.{number}", channels, block), block.channels
-    return x, channels
+def _mean_beside(graph: Graph, conv: _Convolutions, shared: str, numbers: range) -> tuple[str, int]:
+    """The mean over the second ending's last map, and how many numbers it has."""
+    x = _through(graph, conv, shared, numbers, BESIDE)
+    if f"{BESIDE}head.weight" in conv.tensors:
+        return _behind_head(graph, conv, x, BESIDE), HEAD
+    return graph.mean_over_map(x), channels_before(numbers.stop)
 
 
-def _ending(graph: Graph, conv: _Convolutions, x: str, channels: int, start: int, at: str = "") -> str:
-    """From the map before a block to the mean over the last map, (1, 1280)."""
-    for number, block in list(enumerate(blocks()))[start:]:
-        x, channels = _block(graph, conv, x, f"{at}blocks.{number}", channels, block), block.channels
-    return graph.mean_over_map(graph.relu6(conv(x, f"{at}head", HEAD, channels, 1)))
+def _behind_head(graph: Graph, conv: _Convolutions, x: str, at: str = "") -> str:
+    """From the last block's map to the mean over the head's, (1, 1280)."""
+    return graph.mean_over_map(graph.relu6(conv(x, f"{at}head", HEAD, channels_before(COUNT), 1)))
+
+
+def _through(graph: Graph, conv: _Convolutions, x: str, numbers: range, at: str = "") -> str:
+    """From the map before some blocks to the one behind them."""
+    for number, block in list(enumerate(blocks()))[numbers.start : numbers.stop]:
+        x = _block(graph, conv, x, f"{at}blocks.{number}", channels_before(number), block)
+    return x
 
 
 def _block(graph: Graph, conv: _Convolutions, x: str, at: str, channels: int, block: Block) -> str:

@@ -21,6 +21,11 @@ KEPT_BLOCKS = 5
 """Blocks from the input on whose weights stay as they are: edges and textures are the same in every picture."""
 
 
+SECOND_ENDING = range(KEPT_BLOCKS, 11)
+"""Blocks that are there twice, once as they were before the training. The map behind the last of them tells apart
+what no label spoke of better than that behind any other block, or than the head's; docs/decisions/encoders.md."""
+
+
 class NormedConv(nn.Conv2d):
     """A convolution with a batch norm behind it, padded as TensorFlow does: at stride 2 more to the right.
 
@@ -92,17 +97,24 @@ class EfficientNetLite(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """By way of a dropout while training."""
         with torch.no_grad():
-            x = functional.relu6(self.stem(inputs))
-            for block in list(self.blocks)[:KEPT_BLOCKS]:
-                x = block(x)
-        for block in list(self.blocks)[KEPT_BLOCKS:]:
-            x = block(x)
+            x = self.blocks[:KEPT_BLOCKS](functional.relu6(self.stem(inputs)))
+        x = self.blocks[KEPT_BLOCKS:](x)
         return functional.normalize(self._dropout(functional.relu6(self.head(x)).mean((2, 3))))
+
+    def second(self, inputs: Tensor) -> Tensor:
+        """What a second ending with these weights gives: the mean over its last map, of unit length, (n, 112)."""
+        x = self.blocks[: SECOND_ENDING.stop](functional.relu6(self.stem(inputs)))
+        return functional.normalize(x.mean((2, 3)))
 
 
 def is_kept(name: str) -> bool:
     """Whether a tensor of the network's state belongs to the parts that stay as they are."""
     return name.startswith(("stem.", *(f"blocks.{number}." for number in range(KEPT_BLOCKS))))
+
+
+def is_of_second(name: str) -> bool:
+    """Whether a tensor of the network's state belongs to the blocks that are there twice."""
+    return name.startswith(tuple(f"blocks.{number}." for number in SECOND_ENDING))
 
 
 def _blocks() -> Iterator[Block]:

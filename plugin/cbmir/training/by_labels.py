@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -136,15 +137,21 @@ class LabelTraining:
 
     def features(self, weights: Tensors, rows: Rows) -> FloatArray:
         """What the network with these weights makes of pictures: float32 (n, 1280), of unit length."""
-        self._trained.average.load_state_dict(weights)
-        with torch.inference_mode():
-            found = [self._trained.average(self._inputs(piece)).cpu() for piece in self._pieces(rows)]
-        return torch.cat(found).numpy()
+        return self._made(self._trained.average, weights, rows)
+
+    def second_features(self, weights: Tensors, rows: Rows) -> FloatArray:
+        """What a second ending with these weights makes of pictures: float32 (n, 112), of unit length."""
+        return self._made(self._trained.average.second, weights, rows)
 
     def loss(self, weights: Tensors, rows: Rows) -> float:
         """Cross-entropy of these pictures' labels with these weights; 0 where none is labelled."""
         self._trained.average.load_state_dict(weights)
         return self._mean(rows)
+
+    def _made(self, make: Callable[[Tensor], Tensor], weights: Tensors, rows: Rows) -> FloatArray:
+        self._trained.average.load_state_dict(weights)
+        with torch.inference_mode():
+            return torch.cat([make(self._inputs(piece)).cpu() for piece in self._pieces(rows)]).numpy()
 
     def _epoch(self, record: Record, progress: Progress) -> None:
         start, epoch = time.monotonic(), record.epoch + 1

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from cbmir.encoders import efficientnet_lite, weights
 from cbmir.encoders.base import Preprocessing
-from cbmir.encoders.efficientnet_network import KEPT_BLOCKS, EfficientNetLite, is_kept
+from cbmir.encoders.efficientnet_network import KEPT_BLOCKS, EfficientNetLite, is_kept, is_of_second
 from cbmir.errors import WeightsMismatch
+from cbmir.types import FloatArray
 
 SIDE = 32
 
@@ -44,28 +48,50 @@ def test_the_first_blocks_and_their_norms_stay(network: EfficientNetLite) -> Non
     assert {f"blocks.{KEPT_BLOCKS}.widen.weight", "head.weight", "head.norm.running_mean"} <= changed
 
 
-def test_two_endings_stand_one_behind_the_other(network: EfficientNetLite) -> None:
-    """The second starts where the first one's training did; the file keeps both in half precision."""
+@pytest.fixture
+def other(network: EfficientNetLite) -> EfficientNetLite:
+    """Another one with the same beginning, which never learns."""
     torch.manual_seed(1)
     other = EfficientNetLite().eval()
     kept = {name: each for name, each in network.state_dict().items() if is_kept(name)}
     other.load_state_dict({**other.state_dict(), **kept})
+    return other
+
+
+def file_of_both(network: EfficientNetLite, beside: dict[str, Tensor], reduce: Tensor) -> bytes:
+    """In half precision, as a training writes it."""
+    tensors = {**network.state_dict(), **{f"beside.{name}": each for name, each in beside.items()}}
+    small = {name: each.half() if each.dim() > 1 else each for name, each in tensors.items()}
+    return weights.to_bytes({**small, "reduce.weight": reduce, "reduce.bias": torch.full((len(reduce),), 0.5)})
+
+
+def encoded(data: bytes, inputs: Tensor) -> FloatArray:
+    return efficientnet_lite.load(data, "net.safetensors", Preprocessing(SIDE)).encode(inputs.numpy())
+
+
+def test_two_endings_stand_one_behind_the_other(network: EfficientNetLite, other: EfficientNetLite) -> None:
+    """The second starts where the first one's training did, and ends in the middle."""
+    network.eval()
+    inputs, reduce = torch.rand(3, 1, SIDE, SIDE), torch.rand(5, 1280 + 112)
+    expected = torch.cat([network(inputs), other.second(inputs)], 1) @ reduce.T + 0.5
+    beside = {name: each for name, each in other.state_dict().items() if is_of_second(name)}
+    found = encoded(file_of_both(network, beside, reduce), inputs)
+    np.testing.assert_allclose(found, expected.detach().numpy(), atol=2e-3)
+
+
+def test_a_second_ending_may_go_to_the_head(network: EfficientNetLite, other: EfficientNetLite) -> None:
+    """As in the files of earlier versions."""
     network.eval()
     inputs, reduce = torch.rand(3, 1, SIDE, SIDE), torch.rand(5, 2560)
     expected = torch.cat([network(inputs), other(inputs)], 1) @ reduce.T + 0.5
-    beside = {f"beside.{name}": each for name, each in other.state_dict().items() if not is_kept(name)}
-    tensors = {**network.state_dict(), **beside}
-    small = {name: each.half() if each.dim() > 1 else each for name, each in tensors.items()}
-    data = weights.to_bytes({**small, "reduce.weight": reduce, "reduce.bias": torch.full((5,), 0.5)})
-    encoder = efficientnet_lite.load(data, "net.safetensors", Preprocessing(SIDE))
-    assert encoder.dimension == 5
-    np.testing.assert_allclose(encoder.encode(inputs.numpy()), expected.detach().numpy(), atol=2e-3)
+    beside = {name: each for name, each in other.state_dict().items() if not is_kept(name)}
+    found = encoded(file_of_both(network, beside, reduce), inputs)
+    np.testing.assert_allclose(found, expected.detach().numpy(), atol=2e-3)
 
 
-def test_a_second_ending_that_lacks_a_part_is_refused(network: EfficientNetLite) -> None:
-    state = network.state_dict()
-    beside = {f"beside.{name}": each.clone() for name, each in state.items() if not is_kept(name)}
-    del beside["beside.blocks.9.depthwise.weight"]
-    tensors = {**state, **beside, "reduce.weight": torch.rand(5, 2560), "reduce.bias": torch.zeros(5)}
-    with pytest.raises(WeightsMismatch, match=r"beside\.blocks\.9\.depthwise\.weight"):
-        efficientnet_lite.load(weights.to_bytes(tensors), "net.safetensors", Preprocessing(SIDE))
+@pytest.mark.parametrize("part", ["blocks.9.depthwise.weight", "blocks.7.narrow.weight"])
+def test_a_second_ending_that_lacks_a_part_is_refused(network: EfficientNetLite, part: str) -> None:
+    beside = {name: each.clone() for name, each in network.state_dict().items() if is_of_second(name)}
+    del beside[part]
+    with pytest.raises(WeightsMismatch, match=rf"beside\.{re.escape(part)}"):
+        encoded(file_of_both(network, beside, torch.rand(5, 1392)), torch.rand(1, 1, SIDE, SIDE))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from cbmir.encoders.efficientnet_network import EfficientNetLite
+from cbmir.encoders.efficientnet_network import SECOND_ENDING, EfficientNetLite
 from cbmir.errors import TrainingFailed
 from cbmir.evaluation.labels import LabelSets
 from cbmir.progress import Progress
@@ -68,7 +68,7 @@ def _how(recipe: LabelRecipe, names: list[str], trained: FloatArray, start: Star
     return {
         "loss": "softmax over cosines to a proxy of each label",
         "reduction": {"principal_components": DIMENSION, "whitening": WHITENING},
-        "beside": {"share": SHARE if start.beside() else 0.0},
+        "beside": {"share": SHARE if start.beside() else 0.0, "blocks": [*SECOND_ENDING]},
         "mixing": recipe.mixing,
         "optimiser": {
             "name": "adamw",

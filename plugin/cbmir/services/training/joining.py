@@ -32,14 +32,14 @@ def joined(
     Args:
         training: which makes features.
         learnt: the network's state.
-        beside: the part of another state that differs from it, of the same names; empty for none.
+        beside: the blocks of a second ending, by the names that they have in a state; empty for none.
         rows: of the pictures from which the principal directions are learnt.
     """
     if not beside:
         reduced = principal(training.features(learnt, rows), DIMENSION, whiten=WHITENING, at_most=True)
         return _with({}, learnt, reduced)
     learnt, other = _small(learnt), _small(beside)
-    both = training.features(learnt, rows), training.features({**learnt, **other}, rows)
+    both = training.features(learnt, rows), training.second_features({**learnt, **other}, rows)
     reduced = principal_of_both(*both, DIMENSION, share=SHARE, whiten=WHITENING, at_most=True)
     return _with({BESIDE + name: each for name, each in other.items()}, learnt, reduced)
 

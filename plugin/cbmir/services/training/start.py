@@ -11,7 +11,7 @@ from torch import Tensor
 
 from cbmir.encoders import efficientnet_weights, photographs, shipped, weights
 from cbmir.encoders.efficientnet_lite import BESIDE
-from cbmir.encoders.efficientnet_network import EfficientNetLite, is_kept
+from cbmir.encoders.efficientnet_network import EfficientNetLite, is_of_second
 from cbmir.errors import NotFound, WeightsMismatch
 from cbmir.settings import Settings
 
@@ -48,12 +48,9 @@ class Start:
     def beside(self) -> dict[str, Tensor]:
         """The ending that a training leaves as it is, so that what no label speaks of is told apart as before: that
         of the photographs, by the names in the network's state; empty where the weights have none."""
-        if self.name == PHOTOGRAPHS:
-            return {name: each for name, each in self.tensors.items() if not is_kept(name)}
-        found = (
-            (name.removeprefix(BESIDE), each) for name, each in self.tensors.items() if name.startswith(BESIDE)
-        )
-        return {name: each.float() for name, each in found}
+        before = "" if self.name == PHOTOGRAPHS else BESIDE
+        found = {name.removeprefix(before): each for name, each in self.tensors.items() if name.startswith(before)}
+        return {name: each.float() for name, each in found.items() if is_of_second(name)}
 
 
 def find(name: str, settings: Settings) -> Start:

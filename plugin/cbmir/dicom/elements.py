@@ -142,6 +142,31 @@ def plain_header(data: memoryview) -> tuple[Dataset, int] | None:
         A dataset without private elements; None where anything is unusual, which pydicom knows what to do with: no
         meta header, elements out of order, cut short or of undefined length but for sequences, no pixels.
     """
+    if (begun := _begun(data)) is None:
+        return None
+    meta, at, implicit, order = begun
+    found, at = _plain(data, at, order, explicit=not implicit, below=min(PIXEL_KEYWORDS))
+    pixels = element_at(data, at, order, explicit=not implicit)
+    return (_dataset(found, meta, implicit, order), at) if pixels and pixels[0] in PIXEL_KEYWORDS else None
+
+
+def plain_element(data: memoryview, tag: int) -> DataElement | RawDataElement | None:
+    """One element; None where there is none, or anything is unusual up to the one behind it.
+
+    Args:
+        data: a file's first bytes.
+        tag: of the element, whose representation is not SQ.
+    """
+    if (begun := _begun(data)) is None:
+        return None
+    _, at, implicit, order = begun
+    found, at = _plain(data, at, order, explicit=not implicit, below=tag + 1)
+    behind = element_at(data, at, order, explicit=not implicit)
+    return found.get(TAGS[tag]) if behind and behind[0] > tag else None
+
+
+def _begun(data: memoryview) -> tuple[Elements, int, bool, str] | None:
+    """The meta header, where it ends, and how what follows is encoded: implicitly or not, and in which order."""
     if bytes(data[PREAMBLE : PREAMBLE + 4]) != b"DICM":
         return None
     meta, at = _plain(data, PREAMBLE + 4, "<", explicit=True, below=0x00030000)
@@ -149,20 +174,19 @@ def plain_header(data: memoryview) -> tuple[Dataset, int] | None:
     implicit, order = syntax == ImplicitVRLittleEndian, ">" if syntax == ExplicitVRBigEndian else "<"
     if syntax in GUESSED or bytes(data[at : at + 2]) == META or bytes(data[at + 4 : at + 6]).isalpha() == implicit:
         return None
-    found, at = _plain(data, at, order, explicit=not implicit, below=min(PIXEL_KEYWORDS))
-    pixels = element_at(data, at, order, explicit=not implicit)
-    return (_dataset(found, meta, implicit, order), at) if pixels and pixels[0] in PIXEL_KEYWORDS else None
+    return meta, at, implicit, order
 
 
 def _plain(data: memoryview, at: int, order: str, *, explicit: bool, below: int) -> tuple[Elements, int]:
     """The elements with tags below one, and where these end: before that if something is unusual."""
     found: Elements = {}
     last, length, little = 0, len(data), order == "<"
-    for each in elements_from(data, at, order, explicit):
-        number, vr, start, end, behind = each
-        if not last < number < below or _is_unusual(each, length):
+    for number, vr, start, end, behind in elements_from(data, at, order, explicit):
+        if not last < number < below or end > length:
             break
         if not number & PRIVATE:
+            if number == CHARACTER_SET and end - start > MAX_CHARACTER_SETS:
+                break
             tag, value = TAGS.get(number) or BaseTag(number), data[start:end].tobytes()
             found[tag] = _raw((tag, vr or None, end - start, value, start, not explicit, little, True, False))
         at, last = behind, number

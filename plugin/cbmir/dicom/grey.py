@@ -153,9 +153,9 @@ def _looked_up(table: ByteArray, cells: Values) -> ByteArray:
 
 
 def _counts(stored: Values, domain: Values) -> npt.NDArray[np.int64]:
-    """How often each value of the domain is stored."""
-    found = np.bincount(_cells(stored).reshape(-1), minlength=1 << 8 * stored.dtype.itemsize)
-    return found[_cells(domain)]
+    """How often each value of the domain, a range without gaps, is stored."""
+    above = _cells(stored).reshape(-1) - _cells(domain)[0]  # as unsigned numbers, which wrap around
+    return np.bincount(above, minlength=domain.size)
 
 
 def _by_strips(stored: Values, shading: _Shading) -> ByteArray:

@@ -6,7 +6,7 @@ import logging
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 # pydicom's log and warnings quote the values of elements, and so, at times, a patient's name.
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)
@@ -22,12 +22,13 @@ _held = _Held()
 _lock = threading.Lock()  # warnings.catch_warnings changes the state of the whole process
 
 
-@contextmanager
-def contained() -> Iterator[None]:
+def contained() -> AbstractContextManager[None]:
     """While this lasts no warning is shown or raised; one thread at a time, and re-entrant."""
-    if _held.depth:
-        yield
-        return
+    return nullcontext() if _held.depth else _contained()
+
+
+@contextmanager
+def _contained() -> Iterator[None]:
     with _lock, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         _held.depth = 1

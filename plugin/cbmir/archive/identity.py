@@ -8,15 +8,16 @@ from pydicom.filereader import read_file_meta_info, read_partial
 from pydicom.tag import BaseTag
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-from cbmir.dicom import values
+from cbmir.dicom import raw, values
 from cbmir.dicom.boundary import RESEND, translated
+from cbmir.dicom.elements import plain_element
 from cbmir.dicom.header import MAX_UID, UID
 from cbmir.errors import BrokenFile
 
 SOP_INSTANCE_UID = 0x00080018
 
 HEAD = 2048
-"""Bytes among which the meta header names the transfer syntax."""
+"""Bytes among which the meta header names the transfer syntax, and nearly always the object itself."""
 
 DEFLATED = DeflatedExplicitVRLittleEndian.encode()
 
@@ -46,6 +47,8 @@ def sop_instance_uid(path: Path, name: str) -> str:
 def _read(path: Path) -> str:
     with path.open("rb") as file:
         head = file.read(HEAD)
+        if plain := raw.text(plain_element(memoryview(head), SOP_INSTANCE_UID)):
+            return plain
         file.seek(0)
         if DEFLATED in head:
             return values.text(read_file_meta_info(path), "MediaStorageSOPInstanceUID")

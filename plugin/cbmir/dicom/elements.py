@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
 from struct import Struct
 
-from pydicom.datadict import keyword_dict
+from pydicom.datadict import dictionary_has_tag, dictionary_VR, keyword_dict
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.tag import BaseTag
@@ -33,11 +35,19 @@ LONG = {b"OB", b"OW", b"SQ", b"UN", b"UT", b"UC", b"UR", b"OF", b"OD", b"OL", b"
 SYNTAX, CHARACTER_SET = BaseTag(0x00020010), 0x00080005
 """The tags of Transfer Syntax UID and of Specific Character Set."""
 
-META, PRIVATE = b"\2\0", 0x00010000
-"""The group of the meta header as it is written, and the bit of a tag that makes it private."""
+META, PRIVATE, DELIMITERS = b"\2\0", 0x00010000, 0xFFFE
+"""The group of the meta header as it is written, the bit of a tag that makes it private, and the group of items."""
 
-Element = tuple[int, str, int, int]
-"""The tag, the value representation, empty where it is implicit, and where the value begins and ends."""
+ITEM, END_OF_SEQUENCE = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0\0\0\0\0"
+END_OF_ITEM = b"\xfe\xff\x0d\xe0\0\0\0\0"
+"""What an item begins with, little endian, and what ends items and sequences of undefined length (PS3.5 7.5)."""
+
+DEEPEST = 8
+"""Levels of sequences within sequences that are passed over."""
+
+Element = tuple[int, str, int, int, int]
+"""The tag, the value representation, empty where it is implicit, where the value begins and ends, and where the
+next element begins, which of a sequence of undefined length is behind its delimiter."""
 
 Elements = dict[BaseTag, DataElement | RawDataElement]
 
@@ -47,6 +57,8 @@ TAGS = {number: BaseTag(number) for number in keyword_dict.values()}
 GUESSED = ("", DeflatedExplicitVRLittleEndian, *PrivateTransferSyntaxes)
 """Transfer syntaxes whose encoding does not follow from PS3.5 10 alone."""
 
+_raw = partial(tuple.__new__, RawDataElement)  # its constructor, which checks nothing either, takes twice as long
+
 _NAMES = {each.value.encode(): each.value for each in VR if len(each.value) == 2}
 _SHORT = {"<": Struct("<HH2sH").unpack_from, ">": Struct(">HH2sH").unpack_from}
 _WHOLE = {"<": Struct("<HHL").unpack_from, ">": Struct(">HHL").unpack_from}
@@ -54,27 +66,70 @@ _LENGTH = {"<": Struct("<L").unpack_from, ">": Struct(">L").unpack_from}
 
 
 def element_at(data: bytes | memoryview, at: int, order: str, explicit: bool) -> Element | None:
-    """The element at `at`; None if there can be none. Its value need not be there.
+    """The first of `elements_from`; None if there can be none."""
+    return next(elements_from(data, at, order, explicit), None)
+
+
+def elements_from(
+    data: bytes | memoryview, at: int, order: str, explicit: bool, depth: int = 0
+) -> Iterator[Element]:
+    """The elements one after the other, until there can be none; the value of the last one need not be there.
 
     Args:
-        data: which it lies in.
-        at: offset.
+        data: which they lie in.
+        at: offset of the first.
         order: of bytes, "<" or ">".
-        explicit: whether its value representation is written.
+        explicit: whether value representations are written.
+        depth: levels of sequences that they are in.
     """
-    if len(data) < at + 12:
-        return None
-    if not explicit:
-        group, number, length = _WHOLE[order](data, at)
-        return group << 16 | number, "", at + 8, at + 8 + length
-    group, number, code, length = _SHORT[order](data, at)
-    vr = _NAMES.get(code)
-    if vr is None:
-        return None
-    start = at + 8
-    if code in LONG:
-        start, (length,) = at + 12, _LENGTH[order](data, at + 8)
-    return group << 16 | number, vr, start, start + length
+    short, whole, long, last = _SHORT[order], _WHOLE[order], _LENGTH[order], len(data) - 12
+    while at <= last:
+        if explicit:
+            group, number, code, length = short(data, at)
+            vr, start = _NAMES.get(code), at + 8
+            if vr is None:
+                return
+            if code in LONG:
+                start, (length,) = at + 12, long(data, at + 8)
+        else:
+            group, number, length = whole(data, at)
+            vr, start = "", at + 8
+        tag, at = group << 16 | number, start + length
+        end = at
+        if length == UNDEFINED and order == "<" and _is_sequence(tag, vr):
+            end, at = _end_of_sequence(data, start, explicit, depth) or (end, end)
+        yield tag, vr, start, end, at
+
+
+def _is_sequence(tag: int, vr: str) -> bool:
+    """Whether an element of undefined length has items that are encoded as it is; of private ones these tell."""
+    if vr or tag & PRIVATE:
+        return vr in ("", "SQ")
+    return dictionary_has_tag(tag) and dictionary_VR(tag) == "SQ"
+
+
+def _end_of_sequence(data: bytes | memoryview, at: int, explicit: bool, depth: int) -> tuple[int, int] | None:
+    """Where the delimiter of a sequence begins and ends; None where anything is unusual."""
+    while depth < DEEPEST and data[at : at + 4] == ITEM:
+        length = int.from_bytes(data[at + 4 : at + 8], "little")
+        at = _end_of_item(data, at + 8, explicit, None if length == UNDEFINED else at + 8 + length, depth + 1)
+    return (at, at + 8) if data[at : at + 8] == END_OF_SEQUENCE else None
+
+
+def _end_of_item(data: bytes | memoryview, at: int, explicit: bool, end: int | None, depth: int) -> int:
+    """Where what follows an item begins; the end of the data where anything is unusual."""
+    inside = elements_from(data, at, "<", explicit, depth)
+    while at != end and (each := next(inside, None)) and not _is_unusual(each, len(data)):
+        at = each[4]
+    if end is None and data[at : at + 8] == END_OF_ITEM:
+        return at + 8
+    return at if at == end else len(data)
+
+
+def _is_unusual(each: Element, length: int) -> bool:
+    """Whether it is none that pydicom reads without further thought, or ends behind the data."""
+    tag, _, start, end, _ = each
+    return end > length or tag >> 16 == DELIMITERS or (tag == CHARACTER_SET and end - start > MAX_CHARACTER_SETS)
 
 
 def plain_header(data: memoryview) -> tuple[Dataset, int] | None:
@@ -85,8 +140,33 @@ def plain_header(data: memoryview) -> tuple[Dataset, int] | None:
 
     Returns:
         A dataset without private elements; None where anything is unusual, which pydicom knows what to do with: no
-        meta header, elements of undefined length, out of order or cut short, no pixels.
+        meta header, elements out of order, cut short or of undefined length but for sequences, no pixels.
     """
+    if (begun := _begun(data)) is None:
+        return None
+    meta, at, implicit, order = begun
+    found, at = _plain(data, at, order, explicit=not implicit, below=min(PIXEL_KEYWORDS))
+    pixels = element_at(data, at, order, explicit=not implicit)
+    return (_dataset(found, meta, implicit, order), at) if pixels and pixels[0] in PIXEL_KEYWORDS else None
+
+
+def plain_element(data: memoryview, tag: int) -> DataElement | RawDataElement | None:
+    """One element; None where there is none, or anything is unusual up to the one behind it.
+
+    Args:
+        data: a file's first bytes.
+        tag: of the element, whose representation is not SQ.
+    """
+    if (begun := _begun(data)) is None:
+        return None
+    _, at, implicit, order = begun
+    found, at = _plain(data, at, order, explicit=not implicit, below=tag + 1)
+    behind = element_at(data, at, order, explicit=not implicit)
+    return found.get(TAGS[tag]) if behind and behind[0] > tag else None
+
+
+def _begun(data: memoryview) -> tuple[Elements, int, bool, str] | None:
+    """The meta header, where it ends, and how what follows is encoded: implicitly or not, and in which order."""
     if bytes(data[PREAMBLE : PREAMBLE + 4]) != b"DICM":
         return None
     meta, at = _plain(data, PREAMBLE + 4, "<", explicit=True, below=0x00030000)
@@ -94,25 +174,22 @@ def plain_header(data: memoryview) -> tuple[Dataset, int] | None:
     implicit, order = syntax == ImplicitVRLittleEndian, ">" if syntax == ExplicitVRBigEndian else "<"
     if syntax in GUESSED or bytes(data[at : at + 2]) == META or bytes(data[at + 4 : at + 6]).isalpha() == implicit:
         return None
-    found, at = _plain(data, at, order, explicit=not implicit, below=min(PIXEL_KEYWORDS))
-    pixels = element_at(data, at, order, explicit=not implicit)
-    return (_dataset(found, meta, implicit, order), at) if pixels and pixels[0] in PIXEL_KEYWORDS else None
+    return meta, at, implicit, order
 
 
 def _plain(data: memoryview, at: int, order: str, *, explicit: bool, below: int) -> tuple[Elements, int]:
     """The elements with tags below one, and where these end: before that if something is unusual."""
     found: Elements = {}
-    last, little = 0, order == "<"
-    while here := element_at(data, at, order, explicit):
-        number, vr, start, end = here
-        if not last < number < below or end > len(data):
-            break
-        if number == CHARACTER_SET and end - start > MAX_CHARACTER_SETS:
+    last, length, little = 0, len(data), order == "<"
+    for number, vr, start, end, behind in elements_from(data, at, order, explicit):
+        if not last < number < below or end > length:
             break
         if not number & PRIVATE:
-            tag, value = TAGS.get(number) or BaseTag(number), bytes(data[start:end])
-            found[tag] = RawDataElement(tag, vr or None, end - start, value, start, not explicit, little)
-        at, last = end, number
+            if number == CHARACTER_SET and end - start > MAX_CHARACTER_SETS:
+                break
+            tag, value = TAGS.get(number) or BaseTag(number), data[start:end].tobytes()
+            found[tag] = _raw((tag, vr or None, end - start, value, start, not explicit, little, True, False))
+        at, last = behind, number
     return found, at
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 from pydicom import Dataset
 
 from cbmir.contrast import counted_range, robust_range, sampled, to_bytes
@@ -141,6 +142,8 @@ def _looked_up(table: ByteArray, cells: Values) -> ByteArray:
     in the processor's cache."""
     if np.array_equal(table, UNCHANGED):
         return cells
+    if table.size == UNCHANGED.size:
+        return np.asarray(Image.fromarray(cells).point(table.tolist()))  # which needs no indices
     shown = np.empty(cells.size, np.uint8)
     flat = cells.reshape(-1)
     for start in range(0, cells.size, INDICES):
@@ -150,9 +153,9 @@ def _looked_up(table: ByteArray, cells: Values) -> ByteArray:
 
 
 def _counts(stored: Values, domain: Values) -> npt.NDArray[np.int64]:
-    """How often each value of the domain is stored."""
-    found = np.bincount(_cells(stored).reshape(-1), minlength=1 << 8 * stored.dtype.itemsize)
-    return found[_cells(domain)]
+    """How often each value of the domain, a range without gaps, is stored."""
+    above = _cells(stored).reshape(-1) - _cells(domain)[0]  # as unsigned numbers, which wrap around
+    return np.bincount(above, minlength=domain.size)
 
 
 def _by_strips(stored: Values, shading: _Shading) -> ByteArray:

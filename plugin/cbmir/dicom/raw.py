@@ -13,7 +13,12 @@ from pydicom.datadict import dictionary_has_tag, dictionary_VR
 from pydicom.dataelem import RawDataElement
 from pydicom.tag import BaseTag
 
-TEXT = {"CS": re.compile(rb"[ -}]+"), "UI": re.compile(rb"[0-9.]+\0?"), "LO": re.compile(rb"[ -\[\]-}]+")}
+TEXT = {
+    "CS": re.compile(rb"[ -}]+"),
+    "DA": re.compile(rb"[0-9.]+ *"),
+    "UI": re.compile(rb"[0-9.]+\0?"),
+    "LO": re.compile(rb"[ -\[\]-}]+"),
+}
 """Bytes that all character sets agree on; the backslash between values is not among them."""
 
 _DECIMAL = rb" *[-+]?[0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?"
@@ -43,8 +48,8 @@ def numbers(element: Any) -> list[float] | list[int] | None:
     if not isinstance(element, RawDataElement) or not element.value or len(element.value) > LONGEST:
         return None
     vr, value = kind(element), element.value
-    if vr == "US" and len(value) == 2:
-        return [int.from_bytes(value, "little" if element.is_little_endian else "big")]
+    if vr in ("US", "SS") and len(value) == 2:
+        return [int.from_bytes(value, "little" if element.is_little_endian else "big", signed=vr == "SS")]
     if vr == "IS" and INTEGER.fullmatch(value):
         return [int(value)]
     if vr == "DS" and DECIMALS.fullmatch(value):

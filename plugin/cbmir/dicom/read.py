@@ -96,9 +96,7 @@ def read_object(source: bytes | BinaryIO, name: str) -> DicomObject:
     if not is_dicom(bytes(file.read(0, HEAD)), file.length):
         raise NotAPicture(f"{name} is no DICOM object.", "Hand in a DICOM object, or a PNG, JPEG, TIFF or BMP.")
     with translated(f"{name} is a DICOM object that cannot be parsed"):
-        if _is_deflated(file):
-            return _inflated(file, name)
-        return _parsed(file, name)
+        return _plainly_parsed(file, name) or _unusual(file, name)
 
 
 def _starts_with_element(head: bytes, size: int) -> bool:
@@ -125,7 +123,7 @@ def _end_of_meta(data: memoryview) -> tuple[int, str]:
     """Where the meta header (PS3.10 7.1, always explicit little endian) ends, and its transfer syntax."""
     at, syntax = PREAMBLE + 4, ""
     while (element := element_at(data, at, "<", explicit=True)) and element[0] >> 16 == 0x0002:
-        tag, _, start, at = element
+        tag, _, start, at, _ = element
         if tag == SYNTAX:
             syntax = bytes(data[start:at]).decode("ascii", "replace").rstrip("\0 ")
     return at, syntax
@@ -140,7 +138,7 @@ def _inflated(file: Octets, name: str) -> DicomObject:
     stream.writelines(_inflate(file.read(start), name))
     view = stream.getbuffer()  # of the same bytes: memory holds them once
     inflated = Octets(stream, 0, len(view), view)
-    found = _parsed(inflated, name, MAX_INFLATED_HEADER)
+    found = _plainly_parsed(inflated, name) or _parsed_by_pydicom(inflated, name, MAX_INFLATED_HEADER)
     found.dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
     return found
 
@@ -168,7 +166,7 @@ def _pixels(dataset: Dataset, rest: Octets, name: str) -> DicomObject:
     element = element_at(head, 0, "<" if dataset.original_encoding[1] else ">", explicit)
     if element is None or element[0] not in PIXEL_KEYWORDS:
         return DicomObject(dataset, "", "", rest.part(rest.length))
-    tag, vr, start, end = element
+    tag, vr, start, end, _ = element
     length = None if end - start == UNDEFINED else end - start
     if length is not None and end > rest.length:
         reason = f"{name} is cut short: its pixels promise {length} bytes and have {rest.length - start}."
@@ -176,13 +174,18 @@ def _pixels(dataset: Dataset, rest: Octets, name: str) -> DicomObject:
     return DicomObject(dataset, PIXEL_KEYWORDS[tag], vr or "OW", rest.part(start, length))
 
 
-def _parsed(file: Octets, name: str, most: int | None = None) -> DicomObject:
-    """The object, of a header without surprises by its bytes, else by pydicom."""
-    if plain := plain_header(file.read(0, HEADER if most is None else min(most, HEADER))):
-        found = _pixels(plain[0], file.part(plain[1]), name)
-        _refuse_nonsense(found.dataset, name)
-        return found
-    return _parsed_by_pydicom(file, name, most)
+def _unusual(file: Octets, name: str) -> DicomObject:
+    return _inflated(file, name) if _is_deflated(file) else _parsed_by_pydicom(file, name, None)
+
+
+def _plainly_parsed(file: Octets, name: str) -> DicomObject | None:
+    """The object, of a header without surprises by its bytes; None of any other, which pydicom knows."""
+    plain = plain_header(file.read(0, HEADER))
+    if plain is None:
+        return None
+    found = _pixels(plain[0], file.part(plain[1]), name)
+    _refuse_nonsense(found.dataset, name)
+    return found
 
 
 def _parsed_by_pydicom(file: Octets, name: str, most: int | None) -> DicomObject:

@@ -114,12 +114,10 @@ def has(dataset: Dataset, keyword: str) -> bool:
 def _element(dataset: Dataset, keyword: str) -> Any:
     """The element, raw if nobody has asked for it; None where it is absent, or raw and empty.
 
-    By tag, and among the keys, since pydicom looks a keyword up through its attributes: ten times as long.
+    By tag, and from what the keys are the keys of: pydicom's own ways to an element take ten times as long.
     """
-    tag = _TAGS[keyword]
-    if tag not in dataset.keys():  # noqa: SIM118 as above
-        return None
-    element: Any = dataset.get_item(tag, keep_deferred=True)
+    tags: Any = dataset.keys()
+    element = tags.mapping.get(_TAGS[keyword])
     return None if isinstance(element, RawDataElement) and not element.length else element
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -131,7 +132,7 @@ def _own(described: Dataset, number: int, *, little_endian: bool) -> Voi | None:
 def _windows(described: Dataset) -> list[tuple[float, float]]:
     """(center, width) of each window that has both and a width that one can have."""
     pairs = zip(values.numbers(described, "WindowCenter"), values.numbers(described, "WindowWidth"), strict=False)
-    return [(center, width) for center, width in pairs if width > 0 and np.isfinite((center, width)).all()]
+    return [(center, width) for center, width in pairs if width > 0 and isfinite(center) and isfinite(width)]
 
 
 def _windowed(described: Dataset, center: float, width: float, why: str) -> Voi:

@@ -42,6 +42,15 @@ def of_uids(session: Session, uids: Sequence[str]) -> list[Instance]:
     return list(session.scalars(statement.order_by(Instance.id)))
 
 
+def known_uids(session: Session, uids: Collection[str]) -> set[str]:
+    """Those of these SOP Instance UIDs of which an object is stored."""
+    known: set[str] = set()
+    for some in in_pieces(uids):
+        found = select(Instance.sop_instance_uid).where(Instance.sop_instance_uid.in_(some))
+        known.update(uid for uid in session.scalars(found) if uid)
+    return known
+
+
 def pipelines(session: Session, instance: Instance) -> set[str]:
     """The conversions that made the pictures of its frames: one, as a rule."""
     return set(session.scalars(select(Frame.pipeline).where(Frame.instance_id == instance.id).distinct()))

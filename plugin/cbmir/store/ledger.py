@@ -166,7 +166,7 @@ def hold(session: Session, object_ids: Collection[int]) -> None:
     """Note that these, found to be `wanted` in this session, are in the index now."""
     rows = update(ArchiveObject).where(ArchiveObject.id.in_(object_ids))
     held = {"state": ObjectState.HELD, "error_code": None, "error_message": None, "retry_at": None}
-    session.execute(rows.values(**held, changed_at=now()))
+    session.execute(rows.values(**held, changed_at=now()), execution_options={"synchronize_session": False})
 
 
 def settle(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 from pydicom.data import get_testdata_file
+
+from cbmir.services import develop, isolation
 
 Cli = Callable[..., Any]
 Make = Callable[..., bytes]
@@ -160,3 +164,40 @@ def test_all_frames_are_cropped_alike(cbmir: Cli, tmp_path: Path) -> None:
     ).json
     assert len({(picture["rows"], picture["columns"]) for picture in entry["pictures"]}) == 1
     assert entry["pictures"][0]["steps"][2].startswith("cropped to tissue")
+
+
+def test_a_decoder_that_crashes_or_hangs_ends_with_its_file_and_the_rest_goes_on(
+    cbmir: Cli, tmp_path: Path, make_png: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for at, name in enumerate(("crashes.png", "fine.png", "hangs.png", "hard to name.png")):
+        (tmp_path / "in" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "in" / name).write_bytes(make_png(np.full((8, 8), at, np.uint8)))
+    monkeypatch.setattr(isolation, "SECONDS", 5.0)
+    monkeypatch.setattr(develop, "_uid", named)
+    monkeypatch.setattr(develop, "_made", made)
+    ended = cbmir("convert", tmp_path / "in", "-o", tmp_path / "out", "--json")
+    said = {entry["file"]: entry.get("error", {}).get("reason", "") for entry in ended.json}
+    assert said == {
+        "crashes.png": "crashes.png made its decoder crash.",
+        "fine.png": "",
+        "hangs.png": "hangs.png took more than 5 seconds to convert.",
+        "hard to name.png": "hard to name.png made its decoder crash.",
+    }
+    assert ended.status == 0
+    assert len(files(tmp_path / "out")) == 2
+
+
+def named(content: Any, name: str, *how: Any) -> str:
+    """Dies over the header of one file."""
+    if name == "hard to name.png":
+        signal.raise_signal(signal.SIGSEGV)
+    return develop._uid(content, name, *how)
+
+
+def made(content: Any, name: str, *how: Any) -> develop.Entry:
+    """Dies over the pixels of one file, and comes to no end over another's."""
+    if name == "crashes.png":
+        signal.raise_signal(signal.SIGSEGV)
+    if name == "hangs.png":
+        time.sleep(600)
+    return develop._made(content, name, *how)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import reduce
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -19,20 +20,22 @@ from pydicom.tag import Tag
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
 from cbmir.dicom import raw
-from cbmir.dicom.elements import plain_header
+from cbmir.dicom.elements import DEEPEST, END_OF_SEQUENCE, ITEM, plain_header
 
 FILES = Path(pydicom.__file__).parent / "data" / "test_files"
 CORPUS = Path(__file__).resolve().parents[4] / "shared" / "dicom"
+SEQUENCE, ENDLESS = b"\x08\0\x40\x11SQ\0\0\xff\xff\xff\xff", b"\0\0\xff\xff\xff\xff"
 RAMP = (np.arange(24 * 20).reshape(24, 20) % 251).astype(np.uint8)
 
 
 def assert_same(ours: Dataset, known: Dataset) -> None:
     """The same elements but private ones; those that pydicom has looked at already are not raw any more."""
     assert set(ours.keys()) == {tag for tag in known.keys() if not tag.is_private}  # noqa: SIM118 `in` sorts
-    for tag, each in ours.items():
-        other = known.get_item(tag)
-        if isinstance(other, RawDataElement):
-            assert each._replace(value=each.value or None) == other._replace(value=other.value or None)
+    read = {tag for tag, each in known.items() if not (isinstance(each, RawDataElement) or tag.is_private)}
+    for tag in ours.keys() - read:
+        each, other = (some.get_item(tag, keep_deferred=True) for some in (ours, known))
+        assert each._replace(value=each.value or None) == other._replace(value=other.value or None)
+    assert [ours[tag] for tag in read] == [known[tag] for tag in read]
 
 
 def is_as_pydicom(data: bytes) -> bool:
@@ -43,8 +46,8 @@ def is_as_pydicom(data: bytes) -> bool:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         known = dcmread(stream, stop_before_pixels=True)
-    assert_same(plain[0], known)
-    assert_same(plain[0].file_meta, known.file_meta)
+        assert_same(plain[0], known)
+        assert_same(plain[0].file_meta, known.file_meta)
     assert plain[0].original_encoding == known.original_encoding
     assert plain[1] == stream.tell()
     return True
@@ -65,6 +68,32 @@ def test_each_encoding_is_read_by_its_bytes(make_object: Any, encode: Any, synta
     assert is_as_pydicom(encode(make_object(RAMP, syntax, WindowCenter=[40, 50], StudyDescription="")))
 
 
+@pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRBigEndian, "1.2.840.10008.1.2.1"])
+@pytest.mark.parametrize("endless_items", [True, False])
+def test_sequences_of_undefined_length_are_what_pydicom_reads(
+    make_object: Any, encode: Any, syntax: str, endless_items: bool
+) -> None:
+    inner = nested(Dataset(), endless_items, CodeValue="T-D3000", PixelSpacing=[1, 2])
+    outer = nested(make_object(RAMP, syntax), endless_items, OtherPatientIDsSequence=[inner, Dataset()])
+    private = outer.private_block(0x2005, "US", create=True)
+    private.add_new(1, "SQ", [inner])
+    private[1].is_undefined_length = True
+    assert is_as_pydicom(encode(outer)) == (syntax != ExplicitVRBigEndian)
+
+
+def nested(dataset: Dataset, endless_items: bool = True, **elements: Any) -> Dataset:
+    """The dataset with a sequence of undefined length around its own one, or around some elements."""
+    within = Dataset()
+    within.update(elements)
+    if "ReferencedSeriesSequence" in dataset:
+        within.ReferencedSeriesSequence = dataset.ReferencedSeriesSequence
+        within["ReferencedSeriesSequence"].is_undefined_length = True
+    within.is_undefined_length_sequence_item = endless_items
+    dataset.ReferencedSeriesSequence = [within]
+    dataset["ReferencedSeriesSequence"].is_undefined_length = True
+    return dataset
+
+
 def test_what_is_unusual_is_left_to_pydicom(make_object: Any, encode: Any) -> None:
     whole = encode(make_object(RAMP))
     at = whole.index(b"\x28\0\x02\0US")
@@ -75,9 +104,14 @@ def test_what_is_unusual_is_left_to_pydicom(make_object: Any, encode: Any) -> No
         "out of order": whole[:at] + b"\x08\0\x60\0CS\2\0CT" + whole[at:],
         "twice": whole[:at] + whole[at : at + 10] + whole[at:],
         "no such representation": whole[:at] + b"\x28\0\x02\0us\2\0\1\0" + whole[at + 10 :],
-        "undefined length": whole[:at]
-        + b"\x08\0\x40\x11SQ\0\0\xff\xff\xff\xff\xfe\xff\xdd\xe0\0\0\0\0"
-        + whole[at:],
+        "undefined length": whole[:at] + b"\x27\0\2\0UN" + ENDLESS + END_OF_SEQUENCE + whole[at:],
+        "delimiter with a length": whole[:at] + SEQUENCE + END_OF_SEQUENCE[:4] + b"\1\0\0\0" + whole[at:],
+        "no delimiter": whole[:at] + SEQUENCE + ITEM + b"\0\0\0\0" + whole[at:],
+        "item cut short": whole[:at] + SEQUENCE + ITEM + b"\xff\xff\0\0" + END_OF_SEQUENCE + whole[at:],
+        "item of too little": whole[:at] + SEQUENCE + ITEM + b"\4\0\0\0" + whole[at : at + 10] + whole[at:],
+        "item without an end": whole[:at] + SEQUENCE + ITEM + ENDLESS[2:] + END_OF_SEQUENCE + whole[at:],
+        "an item's character sets": encode(nested(make_object(RAMP), SpecificCharacterSet=["ISO_IR 100"] * 200)),
+        "too deep": encode(reduce(lambda each, _: nested(each), range(DEEPEST + 1), make_object(RAMP))),
         "deflated": encode(make_object(RAMP, DeflatedExplicitVRLittleEndian)),
         "explicit after all": whole.replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2\0\0\0"),
         "character sets": encode(make_object(RAMP, SpecificCharacterSet=["ISO_IR 100"] * 200)),
@@ -99,7 +133,7 @@ def by_pydicom(given: RawDataElement) -> list[Any]:
 NEARLY = st.text("0123456789.+-eE \\\0", max_size=12) | st.text(max_size=9)
 
 
-@given(vr=st.sampled_from(["CS", "UI", "LO"]), text=NEARLY)
+@given(vr=st.sampled_from(["CS", "DA", "UI", "LO"]), text=NEARLY)
 def test_text_is_what_pydicom_makes_of_it(vr: str, text: str) -> None:
     given = element(vr, text.encode("utf-8"))
     if (found := raw.text(given)) is not None:

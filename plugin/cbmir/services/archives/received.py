@@ -95,6 +95,9 @@ class _Account:
     files: dict[str, Path]
     lost: set[str] = field(default_factory=set)
 
+    def is_new(self, origin: str) -> bool:
+        return False  # what is sent twice is not converted twice
+
     def wanted(self, session: Session, origins: Collection[str]) -> Collection[str]:
         return origins
 

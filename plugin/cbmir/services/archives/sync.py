@@ -22,7 +22,7 @@ from cbmir.services.conversion.isolation import Isolation
 from cbmir.services.ingestion.ingest import ingest_listed
 from cbmir.services.ingestion.origin import origin_of
 from cbmir.services.ingestion.run import Entry, Ingested
-from cbmir.store import archives, ledger
+from cbmir.store import archives, instances, ledger
 from cbmir.store.tables import ArchiveObject
 from cbmir.types import ObjectState, RemoteInstance
 
@@ -98,9 +98,15 @@ def _work(followed: Followed, piece: Sequence[ArchiveObject], progress: Progress
     settings = followed.settings
     settings.spool.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=settings.spool, prefix=PREFIX) as folder:
-        account = _Account(followed, {origin_of(followed.name, each.sop_instance_uid): each for each in piece})
+        objects = {origin_of(followed.name, each.sop_instance_uid): each for each in piece}
+        account = _Account(followed, objects, _known(followed, piece))
         entries = _entries(followed, [_remote(each) for each in piece], Path(folder), account)
         return ingest_listed(followed.database, settings, entries, len(piece), account, progress, isolation)
+
+
+def _known(followed: Followed, piece: Sequence[ArchiveObject]) -> set[str]:
+    with followed.database.read() as session:
+        return instances.known_uids(session, [each.sop_instance_uid for each in piece])
 
 
 def _remote(row: ArchiveObject) -> RemoteInstance:
@@ -131,11 +137,15 @@ def _entries(
 
 @dataclass(frozen=True)
 class _Account:
-    """The ledger of one piece of work (`cbmir.services.ingestion.run.Ledger`)."""
+    """The ledger of one piece of work (`ingestion.run.Ledger`); `known` are UIDs that we have before."""
 
     followed: Followed
     objects: dict[str, ArchiveObject]
+    known: set[str]
     files: dict[str, Path] = field(default_factory=dict)
+
+    def is_new(self, origin: str) -> bool:
+        return self.objects[origin].sop_instance_uid not in self.known
 
     def wanted(self, session: Session, origins: Collection[str]) -> Collection[str]:
         rows = {self.objects[origin].id: origin for origin in origins}

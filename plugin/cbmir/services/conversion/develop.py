@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from PIL import Image
@@ -21,9 +22,11 @@ from cbmir.services.conversion.convert import OpenFile, open_file
 from cbmir.services.conversion.isolation import Isolation
 from cbmir.services.conversion.keep import opened
 from cbmir.settings import Settings
-from cbmir.types import InstanceHeader, Picture
+from cbmir.types import Picture
 
 MANIFEST = "manifest.json"
+
+Made = TypeVar("Made")
 
 Entry = dict[str, Any]
 """What the manifest says of one file."""
@@ -86,7 +89,8 @@ def develop(
     """
     sources = list(find_sources(paths, settings))
     progress.update(0, len(sources))
-    with Isolation() as isolation, ThreadPoolExecutor(isolation.processes) as threads:
+    processes = min(len(sources), os.cpu_count() or 1)
+    with Isolation(processes) as isolation, ThreadPoolExecutor(isolation.processes) as threads:
         darkroom = _Darkroom(out, wanted, settings, isolation)
         for done, entry in enumerate(threads.map(darkroom.entry, sources), start=1):
             yield entry
@@ -135,18 +139,27 @@ class _Darkroom:
         try:
             content = source.read()
             sha256 = sha256_of(content)
-            with opened(content) as stream:
-                header = open_file(stream, source.file_name, self.settings).header
-            task = (content, source.file_name, self.settings, self.wanted, self.out, self._stem(header, sha256))
-            made = self.isolation.run(source.file_name, size_of(content), _made, *task)
+            stem = self._stem(self._apart(source, content, _uid), sha256)
+            made = self._apart(source, content, _made, self.wanted, self.out, stem)
             return {"file": source.file_name, "sha256": sha256, **made}
         except UnusableInput as error:
             return _refused(source, error)
 
-    def _stem(self, header: InstanceHeader | None, sha256: str) -> str:
+    def _apart(self, source: Source, content: Content, work: Callable[..., Made], *how: Any) -> Made:
+        name = source.file_name
+        return self.isolation.run(name, size_of(content), work, content, name, self.settings, *how)
+
+    def _stem(self, uid: str, sha256: str) -> str:
         """A name that says nothing of a patient: the SOP Instance UID, else by content."""
-        wanted = (header and header.sop_instance_uid) or sha256[:16]
+        wanted = uid or sha256[:16]
         return wanted if self.taken.setdefault(wanted, sha256) == sha256 else f"{wanted}-{sha256[:8]}"
+
+
+def _uid(content: Content, name: str, settings: Settings) -> str:
+    """The SOP Instance UID of a file; empty where it has none."""
+    with opened(content) as stream:
+        header = open_file(stream, name, settings).header
+    return header.sop_instance_uid if header else ""
 
 
 def _made(content: Content, name: str, settings: Settings, wanted: Wanted, out: Path, stem: str) -> Entry:

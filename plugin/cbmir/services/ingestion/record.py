@@ -76,6 +76,8 @@ def prepare(
     database: Database,
     settings: Settings,
     isolation: Isolation,
+    *,
+    is_new: bool = False,
 ) -> Prepared:
     """Convert a file unless its bytes are known and its pictures are as they would be made today.
 
@@ -87,15 +89,14 @@ def prepare(
         database: the installation's.
         settings: the installation's.
         isolation: where it is converted.
+        is_new: whether its bytes need not be looked up, since hardly anybody can know them.
 
     Raises:
         cbmir.errors.UnusableInput: if it cannot be used; the leaf says why.
     """
     labelling = labeller.of(source)
     known = Prepared(source, sha256, source.file_name, labelling, "", None, ())
-    with database.read() as session:
-        made_by = instances.pipelines_of(session, sha256)
-    if made_by and not outdated.among(made_by, settings):
+    if not is_new and _is_up_to_date(sha256, database, settings):
         return known
     name = PurePosixPath(source.file_name).name
     converted, frames = isolation.run(name, size_of(content), keep, content, name, settings, sha256)
@@ -106,6 +107,12 @@ def prepare(
         converted=converted,
         frames=frames,
     )
+
+
+def _is_up_to_date(sha256: str, database: Database, settings: Settings) -> bool:
+    with database.read() as session:
+        made_by = instances.pipelines_of(session, sha256)
+    return bool(made_by) and not outdated.among(made_by, settings)
 
 
 def _shown_name(source: Source, converted: ConvertedObject, labelling: Labelling | None) -> str:

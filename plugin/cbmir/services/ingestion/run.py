@@ -47,6 +47,9 @@ class Ledger(Protocol):
     place.
     """
 
+    def is_new(self, origin: str) -> bool:
+        """Whether no object is known under the file's UID, so that its bytes need not be looked up before."""
+
     def wanted(self, session: Session, origins: Collection[str]) -> Collection[str]:
         """Those of the files that are still to be recorded."""
 
@@ -146,7 +149,9 @@ class Ingestion:
         try:
             content = entry.read()
             sha256 = sha256_of(content)
-            return prepare(entry, content, sha256, self.labeller, self.database, self.settings, self.isolation)
+            is_new = self.ledger is not None and self.ledger.is_new(entry.origin)
+            where = self.database, self.settings, self.isolation
+            return prepare(entry, content, sha256, self.labeller, *where, is_new=is_new)
         except UnusableInput as error:
             return _Refused(entry.file_name, entry.origin, sha256, error)
         except OSError as error:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 from sqlalchemy import func, select
 
 from cbmir.progress import Silence
+from cbmir.services import record
 from cbmir.services.archives.registered import Followed
 from cbmir.services.archives.verify import Kind, verify
 from cbmir.store import instances, ledger
@@ -34,6 +36,17 @@ def test_everything_that_is_there_is_fetched_once(
     assert stored(database) == {uid_of(seed) for seed in range(5)}
     assert follow() == type(follow())()
     assert verify(archive, Silence()).differences == []
+
+
+def test_what_is_here_already_is_not_converted_again(
+    archive: Followed, pacs: Any, make_object: Any, follow: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pacs.send(make_object(0))
+    follow()
+    with archive.database.write() as session:
+        ledger.fetch_again(session, archive.id)
+    monkeypatch.setattr(record, "keep", None)
+    assert follow().duplicates == 1
 
 
 def test_what_comes_later_is_found(

@@ -70,7 +70,7 @@ def _outcome(database: Database, settings: Settings, instance: Instance, isolati
         return "archived"
     _, content = read_again(instance, settings)
     name = instance.file_name
-    day = isolation.run(name, size_of(content), _date_in, content, name, settings)
+    day = isolation.run(name, size_of(content), date_in, content, name, settings)
     if day is None:
         return "dateless"
     with database.write() as session:
@@ -78,7 +78,12 @@ def _outcome(database: Database, settings: Settings, instance: Instance, isolati
     return "dated"
 
 
-def _date_in(content: Content, name: str, settings: Settings) -> date | None:
+def date_in(content: Content, name: str, settings: Settings) -> date | None:
+    """The Study Date of a file's header; None where it has none.
+
+    Raises:
+        cbmir.errors.UnusableInput: if it cannot be read.
+    """
     with opened(content) as source:
         header = open_file(source, name, settings).header
     return header.study_date if header else None

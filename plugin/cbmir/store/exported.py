@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import orjson
-from sqlalchemy import ColumnElement, Connection, Row, String, and_, case, func, select, type_coerce
+from sqlalchemy import ColumnElement, String, Text, and_, cast, func, select, type_coerce
 from sqlalchemy.orm import Session
 
 from cbmir.store.features import STORED
@@ -18,7 +20,7 @@ from cbmir.store.writing import is_sqlite
 
 ROWS_AT_ONCE = 2_000
 REQUIRED = ("file_name", "feature", "label", "labels", "group", "sop_instance_uid", "frame_number", "sha256")
-OPTIONAL = (
+BEFORE = (
     "study_instance_uid",
     "series_instance_uid",
     "sop_class_uid",
@@ -30,21 +32,15 @@ OPTIONAL = (
     "laterality",
     "view_position",
     "frame_count",
-    "created_at",
-    "picture",
-    "rows",
-    "columns",
-    "pipeline",
-    "part",
-    "feature_pipeline",
-    "ultrasound_regions",
-    "steps",
 )
-"""Keys that are left out where there is nothing to say."""
+AFTER = ("rows", "columns", "pipeline", "part", "feature_pipeline", "ultrasound_regions", "steps")
+COMMON = BEFORE + AFTER
+"""Keys that stand before and after `created_at` and `picture`, left out where there is nothing to say."""
 
-AS_JSON = {"ultrasound_regions", "steps"}
-NOTHING = "[]"
-NO_LABELS: tuple[int, dict[str, str], dict[str, str], None] = (0, {}, {}, None)
+REMEMBERED = 1024
+"""Texts of what frames have in common that are kept at a time: neighbours are mostly of one series."""
+
+_LINES = msgspec.json.Encoder()
 FloatArray64 = npt.NDArray[np.float64]
 
 
@@ -69,21 +65,34 @@ def encoder_object(encoder: Encoder) -> dict[str, Any]:
     return {key: getattr(encoder, key) for key in keys}
 
 
-def batches(session: Session, encoder: Encoder) -> Iterator[list[dict[str, Any]]]:
-    """The members of the document's `features`, in lists, by frame id; `orjson` writes them with its numpy option.
+def batches(session: Session, encoder: Encoder) -> Iterator[list[str]]:
+    """The members of the document's `features`, by frame id: in lists, each the text of a JSON object.
 
     Memory: one list at a time.
     """
+    common_texts, label_texts = lru_cache(REMEMBERED)(_common), lru_cache(REMEMBERED)(_labels)
+    for rows in selected(session, encoder):
+        vectors, names, uids, numbers, hashes, moments, pictures, common, labels = zip(*rows, strict=True)
+        features = _as_texts(numbers_to_write(b"".join(vectors), encoder.dimension))
+        texts = map(common_texts, common), map(label_texts, labels)
+        quoted = _quoted(names), features, _quoted(uids), _quoted(moments)
+        yield list(map(_member, *quoted, *texts, numbers, hashes, pictures))
+
+
+def selected(session: Session, encoder: Encoder) -> Iterator[Sequence[Any]]:
+    """What the members are made of, in lists: the vector, a frame's own columns, and as the text of JSON those that
+    frames have in common (a list: group and `COMMON`) and the labels (an object: name to value and origin)."""
     statement = (
         select(
             Feature.vector,
-            Frame.instance_id,
             Instance.file_name,
-            Group.key,
             Instance.sop_instance_uid,
             Frame.frame_number,
             Instance.sha256,
-            *_optional(session),
+            _created_at(session),
+            Frame.picture,
+            cast(_list(session)(Group.key, *_common_columns()), Text),
+            _labels_of_instance(session),
         )
         .select_from(Feature)
         .join(Frame, Frame.id == Feature.frame_id)
@@ -94,57 +103,32 @@ def batches(session: Session, encoder: Encoder) -> Iterator[list[dict[str, Any]]
         .order_by(Feature.frame_id)
         .execution_options(yield_per=ROWS_AT_ONCE)
     )
-    connection = session.connection()  # plain rows: a session would look for objects in each
-    for rows in connection.execute(statement).partitions():
-        labels = _labels(connection, {row[1] for row in rows})
-        numbers = numbers_to_write(b"".join(row[0] for row in rows), encoder.dimension)
-        yield [_member(row, labels.get(row[1]), feature) for row, feature in zip(rows, numbers, strict=True)]
+    # plain rows: a session would look for objects in each
+    return session.connection().execute(statement).partitions()
 
 
-def _optional(session: Session) -> Iterator[ColumnElement[Any]]:
-    """The columns of `OPTIONAL`, in order. What SQLite keeps as text already stays text: to parse it, only to write
-    it again, would take longer than all the rest."""
-    columns = {
-        **{
-            name: getattr(Instance, name) for name in ("study_instance_uid", "series_instance_uid", "sop_class_uid")
-        },
-        **{name: getattr(Instance, name) for name in ("transfer_syntax_uid", "modality", "body_part")},
-        **{name: getattr(Instance, name) for name in ("photometric", "burned_in_annotation", "laterality")},
-        **{name: getattr(Instance, name) for name in ("view_position", "frame_count", "created_at")},
-        **{name: getattr(Frame, name) for name in ("picture", "rows", "columns", "pipeline")},
-        "part": GroupPart.part,
-        "feature_pipeline": case((Feature.pipeline != Frame.pipeline, Feature.pipeline)),
-        "ultrasound_regions": type_coerce(Instance.ultrasound_regions, String),
-        "steps": type_coerce(Frame.steps, String),
-    }
+def _created_at(session: Session) -> ColumnElement[str]:
+    """As text, which is what SQLite keeps: to parse it, only to write it again, would take long."""
     if is_sqlite(session):
-        kept = type_coerce(Instance.created_at, String)
-        columns["created_at"] = func.replace(kept, " ", "T", type_=String).concat("+00:00")
-    return (columns[name] for name in OPTIONAL)
+        return func.replace(type_coerce(Instance.created_at, String), " ", "T", type_=String).concat("+00:00")
+    return func.to_char(func.timezone("UTC", Instance.created_at), 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"')
 
 
-def _labels(connection: Connection, instance_ids: set[int]) -> dict[int, Row[Any]]:
-    """Of each instance that has any: its labels' values, their origins, and what `label` is. On SQLite the first
-    two are JSON already."""
-    sqlite = connection.dialect.name == "sqlite"
-    together = func.json_group_object if sqlite else func.json_object_agg
-    by_name = {name: func.max(case((Label.name == name, Label.value))) for name in ("subclass", "modality")}
-    statement = select(
-        Label.instance_id,
-        together(Label.name, Label.value, type_=String),
-        together(Label.name, Label.origin, type_=String),
-        func.coalesce(by_name["subclass"], by_name["modality"]),
-    )
-    mine = statement.where(_among(instance_ids)).group_by(Label.instance_id)
-    return {row[0]: row for row in connection.execute(mine).all()}
+def _common_columns() -> Iterator[Any]:
+    """Of `COMMON`, in order."""
+    others = {"part": GroupPart.part, "feature_pipeline": Feature.pipeline}
+    others |= {name: getattr(Frame, name) for name in ("rows", "columns", "pipeline", "steps")}
+    return (others[name] if name in others else getattr(Instance, name) for name in COMMON)
 
 
-def _among(instance_ids: set[int]) -> ColumnElement[bool]:
-    """The labels of these instances: a range where they lie close together, which is quicker than to name them."""
-    first, last = min(instance_ids), max(instance_ids)
-    if last - first < 4 * len(instance_ids):
-        return Label.instance_id.between(first, last)
-    return Label.instance_id.in_(instance_ids)
+def _labels_of_instance(session: Session) -> ColumnElement[str]:
+    together = func.json_group_object if is_sqlite(session) else func.json_object_agg
+    each = together(Label.name, _list(session)(Label.value, Label.origin))
+    return select(cast(each, Text)).where(Label.instance_id == Instance.id).scalar_subquery()
+
+
+def _list(session: Session) -> Callable[..., ColumnElement[Any]]:
+    return func.json_array if is_sqlite(session) else func.json_build_array
 
 
 def numbers_to_write(vectors: bytes, dimension: int) -> FloatArray64:
@@ -181,30 +165,60 @@ SCALES = np.array([_scale(biased - 127) for biased in range(256)])
 """By the exponent as float32 stores it (IEEE 754, binary32)."""
 
 
-def _member(row: Row[Any], labels: Row[Any] | None, feature: Any) -> dict[str, Any]:
-    _, _, file_name, group, sop_instance_uid, frame_number, sha256, *others = tuple(row)
-    _, values, origins, label = tuple(labels or NO_LABELS)
-    optional = {name: value for name, value in zip(OPTIONAL, others, strict=True) if value and value != NOTHING}
-    for name in AS_JSON & optional.keys():
-        optional[name] = _parsed(optional[name])
-    return {
-        "file_name": file_name,
-        "feature": feature,
-        "label": label,
-        "labels": _as_json(values),
-        "group": group,
-        "sop_instance_uid": sop_instance_uid,
-        "frame_number": frame_number,
-        "sha256": sha256,
-        "label_origins": _as_json(origins),
-        **optional,
-    }
+def _as_texts(numbers: FloatArray64) -> list[str]:
+    """The numbers of each row, between commas."""
+    return orjson.dumps(numbers, option=orjson.OPT_SERIALIZE_NUMPY)[2:-2].decode().split("],[")
 
 
-def _as_json(value: Any) -> Any:
-    """Labels for `orjson`: SQLite gives them as the text of JSON, by name; PostgreSQL as what such a text says."""
-    return orjson.Fragment(value) if isinstance(value, str) else dict(sorted(value.items()))
+def _quoted(values: Sequence[Any]) -> list[str]:
+    """The JSON text of each; none holds a line's end."""
+    return _LINES.encode_lines(values).decode().split("\n")[:-1]
 
 
-def _parsed(value: Any) -> Any:
-    return orjson.loads(value) if isinstance(value, str) else value
+def _member(
+    name: str,
+    feature: str,
+    uid: str,
+    moment: str,
+    common: tuple[str, str, str],
+    labels: tuple[str, str],
+    frame_number: int,
+    sha256: str,
+    picture: str,
+) -> str:
+    group, study, rest = common
+    named, origins = labels
+    shelf = f',"picture":"{picture}"' if picture else ""
+    return (
+        f'{{"file_name":{name},"feature":[{feature}]{named}{group},"sop_instance_uid":{uid}'
+        f',"frame_number":{frame_number},"sha256":"{sha256}"{origins}{study},"created_at":{moment}{shelf}{rest}}}'
+    )
+
+
+def _common(columns: str) -> tuple[str, str, str]:
+    """The texts of what frames have in common: the group, what stands before `created_at`, and after `picture`."""
+    group, *values = orjson.loads(columns)
+    found = dict(zip(COMMON, values, strict=True))
+    if found["feature_pipeline"] == found["pipeline"]:
+        del found["feature_pipeline"]
+    for name in ("ultrasound_regions", "steps"):
+        found[name] = orjson.loads(found[name]) if isinstance(found[name], str) else found[name]
+    study, rest = (_pairs({name: found[name] for name in some if found.get(name)}) for some in (BEFORE, AFTER))
+    return _pairs({"group": group}), study, rest
+
+
+def _labels(columns: str | None) -> tuple[str, str]:
+    """The texts of an instance's labels: `label` with `labels`, and `label_origins`; both by name."""
+    found = sorted(orjson.loads(columns or "{}").items())
+    values, origins = ({name: pair[which] for name, pair in found} for which in (0, 1))
+    label = values.get("subclass", values.get("modality"))
+    return _pairs({"label": label, "labels": values}), _pairs({"label_origins": origins})
+
+
+def _pairs(members: dict[str, Any]) -> str:
+    """Members of an object as text, each after a comma."""
+    return "".join(f',"{name}":{_text(value)}' for name, value in members.items())
+
+
+def _text(value: Any) -> str:
+    return orjson.dumps(value).decode()

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from sqlalchemy import ColumnElement, delete, exists, func, select, update
 from sqlalchemy.orm import Session, aliased
 
-from cbmir.errors import EncoderMismatch, EncoderNotReady
+from cbmir.errors import BrokenFile, EncoderMismatch, EncoderNotReady
 from cbmir.store import encoders
 from cbmir.store.filters import Where
 from cbmir.store.tables import DroppedFeature, Encoder, Feature, Frame, Instance
@@ -274,9 +274,39 @@ def frame_ids(session: Session, encoder: Encoder, after: int = -1) -> IdArray:
 
 
 def dropped(session: Session, encoder: Encoder, after: int) -> IdArray:
-    """Frames whose features went in the generations above `after`, up to the one that `encoder` was read with."""
+    """Frames whose features went in the generations above `after`, up to the one that `encoder` was read with.
+
+    Raises:
+        cbmir.errors.BrokenFile: if not all of them are on record any more.
+    """
+    if after >= encoder.generation:
+        return np.empty(0, np.int64)
     gone = select(DroppedFeature.frame_id).where(*in_generations(DroppedFeature, encoder, after))
-    return np.fromiter(session.scalars(gone.execution_options(yield_per=ROWS_AT_ONCE)), np.int64)
+    found = np.fromiter(session.scalars(gone.execution_options(yield_per=ROWS_AT_ONCE)), np.int64)
+    # asked last: who has taken rows off the record since `encoder` was read has said so by now
+    followed_from = session.scalar(select(Encoder.followed_from).where(Encoder.id == encoder.id))
+    if followed_from is None or followed_from > after:
+        raise BrokenFile(
+            "The index is of a generation that the database cannot follow from.",
+            "Build it anew: `cbmir index build`.",
+        )
+    return found
+
+
+def forget_dropped(session: Session, encoder_id: str, up_to: int, keep: int) -> None:
+    """Take off the record what went in the generations up to one, but for the `keep` features that went last.
+
+    An index of an earlier generation cannot be told any more what went, and is made anew.
+    """
+    own = DroppedFeature.encoder_id == encoder_id
+    by_age = select(DroppedFeature.generation).where(own).order_by(DroppedFeature.generation.desc())
+    oldest_kept = session.scalar(by_age.offset(keep).limit(1))
+    if oldest_kept is None:
+        return
+    last = min(up_to, oldest_kept - 1)
+    earlier = Encoder.id == encoder_id, Encoder.followed_from < last
+    session.execute(update(Encoder).where(*earlier).values(followed_from=last))
+    session.execute(delete(DroppedFeature).where(own, DroppedFeature.generation <= last))
 
 
 def count_until(session: Session, encoder_id: str, generation: int) -> int:

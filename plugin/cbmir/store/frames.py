@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from types import MappingProxyType
 from typing import Any
 
@@ -96,6 +97,11 @@ def studies_of(session: Session, frame_ids: Collection[int]) -> dict[int, str]:
 def groups_of(session: Session, frame_ids: Collection[int]) -> dict[int, int]:
     """The row id of the group of each of these frames; one that is not stored is absent."""
     return _of_instances(session, frame_ids, Instance.group_id)
+
+
+def study_dates_of(session: Session, frame_ids: Collection[int]) -> dict[int, date]:
+    """The Study Date of each of these frames; one that has none, or is not stored, is absent."""
+    return _of_instances(session, frame_ids, Instance.study_date)
 
 
 def _of_instances(

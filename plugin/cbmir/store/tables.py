@@ -250,7 +250,7 @@ class Feature(Base):
 
 
 class DroppedFeature(Base):
-    """A feature that was deleted: what every index has to be told."""
+    """A feature that was deleted: what every index has to be told that `Encoder.followed_from` lets follow."""
 
     __tablename__ = "dropped_features"
     __table_args__ = (Index(None, "encoder_id", "generation"),)

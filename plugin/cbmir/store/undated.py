@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date
 
-from sqlalchemy import ColumnElement, bindparam, func, select, update
+from sqlalchemy import ColumnElement, bindparam, exists, func, select, update
 from sqlalchemy.orm import Session
 
 from cbmir.store.instances import tell_anew
 from cbmir.store.tables import Instance
 from cbmir.store.writing import in_pieces
+
+
+def is_undated(session: Session, sha256: str) -> bool:
+    """Whether the file with these bytes is stored as a DICOM object of which no date is known."""
+    return bool(session.scalar(select(exists().where(Instance.sha256 == sha256, *_undated(0)))))
 
 
 def studies(session: Session) -> set[str]:

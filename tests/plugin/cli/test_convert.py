@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 from pydicom.data import get_testdata_file
 
-from cbmir.services import develop, isolation
+from cbmir.services.conversion import develop, isolation
 
 Cli = Callable[..., Any]
 Make = Callable[..., bytes]

@@ -16,7 +16,7 @@ def test_a_small_run_reports_every_step(tmp_path: Path) -> None:
     command += ["--folder", str(tmp_path), "--output", str(output)]
     table = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     steps = {each["step"]: each for each in json.loads(output.read_text())["steps"]}
-    assert list(steps) == ["fill", "export", "read", "import"]
+    assert list(steps) == ["fill", "export", "select", "numbers", "read", "import"]
     assert len(table.splitlines()) == 1 + len(steps)
     for name in ("export", "import"):
         assert steps[name]["rows"] == 3000

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import BinaryIO
 
 from cbmir.archive.folder import Content
 from cbmir.pictures.shelf import Shelf
-from cbmir.services.conversion.convert import convert
+from cbmir.services.conversion.convert import convert, open_file
 from cbmir.settings import Settings
 from cbmir.store.new_instances import NewFrame
 from cbmir.types import ConvertedObject, Picture
@@ -31,6 +32,17 @@ def keep(content: Content, name: str, settings: Settings, sha256: str) -> Kept:
     shelf = Shelf(settings.pictures)
     frames = tuple(_new_frame(picture, shelf, converted.pipeline) for picture in converted.pictures)
     return replace(converted, pictures=()), frames
+
+
+def date_in(content: Content, name: str, settings: Settings) -> date | None:
+    """The Study Date of a file's header; None where it has none.
+
+    Raises:
+        cbmir.errors.UnusableInput: if it cannot be read.
+    """
+    with opened(content) as source:
+        header = open_file(source, name, settings).header
+    return header.study_date if header else None
 
 
 def opened(content: Content) -> AbstractContextManager[bytes | BinaryIO]:

@@ -54,7 +54,7 @@ def export_json(
         head = to_json(SCHEMA), to_json(exported.encoder_object(encoder))
         write(b'{"schema": %b,\n"encoder": %b,\n"features": [' % head)
         for batch in exported.batches(session, encoder):
-            write((b",\n" if done else b"\n") + b",\n".join([to_json(each) for each in batch]))
+            write((b",\n" if done else b"\n") + ",\n".join(batch).encode())
             done += len(batch)
             progress.update(done, total)
         write(b"\n]}\n")

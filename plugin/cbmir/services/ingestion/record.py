@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import date
 from enum import Enum, auto
 from pathlib import PurePosixPath
 
@@ -14,10 +15,10 @@ from cbmir.errors import ConflictingInstance, ConflictingLabels
 from cbmir.modalities import modality_class
 from cbmir.services.conversion import outdated
 from cbmir.services.conversion.isolation import Isolation
-from cbmir.services.conversion.keep import keep
+from cbmir.services.conversion.keep import date_in, keep
 from cbmir.services.ingestion.identity import group_key
 from cbmir.settings import Settings
-from cbmir.store import instances
+from cbmir.store import instances, undated
 from cbmir.store.new_instances import NewFrame, NewInstance
 from cbmir.store.session import Database
 from cbmir.store.tables import Instance
@@ -57,6 +58,7 @@ class Prepared:
         file_name: as it will be shown and exported.
         converted: None if the very bytes are known already, with pictures as they would be made today.
         frames: one for each picture of `converted`.
+        study_date: read where the very bytes are known, but not their study's date.
     """
 
     source: Source
@@ -66,6 +68,7 @@ class Prepared:
     group: str
     converted: ConvertedObject | None
     frames: tuple[NewFrame, ...]
+    study_date: date | None = None
 
 
 def prepare(
@@ -97,7 +100,7 @@ def prepare(
     labelling = labeller.of(source)
     known = Prepared(source, sha256, source.file_name, labelling, "", None, ())
     if not is_new and _is_up_to_date(sha256, database, settings):
-        return known
+        return replace(known, study_date=_missing_date(source, content, sha256, database, settings, isolation))
     name = PurePosixPath(source.file_name).name
     converted, frames = isolation.run(name, size_of(content), keep, content, name, settings, sha256)
     return replace(
@@ -113,6 +116,17 @@ def _is_up_to_date(sha256: str, database: Database, settings: Settings) -> bool:
     with database.read() as session:
         made_by = instances.pipelines_of(session, sha256)
     return bool(made_by) and not outdated.among(made_by, settings)
+
+
+def _missing_date(
+    source: Source, content: Content, sha256: str, database: Database, settings: Settings, isolation: Isolation
+) -> date | None:
+    """The Study Date of a known object that has none here, by its header."""
+    with database.read() as session:
+        if not undated.is_undated(session, sha256):
+            return None
+    name = PurePosixPath(source.file_name).name
+    return isolation.run(name, size_of(content), date_in, content, name, settings)
 
 
 def _shown_name(source: Source, converted: ConvertedObject, labelling: Labelling | None) -> str:
@@ -140,6 +154,7 @@ def record(session: Session, prepared: Prepared, *, believe_uid: bool = False, r
     """
     if known := instances.find_by_sha256(session, prepared.sha256):
         _label_again(session, known, prepared)
+        _date_again(session, known, prepared.study_date)
         return _renewed(session, known, prepared)
     converted = prepared.converted
     if converted is None:
@@ -153,6 +168,7 @@ def record(session: Session, prepared: Prepared, *, believe_uid: bool = False, r
             return Recorded(Outcome.INCOMPARABLE)
         _refuse_other_pixels(session, known, prepared, converted)
         _label_again(session, known, prepared)
+        _date_again(session, known, converted.header.study_date if converted.header else None)
         return Recorded(Outcome.DUPLICATE)
     instances.add_all(session, [new_instance(prepared, converted)])
     return Recorded(Outcome.INGESTED)
@@ -258,3 +274,8 @@ def _label_again(session: Session, known: Instance, prepared: Prepared) -> None:
 def _contradicts(known: Instance, labelling: Labelling) -> bool:
     labels = {label.name: label.value for label in known.labels if label.origin == labelling.origin}
     return any(labels.get(name, value) != value for name, value in labelling.labels.items())
+
+
+def _date_again(session: Session, known: Instance, day: date | None) -> None:
+    if day and known.study_date is None:
+        undated.date_instance(session, known.id, day)

@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from sqlalchemy.orm import Session
 
-from cbmir.errors import CbmirError
+from cbmir.errors import BrokenFile, CbmirError
 from cbmir.index import lookup
 from cbmir.index.base import IdArray
 from cbmir.index.live import LiveIndex
@@ -126,7 +126,10 @@ def _renewed(gallery: Gallery | None, session: Session, encoder: tables.Encoder,
         or index_files.mark(session, encoder.id, settings) != gallery.mark
     ):
         return _based(session, encoder, settings)
-    return _brought_up(gallery, session, encoder, settings)
+    try:
+        return _brought_up(gallery, session, encoder, settings)
+    except BrokenFile:  # what went since has just been taken off the record
+        return _based(session, encoder, settings)
 
 
 def _based(session: Session, encoder: tables.Encoder, settings: Settings) -> Gallery:

@@ -20,6 +20,7 @@ from cbmir.services.retrieval import one_per, subject
 from cbmir.services.retrieval.confidence.judge import AROUND, Verdict, judge
 from cbmir.services.retrieval.counting import COUNTS
 from cbmir.services.retrieval.gallery import GALLERIES
+from cbmir.services.retrieval.priors import when
 from cbmir.services.retrieval.scope import Scope, only_its_own, scoped
 from cbmir.services.retrieval.subject import Subject
 from cbmir.settings import Settings
@@ -40,7 +41,8 @@ class Question:
         where: what a hit must be; applied before the search.
         encoder_id: whose features are compared; None means the encoder in use.
         exclude_same_patient: leave out the query's own patient.
-        priors: how many images of the own patient's other studies, earlier or later, are listed beside the hits.
+        priors: how many images of the own patient's other studies are listed beside the hits; earlier ones, those
+            of the same day and later ones have a share each.
         one_per: of what a hit is the best one: of its study or its patient; None lets each image be a hit.
         data: bytes of a DICOM object or an image.
         name: its file name.
@@ -109,17 +111,11 @@ class Answer:
             "confidence": self.verdict.confidence,
             "nothing_similar": self.verdict.nothing_similar,
             "hits": [hit.as_json() for hit in self.hits],
-            "priors": [{**hit.as_json(), "when": self._when(hit)} for hit in self.priors],
+            "priors": [{**hit.as_json(), "when": when(self.study_date, hit.study_date)} for hit in self.priors],
             "outdated": self.outdated,
             "missing": self.missing,
             "recall": self.recall,
         }
-
-    def _when(self, prior: Hit) -> str | None:
-        own, other = self.study_date, prior.study_date
-        if own is None or other is None:
-            return None
-        return "same day" if other == own else "before" if other < own else "after"
 
 
 def retrieve(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from cbmir.errors import EmptyGallery
 from cbmir.index.base import IdArray, Ranking
-from cbmir.services.retrieval import narrowing
+from cbmir.services.retrieval import narrowing, priors
 from cbmir.services.retrieval.gallery import Gallery
 from cbmir.services.retrieval.subject import Subject
 from cbmir.store import frames
@@ -44,7 +45,8 @@ class Scope:
         return [(frame_id, distance) for frame_id, distance in found if frame_id not in self.left_out][:k]
 
     def of_own_patient(self, session: Session, subject: Subject, feature: FloatArray, k: int) -> Ranking:
-        """The k nearest frames among those of the patient's other studies that the filter keeps.
+        """The k nearest frames among those of the patient's other studies that the filter keeps, with a share for
+        the earlier ones, those of the same day, and the later ones.
 
         None where the patient is not known: what stands for it is the query's own study, or its file alone.
         """
@@ -53,7 +55,12 @@ class Scope:
         study = subject.described["study_instance_uid"]
         others = frames.ids_of_groups(session, subject.groups, without_study=study)
         wanted = sorted(self.gallery.held(others, self.allowed) - subject.own_frames)
-        return self.gallery.index.search(feature[np.newaxis], k, np.array(wanted, np.int64))[0]
+        dates, kinds = frames.study_dates_of(session, wanted), defaultdict[str | None, list[int]](list)
+        for frame_id in wanted:
+            kinds[priors.when(subject.study_date, dates.get(frame_id))].append(frame_id)
+        search = self.gallery.index.search
+        rankings = [search(feature[np.newaxis], k, np.array(ids, np.int64))[0] for ids in kinds.values()]
+        return priors.shared(rankings, k)
 
 
 def scoped(session: Session, gallery: Gallery, subject: Subject, where: Where, exclude_same_patient: bool) -> Scope:

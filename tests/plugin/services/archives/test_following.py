@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import func, select
 
 from cbmir.progress import Silence
-from cbmir.services import record
 from cbmir.services.archives.registered import Followed
 from cbmir.services.archives.verify import Kind, verify
+from cbmir.services.ingestion import record
 from cbmir.store import instances, ledger
 from cbmir.store.session import Database
 from cbmir.store.tables import Frame, Group, Instance

@@ -16,7 +16,7 @@ from cbmir.errors import BrokenFile
 from cbmir.files import write_whole
 from cbmir.index import terms as file
 from cbmir.services.retrieval import gallery, narrowing
-from cbmir.services.retrieval.indexes import report, term_files
+from cbmir.services.retrieval.indexes import index_files, report, term_files
 from cbmir.settings import Settings
 from cbmir.store import encoders, features, instances, ledger, undated
 from cbmir.store.filters import Where
@@ -147,6 +147,23 @@ def test_what_comes_and_goes_is_followed(hospital: Hospital) -> None:
             instances.delete(session, instance)
     hospital.compare()
     hospital.compare(gallery.Galleries())
+
+
+def test_terms_that_are_older_than_the_record_are_made_anew(
+    hospital: Hospital, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hospital.compare()
+    path = term_files.path(hospital.settings, hospital.encoder_id)
+    old = path.read_bytes()
+    for _ in range(3):
+        with hospital.database.write() as session:
+            instances.delete(session, hospital.some(session)[0])
+    monkeypatch.setattr(index_files, "most_changes", lambda _: 0)
+    index_files.rebuild(hospital.database, hospital.settings)
+    path.write_bytes(old)
+    hospital.compare()
+    hospital.compare(gallery.Galleries())
+    assert path.read_bytes() != old
 
 
 def test_labels_that_change_are_followed(hospital: Hospital) -> None:

@@ -13,6 +13,7 @@ from cbmir.errors import BadRequest, EmptyGallery
 from cbmir.progress import Silence
 from cbmir.services.features.extract import extract
 from cbmir.services.ingestion.ingest import ingest
+from cbmir.services.retrieval import priors
 from cbmir.services.retrieval.retrieve import Answer, Question, retrieve
 from cbmir.settings import Settings
 from cbmir.store import encoders, features, instances
@@ -72,8 +73,8 @@ def test_priors_are_the_own_patients_other_studies_nearest_first(ask: Ask, any_d
 
 
 def test_as_many_priors_as_asked_for_and_none_by_default(ask: Ask) -> None:
-    every = ask(sop_instance_uid=uid("a.1"), priors=100).priors
-    assert ask(sop_instance_uid=uid("a.1"), priors=2).priors == every[:2]
+    every = uids(ask(sop_instance_uid=uid("b.1"), priors=100).priors)
+    assert uids(ask(sop_instance_uid=uid("b.1"), priors=2).priors) == every[:2], "all are later"
     assert ask(sop_instance_uid=uid("a.1")).priors == []
     with pytest.raises(BadRequest, match="-1"):
         ask(sop_instance_uid=uid("a.1"), priors=-1)
@@ -122,6 +123,26 @@ def test_other_studies_are_earlier_or_later_by_their_dates(ask: Ask, make_dicom:
     undated = ask(data=make_dicom(78, **same), name="new", priors=100)
     assert undated.as_json()["query"]["study_date"] is None
     assert {told for each in when(undated).values() for told, _ in each} == {None}
+
+
+def test_earlier_and_later_studies_have_a_share_each(ask: Ask, any_database: Database) -> None:
+    asked = uid("a.1")
+    earlier = nearest(any_database, asked, [uid("b.1"), uid("b.2")])
+    later = nearest(any_database, asked, [uid("c.1"), uid("c.2")])
+    two = uids(ask(sop_instance_uid=asked, priors=2).priors)
+    assert two == nearest(any_database, asked, [earlier[0], later[0]])
+    third = nearest(any_database, asked, [earlier[1], later[1]])[0]
+    three = uids(ask(sop_instance_uid=asked, priors=3).priors)
+    assert three == nearest(any_database, asked, [*two, third]), "what is over goes to the most alike"
+
+
+def test_no_kind_of_prior_loses_its_share_to_another() -> None:
+    earlier, same_day, later = [(1, 9.0)], [(2, 5.0), (3, 6.0)], [(n, n / 100) for n in range(10, 20)]
+    rankings = [earlier, same_day, later]
+    assert priors.shared(rankings, 6) == [*later[:3], *same_day, *earlier]
+    assert priors.shared(rankings, 2) == later[:2], "there is no room for all kinds"
+    assert priors.shared(rankings, 100) == [*later, *same_day, *earlier]
+    assert priors.shared([], 5) == []
 
 
 def test_a_filter_by_date_holds_for_hits_and_priors(ask: Ask) -> None:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from datetime import date
 
-from cbmir.archive.folder import Content, size_of
+from cbmir.archive.folder import size_of
 from cbmir.progress import Progress
-from cbmir.services.conversion.convert import open_file
 from cbmir.services.conversion.isolation import Isolation
-from cbmir.services.conversion.keep import opened
+from cbmir.services.conversion.keep import date_in
 from cbmir.services.ingestion.again.one_by_one import Report, outcomes
 from cbmir.services.ingestion.origin import object_of
 from cbmir.services.ingestion.whence import read_again
@@ -70,15 +68,9 @@ def _outcome(database: Database, settings: Settings, instance: Instance, isolati
         return "archived"
     _, content = read_again(instance, settings)
     name = instance.file_name
-    day = isolation.run(name, size_of(content), _date_in, content, name, settings)
+    day = isolation.run(name, size_of(content), date_in, content, name, settings)
     if day is None:
         return "dateless"
     with database.write() as session:
         undated.date_instance(session, instance.id, day)
     return "dated"
-
-
-def _date_in(content: Content, name: str, settings: Settings) -> date | None:
-    with opened(content) as source:
-        header = open_file(source, name, settings).header
-    return header.study_date if header else None

@@ -106,8 +106,8 @@ def rebuild(database: Database, settings: Settings, encoder_id: str | None = Non
     with database.read() as session:
         encoder_id = encoders.resolve(session, encoder_id).id
     try:
-        with _alone(settings, encoder_id, WAIT_SECONDS), database.read() as session:
-            return _build(session, encoders.get(session, encoder_id), _usable(session, settings), settings)
+        with _alone(settings, encoder_id, WAIT_SECONDS):
+            return _rebuilt(database, settings, encoder_id)
     except Timeout as error:
         raise _at_work() from error
 
@@ -122,11 +122,22 @@ def keep_up(database: Database, settings: Settings, encoder_id: str) -> bool:
         if not is_due(session, encoders.get(session, encoder_id), settings):
             return False
     try:
-        with _alone(settings, encoder_id, 0), database.read() as session:
-            _build(session, encoders.get(session, encoder_id), _usable(session, settings), settings)
+        with _alone(settings, encoder_id, 0):
+            _rebuilt(database, settings, encoder_id)
     except Timeout:
         return False
     return True
+
+
+def _rebuilt(database: Database, settings: Settings, encoder_id: str) -> Base:
+    """Make it anew. What went before it was made need not stay on record, but for others who still follow from an
+    older one: so much is left of it as is no reason to make theirs anew."""
+    with database.read() as session:
+        base = _build(session, encoders.get(session, encoder_id), _usable(session, settings), settings)
+    with database.write() as session:
+        left = most_changes(len(base.index))
+        features.forget_dropped(session, encoder_id, base.stamp.generation, left)
+    return base
 
 
 def drop(database: Database, settings: Settings, encoder_id: str) -> None:
@@ -139,10 +150,10 @@ def drop(database: Database, settings: Settings, encoder_id: str) -> None:
 def is_due(session: Session, encoder: Encoder, settings: Settings) -> bool:
     """Whether so much has changed since the index was made that searching beside it costs more than making it."""
     try:
-        stamp = _usable(session, settings).stamp(session, encoder.id)
+        lag = behind(session, encoder, _usable(session, settings).stamp(session, encoder.id))
     except (NotFound, BrokenFile):
         return True
-    return behind(session, encoder, stamp) > most_changes(features.count(session, encoder.id))
+    return lag > most_changes(features.count(session, encoder.id))
 
 
 def most_changes(count: int) -> int:
@@ -151,7 +162,11 @@ def most_changes(count: int) -> int:
 
 
 def behind(session: Session, encoder: Encoder, stamp: Stamp) -> int:
-    """How many features have come and gone since."""
+    """How many features have come and gone since.
+
+    Raises:
+        cbmir.errors.BrokenFile: if that is not on record any more.
+    """
     added = features.count(session, encoder.id) - features.count_until(session, encoder.id, stamp.generation)
     return added + len(features.dropped(session, encoder, stamp.generation))
 

@@ -44,11 +44,11 @@ def _state(session: Session, encoder: Encoder, backend: Backend) -> dict[str, An
     try:
         stamp = backend.stamp(session, encoder.id)
         size = backend.size(session, encoder.id)
+        lag = index_files.behind(session, encoder, stamp)
     except NotFound:
         return told | {"state": "missing"}
     except BrokenFile as error:
         return told | {"state": "damaged", "reason": error.sentence}
-    lag = index_files.behind(session, encoder, stamp)
     told |= {"state": "behind" if lag else "current", "behind": lag, "bytes": size}
     return told | {"file_generation": stamp.generation, "recall": stamp.recall}
 

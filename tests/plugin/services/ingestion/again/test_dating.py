@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
+import pydicom
 from click.testing import CliRunner
 from sqlalchemy import select, update
 
@@ -67,6 +68,25 @@ def test_dates_are_read_again_and_nothing_else_changes(
     with any_database.read() as session:
         assert list(session.scalars(select(Frame.id))) == frames
     assert date_again(any_database, settings, Silence()) == Dated(dateless=1, archived=1, gone=2)
+
+
+def test_who_is_ingested_again_gets_its_date(
+    any_database: Database, settings: Settings, tmp_path: Path, make_dicom: Make, make_png: Make
+) -> None:
+    folder = tmp_path / "in"
+    filled(any_database, settings, folder, make_dicom, make_png)
+    told = dates(any_database)
+    forget(any_database)
+    uid = pydicom.dcmread(folder / "kept").SOPInstanceUID
+    (folder / "kept").write_bytes(
+        make_dicom(0, SOPInstanceUID=uid, StudyDate="20240130", PatientComments="other bytes")
+    )
+    with any_database.write() as session:
+        known = update(Instance).where(Instance.file_name == "changed")
+        session.execute(known.values(study_date=date(2020, 2, 2)))
+    report = ingest(any_database, settings, [folder], None, Silence())
+    assert (report.ingested, report.duplicates) == (0, 6)
+    assert dates(any_database) == told | {"changed": date(2020, 2, 2)}, "what is known stays"
 
 
 def test_one_that_cannot_be_read_any_more_does_not_end_it(

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sqlalchemy import select
 
 from cbmir.errors import BadRequest, BrokenFile, DiskFull, EncoderMismatch, NotFound
 from cbmir.index.base import Ranking
@@ -24,6 +25,7 @@ from cbmir.settings import Settings
 from cbmir.store import encoders, features, instances
 from cbmir.store.instances import NewFrame
 from cbmir.store.session import Database
+from cbmir.store.tables import DroppedFeature
 from cbmir.types import FloatArray
 
 WIDTH = 4
@@ -181,6 +183,66 @@ def test_other_processes_see_changes_at_once(served_archive: Archive) -> None:
         archive.delete(third)
         assert asked() == f"4 [{second}]"
         other.stdin.close()  # type: ignore[union-attr]
+
+
+def on_record(archive: Archive) -> list[int]:
+    """The frames that went, as far as it is known."""
+    with archive.database.read() as session:
+        return list(session.scalars(select(DroppedFeature.frame_id).order_by(DroppedFeature.id)))
+
+
+def test_what_went_before_an_index_was_made_leaves_the_record_but_for_the_last(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = archive.add(*range(1, 11))
+    for frame_id in ids[:4]:
+        archive.delete(frame_id)
+    index_files.rebuild(archive.database, archive.settings)
+    assert on_record(archive) == ids[:4], "so few are no burden, and others may follow from an older index"
+    monkeypatch.setattr(index_files, "most_changes", lambda _: 2)
+    index_files.rebuild(archive.database, archive.settings)
+    assert on_record(archive) == ids[1:4]
+    monkeypatch.setattr(index_files, "most_changes", lambda _: 0)
+    archive.delete(ids[5])
+    assert index_files.keep_up(archive.database, archive.settings, "net")
+    assert on_record(archive) == ids[5:6]
+
+
+def forget_all_but_the_last(archive: Archive, ids: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    for frame_id in ids:
+        archive.delete(frame_id)
+    monkeypatch.setattr(index_files, "most_changes", lambda _: 0)
+    index_files.rebuild(archive.database, archive.settings)
+    assert on_record(archive) == ids[-1:]
+
+
+def test_who_is_older_than_the_record_finds_nothing_that_was_deleted(
+    served_archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive, galleries = served_archive, gallery.Galleries()
+    ids = archive.add(*range(1, 11))
+    assert archive.search(galleries) == ids[:3]
+    with archive.database.read() as session:
+        encoder = encoders.get(session, "net")
+        forget_all_but_the_last(archive, ids[:5], monkeypatch)  # PostgreSQL shows this session that they are gone
+        held = galleries.of(archive.database, session, encoder, archive.settings)
+        assert held.generation == encoder.generation
+    assert archive.search(galleries) == archive.search(gallery.Galleries()) == ids[5:8]
+
+
+def test_a_file_that_is_older_than_the_record_is_made_anew(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = archive.add(*range(1, 11))
+    assert archive.search(gallery.Galleries()) == ids[:3]
+    old = archive.path.read_bytes()
+    forget_all_but_the_last(archive, ids[:5], monkeypatch)
+    archive.path.write_bytes(old)
+    assert report.status(archive.database, archive.settings)[0]["state"] == "damaged"
+    with archive.database.read() as session:
+        assert index_files.is_due(session, encoders.get(session, "net"), archive.settings)
+    assert archive.search(gallery.Galleries()) == ids[5:8]
+    assert report.status(archive.database, archive.settings)[0]["state"] == "current"
 
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "header", "body", "garbage"])

@@ -1,6 +1,6 @@
 """Every installation has an encoder from the first minute: the one that comes with the product.
 
-An older installation takes in that of a newer version when it is asked to.
+An installation that uses another, or an older one, takes it in when it is asked to.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from cbmir.store.session import Database
 
 
 def provide(database: Database) -> None:
-    """Let the encoder that comes with the product answer where there is none at all.
+    """Let the encoder that comes with the product answer where there is none at all, or only one that came with an
+    earlier version and that nobody ever used.
 
     It is extracted with when somebody asks for features, not before: whoever trains an encoder of their own first
     never pays for it.
@@ -22,7 +23,7 @@ def provide(database: Database) -> None:
         cbmir.errors.NotFound: if the installation lacks its files.
     """
     with database.read() as session:
-        if encoders.listing(session):
+        if any(row.kept or row.generation or row.id == _id() for row in encoders.listing(session)):
             return
     add(database, kept=False)
 
@@ -50,3 +51,8 @@ def add(database: Database, *, kept: bool = True) -> str:
             kept=kept,
         )
         return row.id
+
+
+def _id() -> str:
+    name: str = shipped.description()["id"]
+    return name

@@ -41,6 +41,18 @@ def test_another_encoder_is_not_joined_by_it(database: Database) -> None:
         assert [row.id for row in encoders.listing(session)] == ["own"]
 
 
+def test_it_takes_the_place_of_an_earlier_one_that_nobody_used(database: Database) -> None:
+    """As after an upgrade of an installation that has trained and extracted nothing."""
+    earlier = {"id": "earlier", "architecture": "efficientnet-lite0", "weights_file": "gone", "weights_sha256": "0"}
+    with database.write() as session:
+        encoders.add(session, **earlier, dimension=48, preprocessing={}, training={}, metrics={}, kept=False)
+    provide(database)
+    provide(database)
+    with database.read() as session:
+        assert encoders.resolve(session, None).id == shipped.description()["id"]
+        assert len(encoders.listing(session)) == 2
+
+
 def test_it_is_taken_in_beside_another_when_asked_for(database: Database) -> None:
     own = {"id": "own", "architecture": "onnx", "weights_file": "", "weights_sha256": "0" * 64, "dimension": 2}
     with database.write() as session:

@@ -317,12 +317,14 @@ def test_a_deflated_header_is_bounded_too(make_object: Any, encode: Any, monkeyp
     """Made: half a megabyte inflated to half a gigabyte of profile, which is copied as an element."""
     most = read.HEADER + 100_000  # a shorter one is read by its bytes, and bounded by that
     monkeypatch.setattr(read, "MAX_INFLATED_HEADER", most)
+
+    def deflated(size: int) -> bytes:
+        made: bytes = encode(make_object(RAMP, DeflatedExplicitVRLittleEndian, ICCProfile=bytes(size)))
+        return made
+
     with pytest.raises(UnsafeArchive, match="header"):
-        converted(encode(make_object(RAMP, DeflatedExplicitVRLittleEndian, ICCProfile=bytes(most))))
-    assert (
-        len(converted(encode(make_object(RAMP, DeflatedExplicitVRLittleEndian, ICCProfile=bytes(read.HEADER)))))
-        == 1
-    )
+        converted(deflated(most))
+    assert len(converted(deflated(read.HEADER))) == 1
 
 
 def test_a_deflated_object_is_in_memory_once(make_object: Any, encode: Any) -> None:

@@ -17,7 +17,7 @@ from cbmir.errors import BrokenFile
 SOP_INSTANCE_UID = 0x00080018
 
 HEAD = 2048
-"""Bytes among which the meta header names the transfer syntax, and nearly always the object itself."""
+"""Bytes in which the meta header names the transfer syntax, and the dataset nearly always its UID."""
 
 DEFLATED = DeflatedExplicitVRLittleEndian.encode()
 

@@ -16,7 +16,8 @@ import pytest
 from PIL import Image
 from pydicom.data import get_testdata_file
 
-from cbmir.services.conversion import develop, isolation
+from cbmir.services.conversion import develop, isolation, keep
+from cbmir.types import InstanceHeader
 
 Cli = Callable[..., Any]
 Make = Callable[..., bytes]
@@ -173,7 +174,7 @@ def test_a_decoder_that_crashes_or_hangs_ends_with_its_file_and_the_rest_goes_on
         (tmp_path / "in" / name).parent.mkdir(exist_ok=True)
         (tmp_path / "in" / name).write_bytes(make_png(np.full((8, 8), at, np.uint8)))
     monkeypatch.setattr(isolation, "SECONDS", 5.0)
-    monkeypatch.setattr(develop, "_uid", named)
+    monkeypatch.setattr(develop, "header_of", named)
     monkeypatch.setattr(develop, "_made", made)
     ended = cbmir("convert", tmp_path / "in", "-o", tmp_path / "out", "--json")
     said = {entry["file"]: entry.get("error", {}).get("reason", "") for entry in ended.json}
@@ -187,11 +188,11 @@ def test_a_decoder_that_crashes_or_hangs_ends_with_its_file_and_the_rest_goes_on
     assert len(files(tmp_path / "out")) == 2
 
 
-def named(content: Any, name: str, *how: Any) -> str:
+def named(content: Any, name: str, *how: Any) -> InstanceHeader | None:
     """Dies over the header of one file."""
     if name == "hard to name.png":
         signal.raise_signal(signal.SIGSEGV)
-    return develop._uid(content, name, *how)
+    return keep.header_of(content, name, *how)
 
 
 def made(content: Any, name: str, *how: Any) -> develop.Entry:

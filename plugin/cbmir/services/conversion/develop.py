@@ -20,9 +20,9 @@ from cbmir.files import written, written_whole
 from cbmir.progress import Progress
 from cbmir.services.conversion.convert import OpenFile, open_file
 from cbmir.services.conversion.isolation import Isolation
-from cbmir.services.conversion.keep import opened
+from cbmir.services.conversion.keep import header_of, opened
 from cbmir.settings import Settings
-from cbmir.types import Picture
+from cbmir.types import InstanceHeader, Picture
 
 MANIFEST = "manifest.json"
 
@@ -139,7 +139,7 @@ class _Darkroom:
         try:
             content = source.read()
             sha256 = sha256_of(content)
-            stem = self._stem(self._apart(source, content, _uid), sha256)
+            stem = self._stem(self._apart(source, content, header_of), sha256)
             made = self._apart(source, content, _made, self.wanted, self.out, stem)
             return {"file": source.file_name, "sha256": sha256, **made}
         except UnusableInput as error:
@@ -149,17 +149,10 @@ class _Darkroom:
         name = source.file_name
         return self.isolation.run(name, size_of(content), work, content, name, self.settings, *how)
 
-    def _stem(self, uid: str, sha256: str) -> str:
+    def _stem(self, header: InstanceHeader | None, sha256: str) -> str:
         """A name that says nothing of a patient: the SOP Instance UID, else by content."""
-        wanted = uid or sha256[:16]
+        wanted = (header and header.sop_instance_uid) or sha256[:16]
         return wanted if self.taken.setdefault(wanted, sha256) == sha256 else f"{wanted}-{sha256[:8]}"
-
-
-def _uid(content: Content, name: str, settings: Settings) -> str:
-    """The SOP Instance UID of a file; empty where it has none."""
-    with opened(content) as stream:
-        header = open_file(stream, name, settings).header
-    return header.sop_instance_uid if header else ""
 
 
 def _made(content: Content, name: str, settings: Settings, wanted: Wanted, out: Path, stem: str) -> Entry:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from datetime import date
 from pathlib import Path
 from typing import BinaryIO
 
@@ -13,7 +12,7 @@ from cbmir.pictures.shelf import Shelf
 from cbmir.services.conversion.convert import convert, open_file
 from cbmir.settings import Settings
 from cbmir.store.new_instances import NewFrame
-from cbmir.types import ConvertedObject, Picture
+from cbmir.types import ConvertedObject, InstanceHeader, Picture
 
 Kept = tuple[ConvertedObject, tuple[NewFrame, ...]]
 """What a file was, its pictures left out, and one frame for each picture on the shelf."""
@@ -34,15 +33,14 @@ def keep(content: Content, name: str, settings: Settings, sha256: str) -> Kept:
     return replace(converted, pictures=()), frames
 
 
-def date_in(content: Content, name: str, settings: Settings) -> date | None:
-    """The Study Date of a file's header; None where it has none.
+def header_of(content: Content, name: str, settings: Settings) -> InstanceHeader | None:
+    """What a file's header says; None of a PNG, JPEG, TIFF or BMP.
 
     Raises:
         cbmir.errors.UnusableInput: if it cannot be read.
     """
     with opened(content) as source:
-        header = open_file(source, name, settings).header
-    return header.study_date if header else None
+        return open_file(source, name, settings).header
 
 
 def opened(content: Content) -> AbstractContextManager[bytes | BinaryIO]:

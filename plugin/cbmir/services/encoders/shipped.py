@@ -23,7 +23,8 @@ def provide(database: Database) -> None:
         cbmir.errors.NotFound: if the installation lacks its files.
     """
     with database.read() as session:
-        if any(row.kept or row.generation or row.id == _id() for row in encoders.listing(session)):
+        known = encoders.listing(session)
+        if any(row.kept or row.generation or row.weights_file == shipped.name() for row in known):
             return
     add(database, kept=False)
 
@@ -51,8 +52,3 @@ def add(database: Database, *, kept: bool = True) -> str:
             kept=kept,
         )
         return row.id
-
-
-def _id() -> str:
-    name: str = shipped.description()["id"]
-    return name

@@ -15,7 +15,7 @@ from cbmir.errors import ConflictingInstance, ConflictingLabels
 from cbmir.modalities import modality_class
 from cbmir.services.conversion import outdated
 from cbmir.services.conversion.isolation import Isolation
-from cbmir.services.conversion.keep import date_in, keep
+from cbmir.services.conversion.keep import header_of, keep
 from cbmir.services.ingestion.identity import group_key
 from cbmir.settings import Settings
 from cbmir.store import instances, undated
@@ -126,7 +126,8 @@ def _missing_date(
         if not undated.is_undated(session, sha256):
             return None
     name = PurePosixPath(source.file_name).name
-    return isolation.run(name, size_of(content), date_in, content, name, settings)
+    header = isolation.run(name, size_of(content), header_of, content, name, settings)
+    return header.study_date if header else None
 
 
 def _shown_name(source: Source, converted: ConvertedObject, labelling: Labelling | None) -> str:

@@ -24,14 +24,6 @@ from cbmir.store.tables import Frame, Group, Instance, Label, Quarantined
 Make = Callable[..., bytes]
 
 
-@pytest.fixture
-def inbox(tmp_path: Path) -> Path:
-    """A folder to ingest from."""
-    folder = tmp_path / "inbox"
-    folder.mkdir()
-    return folder
-
-
 def quarantined(database: Database) -> dict[str, str]:
     with database.read() as session:
         return {row.file_name: row.code for row in quarantine.listing(session)}

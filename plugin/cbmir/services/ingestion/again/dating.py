@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from cbmir.archive.folder import size_of
 from cbmir.progress import Progress
 from cbmir.services.conversion.isolation import Isolation
-from cbmir.services.conversion.keep import date_in
+from cbmir.services.conversion.keep import header_of
 from cbmir.services.ingestion.again.one_by_one import Report, outcomes
 from cbmir.services.ingestion.origin import object_of
 from cbmir.services.ingestion.whence import read_again
@@ -68,9 +68,9 @@ def _outcome(database: Database, settings: Settings, instance: Instance, isolati
         return "archived"
     _, content = read_again(instance, settings)
     name = instance.file_name
-    day = isolation.run(name, size_of(content), date_in, content, name, settings)
-    if day is None:
+    header = isolation.run(name, size_of(content), header_of, content, name, settings)
+    if header is None or header.study_date is None:
         return "dateless"
     with database.write() as session:
-        undated.date_instance(session, instance.id, day)
+        undated.date_instance(session, instance.id, header.study_date)
     return "dated"

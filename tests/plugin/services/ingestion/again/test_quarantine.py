@@ -29,14 +29,6 @@ from cbmir.store.tables import Instance, Quarantined
 Make = Callable[..., bytes]
 
 
-@pytest.fixture
-def inbox(tmp_path: Path) -> Path:
-    """A folder to ingest from."""
-    folder = tmp_path / "inbox"
-    folder.mkdir()
-    return folder
-
-
 def rows(database: Database) -> dict[str, Quarantined]:
     with database.read() as session:
         return {row.file_name: row for row in quarantine.listing(session, limit=None)}

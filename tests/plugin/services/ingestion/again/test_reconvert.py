@@ -32,14 +32,6 @@ from cbmir.store.tables import Frame, Instance
 Make = Callable[..., bytes]
 
 
-@pytest.fixture
-def inbox(tmp_path: Path) -> Path:
-    """A folder to ingest from."""
-    folder = tmp_path / "inbox"
-    folder.mkdir()
-    return folder
-
-
 def age(database: Database, settings: Settings) -> str:
     """Make all pictures look as if another conversion had made another picture; the key of that."""
     key = Shelf(settings.pictures).put(np.full((9, 9), 7, np.uint8))

@@ -27,19 +27,24 @@ class Database:
     Args:
         url: SQLAlchemy URL of SQLite or PostgreSQL.
 
+    Attributes:
+        url: with the password, if there is one: never shown.
+        is_sqlite: otherwise it is PostgreSQL.
+
     Raises:
         cbmir.errors.BadRequest: if the URL is of neither.
     """
 
     def __init__(self, url: str) -> None:
-        self._url = _checked(url)
-        self.is_sqlite = self._url.get_backend_name() == "sqlite"
+        parsed = _checked(url)
+        self.url = parsed.render_as_string(hide_password=False)
+        self.is_sqlite = parsed.get_backend_name() == "sqlite"
         if self.is_sqlite:
-            self.engine = create_engine(self._url, connect_args={"timeout": BUSY_TIMEOUT_SECONDS})
+            self.engine = create_engine(parsed, connect_args={"timeout": BUSY_TIMEOUT_SECONDS})
             event.listen(self.engine, "connect", _prepare_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
         else:
-            self.engine = create_engine(self._url, pool_pre_ping=True)
+            self.engine = create_engine(parsed, pool_pre_ping=True)
         self._writing = self.engine.execution_options(writes=True)
 
     @contextmanager

@@ -12,10 +12,11 @@ from typing import Any, BinaryIO
 import orjson
 from sqlalchemy.orm import Session
 
+from cbmir.ahead import made_ahead
 from cbmir.errors import EncoderMismatch
 from cbmir.progress import Progress
 from cbmir.settings import Settings
-from cbmir.store import activations, encoders, exported, features, imported
+from cbmir.store import activations, document_text, encoders, exported, features, imported
 from cbmir.store.document import SCHEMA
 from cbmir.store.document_stream import Document, Ledger
 from cbmir.store.session import Database
@@ -23,6 +24,9 @@ from cbmir.store.tables import Encoder
 from cbmir.unwatched import unwatched
 
 ROWS_AT_ONCE = 2_000
+MANY = 100_000
+"""From so many features on they are read by a process of its own while their text is made: it takes a second to
+start."""
 
 
 @unwatched()
@@ -53,7 +57,9 @@ def export_json(
         total, done = features.count(session, encoder.id), 0
         head = to_json(SCHEMA), to_json(exported.encoder_object(encoder))
         write(b'{"schema": %b,\n"encoder": %b,\n"features": [' % head)
-        for batch in exported.batches(session, encoder):
+        many = total >= MANY
+        rows = made_ahead(exported.read, database.url, encoder.id) if many else exported.selected(session, encoder)
+        for batch in document_text.members(rows, encoder.dimension):
             write((b",\n" if done else b"\n") + ",\n".join(batch).encode())
             done += len(batch)
             progress.update(done, total)

@@ -57,6 +57,7 @@ class GreyScale:
         """Of an object with this header and layout."""
         self._dataset, self._layout, self._rendering = dataset, layout, rendering
         self._tables: dict[np.dtype[Any], tuple[ByteArray, list[str]]] = {}
+        self._as_stored: dict[int, list[str]] = {}
 
     def frame(self, stored: Values, index: int, steps: list[str]) -> ByteArray:
         """Bring a frame to the screen.
@@ -73,9 +74,22 @@ class GreyScale:
             shading = self._shading(sampled(stored), None, index, stored.dtype)
             steps.extend(_said(shading, self._layout))
             return _by_strips(stored, shading)
+        if stored.dtype == np.uint8 and index in self._as_stored:
+            steps.extend(self._as_stored[index])
+            return stored
         table, said = self._shared(stored.dtype) if self._same_for_all else self._table(stored, index)
         steps.extend(said)
         return _looked_up(table, _cells(stored))
+
+    def leaves_bytes(self, index: int) -> bool:
+        """Whether unsigned 8-bit values of a frame (0-based) are shown as they are, whatever they are."""
+        if self._layout.stored != 8 or self._layout.signed:
+            return False
+        anything = np.zeros((1, 1), np.uint8)  # whose percentiles, where these count, would give another table
+        table, said = self._table(anything, index)
+        if np.array_equal(table, UNCHANGED):
+            self._as_stored[index] = said
+        return index in self._as_stored
 
     @cached_property
     def _same_for_all(self) -> bool:

@@ -12,7 +12,7 @@ from PIL import Image
 from pydicom import Dataset
 
 from cbmir.contrast import counted_range, robust_range, sampled, to_bytes
-from cbmir.dicom import values
+from cbmir.dicom import lookup, values
 from cbmir.dicom.layout import Layout
 from cbmir.dicom.modality import Modality, read_modality
 from cbmir.dicom.padding import Padding, read_padding
@@ -22,9 +22,6 @@ from cbmir.types import ByteArray
 
 STRIP = 1 << 20
 """Pixels of more than 16 bits that are turned to grey at a time: bounds memory to a few megabytes more."""
-
-INDICES = 1 << 16
-"""Pixels that are looked up at a time."""
 
 UNCHANGED = np.arange(256, dtype=np.uint8)
 """The table that leaves 8 bits as they are."""
@@ -152,24 +149,20 @@ def _cells(stored: Values) -> Values:
 
 
 def _looked_up(table: ByteArray, cells: Values) -> ByteArray:
-    """What the table has for each cell, a strip at a time: NumPy makes eight bytes of each index, which should stay
-    in the processor's cache."""
+    """What the table has for each cell."""
     if np.array_equal(table, UNCHANGED):
         return cells
     if table.size == UNCHANGED.size:
         return np.asarray(Image.fromarray(cells).point(table.tolist()))  # which needs no indices
-    shown = np.empty(cells.size, np.uint8)
-    flat = cells.reshape(-1)
-    for start in range(0, cells.size, INDICES):
-        part = slice(start, start + INDICES)
-        np.take(table, flat[part], out=shown[part], mode="clip")  # by its size no index is outside
-    return shown.reshape(cells.shape)
+    return lookup.looked_up(table, cells)
 
 
 def _counts(stored: Values, domain: Values) -> npt.NDArray[np.int64]:
     """How often each value of the domain, a range without gaps, is stored."""
-    above = _cells(stored).reshape(-1) - _cells(domain)[0]  # as unsigned numbers, which wrap around
-    return np.bincount(above, minlength=domain.size)
+    cells, first = _cells(stored), _cells(domain)[0]
+    if cells.dtype == np.uint16:
+        return lookup.counts(cells, first, domain.size)
+    return np.bincount(cells.reshape(-1) - first, minlength=domain.size)
 
 
 def _by_strips(stored: Values, shading: _Shading) -> ByteArray:

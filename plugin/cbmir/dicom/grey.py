@@ -11,8 +11,9 @@ import numpy.typing as npt
 from PIL import Image
 from pydicom import Dataset
 
+from cbmir import passes
 from cbmir.contrast import counted_range, robust_range, sampled, to_bytes
-from cbmir.dicom import lookup, values
+from cbmir.dicom import values
 from cbmir.dicom.layout import Layout
 from cbmir.dicom.modality import Modality, read_modality
 from cbmir.dicom.padding import Padding, read_padding
@@ -154,14 +155,14 @@ def _looked_up(table: ByteArray, cells: Values) -> ByteArray:
         return cells
     if table.size == UNCHANGED.size:
         return np.asarray(Image.fromarray(cells).point(table.tolist()))  # which needs no indices
-    return lookup.looked_up(table, cells)
+    return passes.looked_up(table, cells)
 
 
 def _counts(stored: Values, domain: Values) -> npt.NDArray[np.int64]:
     """How often each value of the domain, a range without gaps, is stored."""
     cells, first = _cells(stored), _cells(domain)[0]
     if cells.dtype == np.uint16:
-        return lookup.counts(cells, first, domain.size)
+        return passes.counts(cells, first, domain.size)
     return np.bincount(cells.reshape(-1) - first, minlength=domain.size)
 
 

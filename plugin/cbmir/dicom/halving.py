@@ -48,7 +48,8 @@ def _averaged(dataset: Dataset, layout: Layout, index: int, rendering: Rendering
 def _filtered(dataset: Dataset, layout: Layout, index: int, rendering: Rendering) -> int:
     """As often as the frame remains at least `OVERSAMPLED` times as large as it will be shrunk to.
 
-    99 % of the pixels are then within 9 of 255 levels of what the whole frame gives, all on the average within 1.
+    99 % of the pixels are then within 9 of 255 levels of what the whole frame gives, all on the average within 1,
+    from 128 pixels a side up.
     Not with padding, which would run into what it surrounds, nor with percentiles, which would be of other values.
     """
     spare = max(layout.shape) // (OVERSAMPLED * rendering.side)

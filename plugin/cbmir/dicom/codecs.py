@@ -38,7 +38,7 @@ from pydicom.uid import (
 )
 
 from cbmir.dicom.budget import budget
-from cbmir.dicom.codestream import j2k_sample
+from cbmir.dicom.codestream import j2k_levels, j2k_sample, jpeg_precision
 from cbmir.dicom.layout import Layout
 
 Samples = npt.NDArray[Any]
@@ -60,6 +60,8 @@ class Codec:
         name: of the library, as the steps of a picture give it.
         decode: a whole frame; raises whatever the library does.
         reduced: the same at half the rows and columns, rounded up, `halvings` times; None where it cannot.
+        halvable: how often a frame can be halved so at most.
+        shifts: whether samples of such frames lie where the first of those they stand for did; else they are means.
         rgb: whether YBR comes out as RGB.
         available: whether this build of the library has it.
     """
@@ -67,6 +69,8 @@ class Codec:
     name: str
     decode: Decode
     reduced: Callable[[bytes, Layout, int], Samples] | None = None
+    halvable: Callable[[bytes, Layout], int] = lambda *_: 0
+    shifts: bool = False
     rgb: bool = False
     available: bool = True
 
@@ -77,6 +81,18 @@ def _jpeg(frame: bytes, layout: Layout) -> Samples:
         return np.asarray(imagecodecs.jpeg8_decode(frame))
     wanted = "RGB" if layout.photometric.startswith("YBR") else "YCBCR"  # from YBR to YBR: left as it is
     return np.asarray(imagecodecs.jpeg8_decode(frame, colorspace="YCBCR", outcolorspace=wanted))
+
+
+def _jpeg_reduced(frame: bytes, _: Layout, halvings: int) -> Samples:
+    """The means of the pixels that the decoder would give: it computes them in their place."""
+    with Image.open(BytesIO(frame), formats=("JPEG",)) as image:
+        image.draft("L", (image.width >> halvings, image.height >> halvings))
+        return np.asarray(image)
+
+
+def _jpeg_halvable(frame: bytes, layout: Layout) -> int:
+    """Three times, blocks of 8 x 8 pixels to one each; only grey of 8 bits."""
+    return 3 if layout.samples == 1 and jpeg_precision(frame) == 8 else 0
 
 
 def _jpeg_ls(frame: bytes, layout: Layout) -> Samples:
@@ -97,6 +113,11 @@ def _jpeg_2000_reduced(frame: bytes, _: Layout, halvings: int) -> Samples:
         moved = np.asarray(image)
     samples: Samples = moved >> (8 * moved.itemsize - bits)
     return samples.astype(np.int32) - (1 << bits - 1) if signed else samples
+
+
+def _jpeg_2000_halvable(frame: bytes, layout: Layout) -> int:
+    """As often as its encoder did it: only grey, and not where header and frame differ about the sign."""
+    return j2k_levels(frame) if layout.samples == 1 and j2k_sample(frame)[1] == layout.signed else 0
 
 
 def _rle(frame: bytes, layout: Layout) -> Samples:
@@ -146,8 +167,17 @@ def _deflated(frame: bytes, layout: Layout) -> Samples:
     return np.frombuffer(inflated, f"<u{width}", count=count).reshape(layout.shape)
 
 
-_OPENJPEG = Codec("openjpeg", _jpeg_2000, _jpeg_2000_reduced, available=imagecodecs.JPEG2K.available)
-_TURBO = Codec("libjpeg-turbo", _jpeg, rgb=True, available=imagecodecs.JPEG8.available)
+_OPENJPEG = Codec(
+    "openjpeg",
+    _jpeg_2000,
+    _jpeg_2000_reduced,
+    _jpeg_2000_halvable,
+    shifts=True,
+    available=imagecodecs.JPEG2K.available,
+)
+_TURBO = Codec(
+    "libjpeg-turbo", _jpeg, _jpeg_reduced, _jpeg_halvable, rgb=True, available=imagecodecs.JPEG8.available
+)
 _CHARLS = Codec("CharLS", _jpeg_ls)
 
 CODECS: dict[str, tuple[Codec, ...]] = {

@@ -19,7 +19,7 @@ from pydicom.uid import (
 from cbmir.dicom import jpeg2000
 from cbmir.dicom.boundary import RESEND
 from cbmir.dicom.codecs import CODECS, DEFLATED_FRAMES, Codec
-from cbmir.dicom.codestream import declared_shape, fault, j2k_levels, j2k_sample, jpeg_precision
+from cbmir.dicom.codestream import declared_shape, fault, j2k_sample, jpeg_precision
 from cbmir.dicom.encapsulation import Fragments, find_fragments
 from cbmir.dicom.layout import SUBSAMPLED, Layout
 from cbmir.dicom.octets import Octets
@@ -47,18 +47,19 @@ class Decoded:
 
     Attributes:
         values: (rows, columns) or (rows, columns, 3), of an integer or float dtype, free of unused bits
-            (PS3.5 8.1.1); smaller than the frame by 2 ** `halvings` where that is not 0.
+            (PS3.5 8.1.1); fewer than the frame has where its codec halved it.
         photometric: what the decoder left the values in.
         cells: before the unused bits were taken away, where they hold more than the value; else None.
         by: how they were had, in words.
-        halvings: how often the decoder halved rows and columns.
+        shifted: how often rows and columns were halved, where each value lies where the first of those it stands
+            for did; 0 where it lies in their middle.
     """
 
     values: npt.NDArray[Any]
     photometric: str
     by: str
     cells: npt.NDArray[Any] | None = None
-    halvings: int = 0
+    shifted: int = 0
 
 
 class Decoder(Protocol):
@@ -211,10 +212,10 @@ def _check_frame(frame: bytes, layout: Layout, index: int, name: str) -> None:
 
 
 def _attempts(frame: bytes, layout: Layout, halvings: int) -> Iterator[tuple[Codec, int]]:
-    """Each decoder, halving first where it can: only grey, and not where header and frame differ about the sign."""
+    """Each decoder, halving first where it can."""
     for codec in CODECS[layout.syntax]:
-        if halvings and codec.reduced and layout.samples == 1 and j2k_sample(frame)[1] == layout.signed:
-            yield codec, min(halvings, j2k_levels(frame))
+        if halvings and (fewer := min(halvings, codec.halvable(frame, layout))):
+            yield codec, fewer
         yield codec, 0
 
 
@@ -228,7 +229,7 @@ def _decompressed(codec: Codec, frame: bytes, layout: Layout, halvings: int) -> 
     photometric = "RGB" if codec.rgb and layout.photometric.startswith("YBR") else layout.photometric
     if layout.syntax in UNTOUCHED:
         return _cleaned(_as_signed(samples, layout), layout, photometric, by)
-    return Decoded(_extended(samples, frame, layout), photometric, by, halvings=halvings)
+    return Decoded(_extended(samples, frame, layout), photometric, by, shifted=halvings if codec.shifts else 0)
 
 
 def _check_samples(samples: npt.NDArray[Any], layout: Layout, halvings: int) -> None:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from PIL import Image
 from pydicom import Dataset
 
+from cbmir import passes
 from cbmir.contrast import counted_range, robust_range, sampled, to_bytes
 from cbmir.dicom import values
 from cbmir.dicom.layout import Layout
@@ -22,9 +23,6 @@ from cbmir.types import ByteArray
 
 STRIP = 1 << 20
 """Pixels of more than 16 bits that are turned to grey at a time: bounds memory to a few megabytes more."""
-
-INDICES = 1 << 16
-"""Pixels that are looked up at a time."""
 
 UNCHANGED = np.arange(256, dtype=np.uint8)
 """The table that leaves 8 bits as they are."""
@@ -57,6 +55,7 @@ class GreyScale:
         """Of an object with this header and layout."""
         self._dataset, self._layout, self._rendering = dataset, layout, rendering
         self._tables: dict[np.dtype[Any], tuple[ByteArray, list[str]]] = {}
+        self._as_stored: dict[int, list[str]] = {}
 
     def frame(self, stored: Values, index: int, steps: list[str]) -> ByteArray:
         """Bring a frame to the screen.
@@ -73,9 +72,22 @@ class GreyScale:
             shading = self._shading(sampled(stored), None, index, stored.dtype)
             steps.extend(_said(shading, self._layout))
             return _by_strips(stored, shading)
+        if stored.dtype == np.uint8 and index in self._as_stored:
+            steps.extend(self._as_stored[index])
+            return stored
         table, said = self._shared(stored.dtype) if self._same_for_all else self._table(stored, index)
         steps.extend(said)
         return _looked_up(table, _cells(stored))
+
+    def leaves_bytes(self, index: int) -> bool:
+        """Whether unsigned 8-bit values of a frame (0-based) are shown as they are, whatever they are."""
+        if self._layout.stored != 8 or self._layout.signed:
+            return False
+        anything = np.zeros((1, 1), np.uint8)  # whose percentiles, where these count, would give another table
+        table, said = self._table(anything, index)
+        if np.array_equal(table, UNCHANGED):
+            self._as_stored[index] = said
+        return index in self._as_stored
 
     @cached_property
     def _same_for_all(self) -> bool:
@@ -138,24 +150,20 @@ def _cells(stored: Values) -> Values:
 
 
 def _looked_up(table: ByteArray, cells: Values) -> ByteArray:
-    """What the table has for each cell, a strip at a time: NumPy makes eight bytes of each index, which should stay
-    in the processor's cache."""
+    """What the table has for each cell."""
     if np.array_equal(table, UNCHANGED):
         return cells
     if table.size == UNCHANGED.size:
         return np.asarray(Image.fromarray(cells).point(table.tolist()))  # which needs no indices
-    shown = np.empty(cells.size, np.uint8)
-    flat = cells.reshape(-1)
-    for start in range(0, cells.size, INDICES):
-        part = slice(start, start + INDICES)
-        np.take(table, flat[part], out=shown[part], mode="clip")  # by its size no index is outside
-    return shown.reshape(cells.shape)
+    return passes.looked_up(table, cells)
 
 
 def _counts(stored: Values, domain: Values) -> npt.NDArray[np.int64]:
     """How often each value of the domain, a range without gaps, is stored."""
-    above = _cells(stored).reshape(-1) - _cells(domain)[0]  # as unsigned numbers, which wrap around
-    return np.bincount(above, minlength=domain.size)
+    cells, first = _cells(stored), _cells(domain)[0]
+    if cells.dtype == np.uint16:
+        return passes.counts(cells, first, domain.size)
+    return np.bincount(cells.reshape(-1) - first, minlength=domain.size)
 
 
 def _by_strips(stored: Values, shading: _Shading) -> ByteArray:

@@ -12,13 +12,10 @@ from cbmir.dicom import overlays, values
 from cbmir.dicom.colour import from_palette, to_rgb
 from cbmir.dicom.decode import Decoded, Decoder
 from cbmir.dicom.grey import GreyScale
+from cbmir.dicom.halving import halvings
 from cbmir.dicom.layout import PALETTE, Layout
 from cbmir.dicom.rendering import Rendering
-from cbmir.dicom.voi import is_given
 from cbmir.types import ByteArray
-
-OVERSAMPLED = 4
-"""How many times larger than wanted a frame must remain that is decoded at less than its whole resolution."""
 
 
 @dataclass(frozen=True)
@@ -53,13 +50,16 @@ class Pictures:
         Raises:
             cbmir.errors.BrokenFile, cbmir.errors.Undecodable: as `cbmir.dicom.decode.Decoder.frame` does.
         """
-        decoded = self.decoder.frame(index, halvings(self.dataset, self.layout, index, self.rendering))
+        decoded = self.decoder.frame(index, self._halvings(index))
         steps.append(f"decoded: {decoded.by}")
         shown = self._shown(decoded, index, steps)
-        if decoded.halvings:
-            shown = centred(shown, decoded.halvings)
+        if decoded.shifted:
+            shown = centred(shown, decoded.shifted)
         steps.extend(self._left_out)
         return self._with_overlays(shown, decoded, index) if self.rendering.overlays else shown
+
+    def _halvings(self, index: int) -> int:
+        return halvings(self.dataset, self.layout, index, self.rendering, self._grey_scale)
 
     def _shown(self, decoded: Decoded, index: int, steps: list[str]) -> ByteArray:
         if self.layout.photometric == PALETTE:
@@ -85,21 +85,6 @@ class Pictures:
     def _with_overlays(self, shown: ByteArray, decoded: Decoded, index: int) -> ByteArray:
         drawn = overlays.read_overlays(self.dataset, index, (shown.shape[0], shown.shape[1]), decoded.cells)
         return np.where(drawn if shown.ndim == 2 else drawn[..., None], np.uint8(255), shown)
-
-
-def halvings(dataset: Dataset, layout: Layout, index: int, rendering: Rendering) -> int:
-    """How often a codec may halve a frame so that the picture stays nearly the same.
-
-    It remains at least `OVERSAMPLED` times as large as it will be shrunk to: 99 % of the pixels are then within 9
-    of 255 levels of what the whole frame gives, all on the average within 1 (`tests/plugin/dicom/test_reduced.py`).
-    Not where single pixels count: padding would run into what it surrounds, percentiles would be of other values,
-    overlays and regions would not fit.
-    """
-    spare = max(layout.rows, layout.columns) // (OVERSAMPLED * rendering.side)
-    if spare < 2 or layout.samples != 1 or layout.photometric == PALETTE:
-        return 0
-    exact = values.has(dataset, "PixelPaddingValue") or rendering.overlays or rendering.crop != "none"
-    return 0 if exact or not is_given(dataset, index, rendering) else spare.bit_length() - 1
 
 
 def centred(shown: ByteArray, halvings: int) -> ByteArray:

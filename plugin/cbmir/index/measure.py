@@ -2,34 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar, cast
-
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from cbmir.compiling import compiled as compiled
+from cbmir.compiling import reordered as reordered
 from cbmir.types import FloatArray
-
-Kernel = TypeVar("Kernel", bound=Callable[..., object])
-
-
-def compiled(kernel: Kernel) -> Kernel:
-    """Machine code in place of the function, without the interpreter's lock; rounding is left as written."""
-    return _compiled(kernel, set())
-
-
-def reordered(kernel: Kernel) -> Kernel:
-    """As `compiled`, but sums may be added in any order, and products fused with them."""
-    return _compiled(kernel, {"reassoc", "contract"})
-
-
-def _compiled(kernel: Kernel, freedom: set[str]) -> Kernel:
-    try:
-        fast: object = numba.njit(cache=True, nogil=True, fastmath=freedom)(kernel)
-    except RuntimeError:  # there is no folder to keep it in: it is compiled once a process
-        fast = numba.njit(nogil=True, fastmath=freedom)(kernel)
-    return cast(Kernel, fast)
 
 
 @compiled

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
+from cbmir import passes
 from cbmir.types import ByteArray
 
 
@@ -26,10 +27,16 @@ def fit(pixels: ByteArray, side: int, aspect: float = 1.0) -> ByteArray:
     if wanted == (rows, columns):
         return pixels
     if (rows, columns) == tuple(each * (rows // wanted[0]) for each in wanted):
-        return np.asarray(Image.fromarray(pixels).reduce(rows // wanted[0]))
+        return _means(pixels, rows // wanted[0])
     smaller = (min(columns, wanted[1]), min(rows, wanted[0]))
     averaged = Image.fromarray(pixels).resize(smaller, Image.Resampling.BOX)
     return np.asarray(averaged.resize((wanted[1], wanted[0]), Image.Resampling.BILINEAR))
+
+
+def _means(pixels: ByteArray, factor: int) -> ByteArray:
+    if pixels.ndim == 2:
+        return passes.means(pixels, factor)
+    return np.asarray(Image.fromarray(pixels).reduce(factor))
 
 
 def without_colour(pixels: ByteArray) -> ByteArray:

@@ -1,0 +1,33 @@
+"""Loops as machine code, by numba: kept on disk where there is a folder for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numba
+
+Kernel = TypeVar("Kernel", bound=Callable[..., object])
+
+
+def compiled(kernel: Kernel) -> Kernel:
+    """Machine code in place of the function, without the interpreter's lock; rounding is left as written."""
+    return _compiled(kernel, set())
+
+
+def reordered(kernel: Kernel) -> Kernel:
+    """As `compiled`, but sums may be added in any order, and products fused with them."""
+    return _compiled(kernel, {"reassoc", "contract"})
+
+
+def compiled_for(*types: Any) -> Callable[[Kernel], Kernel]:
+    """As `compiled`, of a function that returns nothing; at once, for arguments of these types of numba's."""
+    return lambda kernel: _compiled(kernel, set(), numba.void(*types))
+
+
+def _compiled(kernel: Kernel, freedom: set[str], signature: Any = None) -> Kernel:
+    try:
+        fast: object = numba.njit(signature, cache=True, nogil=True, fastmath=freedom)(kernel)
+    except RuntimeError:  # there is no folder to keep it in: it is compiled once a process
+        fast = numba.njit(signature, nogil=True, fastmath=freedom)(kernel)
+    return cast(Kernel, fast)

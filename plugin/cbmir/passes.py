@@ -42,9 +42,9 @@ def looked_up(table: ByteArray, cells: Cells) -> ByteArray:
         uint8 of that shape.
     """
     if _has_paid(cells):
-        from cbmir import machine
+        from cbmir import machine_code
 
-        return machine.looked_up(table, cells)
+        return machine_code.looked_up(table, cells)
     flat, shown = cells.reshape(-1), np.empty(cells.size, np.uint8)
     for start in range(0, cells.size, INDICES):
         part = slice(start, start + INDICES)
@@ -64,9 +64,9 @@ def counts(cells: Cells, first: int, length: int) -> npt.NDArray[np.int64]:
         int64 (length,).
     """
     if _has_paid(cells):
-        from cbmir import machine
+        from cbmir import machine_code
 
-        return machine.counts(cells, first, length)
+        return machine_code.counts(cells, first, length)
     return np.bincount(cells.reshape(-1) - np.uint16(first), minlength=length)
 
 
@@ -81,9 +81,9 @@ def means(pixels: ByteArray, factor: int) -> ByteArray:
         uint8 (rows / factor, columns / factor).
     """
     if factor <= MOST_MEANT and _has_paid(pixels):
-        from cbmir import machine
+        from cbmir import machine_code
 
-        return machine.means(pixels, factor)
+        return machine_code.means(pixels, factor)
     return np.asarray(Image.fromarray(pixels).reduce(factor))
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from cbmir import machine, passes
+from cbmir import machine_code, passes
 
 TABLE = np.random.default_rng(0).integers(0, 256, 1 << 16).astype(np.uint8)
 
@@ -50,7 +50,7 @@ def test_means_are_those_of_pillow(factor: int, fill: int | None) -> None:
     pixels = np.random.default_rng(factor).integers(0, 256, (3 * factor, 7 * factor)).astype(np.uint8)
     if fill is not None:
         pixels[:] = fill
-    assert np.array_equal(machine.means(pixels, factor), np.asarray(Image.fromarray(pixels).reduce(factor)))
+    assert np.array_equal(machine_code.means(pixels, factor), np.asarray(Image.fromarray(pixels).reduce(factor)))
 
 
 @pytest.mark.usefixtures("either")
@@ -66,9 +66,9 @@ def test_means_are_the_nearest_numbers(factor: int) -> None:
 def test_machine_code_gives_the_same(numbers: list[int]) -> None:
     cells = np.array(numbers, np.uint16)
     length = max(numbers) - min(numbers) + 1
-    assert np.array_equal(machine.looked_up(TABLE, cells), TABLE[cells])
+    assert np.array_equal(machine_code.looked_up(TABLE, cells), TABLE[cells])
     assert np.array_equal(
-        machine.counts(cells, min(numbers), length), np.bincount(cells - cells.min(), minlength=length)
+        machine_code.counts(cells, min(numbers), length), np.bincount(cells - cells.min(), minlength=length)
     )
 
 
@@ -76,7 +76,7 @@ def test_machine_code_is_loaded_once_it_has_paid(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(passes, "_seen", type(passes._seen)())
     monkeypatch.setattr(passes, "PAID", 30)
     taken = []
-    monkeypatch.setattr(machine, "looked_up", lambda _, cells: taken.append(cells.size))
+    monkeypatch.setattr(machine_code, "looked_up", lambda _, cells: taken.append(cells.size))
     for _ in range(4):
         passes.looked_up(TABLE, np.zeros((3, 4), np.uint16))
     assert taken == [12, 12]

@@ -24,6 +24,11 @@ def reordered(kernel: Kernel) -> Kernel:
     return _compiled(kernel, {"reassoc", "contract"})
 
 
+def woven(kernel: Kernel) -> Kernel:
+    """Made part of the compiled code that calls it, and rounded as that: for loops too short to be called."""
+    return cast(Kernel, numba.njit(inline="always")(kernel))
+
+
 def _compiled(kernel: Kernel, freedom: set[str]) -> Kernel:
     try:
         fast: object = numba.njit(cache=True, nogil=True, fastmath=freedom)(kernel)

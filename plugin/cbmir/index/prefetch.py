@@ -10,6 +10,9 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+LINE = 64
+"""Bytes that a processor fetches at once; where it is more, some hints are in vain."""
+
 _ADDRESS, _NUMBER = ir.IntType(8).as_pointer(), ir.IntType(32)
 _READ, _KEPT_CLOSE, _DATA = _NUMBER(0), _NUMBER(3), _NUMBER(1)
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from cbmir.index.cells import Cells
 from cbmir.index.measure import compiled, reordered, woven
-from cbmir.index.prefetch import prefetch
+from cbmir.index.prefetch import LINE, prefetch
 from cbmir.types import FloatArray
 
 Codes = npt.NDArray[np.uint8]
@@ -19,8 +19,6 @@ Numbers = npt.NDArray[np.int64]
 
 TOGETHER = 4
 """Coordinates added in one go: the sums are loaded and stored once for so many."""
-LINE = 64
-"""Bytes that a processor fetches at once."""
 
 
 @compiled

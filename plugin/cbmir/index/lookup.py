@@ -7,12 +7,15 @@ import numpy.typing as npt
 
 from cbmir.index.base import IdArray
 from cbmir.index.measure import compiled
+from cbmir.index.prefetch import prefetch
 
 Places = npt.NDArray[np.int64]
 Table = npt.NDArray[np.int32]
 ABSENT = -1
 SPREAD = 4
 """Ids from the lowest to the highest, to one that is held, up to which they are kept in a table."""
+AHEAD = 32
+"""So many ids before it is looked up the place of one is fetched."""
 
 
 @compiled
@@ -76,7 +79,8 @@ def told(table: Table, lowest: int, wanted: IdArray) -> Places:
     """What a table, whose first id is `lowest`, has of the wanted ids: int64 (at most m,), without those absent."""
     found = np.empty(wanted.shape[0], np.int64)
     count, highest = 0, lowest + (table.shape[0] - 1)
-    for id in wanted:
+    for each, id in enumerate(wanted):
+        prefetch(table, wanted[min(each + AHEAD, wanted.shape[0] - 1)] - lowest)
         if lowest <= id <= highest and table[id - lowest] != ABSENT:
             found[count] = table[id - lowest]
             count += 1

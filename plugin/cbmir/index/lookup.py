@@ -63,15 +63,15 @@ def table(held: IdArray, values: Places) -> Table:
         values: int64 (n,), theirs, at least 0 and below 2^31.
 
     Returns:
-        An empty one where none is held, or more than one in `SPREAD` would be absent.
+        An empty one where none is held, or less than one in `SPREAD` of them would be.
     """
     span = int(held[-1]) - int(held[0]) + 1 if len(held) else 0
     if span > SPREAD * len(held):
         return np.empty(0, np.int32)
-    told = np.full(span, ABSENT, np.int32)
+    made = np.full(span, ABSENT, np.int32)
     if span:
-        told[held - held[0]] = values
-    return told
+        made[held - held[0]] = values
+    return made
 
 
 @compiled

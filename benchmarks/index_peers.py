@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from cbmir.index.base import IdArray
 from cbmir.types import FloatArray
 
 LARGEST_LOOP = 50_000
@@ -23,9 +24,13 @@ CANDIDATES = 100
 Work = Callable[[int], Any]
 
 
-def contenders(vectors: FloatArray, queries: FloatArray, k: int) -> dict[str, Work]:
-    """One query by its number, for each peer; it gives the ids found."""
-    found = {"NumPy, norms kept": norms(vectors, queries, k)}
+def contenders(vectors: FloatArray, queries: FloatArray, k: int, some: IdArray) -> dict[str, Work]:
+    """One query by its number, for each peer, by NumPy also among some ids; it gives the ids found."""
+    found = {
+        "NumPy, norms kept": norms(vectors, queries, k),
+        "NumPy, filter keeps 1 %": norms_of_some(vectors, queries, k, some),
+        "NumPy, filter keeps 1 %, again": norms_of_some(vectors, queries, k, some),
+    }
     if len(vectors) <= LARGEST_LOOP:
         found["paper: JSON and a loop"] = papers_loop(vectors, queries, k)
     if find_spec("sklearn"):
@@ -48,6 +53,18 @@ def norms(vectors: FloatArray, queries: FloatArray, k: int) -> Work:
         values = squares - 2 * (vectors @ queries[turn])
         nearest = np.argpartition(values, k)[:k]
         return [int(row) for row in nearest[np.argsort(values[nearest])]]
+
+    return work
+
+
+def norms_of_some(vectors: FloatArray, queries: FloatArray, k: int, some: IdArray) -> Work:
+    """As `norms`, of those alone whom a filter keeps."""
+    squares = np.einsum("ij,ij->i", vectors, vectors)
+
+    def work(turn: int) -> list[int]:
+        values = squares[some] - 2 * (vectors[some] @ queries[turn])
+        nearest = np.argpartition(values, k)[:k]
+        return [int(id) for id in some[nearest[np.argsort(values[nearest])]]]
 
     return work
 

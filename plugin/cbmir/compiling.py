@@ -25,6 +25,11 @@ def compiled_for(*types: Any) -> Callable[[Kernel], Kernel]:
     return lambda kernel: _compiled(kernel, set(), numba.void(*types))
 
 
+def woven(kernel: Kernel) -> Kernel:
+    """Made part of the compiled code that calls it, and rounded as that: for loops too short to be called."""
+    return cast(Kernel, numba.njit(inline="always")(kernel))
+
+
 def _compiled(kernel: Kernel, freedom: set[str], signature: Any = None) -> Kernel:
     try:
         fast: object = numba.njit(signature, cache=True, nogil=True, fastmath=freedom)(kernel)

@@ -37,7 +37,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cbmir.index.measure import compiled, reordered
+from cbmir.compiling import compiled, reordered
 from cbmir.types import FloatArray
 
 UNIT = 2.0**-24

@@ -5,13 +5,20 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from cbmir.compiling import compiled, woven
 from cbmir.index.base import IdArray
 from cbmir.index.bounds import rough, square_above
-from cbmir.index.measure import compiled, distance
+from cbmir.index.measure import distance
 from cbmir.index.nearest import DoubleArray, put_in_order, take
+from cbmir.index.prefetch import LINE, prefetch_for_once
 from cbmir.types import FloatArray
 
 Rows = npt.NDArray[np.int64]
+
+AHEAD = 16
+"""So many members before it is measured one is fetched: they lie apart, which no processor foresees."""
+FORESEEN = 64
+"""Numbers of a vector after which a processor has seen where it goes on."""
 
 
 @compiled
@@ -47,7 +54,8 @@ def _search(
     vectors: FloatArray, ids: IdArray, rows: Rows, query: FloatArray, distances: DoubleArray, found: IdArray
 ) -> int:
     taken, measured, limit = 0, 0, np.float32(np.inf)
-    for row in rows:
+    for each, row in enumerate(rows):
+        _fetch(vectors, rows[min(each + AHEAD, len(rows) - 1)])
         if rough(vectors[row], query) <= limit:
             measured += 1
             taken = take(distances, found, taken, distance(vectors[row], query), ids[row])
@@ -55,3 +63,12 @@ def _search(
                 limit = square_above(distances[0], query.shape[0])
     put_in_order(distances, found, taken)
     return measured
+
+
+@woven
+def _fetch(vectors: FloatArray, row: int) -> None:
+    """Have the beginning of a vector fetched, or all of a short one; what follows the processor foresees."""
+    first, width = row * vectors.shape[1], vectors.shape[1]
+    for number in range(first, first + min(width, FORESEEN), LINE // 4):
+        prefetch_for_once(vectors, number)
+    prefetch_for_once(vectors, first + min(width, FORESEEN) - 1)  # rows need not begin where lines do

@@ -1,15 +1,21 @@
-"""Ids looked up among ids, compiled: both ascend, so the next one cannot be far."""
+"""Ids looked up among ids, compiled: in a table where they are dense, as of a database, else by their nearness."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 
+from cbmir.compiling import compiled
 from cbmir.index.base import IdArray
-from cbmir.index.measure import compiled
+from cbmir.index.prefetch import prefetch
 
 Places = npt.NDArray[np.int64]
+Table = npt.NDArray[np.int32]
 ABSENT = -1
+SPREAD = 4
+"""Ids from the lowest to the highest, to one that is held, up to which they are kept in a table."""
+AHEAD = 32
+"""So many ids before it is looked up the place of one is fetched."""
 
 
 @compiled
@@ -47,6 +53,38 @@ def holds(held: IdArray, wanted: IdArray) -> npt.NDArray[np.bool_]:
     """Whether each wanted id is among the held ones: bool (m,); both as in `places`."""
     found: npt.NDArray[np.bool_] = places(held, wanted) != ABSENT
     return found
+
+
+def table(held: IdArray, values: Places) -> Table:
+    """A value for each id from the lowest held one to the highest, int32; `ABSENT` where none is held.
+
+    Args:
+        held: int64 (n,), ascending, each once.
+        values: int64 (n,), theirs, at least 0 and below 2^31.
+
+    Returns:
+        An empty one where none is held, or less than one in `SPREAD` of them would be.
+    """
+    span = int(held[-1]) - int(held[0]) + 1 if len(held) else 0
+    if span > SPREAD * len(held):
+        return np.empty(0, np.int32)
+    made = np.full(span, ABSENT, np.int32)
+    if span:
+        made[held - held[0]] = values
+    return made
+
+
+@compiled
+def told(table: Table, lowest: int, wanted: IdArray) -> Places:
+    """What a table, whose first id is `lowest`, has of the wanted ids: int64 (at most m,), without those absent."""
+    found = np.empty(wanted.shape[0], np.int64)
+    count, highest = 0, lowest + (table.shape[0] - 1)
+    for each, id in enumerate(wanted):
+        prefetch(table, wanted[min(each + AHEAD, wanted.shape[0] - 1)] - lowest)
+        if lowest <= id <= highest and table[id - lowest] != ABSENT:
+            found[count] = table[id - lowest]
+            count += 1
+    return found[:count]
 
 
 @compiled

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from cbmir.compiling import compiled as compiled
-from cbmir.compiling import reordered as reordered
+from cbmir.compiling import compiled
 from cbmir.types import FloatArray
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from cbmir.compiling import compiled
 from cbmir.index.base import IdArray
-from cbmir.index.measure import compiled
 
 DoubleArray = npt.NDArray[np.float64]
 

@@ -8,60 +8,91 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from cbmir.compiling import compiled, reordered, woven
 from cbmir.index.cells import Cells
-from cbmir.index.measure import compiled, reordered
+from cbmir.index.prefetch import LINE, prefetch
 from cbmir.types import FloatArray
 
 Codes = npt.NDArray[np.uint8]
+Mask = npt.NDArray[np.bool_]
+Numbers = npt.NDArray[np.int64]
 
-STAGE = 16
-"""Coordinates after which it is asked how many members of a cell are still in."""
-FEW = 1
-"""So many are measured, and not bounded any further: to measure one costs as much as all codes of a cell."""
 TOGETHER = 4
 """Coordinates added in one go: the sums are loaded and stored once for so many."""
 
 
 @compiled
+def start(sums: FloatArray, kept: Mask, first: int, members: int) -> None:
+    """Set the sums of a cell, float32 (size,), to 0, and of those who do not count to NaN: those stay so, and out.
+
+    Args:
+        sums: filled in.
+        kept: who counts, bool (members,), or empty for all.
+        first: the row of the cell's first member.
+        members: of all cells; the last one may not be full.
+    """
+    there = min(sums.shape[0], members - first)
+    sums[:there] = 0
+    sums[there:] = np.nan
+    if kept.shape[0]:
+        for member in range(there):
+            if not kept[first + member]:
+                sums[member] = np.nan
+
+
+@reordered
 def bounded(
     cells: Cells,
     cell: int,
+    following: int,
     place: FloatArray,
+    axes: Numbers,
     ceiling: np.float32,
     sums: FloatArray,
-    touched: npt.NDArray[np.int64],
+    touched: Numbers,
 ) -> int:
-    """Fill in sums of squares over some coordinates, float32 (size,): over all unless few are at most `ceiling`.
+    """Add squares to the sums, float32 (size,), in the order of the axes, until none is at most `ceiling` any more.
+
+    Meanwhile the same codes of the following cell are fetched: cells lie apart, which no processor foresees.
 
     Returns:
         How many are.
     """
     width, size = cells.codes.shape[1:]
     origin, step, codes = cells.origin[cell], cells.step[cell], cells.codes[cell]
-    sums[:] = 0
-    inside: int = size
-    touched[0] += 1
-    for start in range(0, width, STAGE):
-        end = min(start + STAGE, width)
-        whole = end - (end - start) % TOGETHER
-        for axis in range(start, whole, TOGETHER):
-            _add_four(sums, place[axis:whole], origin[axis:whole], step[axis:whole], codes[axis:whole])
-        for axis in range(whole, end):
-            _add(sums, place[axis] - origin[axis], step[axis], codes[axis])
-        touched[1] += size * (end - start)
+    inside, done = np.float32(size), 0
+    while inside > 0 and done < width:
+        some = min(TOGETHER, width - done)
+        for nth in range(done, done + some):
+            _fetch(cells.codes, (following * width + axes[nth]) * size)
+        if some == TOGETHER:
+            _add_four(sums, place, origin, step, codes, axes[done : done + some])
+        else:
+            for nth in range(done, width):
+                _add_one(sums, place, origin, step, codes, axes[nth])
+        done += some
         inside = _count(sums, ceiling)
-        if inside <= FEW:
-            break
-    return inside
+    touched[0] += 1
+    touched[1] += size * done
+    return int(inside)
 
 
-@reordered
-def _add_four(sums: FloatArray, place: FloatArray, origin: FloatArray, step: FloatArray, codes: Codes) -> None:
-    """Add the squares of the first four coordinates."""
-    here0, here1 = place[0] - origin[0], place[1] - origin[1]
-    here2, here3 = place[2] - origin[2], place[3] - origin[3]
-    step0, step1, step2, step3 = step[0], step[1], step[2], step[3]
-    codes0, codes1, codes2, codes3 = codes[0], codes[1], codes[2], codes[3]
+@woven
+def _fetch(codes: Codes, first: int) -> None:
+    """Have all members' codes along one axis fetched, of which the first is at this place."""
+    for code in range(first, first + codes.shape[2], LINE):
+        prefetch(codes, code)
+
+
+@woven
+def _add_four(
+    sums: FloatArray, place: FloatArray, origin: FloatArray, step: FloatArray, codes: Codes, axes: Numbers
+) -> None:
+    axis0, axis1, axis2, axis3 = axes[0], axes[1], axes[2], axes[3]
+    here0, here1 = place[axis0] - origin[axis0], place[axis1] - origin[axis1]
+    here2, here3 = place[axis2] - origin[axis2], place[axis3] - origin[axis3]
+    step0, step1, step2, step3 = step[axis0], step[axis1], step[axis2], step[axis3]
+    codes0, codes1, codes2, codes3 = codes[axis0], codes[axis1], codes[axis2], codes[axis3]
     for member in range(sums.shape[0]):
         off0 = here0 - step0 * np.float32(codes0[member])
         off1 = here1 - step1 * np.float32(codes1[member])
@@ -70,17 +101,19 @@ def _add_four(sums: FloatArray, place: FloatArray, origin: FloatArray, step: Flo
         sums[member] += off0 * off0 + off1 * off1 + off2 * off2 + off3 * off3
 
 
-@reordered
-def _add(sums: FloatArray, here: np.float32, step: np.float32, codes: Codes) -> None:
-    """Add the squares of one coordinate."""
+@woven
+def _add_one(
+    sums: FloatArray, place: FloatArray, origin: FloatArray, step: FloatArray, codes: Codes, axis: int
+) -> None:
+    here, by, along = place[axis] - origin[axis], step[axis], codes[axis]
     for member in range(sums.shape[0]):
-        off = here - step * np.float32(codes[member])
+        off = here - by * np.float32(along[member])
         sums[member] += off * off
 
 
-@compiled
-def _count(sums: FloatArray, ceiling: np.float32) -> int:
-    inside = 0
+@woven
+def _count(sums: FloatArray, ceiling: np.float32) -> np.float32:
+    inside = np.float32(0)  # as wide as the sums, so that several are counted at once
     for member in range(sums.shape[0]):
-        inside += sums[member] <= ceiling
+        inside += np.float32(1) if sums[member] <= ceiling else np.float32(0)
     return inside

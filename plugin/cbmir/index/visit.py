@@ -1,4 +1,4 @@
-"""The search through cells, compiled: the nearest cell first, until no cell can hold a hit.
+"""The search through cells, compiled: the nearest first, then all others that can hold a hit.
 
 The names are those of `cbmir.index.bounds`; `limit` is s t, the farthest hit's distance in the scale of the axes.
 """
@@ -10,17 +10,22 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from cbmir.compiling import compiled
 from cbmir.index.axes import DoubleArray
 from cbmir.index.base import IdArray
-from cbmir.index.bounds import margin, square_above
+from cbmir.index.bounds import margin, rough, square_above
 from cbmir.index.cells import Cells
-from cbmir.index.measure import compiled, distance
+from cbmir.index.measure import distance
 from cbmir.index.nearest import put_in_order, take
-from cbmir.index.sums import bounded
+from cbmir.index.sums import bounded, start
 from cbmir.types import FloatArray
 
 Mask = npt.NDArray[np.bool_]
 Numbers = npt.NDArray[np.int64]
+
+NEAR = 64
+"""Cells, or as many as may hold the answer, that are visited in the order of their distance. After them hardly a
+better hit is to come, and the others are visited in the order of memory, which is faster."""
 
 
 class Placed(NamedTuple):
@@ -58,23 +63,32 @@ def nearest(
         touched: int64 (3,), grows by the cells looked into, the codes read, and the distances measured.
     """
     kept, inhabited = counted
-    lower = np.where(inhabited, floors(members, *placed[:2]), np.inf)
-    first = _first(lower, members.codes.shape[2], len(distances))
-    taken = visit(members, first, lower, query, *placed, kept, distances, found, 0, touched)
-    lower[first] = np.inf
+    lower = np.where(inhabited, floors(members, placed.place, placed.reach), np.inf)
+    near = _lowest(lower, max(NEAR, -(-len(distances) // members.codes.shape[2])))
+    axes = np.argsort(-_off(members, placed.place, near))
+    taken = visit(members, near, lower, query, placed, axes, kept, distances, found, 0, touched)
+    lower[near] = np.inf
     limit = distances[0] * placed.scale if taken == len(distances) else np.finfo(np.float64).max
     rest = np.flatnonzero(lower <= limit)
-    rest = rest[np.argsort(lower[rest])]
-    taken = visit(members, rest, lower, query, *placed, kept, distances, found, taken, touched)
+    taken = visit(members, rest, lower, query, placed, axes, kept, distances, found, taken, touched)
     put_in_order(distances, found, taken)
 
 
-def _first(lower: DoubleArray, size: int, k: int) -> Numbers:
-    """The nearest cells, as many as may fill the answer."""
-    wanted = -(-k // size)
-    if wanted == 1:
-        return np.array([lower.argmin()])
-    return np.argsort(lower)[:wanted]
+def _lowest(lower: DoubleArray, count: int) -> Numbers:
+    """So many cells, the nearest first."""
+    some = np.argpartition(lower, count)[:count] if count < len(lower) else np.arange(len(lower))
+    return some[np.argsort(lower[some])]
+
+
+@compiled
+def _off(cells: Cells, place: FloatArray, among: Numbers) -> FloatArray:
+    """How far off along each axis the members of some cells are, to judge by their boxes: squares, float32 (m,)."""
+    squares = np.zeros(place.shape[0], np.float32)
+    for axis in range(place.shape[0]):
+        for cell in among:
+            off, half = place[axis] - cells.middle[axis, cell], cells.half[axis, cell]
+            squares[axis] += off * off + half * half / 3
+    return squares
 
 
 @compiled
@@ -100,53 +114,47 @@ def visit(
     order: Numbers,
     lower: DoubleArray,
     query: FloatArray,
-    place: FloatArray,
-    reach: float,
-    scale: float,
+    placed: Placed,
+    axes: Numbers,
     kept: Mask,
     distances: DoubleArray,
     found: IdArray,
     taken: int,
     touched: Numbers,
 ) -> int:
-    """Take in who of these cells is among the nearest, until a cell is too far; how many places are taken then."""
-    sums = np.empty(cells.codes.shape[2], np.float32)
-    for cell in order:
-        limit = distances[0] * scale if taken == distances.shape[0] else np.inf
+    """Take in who of these cells is among the nearest, but for cells too far; how many places are taken then."""
+    width, size = cells.codes.shape[1:]
+    sums = np.empty(size, np.float32)
+    for each, cell in enumerate(order):
+        limit = distances[0] * placed.scale if taken == distances.shape[0] else np.inf
         if lower[cell] > limit:
-            break
-        taken = _visit(cells, cell, query, place, reach, scale, limit, kept, sums, distances, found, taken, touched)
+            continue
+        start(sums, kept, cell * size, cells.ids.shape[0])
+        ceiling = square_above(limit + cells.slack[cell] + placed.reach, width)
+        following = order[min(each + 1, len(order) - 1)]
+        if bounded(cells, cell, following, placed.place, axes, ceiling, sums, touched):
+            taken = _measured(cells, cell * size, query, sums, ceiling, distances, found, taken, touched)
     return taken
 
 
 @compiled
-def _visit(
+def _measured(
     cells: Cells,
-    cell: int,
+    first: int,
     query: FloatArray,
-    place: FloatArray,
-    reach: float,
-    scale: float,
-    limit: float,
-    kept: Mask,
     sums: FloatArray,
+    ceiling: np.float32,
     distances: DoubleArray,
     found: IdArray,
     taken: int,
     touched: Numbers,
 ) -> int:
-    """Take in who of the cell belongs to the nearest; how many places are taken then."""
-    width, size = cells.codes.shape[1:]
-    loose = cells.slack[cell] + reach
-    ceiling = square_above(limit + loose, width)
-    if not bounded(cells, cell, place, ceiling, sums, touched):
-        return taken
-    first = cell * size
-    for place_in_cell in range(min(size, cells.ids.shape[0] - first)):
-        row = first + place_in_cell
-        if sums[place_in_cell] <= ceiling and (kept.shape[0] == 0 or kept[row]):
-            touched[2] += 1
-            taken = take(distances, found, taken, distance(cells.vectors[row], query), cells.ids[row])
-            if taken == distances.shape[0]:
-                ceiling = square_above(distances[0] * scale + loose, width)
+    """Take in who of a cell, whose first member is at this row, belongs to the nearest; places taken then."""
+    for member in range(sums.shape[0]):
+        if sums[member] <= ceiling:
+            row = first + member
+            farthest = distances[0] if taken == distances.shape[0] else np.inf
+            if rough(cells.vectors[row], query) <= square_above(farthest, query.shape[0]):
+                touched[2] += 1
+                taken = take(distances, found, taken, distance(cells.vectors[row], query), cells.ids[row])
     return taken

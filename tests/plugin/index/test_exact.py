@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cbmir.index import exact, visit
+from cbmir.index import exact, sums, visit
 from cbmir.index.base import IdArray, Ranking
 from cbmir.index.bounds import rough, square_above
 from cbmir.index.cells import SIZE
-from cbmir.index.exact import Touched, build
+from cbmir.index.exact import ExactIndex, Touched, build
 from cbmir.index.measure import distance
+from cbmir.index.visit import Placed
 from cbmir.types import FloatArray
 
 
@@ -67,6 +68,14 @@ def test_equals_brute_force_over_what_a_filter_keeps(
     assert found == [brute_force(ids[kept], vectors[kept], query, k) for query in queries]
 
 
+def bounds_of(index: ExactIndex, cell: int, placed: Placed, axes: IdArray) -> FloatArray:
+    """The sums over all axes, float32 (size,), of all who are there."""
+    found, size = np.empty(index.cells.codes.shape[2], np.float32), index.cells.codes.shape[2]
+    sums.start(found, np.empty(0, np.bool_), cell * size, len(index))
+    sums.bounded(index.cells, cell, 0, placed.place, axes, np.float32(np.inf), found, np.zeros(3, np.int64))
+    return found
+
+
 @settings(max_examples=60, deadline=None)
 @given(galleries(), st.floats(-20, 20))
 def test_no_member_is_bounded_away_whose_distance_is_the_limit(
@@ -76,16 +85,35 @@ def test_no_member_is_bounded_away_whose_distance_is_the_limit(
     ids, vectors, queries, _ = case
     index = build(ids, vectors, 4)
     queries = np.clip(queries.astype(np.float64) * 10.0**power, -1e38, 1e38).astype(np.float32)
+    axes = np.random.default_rng(len(ids)).permutation(index.along.coordinates)
     for query, placed in zip(queries, exact.placed(index.along, queries), strict=True):
         lower = visit.floors(index.cells, placed.place, placed.reach)
         for row, member in enumerate(index.cells.vectors):
             cell, limit = row // 4, distance(member, query) * placed.scale
             assert lower[cell] <= limit
             ceiling = square_above(limit + index.cells.slack[cell] + placed.reach, len(placed.place))
-            sums = np.empty(4, np.float32)
-            visit.bounded(index.cells, cell, placed.place, np.float32(np.inf), sums, np.zeros(3, np.int64))
-            assert sums[row % 4] <= ceiling
+            assert bounds_of(index, cell, placed, axes)[row % 4] <= ceiling
             assert rough(member, query) <= square_above(distance(member, query), len(query))
+
+
+@given(st.integers(0, 40), st.integers(1, 12), st.booleans(), st.integers(0, 2**32))
+def test_who_does_not_count_is_out_under_any_ceiling(first: int, size: int, filtered: bool, seed: int) -> None:
+    kept = np.random.default_rng(seed).random(first + 5) < 0.5
+    found = np.empty(size, np.float32)
+    sums.start(found, kept if filtered else kept[:0], first, len(kept))
+    counts = kept[first : first + size] if filtered else np.ones(min(size, 5), np.bool_)
+    assert (found <= np.inf).tolist() == counts.tolist() + [False] * (size - len(counts))
+    assert not found[: len(counts)][counts].any()
+
+
+def test_a_cell_is_left_as_soon_as_all_are_out() -> None:
+    vectors = np.random.default_rng(2).normal(size=(64, 24)).astype(np.float32)
+    index, looked = build(np.arange(64), vectors, 64), np.zeros(3, np.int64)
+    placed = exact.placed(index.along, vectors[:1] + np.float32(9))[0]
+    found = np.zeros(64, np.float32)
+    axes = np.arange(index.along.coordinates)
+    assert sums.bounded(index.cells, 0, 0, placed.place, axes, np.float32(0), found, looked) == 0
+    assert looked.tolist() == [1, 64 * sums.TOGETHER, 0]
 
 
 def test_the_distance_is_right_to_the_last_digits() -> None:

@@ -4,9 +4,10 @@
 
 It starts an Orthanc of its own (Debian's orthanc, orthanc-dicomweb, dcmtk and curl are needed) and the workers.
 A first sync is measured in turns with its parts, so that a neighbour's load on the machine hits all alike: `curl`
-is the bare limit, `fetch` brings all objects to disk and does nothing else, `sync` converts and records them too,
-and `index` extracts features besides. Each runs in a process of its own, on a new installation. With `--apart`
-Orthanc has the first core and we the others, as if it stood on a machine of its own, which archives do.
+makes a request for each object, `fetch` brings all objects to disk and does nothing else, `sync` converts and
+records them too, and `index` extracts features besides. Each runs in a process of its own, on a new installation.
+With `--apart` Orthanc has the first core and we the others, as if it stood on a machine of its own, which archives
+do.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from cbmir.archive.connection import ArchiveKind
 from cbmir.services.archives.extraction import Extraction
 from cbmir.services.archives.registered import followed
 from cbmir.services.archives.sweep import sweep
-from cbmir.services.archives.sync import AT_ONCE, synchronise
+from cbmir.services.archives.sync import synchronise
 from cbmir.services.conversion.isolation import Isolation
 from cbmir.types import RemoteInstance
 
@@ -187,17 +188,14 @@ def _listed(server: hospital.Orthanc, kind: ArchiveKind) -> list[RemoteInstance]
 
 
 def _fetch(server: hospital.Orthanc, kind: ArchiveKind, folder: Path) -> dict[str, float]:
-    """All objects to disk, in the same pieces as a sync."""
+    """All objects to disk, and nothing else done with them."""
     listed, watch = _listed(server, kind), _Watch()
     archive = registry.connect(server.connection(kind))
     began, used = time.perf_counter(), time.process_time()
-    done = 0
-    for start in range(0, len(listed), AT_ONCE):
-        for each in archive.fetch(listed[start : start + AT_ONCE], folder):
-            assert each.file is not None, each.error
-            each.file.unlink()
-            done += 1
-            watch.update(done, len(listed))
+    for done, each in enumerate(archive.fetch(listed, folder), start=1):
+        assert each.file is not None, each.error
+        each.file.unlink()
+        watch.update(done, len(listed))
     figures = {"seconds": time.perf_counter() - began, "processor_seconds": time.process_time() - used}
     archive.close()
     return {**figures, **watch.figures()}

@@ -135,7 +135,7 @@ def _entries(
         origin, name = origin_of(followed.name, uid), f"{uid}.dcm"
         if each.file is not None:
             account.files[origin] = each.file
-            yield source_of(each.file, name, origin, followed.settings)
+            yield source_of(each.file, name, origin, followed.settings, is_ours=True)
         else:
             missing = NotFound(f"The archive {followed.name} did not give {uid}.", "It is asked again later.")
             yield Unlisted(name, origin, each.error or missing)

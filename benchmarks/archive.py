@@ -246,7 +246,7 @@ def _first(server: hospital.Orthanc, kind: ArchiveKind, folder: Path) -> dict[st
         Isolation() as isolation,
         ThreadPoolExecutor(1) as pool,
     ):
-        isolation.run("", 0, os.getpid)  # a worker keeps them started
+        _start(isolation)
         watch, began, used = _Watch(), time.perf_counter(), time.process_time()
         sweeping = pool.submit(sweep, lister)
         synced = Ingested()
@@ -265,7 +265,7 @@ def _sync(server: hospital.Orthanc, kind: ArchiveKind, folder: Path, *, encoder:
         followed(database, settings, "pacs") as archive,
         Isolation() as isolation,
     ):
-        isolation.run("", 0, os.getpid)  # a worker keeps them started
+        _start(isolation)
         began = time.perf_counter()
         sweep(archive)
         listing = time.perf_counter() - began
@@ -278,6 +278,14 @@ def _sync(server: hospital.Orthanc, kind: ArchiveKind, folder: Path, *, encoder:
         assert synced.ingested == synced.files, synced
         own = time.process_time() - used
     return {"seconds": seconds, "processor_seconds": own, "listing_seconds": listing, **watch.figures()}
+
+
+def _start(isolation: Isolation) -> None:
+    """Have all processes started: a worker keeps them so."""
+    with ThreadPoolExecutor(isolation.processes) as threads:
+        waiting = [threads.submit(isolation.run, "", 0, time.sleep, 1.0) for _ in range(2 * isolation.processes)]
+        for each in waiting:
+            each.result()
 
 
 @dataclass

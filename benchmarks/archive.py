@@ -4,9 +4,11 @@
 
 It starts an Orthanc of its own (Debian's orthanc, orthanc-dicomweb, dcmtk and curl are needed) and the workers.
 A first sync is measured in turns with its parts, so that a neighbour's load on the machine hits all alike: `curl`
-is the bare limit, `fetch` brings all objects to disk and does nothing else, `sync` converts and records them too,
-and `index` extracts features besides. Each runs in a process of its own, on a new installation. With `--apart`
-Orthanc has the first core and we the others, as if it stood on a machine of its own, which archives do.
+makes a request for each object, `fetch` brings all objects to disk and does nothing else, `sync` converts and
+records them too, and `index` extracts features besides. All these know beforehand what there is: `bring` lists it
+while it fetches, and `first` converts and records besides, as a worker does. Each runs in a process of its own, on
+a new installation. With `--apart` Orthanc has the first core and we the others, as if it stood on a machine of its
+own, which archives do.
 """
 
 from __future__ import annotations
@@ -20,10 +22,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import hospital
@@ -34,12 +38,18 @@ from cbmir.archive.connection import ArchiveKind
 from cbmir.services.archives.extraction import Extraction
 from cbmir.services.archives.registered import followed
 from cbmir.services.archives.sweep import sweep
-from cbmir.services.archives.sync import AT_ONCE, synchronise
+from cbmir.services.archives.sync import synchronise
 from cbmir.services.conversion.isolation import Isolation
+from cbmir.services.ingestion.run import Ingested
 from cbmir.types import RemoteInstance
 
 KINDS = (ArchiveKind.DICOMWEB, ArchiveKind.ORTHANC)
-STEPS = ("curl", "fetch", "sync", "index")
+STEPS = ("curl", "fetch", "sync", "index", "bring", "first")
+BARE = {"sync": "fetch", "index": "fetch", "first": "bring"}
+"""What of a step is the archive's."""
+LINGER_SECONDS = 0.2
+"""How long `first` waits for more to be listed, before it looks whether the list has ended."""
+
 SHARE, MEDIAN_SECONDS, LATE_SECONDS, GONE_SECONDS = 0.30, 2.0, 5.0, 60.0
 """Goals: our share of a first sync; median and 99 % from C-STORE to findable; the longest deletion."""
 
@@ -124,8 +134,8 @@ def _print_sync(kind: str, count: int, steps: Mapping[str, list[dict[str, float]
             f"{middle / limit:>9.2f}{_median(runs, 'processor_seconds'):>9.1f}"
             f"{_median(runs, 'archive_processor_seconds'):>9.1f}{peaks:>24}"
         )
-    for step in ("sync", "index"):
-        shares = [1 - one["seconds"] / run["seconds"] for one, run in zip(steps["fetch"], steps[step], strict=True)]
+    for step, bare in BARE.items():
+        shares = [1 - one["seconds"] / run["seconds"] for one, run in zip(steps[bare], steps[step], strict=True)]
         each = _percents(shares)
         print(f"our share of {step}: {statistics.median(shares):.0%} ({each}); goal under {SHARE:.0%}")
     print(f"to list them all took {_median(steps['sync'], 'listing_seconds'):.1f} s before")
@@ -146,6 +156,10 @@ def perform(step: str, kind: ArchiveKind, server: hospital.Orthanc) -> dict[str,
             return _curl(server, kind, Path(folder))
         if step == "fetch":
             return _fetch(server, kind, Path(folder))
+        if step == "bring":
+            return _bring(server, kind, Path(folder))
+        if step == "first":
+            return _first(server, kind, Path(folder))
         return _sync(server, kind, Path(folder), encoder=step == "index")
 
 
@@ -187,20 +201,61 @@ def _listed(server: hospital.Orthanc, kind: ArchiveKind) -> list[RemoteInstance]
 
 
 def _fetch(server: hospital.Orthanc, kind: ArchiveKind, folder: Path) -> dict[str, float]:
-    """All objects to disk, in the same pieces as a sync."""
+    """All objects to disk, and nothing else done with them."""
     listed, watch = _listed(server, kind), _Watch()
     archive = registry.connect(server.connection(kind))
     began, used = time.perf_counter(), time.process_time()
-    done = 0
-    for start in range(0, len(listed), AT_ONCE):
-        for each in archive.fetch(listed[start : start + AT_ONCE], folder):
-            assert each.file is not None, each.error
-            each.file.unlink()
-            done += 1
-            watch.update(done, len(listed))
+    for done, each in enumerate(archive.fetch(listed, folder), start=1):
+        assert each.file is not None, each.error
+        each.file.unlink()
+        watch.update(done, len(listed))
     figures = {"seconds": time.perf_counter() - began, "processor_seconds": time.process_time() - used}
     archive.close()
     return {**figures, **watch.figures()}
+
+
+def _bring(server: hospital.Orthanc, kind: ArchiveKind, folder: Path) -> dict[str, float]:
+    """All objects to disk, study by study as they are listed meanwhile, and nothing else done with them."""
+    lister, fetcher = (registry.connect(server.connection(kind)) for _ in range(2))
+    listed: SimpleQueue[list[RemoteInstance] | None] = SimpleQueue()
+
+    def list_them() -> None:
+        for study in lister.studies():
+            listed.put(list(lister.instances(study.study_instance_uid)))
+        listed.put(None)
+
+    began, used = time.perf_counter(), time.process_time()
+    with ThreadPoolExecutor(1) as pool:
+        listing = pool.submit(list_them)
+        for some in iter(listed.get, None):
+            for each in fetcher.fetch(some, folder):
+                assert each.file is not None, each.error
+                each.file.unlink()
+        listing.result()
+    lister.close()
+    fetcher.close()
+    return {"seconds": time.perf_counter() - began, "processor_seconds": time.process_time() - used}
+
+
+def _first(server: hospital.Orthanc, kind: ArchiveKind, folder: Path) -> dict[str, float]:
+    """List the archive, and meanwhile fetch, convert and record what is listed already."""
+    with (
+        hospital.installation(folder, server.connection(kind), encoder=False) as (settings, database),
+        followed(database, settings, "pacs") as lister,
+        followed(database, settings, "pacs") as archive,
+        Isolation() as isolation,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        _start(isolation)
+        watch, began, used = _Watch(), time.perf_counter(), time.process_time()
+        sweeping = pool.submit(sweep, lister)
+        synced = Ingested()
+        while not sweeping.done():
+            synced += synchronise(archive, watch, isolation, linger_seconds=LINGER_SECONDS)
+        synced += synchronise(archive, watch, isolation)
+        assert synced.ingested == synced.files == sweeping.result().pending, synced
+        seconds, own = time.perf_counter() - began, time.process_time() - used
+    return {"seconds": seconds, "processor_seconds": own, **watch.figures()}
 
 
 def _sync(server: hospital.Orthanc, kind: ArchiveKind, folder: Path, *, encoder: bool) -> dict[str, float]:
@@ -210,7 +265,7 @@ def _sync(server: hospital.Orthanc, kind: ArchiveKind, folder: Path, *, encoder:
         followed(database, settings, "pacs") as archive,
         Isolation() as isolation,
     ):
-        isolation.run("", 0, os.getpid)  # a worker keeps them started
+        _start(isolation)
         began = time.perf_counter()
         sweep(archive)
         listing = time.perf_counter() - began
@@ -223,6 +278,14 @@ def _sync(server: hospital.Orthanc, kind: ArchiveKind, folder: Path, *, encoder:
         assert synced.ingested == synced.files, synced
         own = time.process_time() - used
     return {"seconds": seconds, "processor_seconds": own, "listing_seconds": listing, **watch.figures()}
+
+
+def _start(isolation: Isolation) -> None:
+    """Have all processes started: a worker keeps them so."""
+    with ThreadPoolExecutor(isolation.processes) as threads:
+        waiting = [threads.submit(isolation.run, "", 0, time.sleep, 1.0) for _ in range(2 * isolation.processes)]
+        for each in waiting:
+            each.result()
 
 
 @dataclass

@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
+from functools import lru_cache
 from pathlib import Path
 from typing import get_type_hints
 
@@ -151,7 +152,7 @@ class Settings:
     @property
     def resolved_secret_key(self) -> str:
         """The secret key; made and kept in `data`, readable by its owner alone, where none is configured."""
-        return self.secret_key or _kept_secret(self.data / "secret.key")
+        return self.secret_key or _kept_secret((self.data / "secret.key").absolute())
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None, **overrides: object) -> Settings:
@@ -214,6 +215,7 @@ def _parse(name: str, text: str, kind: type) -> object:
         raise BadRequest(f"CBMIR_{name.upper()} must be {kind.__name__}, not {text!r}.") from error
 
 
+@lru_cache(maxsize=8)  # it is asked for with each object, and never changes
 def _kept_secret(path: Path) -> str:
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from functools import partial
 from threading import Event, Thread
 from typing import Any
 
@@ -96,11 +97,11 @@ class Followers:
             cbmir.errors.CbmirError: whatever the archive or the database raises.
         """
         with followed(self._database, self._settings, row.name) as archive:
-            follower = Follower(archive)
+            follower, fetch = Follower(archive), partial(wake, self._database, self._app, {"archive": row.name})
             say_at = float("-inf")
             while not self._stop.is_set() and lease.held and self._is_as_before(row):
-                if follower.look():
-                    wake(self._database, self._app, {"archive": row.name})
+                if follower.look(fetch):
+                    fetch()
                 if time.monotonic() >= say_at:
                     self._say_that_it_answers(row)
                     say_at = time.monotonic() + SAY_SECONDS

@@ -8,6 +8,7 @@ import re
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from cbmir.archive.zips import is_zip, zip_member, zip_members
@@ -179,13 +180,21 @@ def _plain(path: Path, file_name: str, settings: Settings) -> Source:
     return replace(source_of(path, file_name, _utf8(path), settings), path=path.resolve())
 
 
-def source_of(path: Path, file_name: str, origin: str, settings: Settings) -> Source:
-    """A file on disk that came from somewhere else, which `origin` names."""
+def source_of(path: Path, file_name: str, origin: str, settings: Settings, *, is_ours: bool = False) -> Source:
+    """A file on disk that came from somewhere else, which `origin` names.
 
-    def read() -> Content:
-        return path if path.stat().st_size > min(IN_MEMORY, settings.max_file_bytes) else path.read_bytes()
+    One that is ours, and so stays as it is, gives its path as its content: whoever converts it reads it.
+    """
+    return Source(file_name, origin, (lambda: path) if is_ours else partial(content_of, path, settings))
 
-    return Source(file_name, origin, read)
+
+def content_of(path: Path, settings: Settings) -> Content:
+    """What is in a file; its path, if it is too large to be read at once.
+
+    Raises:
+        OSError: if it cannot be read.
+    """
+    return path if path.stat().st_size > min(IN_MEMORY, settings.max_file_bytes) else path.read_bytes()
 
 
 def _of_dicomdir(path: Path, settings: Settings) -> Iterator[Source | Unlisted]:

@@ -44,10 +44,15 @@ def sop_instance_uid(path: Path, name: str) -> str:
     return found
 
 
+def uid_at_head(head: bytes) -> str:
+    """The SOP Instance UID that a file's first `HEAD` bytes leave no doubt about; else an empty string."""
+    return raw.text(plain_element(memoryview(head), SOP_INSTANCE_UID)) or ""
+
+
 def _read(path: Path) -> str:
     with path.open("rb") as file:
         head = file.read(HEAD)
-        if plain := raw.text(plain_element(memoryview(head), SOP_INSTANCE_UID)):
+        if plain := uid_at_head(head):
             return plain
         file.seek(0)
         if DEFLATED in head:

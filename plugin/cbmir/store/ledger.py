@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from cbmir.store.clock import clock
@@ -142,11 +142,21 @@ def fetch_again(session: Session, archive_id: int, uids: Sequence[str] | None = 
 
 def pending(session: Session, archive_id: int, limit: int) -> list[ArchiveObject]:
     """Up to `limit` objects to be fetched now, those found first before the others, a study together."""
+    return list(session.scalars(_due(session, archive_id).limit(limit)))
+
+
+def pending_behind(session: Session, last: ArchiveObject, limit: int) -> list[ArchiveObject]:
+    """Up to `limit` more objects of the series of the last one that is `pending`."""
+    series = ArchiveObject.series_instance_uid == last.series_instance_uid, ArchiveObject.id > last.id
+    return list(session.scalars(_due(session, last.archive_id).where(*series).limit(limit)))
+
+
+def _due(session: Session, archive_id: int) -> Select[ArchiveObject]:
     due = or_(ArchiveObject.retry_at.is_(None), ArchiveObject.retry_at <= clock(session))
     mine = select(ArchiveObject).where(
         ArchiveObject.archive_id == archive_id, ArchiveObject.state == ObjectState.PENDING, due
     )
-    return list(session.scalars(mine.order_by(ArchiveObject.id).limit(limit)))
+    return mine.order_by(ArchiveObject.id)
 
 
 def is_due(session: Session, archive_id: int) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from cbmir.archive.http import objects
 from cbmir.archive.http.answers import translated
 from cbmir.archive.http.paging import Ask, Entry, listed
 from cbmir.archive.http.session import ArchiveSession
+from cbmir.archive.http.together import Together
 from cbmir.errors import NotFound
 
 STUDY_FIELDS = (
@@ -41,6 +43,7 @@ class DicomWebArchive:
         self._connection = connection
         self._session = ArchiveSession(connection)
         self._client = Client(self._session)
+        self._together = Together(partial(retrieving.download_series, self._client))
 
     def test(self) -> list[Check]:
         return checking.checks(self._connection, self._client, self)
@@ -59,10 +62,10 @@ class DicomWebArchive:
             yield entries.instance(entry, study_instance_uid, series or {})
 
     def fetch(self, instances: Sequence[RemoteInstance], folder: Path) -> Iterator[Fetched]:
-        def download(instance: RemoteInstance) -> Any:
-            return retrieving.download(self._client, instance)
-
-        yield from objects.fetch(download, instances, folder, self._connection.parallel)
+        download, parallel = partial(retrieving.download, self._client), self._connection.parallel
+        # who allows so many requests a second counts objects, not series
+        together = None if self._connection.requests_per_second else self._together
+        yield from objects.fetch(download, instances, folder, parallel, together)
 
     def frame(self, instance: RemoteInstance, number: int) -> bytes:
         """A frame's pixels, uncompressed and little endian (PS3.18 10.4.1.1.6); `number` counts from 1.

@@ -56,9 +56,19 @@ class Client:
         Raises:
             cbmir.errors.ArchiveGarbled: if its UIDs cannot stand in a URL.
         """
-        uids = (instance.study_instance_uid, instance.series_instance_uid, instance.sop_instance_uid)
+        return self._url(instance, instance.sop_instance_uid)
+
+    def series_url(self, instance: RemoteInstance) -> str:
+        """Where all objects of its series are retrieved.
+
+        Raises:
+            as `url`.
+        """
+        return self._url(instance, None)
+
+    def _url(self, series: RemoteInstance, uid: str | None) -> str:
         try:
-            return str(URI(self.session.base, *uids))
+            return str(URI(self.session.base, series.study_instance_uid, series.series_instance_uid, uid))
         except ValueError as error:
             raise ArchiveGarbled(f"{self.session.who} lists an object whose UIDs are none.") from error
 

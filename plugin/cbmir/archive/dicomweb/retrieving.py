@@ -29,18 +29,46 @@ def download(client: Client, instance: RemoteInstance) -> Generator[bytes, None,
         cbmir.errors.ArchiveUnavailable, cbmir.errors.ArchiveRefused, cbmir.errors.ArchiveGarbled,
         cbmir.errors.NotFound: also in the middle, where the answer breaks off.
     """
-    session = client.session
-    answer = session.get(client.url(instance), headers={"Accept": AS_STORED}, stream=True)
-    body = pieces(answer, session.who, session.seconds)
-    kind, options = parse_options_header(answer.headers.get("Content-Type"))
-    if kind == b"multipart/related" and options.get(b"boundary"):
-        yield from the_part(body, options[b"boundary"], session.who)
-    elif kind == b"application/dicom" and _says_its_end(answer):
+    who = client.session.who
+    answer, body, boundary = _asked(client, client.url(instance))
+    if boundary:
+        yield from the_part(body, boundary, who)
+    elif _kind(answer) == b"application/dicom" and _says_its_end(answer):
         yield from body
     else:
-        answer.close()
-        named = kind.decode("latin-1")[:80] or "something unnamed"
-        raise ArchiveGarbled(f"{session.who} sends {named} in place of an object.", ADDRESS)
+        raise _no_object(answer, who)
+
+
+def download_series(client: Client, instance: RemoteInstance) -> Generator[bytes, None, None]:
+    """The files of all objects of its series, one after the other, in pieces; an empty piece ends each.
+
+    Raises:
+        as `download`.
+    """
+    who = client.session.who
+    answer, body, boundary = _asked(client, client.series_url(instance))
+    if not boundary:
+        raise _no_object(answer, who)
+    yield from the_parts(body, boundary, who)
+
+
+def _asked(client: Client, url: str) -> tuple[requests.Response, Iterator[bytes], bytes]:
+    """The answer, its body as it comes, and the boundary of its parts; empty where it has none."""
+    session = client.session
+    answer = session.get(url, headers={"Accept": AS_STORED}, stream=True)
+    kind, options = parse_options_header(answer.headers.get("Content-Type"))
+    boundary = options.get(b"boundary", b"") if kind == b"multipart/related" else b""
+    return answer, pieces(answer, session.who, session.seconds), boundary
+
+
+def _kind(answer: requests.Response) -> bytes:
+    return parse_options_header(answer.headers.get("Content-Type"))[0]
+
+
+def _no_object(answer: requests.Response, who: str) -> ArchiveGarbled:
+    answer.close()
+    named = _kind(answer).decode("latin-1")[:80] or "something unnamed"
+    return ArchiveGarbled(f"{who} sends {named} in place of an object.", ADDRESS)
 
 
 def _says_its_end(answer: requests.Response) -> bool:
@@ -60,22 +88,35 @@ def the_part(body: Iterable[bytes], boundary: bytes, who: str) -> Iterator[bytes
         cbmir.errors.ArchiveUnavailable: if the message ends before its last boundary.
         cbmir.errors.ArchiveGarbled: if it is no multipart message, or has another number of parts.
     """
-    part = _Part(boundary, who)
+    count = 0
+    for piece in the_parts(body, boundary, who):
+        count += not piece
+        if piece and not count:
+            yield piece
+    if count != 1:
+        raise ArchiveGarbled(f"{who} sends {count} objects in place of one.", ADDRESS)
+
+
+def the_parts(body: Iterable[bytes], boundary: bytes, who: str) -> Iterator[bytes]:
+    """The content of a multipart message's parts, in pieces; an empty one ends each.
+
+    Raises:
+        as `the_part`, but for the number of parts.
+    """
+    parts = _Parts(boundary, who)
     for piece in body:
-        yield from part.content(piece)
-    if not part.ended:
+        yield from parts.content(piece)
+    if not parts.ended:
         raise AnswerLost(f"{who} broke off in the middle of an object.", LATER)
-    if part.count != 1:
-        raise ArchiveGarbled(f"{who} sends {part.count} objects in place of one.", ADDRESS)
 
 
-class _Part:
+class _Parts:
     """What python-multipart finds, piece by piece."""
 
     def __init__(self, boundary: bytes, who: str) -> None:
         self._who, self._found = who, list[bytes]()
-        self.count, self.ended = 0, False
-        callbacks = {"on_part_begin": self._begin, "on_part_data": self._data, "on_end": self._end}
+        self.ended = False
+        callbacks = {"on_part_data": self._data, "on_part_end": self._part_end, "on_end": self._end}
         with self._understood():
             self._parser = MultipartParser(boundary, callbacks)  # type: ignore[arg-type]
 
@@ -83,13 +124,14 @@ class _Part:
         self._found = []
         with self._understood():
             self._parser.write(piece)
-        return self._found if self.count <= 1 else []
-
-    def _begin(self) -> None:
-        self.count += 1
+        return self._found
 
     def _data(self, data: bytes, start: int, end: int) -> None:
-        self._found.append(data[start:end])
+        if end > start:
+            self._found.append(data[start:end])
+
+    def _part_end(self) -> None:
+        self._found.append(b"")
 
     def _end(self) -> None:
         self.ended = True

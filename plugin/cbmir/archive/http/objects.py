@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from threading import Event
 
 from cbmir.archive.base import Fetched, RemoteInstance
 from cbmir.archive.http.answers import AnswerLost, RequestRefused
 from cbmir.archive.http.parallel import in_parallel
+from cbmir.archive.http.together import Together
 from cbmir.archive.identity import is_uid, sop_instance_uid
 from cbmir.errors import ArchiveGarbled, BrokenFile, NotFound
 from cbmir.files import written_whole
@@ -20,27 +23,55 @@ TRIES = 2
 LOST_IN_A_ROW = 8
 """After so many objects of which none came the archive itself counts as lost."""
 
+TOGETHER = 8
+"""Objects of a series from which on it is asked for as a whole."""
+
 Download = Callable[[RemoteInstance], Generator[bytes, None, None]]
 """An object's bytes as they come; raises one of `cbmir.errors` where they break off."""
 
 
+Group = Sequence[RemoteInstance]
+"""Objects that are asked for by one request: one, or many of a series."""
+
+
 def fetch(
-    download: Download, instances: Sequence[RemoteInstance], folder: Path, parallel: int
+    download: Download,
+    instances: Sequence[RemoteInstance],
+    folder: Path,
+    parallel: int,
+    together: Together | None = None,
 ) -> Iterator[Fetched]:
     """Bring objects as files, `parallel` at once, as they come.
 
     The files are not synced to disk: what a power failure takes from a spool is fetched again, and to sync each
     would take longer than to fetch it.
 
+    Args:
+        download: gives an object's bytes.
+        instances: which.
+        folder: where the files go.
+        parallel: requests at one time.
+        together: gives whole series, if the archive may be asked for them.
+
     Raises:
         as `cbmir.archive.base.Archive.fetch`.
     """
-    course = _Course(download, folder)
-    with closing(in_parallel(course.fetched, instances, parallel)) as coming:
+    course = _Course(download, folder, together)
+    groups = deque(_by_series(instances) if together else ([each] for each in instances))
+    with closing(in_parallel(partial(course.brought, groups), groups, parallel)) as coming:
         try:
             yield from coming
         finally:
             course.stop.set()
+
+
+def _by_series(instances: Sequence[RemoteInstance]) -> Iterator[Group]:
+    """Series of which many objects are wanted, each in one; the other objects one by one."""
+    series: dict[tuple[str, str], list[RemoteInstance]] = {}
+    for each in instances:
+        series.setdefault((each.study_instance_uid, each.series_instance_uid), []).append(each)
+    for some in series.values():
+        yield from [some] if len(some) >= TOGETHER else ([each] for each in some)
 
 
 class _Course:
@@ -49,11 +80,31 @@ class _Course:
     Args:
         download: gives an object's bytes.
         folder: where the files go.
+        together: gives whole series.
     """
 
-    def __init__(self, download: Download, folder: Path) -> None:
+    def __init__(self, download: Download, folder: Path, together: Together | None) -> None:
         self.download, self.folder, self.stop = download, folder, Event()
-        self._lost_in_a_row = 0
+        self._together, self._lost_in_a_row = together, 0
+
+    def brought(self, groups: deque[Group], group: Group) -> Iterator[Fetched]:
+        """What comes of a group; of a series what did not come by one answer joins the groups, one by one."""
+        if len(group) == 1:
+            yield self.fetched(group[0])
+            return
+        left = {each.sop_instance_uid: each for each in group}
+        if self._together and self._together.works:
+            for uid, file in self._together.files(group[0], left, self.folder, self.heeded):
+                yield Fetched(left.pop(uid), file)
+        groups.extendleft([each] for each in reversed(left.values()))
+
+    def heeded(self, pieces: Generator[bytes, None, None]) -> Generator[bytes, None, None]:
+        """The same, until somebody says stop."""
+        with closing(pieces):
+            for piece in pieces:
+                if self.stop.is_set():
+                    raise AnswerLost("Nobody waits for the object any more.")
+                yield piece
 
     def fetched(self, instance: RemoteInstance) -> Fetched:
         """One object, or why it did not come; an error that concerns the whole archive, or our disk, is raised."""
@@ -84,11 +135,8 @@ def _tried(course: _Course, instance: RemoteInstance) -> Path:
 
 def _saved(course: _Course, instance: RemoteInstance) -> Path:
     path = course.folder / f"{instance.sop_instance_uid}.dcm"
-    with written_whole(path, durable=False) as stream, closing(course.download(instance)) as pieces:
-        for piece in pieces:
-            if course.stop.is_set():
-                raise AnswerLost("Nobody waits for the object any more.")
-            stream.write(piece)
+    with written_whole(path, durable=False) as stream, closing(course.heeded(course.download(instance))) as pieces:
+        stream.writelines(pieces)
     try:
         _refuse_another(path, instance.sop_instance_uid)
     except ArchiveGarbled:

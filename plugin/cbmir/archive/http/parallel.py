@@ -2,31 +2,85 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from itertools import islice
-from typing import TypeVar
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from queue import Queue
+from threading import Event, Thread
+from typing import Generic, TypeVar
 
 Thing = TypeVar("Thing")
 Result = TypeVar("Result")
 
 
 def in_parallel(
-    work: Callable[[Thing], Result], things: Iterable[Thing], parallel: int
+    work: Callable[[Thing], Iterable[Result]], things: deque[Thing], parallel: int
 ) -> Generator[Result, None, None]:
-    """`work` on each thing, `parallel` at one time; no more than twice as many results wait to be taken.
+    """The results of `work` on each thing, `parallel` at one time; no more than twice as many wait to be taken.
 
     After an error nothing more is begun; it is raised once the results of what was running have been given.
+
+    Args:
+        work: may put more things into `things`; its results are not taken any more once nobody waits for them.
+        things: they are taken out.
+        parallel: threads.
     """
-    rest = iter(things)
-    with ThreadPoolExecutor(max(1, parallel)) as pool:
-        running = {pool.submit(work, each) for each in islice(rest, parallel)}
-        failed: BaseException | None = None
-        while running:
-            done, running = wait(running, return_when=FIRST_COMPLETED)
-            failed = failed or next(filter(None, (each.exception() for each in done)), None)
-            if not failed:
-                running |= {pool.submit(work, each) for each in islice(rest, len(done))}
-            yield from (each.result() for each in done if not each.exception())
-        if failed:
-            raise failed
+    course = _Course(work, things, max(1, parallel))
+    threads = [Thread(target=course.run, name="fetching", daemon=True) for _ in range(course.running)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield from course.results()
+    finally:
+        course.left.set()
+        for _ in course.results():
+            pass  # who waits for a place in the queue is let go
+        for thread in threads:
+            thread.join()
+    if course.failed:
+        raise course.failed[0]
+
+
+class _Course(Generic[Thing, Result]):
+    """What the threads and who takes their results share."""
+
+    def __init__(self, work: Callable[[Thing], Iterable[Result]], things: deque[Thing], parallel: int) -> None:
+        self._work, self._things, self.running = work, things, parallel
+        self._queue: Queue[tuple[Result] | None] = Queue(2 * parallel)
+        self.failed: list[BaseException] = []
+        self.left = Event()
+
+    def run(self) -> None:
+        """Work on things until there are none, or one failed, or nobody waits."""
+        try:
+            for thing in self._taken():
+                self._give(thing)
+        except BaseException as error:  # noqa: BLE001 - it is raised where the results are taken
+            self.failed.append(error)
+        finally:
+            self._queue.put(None)
+
+    def _taken(self) -> Iterator[Thing]:
+        while not self._is_over():
+            try:
+                thing = self._things.popleft()
+            except IndexError:
+                return
+            yield thing
+
+    def _give(self, thing: Thing) -> None:
+        for result in self._work(thing):
+            self._queue.put((result,))
+            if self._is_over():
+                return
+
+    def _is_over(self) -> bool:
+        return bool(self.failed) or self.left.is_set()
+
+    def results(self) -> Generator[Result, None, None]:
+        """What comes, until every thread has ended."""
+        while self.running:
+            got = self._queue.get()
+            if got is None:
+                self.running -= 1
+            else:
+                yield got[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from cbmir.archive.base import Logged
@@ -33,8 +34,11 @@ class Follower:
     count_at: float = field(default=float("-inf"))
     sweep_at: float = field(default=float("-inf"))
 
-    def look(self) -> bool:
+    def look(self, found: Callable[[], None] = lambda: None) -> bool:
         """Learn what has changed; True if anything is to be fetched now.
+
+        Args:
+            found: as for `sweep`.
 
         Raises:
             cbmir.errors.ArchiveUnavailable, cbmir.errors.ArchiveRefused, cbmir.errors.ArchiveGarbled: if it cannot
@@ -47,7 +51,7 @@ class Follower:
             self._read_log(self.followed.archive)
         if self._sweep_due():
             began = time.monotonic()
-            sweep(self.followed)
+            sweep(self.followed, found)
             self.sweep_at = time.monotonic() + max(SWEEP_SECONDS, SWEEP_SHARE * (time.monotonic() - began))
         with self.followed.database.read() as session:
             return ledger.is_due(session, self.followed.id)

@@ -59,7 +59,9 @@ def record_received(
     while files := _taken(settings):
         kept = resting_place(files[0]) is not None
         account = _Account({str((kept and resting_place(file)) or file): file for file in files})
-        entries = (source_of(file, file.name, origin, settings) for origin, file in account.files.items())
+        entries = (
+            source_of(file, file.name, origin, settings, is_ours=True) for origin, file in account.files.items()
+        )
         borrowed = None if kept else files[0].parent
         piece = ingest_listed(database, settings, entries, len(files), account, progress, isolation, borrowed)
         recorded += piece

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -53,12 +53,17 @@ class Swept:
     outside: list[str] = field(default_factory=list, repr=False)
 
 
-def sweep(followed: Followed) -> Swept:
+def sweep(followed: Followed, found: Callable[[], None] = lambda: None) -> Swept:
     """Compare a whole archive with the ledger: note what is new or changed, delete what is gone.
 
     A study is looked into if it is new, or its number of objects, its stamp or its patient are others than before,
     or the rules are, or it is no longer listed: before anything of it is deleted the archive is asked for its
     objects once more. What the rules do not want any more stays, unless an administrator said otherwise.
+
+    Args:
+        followed: the archive.
+        found: called after each study that is looked into once something is to be fetched: that can be done while
+            the others are looked into.
 
     Raises:
         cbmir.errors.ArchiveUnavailable, cbmir.errors.ArchiveRefused, cbmir.errors.ArchiveGarbled: if the list
@@ -68,7 +73,7 @@ def sweep(followed: Followed) -> Swept:
     began = now()
     drop = _begin(followed)
     try:
-        swept = _swept(followed, began, drop)
+        swept = _swept(followed, began, drop, found)
     except BaseException:
         with followed.database.write() as session:
             archives.change(session, followed.id, sweep_wanted=True)
@@ -92,7 +97,7 @@ def _begin(followed: Followed) -> bool:
         return row.drop_unmatched
 
 
-def _swept(followed: Followed, began: datetime, drop: bool) -> Swept:
+def _swept(followed: Followed, began: datetime, drop: bool, found: Callable[[], None]) -> Swept:
     swept = Swept()
     with followed.database.read() as session:
         known = archive_studies.known(session, followed.id)
@@ -109,6 +114,8 @@ def _swept(followed: Followed, began: datetime, drop: bool) -> Swept:
         before = known.get(study.study_instance_uid)
         if drop or study.study_instance_uid in old or _differs(followed, study, before):
             _compare(followed, study, before, swept, followed.keeps, drop)
+            if swept.pending:
+                found()
     for uid in unlisted:
         keeps = _nothing if rules.since or rules.until else followed.keeps
         if _compare(followed, RemoteStudy(uid), None, swept, keeps, drop) and keeps is _nothing:

@@ -27,7 +27,10 @@ from cbmir.store.tables import ArchiveObject
 from cbmir.types import ObjectState, RemoteInstance
 
 AT_ONCE = 256
-"""Objects that are asked for together: their files lie in the spool at one time, and are then gone."""
+"""Objects that are asked for together, and the rest of a series besides: an archive may give it by one answer."""
+
+MOST_AT_ONCE = 1024
+"""However long the series is: no more files lie in the spool at one time, and are then gone."""
 
 PREFIX = "fetched-"
 POLL_SECONDS = 0.1
@@ -86,7 +89,10 @@ def _sweep_spool(spool: Path) -> None:
 
 def _pending(followed: Followed) -> list[ArchiveObject]:
     with followed.database.read() as session:
-        return ledger.pending(session, followed.id, AT_ONCE)
+        piece = ledger.pending(session, followed.id, AT_ONCE)
+        if len(piece) == AT_ONCE:
+            piece += ledger.pending_behind(session, piece[-1], MOST_AT_ONCE - AT_ONCE)
+        return piece
 
 
 def _total(followed: Followed) -> int:
@@ -129,7 +135,7 @@ def _entries(
         origin, name = origin_of(followed.name, uid), f"{uid}.dcm"
         if each.file is not None:
             account.files[origin] = each.file
-            yield source_of(each.file, name, origin, followed.settings)
+            yield source_of(each.file, name, origin, followed.settings, is_ours=True)
         else:
             missing = NotFound(f"The archive {followed.name} did not give {uid}.", "It is asked again later.")
             yield Unlisted(name, origin, each.error or missing)

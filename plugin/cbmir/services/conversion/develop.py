@@ -158,7 +158,7 @@ class _Darkroom:
 def _made(content: Content, name: str, settings: Settings, wanted: Wanted, out: Path, stem: str) -> Entry:
     """Make the pictures of a file; those made before an error are kept, and listed beside it."""
     pictures: list[Entry] = []
-    with opened(content) as stream:
+    with opened(content, settings) as stream:
         file = open_file(stream, name, settings)
         said = _described(file, wanted.rendering)
         numbers = range(1, file.windows + 1) if wanted.every_window else [wanted.rendering.window_number]

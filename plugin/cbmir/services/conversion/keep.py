@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
-from cbmir.archive.folder import Content
+from cbmir.archive.folder import Content, content_of
 from cbmir.pictures.shelf import Shelf
 from cbmir.services.conversion.convert import convert, open_file
 from cbmir.settings import Settings
@@ -26,7 +26,7 @@ def keep(content: Content, name: str, settings: Settings, sha256: str) -> Kept:
         cbmir.errors.DiskFull, cbmir.errors.Unavailable: if a picture cannot be stored.
         OSError: if the file cannot be opened.
     """
-    with opened(content) as source:
+    with opened(content, settings) as source:
         converted = convert(source, name, settings, sha256)
     shelf = Shelf(settings.pictures)
     frames = tuple(_new_frame(picture, shelf, converted.pipeline) for picture in converted.pictures)
@@ -39,13 +39,14 @@ def header_of(content: Content, name: str, settings: Settings) -> InstanceHeader
     Raises:
         cbmir.errors.UnusableInput: if it cannot be read.
     """
-    with opened(content) as source:
+    with opened(content, settings) as source:
         return open_file(source, name, settings).header
 
 
-def opened(content: Content) -> AbstractContextManager[bytes | BinaryIO]:
-    """The bytes, or the file open for reading."""
-    return content.open("rb") if isinstance(content, Path) else nullcontext(content)
+def opened(content: Content, settings: Settings) -> AbstractContextManager[bytes | BinaryIO]:
+    """The bytes, or, of a file that is too large to be read at once, the file open for reading."""
+    found = content_of(content, settings) if isinstance(content, Path) else content
+    return found.open("rb") if isinstance(found, Path) else nullcontext(found)
 
 
 def _new_frame(picture: Picture, shelf: Shelf, pipeline: str) -> NewFrame:

@@ -9,7 +9,7 @@ from queue import Empty, Queue
 from threading import Event, Thread
 from typing import Generic, TypeVar
 
-PATIENCE_SECONDS = 0.1
+PATIENCE_SECONDS = 0.25
 """How long a batch waits for more once its first result is there."""
 
 Given = TypeVar("Given")

@@ -106,7 +106,8 @@ def test_an_archive_that_is_lost_in_mid_fetch_is_caught_up_with_and_nothing_is_f
 def test_a_process_killed_in_mid_fetch_loses_nothing_and_fetches_nothing_that_is_done_again(
     database: Database, archive: Followed, pacs: Any, make_object: Any, isolation: Isolation
 ) -> None:
-    for seed in range(60):
+    count = 3 * RECORDED_AT_ONCE
+    for seed in range(count):
         pacs.send(make_object(seed))
     command = [sys.executable, "-m", "cbmir", "archive", "sync", "pacs"]
     with subprocess.Popen(command, env=child_environment(archive.settings)) as process:
@@ -117,11 +118,11 @@ def test_a_process_killed_in_mid_fetch_loses_nothing_and_fetches_nothing_that_is
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
     done = held(database)
-    assert 0 < done < 60
+    assert 0 < done < count
     counting = Counting(archive.archive)
     synchronise(replace(archive, archive=counting), Silence(), isolation)
-    assert len(counting.fetched) == 60 - done
-    assert held(database) == 60
+    assert len(counting.fetched) == count - done
+    assert held(database) == count
     assert verify(archive, Silence()).differences == []
 
 

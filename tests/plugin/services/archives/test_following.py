@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
+from cbmir.archive.http.objects import TOGETHER
 from cbmir.progress import Silence
+from cbmir.services.archives.follow import Follower
 from cbmir.services.archives.registered import Followed
 from cbmir.services.archives.verify import Kind, verify
 from cbmir.services.ingestion import record
@@ -107,3 +109,35 @@ def test_differences_are_named(
         instances.delete(session, lost)
     found = {(each.kind, each.sop_instance_uid) for each in verify(archive, Silence()).differences}
     assert found == {(Kind.UNKNOWN, uid_of(9)), (Kind.GONE, uid_of(0)), (Kind.LOST, uid_of(1))}
+
+
+def test_what_is_listed_already_may_be_fetched_while_other_studies_are_looked_into(
+    database: Database, archive: Followed, pacs: Any, make_object: Any, follow: Any
+) -> None:
+    for seed in range(6):
+        pacs.send(make_object(seed, study=seed // 2))
+    pending: list[int] = []
+
+    def found() -> None:
+        with database.read() as session:
+            pending.append(ledger.behind(session, archive.id))
+
+    assert Follower(archive).look(found)
+    assert pending == [2, 4, 6]
+    assert follow().ingested == 6
+    assert not Follower(archive).look(found)
+    assert len(pending) == 3
+
+
+def test_a_long_series_is_followed_like_any_other(
+    database: Database, archive: Followed, pacs: Any, make_object: Any, uid_of: Any, follow: Any
+) -> None:
+    for seed in range(2 * TOGETHER):
+        pacs.send(make_object(seed))
+    assert follow().ingested == 2 * TOGETHER
+    for seed in range(2 * TOGETHER, 3 * TOGETHER + 1):  # more of a series of which much is here
+        pacs.send(make_object(seed))
+    assert follow().ingested == TOGETHER + 1
+    assert stored(database) == {uid_of(seed) for seed in range(3 * TOGETHER + 1)}
+    assert verify(archive, Silence()).differences == []
+    assert list(archive.settings.spool.iterdir()) == []

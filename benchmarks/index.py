@@ -55,6 +55,8 @@ Draw = Callable[[int, int], FloatArray]
 def main() -> None:
     """Run, print, and write the JSON if asked to."""
     arguments = _arguments()
+    if arguments.graphs:
+        index_peers.LARGEST_GRAPH = max(arguments.sizes)
     result: dict[str, Any] = {"machine": machine(), "rounds": arguments.rounds, "k": K, "kinds": {}}
     print(" | ".join(f"{name} {value}" for name, value in result["machine"].items()))
     for kind, draw in kinds(arguments.kinds).items():
@@ -73,6 +75,7 @@ def _arguments() -> argparse.Namespace:
         "--sizes", type=lambda text: [int(part) for part in text.split(",")], default=[50_000, 10**6]
     )
     parser.add_argument("--kinds", default="drawn,noise")
+    parser.add_argument("--graphs", action="store_true", help="however many minutes a graph takes to be made")
     parser.add_argument("--json", type=Path)
     return parser.parse_args()
 
@@ -190,8 +193,8 @@ def ours(index: ExactIndex, queries: FloatArray, some: IdArray) -> dict[str, Wor
 
 
 def approximate(vectors: FloatArray, queries: FloatArray) -> dict[str, Work]:
-    """cbmir's approximate index, where FAISS is installed."""
-    if not find_spec("faiss"):
+    """cbmir's approximate index, where FAISS is installed and a graph is made in less than minutes."""
+    if not find_spec("faiss") or len(vectors) > index_peers.LARGEST_GRAPH:
         return {}
     started = time.perf_counter()
     index = hnsw.build(np.arange(len(vectors)), vectors)

@@ -17,7 +17,7 @@ from cbmir.types import FloatArray
 LARGEST_LOOP = 50_000
 """Features above which the paper's loop is left out: it would take ten seconds a query."""
 LARGEST_GRAPH = 100_000
-"""Features above which hnswlib is left out: it would take minutes to build."""
+"""Features above which graphs are left out: one would take minutes to build."""
 CANDIDATES = 100
 """Of FAISS's 8-bit codes, measured exactly afterwards."""
 

@@ -41,7 +41,7 @@ class Figures:
     """Of memory that a feature takes in the index: its numbers, its codes, its id, its part of the bounds."""
     sweep_bytes_a_second: float = 10e9
     """Memory that one core reads."""
-    sweep_share: float = 0.069
+    sweep_share: float = 0.055
     """Of one sweep over all features that an exact search takes, on a million drawn in clusters. `index.py`."""
 
 

@@ -29,7 +29,7 @@ from cbmir.services.conversion.convert import open_file, rendering_of
 from cbmir.settings import Settings
 settings = Settings(frames=sys.argv[2], max_frames=16)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-with opened(Path(sys.argv[1])) as stream:
+with opened(Path(sys.argv[1]), settings) as stream:
     file = open_file(stream, "long.dcm", settings)
     numbers = [picture.frame_number for picture in file.pictures(rendering_of(settings))]
 after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

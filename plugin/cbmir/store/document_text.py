@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
+from cbmir.store.features import STORED
+
 REQUIRED = ("file_name", "feature", "label", "labels", "group", "sop_instance_uid", "frame_number", "sha256")
 BEFORE = (
     "study_instance_uid",
@@ -32,9 +34,6 @@ COMMON = BEFORE + AFTER
 
 REMEMBERED = 1024
 """Texts of what frames have in common that are kept at a time: neighbours are mostly of one series."""
-
-STORED = np.dtype("<f4")
-"""How features are stored, as in `cbmir.store.features`."""
 
 _LINES = msgspec.json.Encoder()
 FloatArray64 = npt.NDArray[np.float64]

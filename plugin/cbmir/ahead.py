@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
@@ -50,11 +51,10 @@ def _next(ours: Connection) -> Any:
 
 def _make(theirs: Connection, make: Callable[..., Iterator[Any]], args: tuple[Any, ...]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's goes to the whole group; who started this ends it
-    try:
-        for item in make(*args):
-            theirs.send((item, None))
-        theirs.send((None, None))
-    except BrokenPipeError:
-        pass  # nobody wants the rest
-    except Exception as error:  # noqa: BLE001 - it is raised where the items are taken
-        theirs.send((None, error))
+    with suppress(BrokenPipeError):  # whoever asked is gone, or wants no more
+        try:
+            for item in make(*args):
+                theirs.send((item, None))
+            theirs.send((None, None))
+        except Exception as error:  # noqa: BLE001 - it is raised where the items are taken
+            theirs.send((None, error))

@@ -6,9 +6,10 @@ It starts an Orthanc of its own (Debian's orthanc, orthanc-dicomweb, dcmtk and c
 A first sync is measured in turns with its parts, so that a neighbour's load on the machine hits all alike: `curl`
 makes a request for each object, `fetch` brings all objects to disk and does nothing else, `sync` converts and
 records them too, and `index` extracts features besides. All these know beforehand what there is: `bring` lists it
-while it fetches, and `first` converts and records besides, as a worker does. Each runs in a process of its own, on
-a new installation. With `--apart` Orthanc has the first core and we the others, as if it stood on a machine of its
-own, which archives do.
+while it fetches, and `first` converts and records besides, as a worker does. The peer, `client`, is what one writes
+with dicomweb-client: it lists, and brings each object to disk by a request of its own. Each runs in a process of
+its own, on a new installation. With `--apart` Orthanc has the first core and we the others, as if it stood on a
+machine of its own, which archives do.
 """
 
 from __future__ import annotations
@@ -31,10 +32,15 @@ from queue import SimpleQueue
 from typing import Any
 
 import hospital
+import requests
+from dicomweb_client import DICOMwebClient
 from following import arrivals, deletions
+from pydicom import Dataset
+from requests.adapters import HTTPAdapter
 
 from cbmir.archive import registry
 from cbmir.archive.connection import ArchiveKind
+from cbmir.archive.dicomweb import entries
 from cbmir.services.archives.extraction import Extraction
 from cbmir.services.archives.registered import followed
 from cbmir.services.archives.sweep import sweep
@@ -45,6 +51,7 @@ from cbmir.types import RemoteInstance
 
 KINDS = (ArchiveKind.DICOMWEB, ArchiveKind.ORTHANC)
 STEPS = ("curl", "fetch", "sync", "index", "bring", "first")
+PEERS = {ArchiveKind.DICOMWEB: ("client",)}
 BARE = {"sync": "fetch", "index": "fetch", "first": "bring"}
 """What of a step is the archive's."""
 LINGER_SECONDS = 0.2
@@ -94,16 +101,19 @@ def _arguments() -> argparse.Namespace:
 def first_sync(count: int, rounds: int, kinds: Sequence[ArchiveKind], *, apart: bool) -> dict[str, Any]:
     """Every step of the protocols, in turns."""
     theirs, ours = (0, f"1-{(os.cpu_count() or 2) - 1}") if apart else (None, None)
-    found: dict[str, dict[str, list[dict[str, float]]]] = {kind: {step: [] for step in STEPS} for kind in kinds}
+    steps = {kind: (*STEPS, *PEERS.get(kind, ())) for kind in kinds}
+    found: dict[str, dict[str, list[dict[str, float]]]] = {
+        kind: {step: [] for step in steps[kind]} for kind in kinds
+    }
     with tempfile.TemporaryDirectory() as folder, hospital.orthanc(Path(folder) / "orthanc", core=theirs) as server:
         hospital.draw(Path(folder) / "objects", count)
         hospital.send(server, Path(folder) / "objects")
         for _ in range(rounds):
             for kind in kinds:
-                for step in STEPS:
+                for step in steps[kind]:
                     found[kind][step].append(_apart(step, kind, server, ours))
-    for kind, steps in found.items():
-        _print_sync(kind, count, steps)
+    for name, runs in found.items():
+        _print_sync(name, count, runs)
     return found
 
 
@@ -138,7 +148,15 @@ def _print_sync(kind: str, count: int, steps: Mapping[str, list[dict[str, float]
         shares = [1 - one["seconds"] / run["seconds"] for one, run in zip(steps[bare], steps[step], strict=True)]
         each = _percents(shares)
         print(f"our share of {step}: {statistics.median(shares):.0%} ({each}); goal under {SHARE:.0%}")
+    if "client" in steps:
+        _print_beside_client(steps)
     print(f"to list them all took {_median(steps['sync'], 'listing_seconds'):.1f} s before")
+
+
+def _print_beside_client(steps: Mapping[str, list[dict[str, float]]]) -> None:
+    ratios = [one["seconds"] / run["seconds"] for one, run in zip(steps["first"], steps["client"], strict=True)]
+    each = ", ".join(f"{ratio:.2f}" for ratio in ratios)
+    print(f"first over what the client takes to bring them: {statistics.median(ratios):.2f} ({each})")
 
 
 def _median(runs: list[dict[str, float]], name: str) -> float:
@@ -154,6 +172,8 @@ def perform(step: str, kind: ArchiveKind, server: hospital.Orthanc) -> dict[str,
     with tempfile.TemporaryDirectory() as folder:
         if step == "curl":
             return _curl(server, kind, Path(folder))
+        if step == "client":
+            return _client(server, Path(folder))
         if step == "fetch":
             return _fetch(server, kind, Path(folder))
         if step == "bring":
@@ -183,6 +203,28 @@ def _curl(server: hospital.Orthanc, kind: ArchiveKind, folder: Path) -> dict[str
     subprocess.run(["curl", *options, "--config", str(config)], check=True)
     used = os.times()
     return {"seconds": time.perf_counter() - began, "processor_seconds": used.children_user + used.children_system}
+
+
+def _client(server: hospital.Orthanc, folder: Path) -> dict[str, float]:
+    """All objects to disk by dicomweb-client, study by study, in as many threads as the adapter has."""
+    connection = server.connection(ArchiveKind.DICOMWEB)
+    session = requests.Session()
+    session.auth = server.username, server.password
+    session.mount("http://", HTTPAdapter(pool_maxsize=connection.parallel))
+    client = DICOMwebClient(connection.address, session)
+
+    def bring(entry: Mapping[str, Any]) -> None:
+        study, series, uid = (
+            entry[tag]["Value"][0] for tag in (entries.STUDY_UID, entries.SERIES_UID, entries.SOP_UID)
+        )
+        found: Dataset = client.retrieve_instance(study, series, uid, media_types=(("application/dicom", "*"),))
+        found.save_as(folder / f"{uid}.dcm")
+
+    began, used = time.perf_counter(), time.process_time()
+    with ThreadPoolExecutor(connection.parallel) as pool:
+        for study in client.search_for_studies():
+            list(pool.map(bring, client.search_for_instances(study[entries.STUDY_UID]["Value"][0])))
+    return {"seconds": time.perf_counter() - began, "processor_seconds": time.process_time() - used}
 
 
 def _url(address: str, kind: ArchiveKind, each: RemoteInstance) -> str:

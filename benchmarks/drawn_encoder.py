@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy.orm import Session
 
-from cbmir.encoders import cnn_encoder, weights
+from cbmir.encoders import cnn_encoder
 from cbmir.encoders.base import Preprocessing
-from cbmir.encoders.cnn_autoencoder import CnnAutoencoder
 from cbmir.encoders.weights_file import WeightsFile
 from cbmir.settings import Settings
 from cbmir.store import encoders, tables
@@ -20,6 +19,10 @@ def add(session: Session, settings: Settings, side: int) -> tables.Encoder:
         settings: of the installation.
         side: of its input in pixels.
     """
+    # not above: converting processes import a benchmark's modules too, and would each take two seconds for torch
+    from cbmir.encoders import weights
+    from cbmir.encoders.cnn_autoencoder import CnnAutoencoder
+
     network = CnnAutoencoder(side)
     network.initialise(0)
     file = WeightsFile.of("drawn", weights.to_bytes(network.state_dict()))

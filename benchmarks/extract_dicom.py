@@ -1,10 +1,11 @@
 """The whole path, from compressed DICOM to stored feature, beside its slowest stage: the decoder alone.
 
-    python benchmarks/extract_dicom.py [--objects 64] [--side 128] [--rounds 3] [--json FILE.json]
+    python benchmarks/extract_dicom.py [--objects 64] [--pixels 512] [--side 128] [--rounds 3] [--json FILE]
 
-Objects are drawn, 512 x 512 with 12 bits, in JPEG 2000 (lossless), JPEG-LS and native; the encoder is the paper's,
-untrained. A round ingests them into a new installation and extracts their features; in between the decoder has its
-turn on the same frames, in as many threads as there are cores, so that a neighbour's load hits all alike.
+Objects are drawn, `--pixels` a side with 12 bits, in JPEG 2000 (lossless), JPEG-LS and native; the encoder is the
+paper's, untrained. A round ingests them into a new installation and extracts their features; in between the
+decoder has its turn on the same frames, in as many threads as there are cores, so that a neighbour's load hits all
+alike.
 """
 
 from __future__ import annotations
@@ -87,6 +88,7 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Time the path from DICOM to features beside its decoder.")
     parser.add_argument("--objects", type=int, default=64)
+    parser.add_argument("--pixels", type=int, default=512, help="rows and columns, a multiple of 8")
     parser.add_argument("--side", type=int, default=128, help="of the encoder's input")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path)
@@ -95,13 +97,13 @@ def _arguments() -> argparse.Namespace:
 
 def measured(codec: Codec, arguments: argparse.Namespace) -> dict[str, float]:
     """Objects a second of each step, medians over the rounds."""
-    frames = [codec.encode(drawn(number)) for number in range(arguments.objects)]
+    frames = [codec.encode(drawn(number, arguments.pixels)) for number in range(arguments.objects)]
     seconds: dict[str, list[float]] = {"decoder": [], "ingest": [], "extract": []}
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(machine.cores()) as pool:
         files = Path(folder) / "objects"
         files.mkdir()
         for number, frame in enumerate(frames):
-            (files / f"{number}.dcm").write_bytes(dicom(codec, frame))
+            (files / f"{number}.dcm").write_bytes(dicom(codec, frame, arguments.pixels))
         for number in range(arguments.rounds):
             seconds["decoder"].append(_seconds(lambda: list(pool.map(codec.decode, frames))))
             _whole(Path(folder) / str(number), files, arguments.side, seconds)
@@ -132,14 +134,14 @@ def _seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def drawn(number: int) -> Any:
-    """Soft shapes with noise, uint16 (512, 512), 12 bits."""
+def drawn(number: int, pixels: int) -> Any:
+    """Soft shapes with noise, uint16 (pixels, pixels), 12 bits."""
     random = np.random.default_rng(number)
-    soft = np.kron(random.normal(1000, 300, (8, 8)), np.ones((64, 64))) + random.normal(0, 20, (512, 512))
-    return np.clip(soft, 0, 4095).astype(np.uint16)
+    soft = np.kron(random.normal(1000, 300, (8, 8)), np.ones((pixels // 8, pixels // 8)))
+    return np.clip(soft + random.normal(0, 20, (pixels, pixels)), 0, 4095).astype(np.uint16)
 
 
-def dicom(codec: Codec, frame: bytes) -> bytes:
+def dicom(codec: Codec, frame: bytes, pixels: int) -> bytes:
     """An object of one frame."""
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()
@@ -148,7 +150,7 @@ def dicom(codec: Codec, frame: bytes) -> bytes:
     dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID = generate_uid()
     dataset.StudyInstanceUID, dataset.SeriesInstanceUID = generate_uid(), generate_uid()
     dataset.PatientID, dataset.Modality = "drawn", "MR"
-    dataset.Rows = dataset.Columns = 512
+    dataset.Rows = dataset.Columns = pixels
     dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
     dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 12, 11, 0
     dataset.PixelData = encapsulate([frame]) if codec.syntax.is_encapsulated else frame

@@ -60,6 +60,30 @@ def test_a_window_without_width_is_ignored(show: Any, width: int) -> None:
     assert np.array_equal(show(RAMP, WindowCenter=0, WindowWidth=width), show(RAMP))
 
 
+@pytest.mark.parametrize(("center", "width"), [("0.1", "0.2"), ("0.25", "0.999"), ("0.05", "1e-2")])
+def test_a_window_too_narrow_for_whole_values_is_exact(show: Any, center: str, width: str) -> None:
+    doses = np.arange(4096, dtype=np.uint16).reshape(64, 64)
+    shown = show(doses, RescaleSlope="1e-4", RescaleIntercept=0, WindowCenter=center, WindowWidth=width)
+    expected = np.vectorize(linear_exact)(doses * 1e-4, float(center), float(width))
+    np.testing.assert_allclose(shown, expected, atol=HALF)
+
+
+@pytest.mark.parametrize(("keyword", "dtype"), [("FloatPixelData", "<f4"), ("DoubleFloatPixelData", "<f8")])
+def test_a_window_of_one_shows_the_fractions_of_floating_pixels(
+    make_object: Any, encode: Any, convert_all: Any, keyword: str, dtype: str
+) -> None:
+    ratios = np.linspace(0, 1, 64).reshape(8, 8).astype(dtype)
+    dataset = make_object(RAMP[:8, :8], PixelData=None, WindowCenter="0.5", WindowWidth="1")
+    dataset.BitsAllocated = 8 * ratios.itemsize
+    setattr(dataset, keyword, ratios.tobytes())
+    np.testing.assert_allclose(convert_all(encode(dataset))[0], ratios, atol=HALF)
+
+
+def test_a_window_of_one_parts_whole_values(show: Any) -> None:
+    shown = show(RAMP, WindowCenter=100, WindowWidth=1)
+    assert np.array_equal(shown, RAMP >= 100)
+
+
 @quick
 @given(slope=st.sampled_from([0.25, 1, 2.5, -1]), intercept=st.integers(-1024, 1024))
 def test_the_window_applies_to_rescaled_values(show: Any, slope: float, intercept: int) -> None:

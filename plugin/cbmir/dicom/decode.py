@@ -23,6 +23,7 @@ from cbmir.dicom.codestream import declared_shape, fault, j2k_sample, jpeg_preci
 from cbmir.dicom.encapsulation import Fragments, find_fragments
 from cbmir.dicom.layout import SUBSAMPLED, Layout
 from cbmir.dicom.octets import Octets
+from cbmir.dicom.packing import single_bits, twelve_bits
 from cbmir.dicom.read import DicomObject
 from cbmir.errors import BrokenFile, Undecodable
 
@@ -84,7 +85,7 @@ def decoder_for(found: DicomObject, layout: Layout, name: str) -> Decoder:
     if not found.pixels.length:
         raise BrokenFile(f"{name} has an empty {layout.keyword} element.", RESEND)
     if layout.syntax in NATIVE:
-        swapped = layout.syntax == ExplicitVRBigEndian and found.vr == "OW" and layout.allocated <= 8
+        swapped = layout.syntax == ExplicitVRBigEndian and found.vr == "OW" and layout.allocated % 16 != 0
         return _Native(found.pixels, _as_written(found.pixels, layout, name), swapped)
     if layout.syntax not in CODECS:
         raise _undecodable(layout, name, "no decoder for it is installed")
@@ -118,7 +119,10 @@ class _Native:
         start, skipped = divmod(index * layout.frame_bits, 8)
         data = self._bytes(start, (skipped + layout.frame_bits + 7) // 8)
         if layout.allocated == 1:
-            return Decoded(packed_bits(data, layout, skipped), layout.photometric, "uncompressed")
+            return Decoded(single_bits(data, layout, skipped), layout.photometric, "uncompressed")
+        if layout.allocated == 12:
+            cells = _as_signed(twelve_bits(data, layout, skipped), layout)
+            return _cleaned(cells, layout, layout.photometric, "uncompressed")
         cells = _arranged(np.frombuffer(data, _dtype(layout)), layout)
         return _cleaned(cells, layout, layout.photometric, "uncompressed")
 
@@ -128,21 +132,6 @@ class _Native:
         words = np.frombuffer(self.pixels.read(start // 2 * 2, length + 2), np.uint8)
         pairs = words[: len(words) // 2 * 2].reshape(-1, 2)
         return np.ascontiguousarray(pairs[:, ::-1]).tobytes()[start % 2 :][:length]
-
-
-def packed_bits(data: bytes | memoryview, layout: Layout, skipped: int) -> npt.NDArray[np.uint8]:
-    """Unpack a frame of one bit a pixel, the first in the lowest bit (PS3.5 8.1.1).
-
-    Args:
-        data: the bytes that the frame lies in.
-        layout: its rows and columns.
-        skipped: bits before it, since frames follow each other without a gap.
-
-    Returns:
-        uint8 (rows, columns) of 0 and 1.
-    """
-    bits = np.unpackbits(np.frombuffer(data, np.uint8), count=skipped + layout.frame_bits, bitorder="little")
-    return bits[skipped:].reshape(layout.rows, layout.columns)
 
 
 def _dtype(layout: Layout) -> np.dtype[Any]:

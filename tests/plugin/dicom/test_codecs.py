@@ -31,7 +31,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from cbmir.dicom.codecs import DEFLATED_FRAMES
+from cbmir.dicom.codecs import DEFLATED_FRAMES, RETIRED
 from cbmir.dicom.decode import decoder_for
 from cbmir.dicom.frames import find_frames
 from cbmir.dicom.layout import read_layout
@@ -106,6 +106,42 @@ def test_extended_jpeg_is_near(make_object: Any, bits: int) -> None:
     frame = imagecodecs.jpeg8_encode(smooth, level=98, bitspersample=bits)
     found = compressed(make_object, frame, JPEGExtended12Bit, smooth, BitsStored=bits, HighBit=bits - 1)
     assert np.abs(stored(found).astype(int) - smooth).max() <= 3
+
+
+@pytest.mark.parametrize("syntax", RETIRED)
+def test_progressive_jpeg_of_retired_syntaxes_is_near(make_object: Any, syntax: str) -> None:
+    smooth = np.add.outer(np.arange(64), np.arange(64)).astype(np.uint8)
+    stream = BytesIO()
+    Image.fromarray(smooth).save(stream, "JPEG", quality=98, progressive=True)
+    found = compressed(make_object, stream.getvalue(), syntax, smooth)
+    assert np.abs(stored(found).astype(int) - smooth).max() <= 3
+
+
+@pytest.mark.parametrize("shape", [(16, 24), (7, 9)])
+@pytest.mark.parametrize(
+    ("syntax", "encode"),
+    [
+        (RLELossless, lambda packed: rle([bytes([len(packed) - 1]) + packed])),
+        (DEFLATED_FRAMES, lambda packed: zlib.compress(packed, wbits=-15)),
+    ],
+)
+def test_compressed_frames_of_single_bits(
+    make_object: Any, syntax: str, encode: Any, shape: tuple[int, int]
+) -> None:
+    mask = np.random.default_rng(3).integers(0, 2, shape).astype(np.uint8)
+    frame = encode(np.packbits(mask, bitorder="little").tobytes())
+    found = compressed(make_object, frame, syntax, mask, BitsAllocated=1, BitsStored=1, HighBit=0)
+    assert np.array_equal(stored(found), mask)
+    short = compressed(make_object, encode(b"\x0f\xf0"), syntax, mask, BitsAllocated=1, BitsStored=1, HighBit=0)
+    with pytest.raises(Undecodable, match="frame 1 is damaged"):
+        stored(short)
+
+
+def test_jpeg_ls_padded_in_front_of_its_end_mark(make_object: Any) -> None:
+    frame = imagecodecs.jpegls_encode(GREY)
+    assert frame.endswith(b"\xff\xd9")
+    found = compressed(make_object, frame[:-2] + b"\0\xff\xd9", JPEGLSLossless, GREY)
+    assert np.array_equal(stored(found), GREY)
 
 
 def stored(dataset: Dataset) -> Any:

@@ -137,6 +137,26 @@ def test_compressed_frames_of_single_bits(
         stored(short)
 
 
+@pytest.mark.parametrize(
+    ("syntax", "frame"),
+    [
+        (JPEG2000Lossless, imagecodecs.jpeg2k_encode(GREY, codecformat="J2K", level=0)),
+        (JPEGLSLossless, imagecodecs.jpegls_encode(GREY)),
+        (JPEGLossless, imagecodecs.jpeg8_encode(GREY, lossless=True, bitspersample=16)),
+    ],
+)
+def test_the_only_frame_may_lack_the_items_around_it(
+    make_object: Any, encode: Any, syntax: str, frame: bytes
+) -> None:
+    dataset = compressed(make_object, frame, syntax, GREY)
+    data = encode(dataset)
+    bare = frame + b"\0" * (len(frame) % 2)
+    length = data.index(dataset.PixelData) - 4
+    found = read_object(data[:length] + struct.pack("<L", len(bare)) + bare, "x")
+    decoder = decoder_for(found, read_layout(found, "x", max_pixels=10**6), "x")
+    assert np.array_equal(decoder.frame(0, 0).values, GREY)
+
+
 def test_jpeg_ls_padded_in_front_of_its_end_mark(make_object: Any) -> None:
     frame = imagecodecs.jpegls_encode(GREY)
     assert frame.endswith(b"\xff\xd9")

@@ -16,7 +16,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from cbmir.dicom import jpeg2000
+from cbmir.dicom import jpeg2000, values
 from cbmir.dicom.boundary import RESEND
 from cbmir.dicom.codecs import CODECS, DEFLATED_FRAMES, Codec
 from cbmir.dicom.codestream import declared_shape, fault, j2k_sample, jpeg_precision
@@ -89,7 +89,8 @@ def decoder_for(found: DicomObject, layout: Layout, name: str) -> Decoder:
         return _Native(found.pixels, _as_written(found.pixels, layout, name), swapped)
     if layout.syntax not in CODECS:
         raise _undecodable(layout, name, "no decoder for it is installed")
-    return _Compressed(find_fragments(found, layout.frames, name), layout, name)
+    tiled = values.has(found.dataset, "TotalPixelMatrixRows")
+    return _Compressed(find_fragments(found, layout.frames, name), layout, name, tiled)
 
 
 def _as_written(pixels: Octets, layout: Layout, name: str) -> Layout:
@@ -163,15 +164,24 @@ def _upsampled(cells: npt.NDArray[Any], layout: Layout) -> npt.NDArray[Any]:
 
 @dataclass(frozen=True)
 class _Compressed:
-    """Encapsulated pixels."""
+    """Encapsulated pixels; `tiled` where frames are tiles of a slide."""
 
     fragments: Fragments
     layout: Layout
     name: str
+    tiled: bool
 
     def frame(self, index: int, halvings: int) -> Decoded:
-        """Try one decoder after the other; if none can, what each said goes into the error's chain."""
+        """Decode a frame. Some writers cut the tiles at the edges of a slide: these are made whole."""
         frame = jpeg2000.bare(self.fragments.frame(index))
+        shape = declared_shape(frame)
+        if self.tiled and shape and _is_cut(shape, self.layout):
+            cut = replace(self, layout=replace(self.layout, rows=shape[0], columns=shape[1]))
+            return _whole(cut.decoded(frame, index, 0), self.layout)
+        return self.decoded(frame, index, halvings)
+
+    def decoded(self, frame: bytes, index: int, halvings: int) -> Decoded:
+        """Try one decoder after the other; if none can, what each said goes into the error's chain."""
         _check_frame(frame, self.layout, index, self.name)
         failures: list[Exception] = []
         for codec, fewer in _attempts(frame, self.layout, halvings):
@@ -183,6 +193,17 @@ class _Compressed:
                 failures.append(error)
         why = f"frame {index + 1} is damaged or of a kind not supported"
         raise _undecodable(self.layout, self.name, why) from ExceptionGroup("no decoder could", failures)
+
+
+def _is_cut(shape: tuple[int, int, int], layout: Layout) -> bool:
+    rows, columns, _ = shape
+    return (rows, columns) != (layout.rows, layout.columns) and rows <= layout.rows and columns <= layout.columns
+
+
+def _whole(tile: Decoded, layout: Layout) -> Decoded:
+    """A tile as large as the others, its last row and column repeated: a black border would look like something."""
+    missing = [(0, side - there) for side, there in zip(layout.shape, tile.values.shape, strict=True)]
+    return replace(tile, values=np.pad(tile.values, missing, mode="edge"), by=f"{tile.by}, a cut tile made whole")
 
 
 def _check_frame(frame: bytes, layout: Layout, index: int, name: str) -> None:

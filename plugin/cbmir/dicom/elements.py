@@ -32,8 +32,8 @@ UNDEFINED = 0xFFFFFFFF
 LONG = {b"OB", b"OW", b"SQ", b"UN", b"UT", b"UC", b"UR", b"OF", b"OD", b"OL", b"OV", b"SV", b"UV"}
 """Value representations whose length takes four bytes after two that are reserved (PS3.5 7.1.2)."""
 
-LENGTH_OF_META, SYNTAX, CHARACTER_SET = BaseTag(0x00020000), BaseTag(0x00020010), 0x00080005
-"""The tags of File Meta Information Group Length, Transfer Syntax UID and Specific Character Set."""
+SYNTAX, CHARACTER_SET = BaseTag(0x00020010), 0x00080005
+"""The tags of Transfer Syntax UID and of Specific Character Set."""
 
 META, PRIVATE, DELIMITERS = b"\2\0", 0x00010000, 0xFFFE
 """The group of the meta header as it is written, the bit of a tag that makes it private, and the group of items."""
@@ -170,24 +170,11 @@ def _begun(data: memoryview) -> tuple[Elements, int, bool, str] | None:
     if bytes(data[PREAMBLE : PREAMBLE + 4]) != b"DICM":
         return None
     meta, at = _plain(data, PREAMBLE + 4, "<", explicit=True, below=0x00030000)
-    at = _behind_second(data, at, meta)
     syntax = _syntax(meta)
     implicit, order = syntax == ImplicitVRLittleEndian, ">" if syntax == ExplicitVRBigEndian else "<"
     if syntax in GUESSED or bytes(data[at : at + 2]) == META or bytes(data[at + 4 : at + 6]).isalpha() == implicit:
         return None
     return meta, at, implicit, order
-
-
-def _behind_second(data: memoryview, at: int, meta: Elements) -> int:
-    """Where the dataset begins; behind a second meta header if the first is as long as it says, which then counts.
-
-    Some archives leave the one of the sender, whose transfer syntax holds no more, within the dataset.
-    """
-    length = meta.get(LENGTH_OF_META)
-    promised = int.from_bytes(length.value or b"", "little") if length else 0
-    if bytes(data[at : at + 2]) != META or at != PREAMBLE + 16 + promised:
-        return at
-    return _plain(data, at, "<", explicit=True, below=0x00030000)[1]
 
 
 def _plain(data: memoryview, at: int, order: str, *, explicit: bool, below: int) -> tuple[Elements, int]:

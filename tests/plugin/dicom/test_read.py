@@ -94,19 +94,6 @@ def test_a_compressed_file_cut_in_its_pixels_is_broken() -> None:
         find_frames(found, "rle.dcm", max_pixels=10**6)
 
 
-def test_the_first_of_two_meta_headers_counts(make_object: Any, encode: Any) -> None:
-    """Where it is as long as it says; one that stops early may go on in the second."""
-    sent, kept = (
-        encode(make_object(PIXELS, syntax)) for syntax in (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
-    )
-    end = sent.index(b"\x08\0\x16\0")
-    twice = sent[:end] + kept[132 : kept.index(b"\x08\0\x16\0")] + sent[end:]
-    assert read_object(twice, "x").dataset.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
-    assert read_object(twice, "x").dataset.Rows == 8
-    shortened = twice[:140] + b"\1" + twice[141:]
-    assert read_object(shortened, "x").dataset.file_meta.TransferSyntaxUID == ImplicitVRLittleEndian
-
-
 def test_padding_behind_the_pixels_may_be_cut() -> None:
     whole = Path(get_testdata_file("CT_small.dcm")).read_bytes()
     assert read_object(whole[:-1], "ct.dcm").dataset.Rows == 128

@@ -50,6 +50,9 @@ Decode = Callable[[bytes, Layout], Samples]
 
 DEFLATED_FRAMES = "1.2.840.10008.1.2.8.1"
 
+PADDED_END = b"\0\xff\xd9"
+"""A byte of padding and the mark that ends an image, which is looked for right behind the data."""
+
 HEADER_BYTES = 64
 """Of an RLE frame: the number of segments and up to 15 offsets (PS3.5 G.5)."""
 
@@ -104,7 +107,12 @@ def _jpeg_ls(frame: bytes, layout: Layout) -> Samples:
 
 
 def _jpeg_ls_by_imagecodecs(frame: bytes, layout: Layout) -> Samples:
-    """The same, by the same library: does not ask for the mark that ends a frame, before which some writers pad."""
+    """The same, by the same library, of frames that are padded in front of their end mark: it asks for none.
+
+    Of no others: they would have a second time of the processor.
+    """
+    if frame.rstrip(b"\0")[-3:] != PADDED_END:
+        raise ValueError("no padding in front of the end mark")
     with budget(layout.rows * layout.columns * layout.samples):
         return np.asarray(imagecodecs.jpegls_decode(frame))
 

@@ -11,6 +11,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 # pydicom's log and warnings quote the values of elements, and so, at times, a patient's name.
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 
+logging.getLogger("PIL").setLevel(logging.CRITICAL)  # which says of a file what its exception says, too
+
 
 class _Held(threading.local):
     """Whether this thread is within `contained`."""

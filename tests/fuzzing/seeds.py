@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import zlib
 from collections.abc import Iterator
 from io import BytesIO
@@ -50,6 +51,7 @@ RAMP = np.arange(24 * 20, dtype=np.int64).reshape(24, 20)
 GREY = (RAMP % 251).astype(np.uint8)
 DEEP = (RAMP * 8).astype(np.uint16)
 COLOUR = np.stack([GREY, GREY[::-1], GREY[:, ::-1]], axis=-1)
+ONE_BIT = {"BitsAllocated": 1, "BitsStored": 1, "HighBit": 0}
 
 
 def write_seeds(folder: Path) -> int:
@@ -68,6 +70,10 @@ def seeds() -> Iterator[bytes]:
                 yield path.read_bytes()
     for dataset in made():
         yield written(dataset)
+    lossless = written(_encapsulated(GREY, JPEGLSLossless, bytes(imagecodecs.jpegls_encode(GREY))))
+    yield lossless.replace(
+        JPEGLSLossless.encode(), ExplicitVRLittleEndian.encode().ljust(len(JPEGLSLossless), b"\0")
+    )
     yield from _plain_pictures()
 
 
@@ -131,7 +137,8 @@ def _native() -> Iterator[Dataset]:
     yield _dataset(COLOUR, PhotometricInterpretation="YBR_FULL_422", PixelData=GREY.tobytes() * 2)
     yield _dataset(DEEP, PhotometricInterpretation="MONOCHROME1", BitsStored=12, HighBit=11)
     yield _dataset(DEEP, BitsStored=10, HighBit=12, PixelPaddingValue=0, PixelPaddingRangeLimit=8)
-    yield _dataset(GREY, BitsAllocated=1, BitsStored=1, HighBit=0, PixelData=np.packbits(GREY > 99).tobytes())
+    yield _dataset(GREY, **ONE_BIT, PixelData=np.packbits(GREY > 99).tobytes())
+    yield _dataset(GREY, BitsAllocated=12, BitsStored=12, HighBit=11, PixelData=GREY.tobytes() * 2)
     yield from _floats()
 
 
@@ -163,6 +170,17 @@ def _compressed() -> Iterator[Dataset]:
         yield from _jpeg_2000(pixels)
         yield _rle(pixels)
     yield _encapsulated(DEEP, DEFLATED_FRAMES, _deflated(DEEP))
+    yield from _unusual()
+
+
+def _unusual() -> Iterator[Dataset]:
+    """Single bits, and a tile that is cut."""
+    bits = np.packbits(GREY > 99, bitorder="little")
+    yield _encapsulated(GREY, DEFLATED_FRAMES, _deflated(bits), **ONE_BIT)
+    runs = b"".join(bytes([len(each) - 1]) + each.tobytes() for each in np.array_split(bits, 4))
+    yield _encapsulated(GREY, RLELossless, struct.pack("<16L", 1, 64, *[0] * 14) + runs, **ONE_BIT)
+    frame = bytes(imagecodecs.jpegls_encode(GREY))
+    yield _encapsulated(GREY, JPEGLSLossless, frame, TotalPixelMatrixRows=99, Rows=GREY.shape[0] + 9)
 
 
 def _jpeg_2000(pixels: Pixels) -> Iterator[Dataset]:

@@ -25,6 +25,7 @@ from pydicom.pixels.decoders.base import RLELosslessDecoder
 from pydicom.uid import (
     HTJ2K,
     JPEG2000,
+    UID,
     HTJ2KLossless,
     HTJ2KLosslessRPCL,
     JPEG2000Lossless,
@@ -40,6 +41,7 @@ from pydicom.uid import (
 from cbmir.dicom.budget import budget
 from cbmir.dicom.codestream import j2k_levels, j2k_sample, jpeg_precision
 from cbmir.dicom.layout import Layout
+from cbmir.dicom.packing import single_bits
 
 Samples = npt.NDArray[Any]
 """(rows, columns) or (rows, columns, 3), of an integer dtype."""
@@ -47,6 +49,9 @@ Samples = npt.NDArray[Any]
 Decode = Callable[[bytes, Layout], Samples]
 
 DEFLATED_FRAMES = "1.2.840.10008.1.2.8.1"
+
+PADDED_END = b"\0\xff\xd9"
+"""A byte of padding and the mark that ends an image, which is looked for right behind the data."""
 
 HEADER_BYTES = 64
 """Of an RLE frame: the number of segments and up to 15 offsets (PS3.5 G.5)."""
@@ -101,6 +106,17 @@ def _jpeg_ls(frame: bytes, layout: Layout) -> Samples:
         return np.asarray(jpeg_ls.decode(np.frombuffer(frame, np.uint8)))
 
 
+def _jpeg_ls_by_imagecodecs(frame: bytes, layout: Layout) -> Samples:
+    """The same, by the same library, of frames that are padded in front of their end mark: it asks for none.
+
+    Of no others: they would have a second time of the processor.
+    """
+    if frame.rstrip(b"\0")[-3:] != PADDED_END:
+        raise ValueError("no padding in front of the end mark")
+    with budget(layout.rows * layout.columns * layout.samples):
+        return np.asarray(imagecodecs.jpegls_decode(frame))
+
+
 def _jpeg_2000(frame: bytes, _: Layout) -> Samples:
     return np.asarray(imagecodecs.jpeg2k_decode(frame))
 
@@ -122,12 +138,21 @@ def _jpeg_2000_halvable(frame: bytes, layout: Layout) -> int:
 
 def _rle(frame: bytes, layout: Layout) -> Samples:
     """RLE (PS3.5 G): a segment for each byte of a sample. The library trusts the header, which is checked first."""
+    if layout.allocated == 1:
+        return _rle_of_single_bits(frame, layout)
     width = layout.allocated // 8
     _check_segments(frame, layout.samples * width)
     cells = layout.rows * layout.columns * layout.samples
     decoded = imagecodecs.dicomrle_decode(frame, np.dtype(f"<u{width}"), out=cells * width)
     planes = np.frombuffer(decoded, f"<u{width}", count=cells).reshape(-1, layout.rows, layout.columns)
     return planes[0] if layout.samples == 1 else np.ascontiguousarray(np.moveaxis(planes, 0, -1))
+
+
+def _rle_of_single_bits(frame: bytes, layout: Layout) -> Samples:
+    """RLE of one bit a pixel: one segment of packed bytes."""
+    _check_segments(frame, 1)
+    decoded = imagecodecs.dicomrle_decode(frame, np.dtype(np.uint8), out=(layout.frame_bits + 7) // 8)
+    return single_bits(decoded, layout)
 
 
 def _rle_by_pydicom(frame: bytes, layout: Layout) -> Samples:
@@ -161,9 +186,11 @@ def _check_segments(frame: bytes, expected: int) -> None:
 
 def _deflated(frame: bytes, layout: Layout) -> Samples:
     """Deflated Image Frame Compression (PS3.5 A.4.13): one frame's native samples."""
-    width = max(layout.allocated, 8) // 8
+    inflated = zlib.decompressobj(-zlib.MAX_WBITS).decompress(frame, (layout.frame_bits + 7) // 8)
+    if layout.allocated == 1:
+        return single_bits(inflated, layout)
+    width = layout.allocated // 8
     count = layout.rows * layout.columns * layout.samples
-    inflated = zlib.decompressobj(-zlib.MAX_WBITS).decompress(frame, count * width)
     return np.frombuffer(inflated, f"<u{width}", count=count).reshape(layout.shape)
 
 
@@ -179,14 +206,19 @@ _TURBO = Codec(
     "libjpeg-turbo", _jpeg, _jpeg_reduced, _jpeg_halvable, rgb=True, available=imagecodecs.JPEG8.available
 )
 _CHARLS = Codec("CharLS", _jpeg_ls)
+_CHARLS_LENIENT = Codec("CharLS by imagecodecs", _jpeg_ls_by_imagecodecs, available=imagecodecs.JPEGLS.available)
+
+RETIRED = tuple(UID(f"1.2.840.10008.1.2.4.{number}") for number in (53, 55))
+"""Spectral selection and full progression: progressive JPEG of 8 and 12 bits (retired, PS3.5 A.4.1)."""
 
 CODECS: dict[str, tuple[Codec, ...]] = {
     JPEGBaseline8Bit: (_TURBO,),
     JPEGExtended12Bit: (_TURBO,),
+    **dict.fromkeys(RETIRED, (_TURBO,)),
     JPEGLossless: (_TURBO,),
     JPEGLosslessSV1: (_TURBO,),
-    JPEGLSLossless: (_CHARLS,),
-    JPEGLSNearLossless: (_CHARLS,),
+    JPEGLSLossless: (_CHARLS, _CHARLS_LENIENT),
+    JPEGLSNearLossless: (_CHARLS, _CHARLS_LENIENT),
     JPEG2000Lossless: (_OPENJPEG,),
     JPEG2000: (_OPENJPEG,),
     HTJ2KLossless: (_OPENJPEG,),

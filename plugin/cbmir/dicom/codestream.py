@@ -5,6 +5,15 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
+from pydicom.uid import (
+    JPEG2000,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLSLossless,
+    RLELossless,
+)
+
 from cbmir import scans
 from cbmir.dicom import jpeg2000
 
@@ -15,6 +24,18 @@ NO_FRAME = {0xC4, 0xC8, 0xCC}
 
 ALONE = {0x00, 0x01, *range(0xD0, 0xDA)}
 """Second bytes of what is no marker, or one without a segment."""
+
+SYNTAXES = {
+    0xC0: JPEGBaseline8Bit,
+    0xC1: JPEGExtended12Bit,
+    0xC2: "1.2.840.10008.1.2.4.55",
+    0xC3: JPEGLossless,
+    JPEG_LS_FRAME: JPEGLSLossless,
+}
+"""Transfer syntaxes by the second byte of the marker that starts a frame (ISO 10918-1 B.1.1.3, 14495-1 C.1.1)."""
+
+RLE_HEADER = b"\0\0\0\x40\0\0\0"
+"""What an RLE frame has behind its first byte, the number of segments: the first of them lies at 64 (PS3.5 G.5)."""
 
 CODING_STYLE = 0x52
 """The second byte of the marker COD."""
@@ -33,11 +54,21 @@ def declared_shape(frame: bytes) -> tuple[int, int, int] | None:
 def fault(frame: bytes) -> str:
     """Why no decoder may see a JPEG, JPEG-LS or JPEG 2000 frame, to go on after "frame 1"; empty if one may."""
     if not frame.startswith(JPEG_START):
-        return jpeg2000.fault(frame)
+        return jpeg2000.fault(frame) if jpeg2000.start_of(frame) == 0 else "is no JPEG codestream of any kind"
     found = _start_of_frame(frame)
     if found is None:
         return "does not say how large it is"
     return "" if found[0] == JPEG_LS_FRAME else scans.too_many(frame)  # JPEG-LS has a scan a component at most
+
+
+def likely_syntax(frame: bytes) -> str:
+    """The transfer syntax that a compressed frame is in, by its first bytes; empty if they tell none."""
+    if jpeg2000.start_of(frame) >= 0:
+        return JPEG2000
+    if frame[1:8] == RLE_HEADER and 0 < frame[0] < 16:
+        return RLELossless
+    found = _start_of_frame(frame)
+    return SYNTAXES.get(found[0], "") if found else ""
 
 
 def jpeg_precision(frame: bytes) -> int | None:

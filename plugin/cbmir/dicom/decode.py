@@ -16,13 +16,14 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from cbmir.dicom import jpeg2000
+from cbmir.dicom import jpeg2000, values
 from cbmir.dicom.boundary import RESEND
 from cbmir.dicom.codecs import CODECS, DEFLATED_FRAMES, Codec
 from cbmir.dicom.codestream import declared_shape, fault, j2k_sample, jpeg_precision
 from cbmir.dicom.encapsulation import Fragments, find_fragments
 from cbmir.dicom.layout import SUBSAMPLED, Layout
 from cbmir.dicom.octets import Octets
+from cbmir.dicom.packing import single_bits, twelve_bits
 from cbmir.dicom.read import DicomObject
 from cbmir.errors import BrokenFile, Undecodable
 
@@ -84,11 +85,12 @@ def decoder_for(found: DicomObject, layout: Layout, name: str) -> Decoder:
     if not found.pixels.length:
         raise BrokenFile(f"{name} has an empty {layout.keyword} element.", RESEND)
     if layout.syntax in NATIVE:
-        swapped = layout.syntax == ExplicitVRBigEndian and found.vr == "OW" and layout.allocated <= 8
+        swapped = layout.syntax == ExplicitVRBigEndian and found.vr == "OW" and layout.allocated % 16 != 0
         return _Native(found.pixels, _as_written(found.pixels, layout, name), swapped)
     if layout.syntax not in CODECS:
         raise _undecodable(layout, name, "no decoder for it is installed")
-    return _Compressed(find_fragments(found, layout.frames, name), layout, name)
+    tiled = values.has(found.dataset, "TotalPixelMatrixRows")
+    return _Compressed(find_fragments(found, layout.frames, name), layout, name, tiled)
 
 
 def _as_written(pixels: Octets, layout: Layout, name: str) -> Layout:
@@ -118,7 +120,10 @@ class _Native:
         start, skipped = divmod(index * layout.frame_bits, 8)
         data = self._bytes(start, (skipped + layout.frame_bits + 7) // 8)
         if layout.allocated == 1:
-            return Decoded(packed_bits(data, layout, skipped), layout.photometric, "uncompressed")
+            return Decoded(single_bits(data, layout, skipped), layout.photometric, "uncompressed")
+        if layout.allocated == 12:
+            cells = _as_signed(twelve_bits(data, layout, skipped), layout)
+            return _cleaned(cells, layout, layout.photometric, "uncompressed")
         cells = _arranged(np.frombuffer(data, _dtype(layout)), layout)
         return _cleaned(cells, layout, layout.photometric, "uncompressed")
 
@@ -128,21 +133,6 @@ class _Native:
         words = np.frombuffer(self.pixels.read(start // 2 * 2, length + 2), np.uint8)
         pairs = words[: len(words) // 2 * 2].reshape(-1, 2)
         return np.ascontiguousarray(pairs[:, ::-1]).tobytes()[start % 2 :][:length]
-
-
-def packed_bits(data: bytes | memoryview, layout: Layout, skipped: int) -> npt.NDArray[np.uint8]:
-    """Unpack a frame of one bit a pixel, the first in the lowest bit (PS3.5 8.1.1).
-
-    Args:
-        data: the bytes that the frame lies in.
-        layout: its rows and columns.
-        skipped: bits before it, since frames follow each other without a gap.
-
-    Returns:
-        uint8 (rows, columns) of 0 and 1.
-    """
-    bits = np.unpackbits(np.frombuffer(data, np.uint8), count=skipped + layout.frame_bits, bitorder="little")
-    return bits[skipped:].reshape(layout.rows, layout.columns)
 
 
 def _dtype(layout: Layout) -> np.dtype[Any]:
@@ -174,15 +164,24 @@ def _upsampled(cells: npt.NDArray[Any], layout: Layout) -> npt.NDArray[Any]:
 
 @dataclass(frozen=True)
 class _Compressed:
-    """Encapsulated pixels."""
+    """Encapsulated pixels; `tiled` where frames are tiles of a slide."""
 
     fragments: Fragments
     layout: Layout
     name: str
+    tiled: bool
 
     def frame(self, index: int, halvings: int) -> Decoded:
-        """Try one decoder after the other; if none can, what each said goes into the error's chain."""
+        """Decode a frame. Some writers cut the tiles at the edges of a slide: these are made whole."""
         frame = jpeg2000.bare(self.fragments.frame(index))
+        shape = declared_shape(frame)
+        if self.tiled and shape and _is_cut(shape, self.layout):
+            cut = replace(self, layout=replace(self.layout, rows=shape[0], columns=shape[1]))
+            return _whole(cut.decoded(frame, index, 0), self.layout)
+        return self.decoded(frame, index, halvings)
+
+    def decoded(self, frame: bytes, index: int, halvings: int) -> Decoded:
+        """Try one decoder after the other; if none can, what each said goes into the error's chain."""
         _check_frame(frame, self.layout, index, self.name)
         failures: list[Exception] = []
         for codec, fewer in _attempts(frame, self.layout, halvings):
@@ -194,6 +193,17 @@ class _Compressed:
                 failures.append(error)
         why = f"frame {index + 1} is damaged or of a kind not supported"
         raise _undecodable(self.layout, self.name, why) from ExceptionGroup("no decoder could", failures)
+
+
+def _is_cut(shape: tuple[int, int, int], layout: Layout) -> bool:
+    rows, columns, _ = shape
+    return (rows, columns) != (layout.rows, layout.columns) and rows <= layout.rows and columns <= layout.columns
+
+
+def _whole(tile: Decoded, layout: Layout) -> Decoded:
+    """A tile as large as the others, its last row and column repeated: a black border would look like something."""
+    missing = [(0, side - there) for side, there in zip(layout.shape, tile.values.shape, strict=True)]
+    return replace(tile, values=np.pad(tile.values, missing, mode="edge"), by=f"{tile.by}, a cut tile made whole")
 
 
 def _check_frame(frame: bytes, layout: Layout, index: int, name: str) -> None:

@@ -35,6 +35,10 @@ LONG = {b"OB", b"OW", b"SQ", b"UN", b"UT", b"UC", b"UR", b"OF", b"OD", b"OL", b"
 SYNTAX, CHARACTER_SET = BaseTag(0x00020010), 0x00080005
 """The tags of Transfer Syntax UID and of Specific Character Set."""
 
+UNKNOWN = "UN"
+"""The value representation of what a sender did not know: of undefined length it is a sequence, implicit and little
+endian in every transfer syntax (PS3.5 6.2.2)."""
+
 META, PRIVATE, DELIMITERS = b"\2\0", 0x00010000, 0xFFFE
 """The group of the meta header as it is written, the bit of a tag that makes it private, and the group of items."""
 
@@ -96,15 +100,15 @@ def elements_from(
             vr, start = "", at + 8
         tag, at = group << 16 | number, start + length
         end = at
-        if length == UNDEFINED and order == "<" and _is_sequence(tag, vr):
-            end, at = _end_of_sequence(data, start, explicit, depth) or (end, end)
+        if length == UNDEFINED and (order == "<" or vr == UNKNOWN) and _is_sequence(tag, vr):
+            end, at = _end_of_sequence(data, start, explicit and vr != UNKNOWN, depth) or (end, end)
         yield tag, vr, start, end, at
 
 
 def _is_sequence(tag: int, vr: str) -> bool:
     """Whether an element of undefined length has items that are encoded as it is; of private ones these tell."""
     if vr or tag & PRIVATE:
-        return vr in ("", "SQ")
+        return vr in ("", "SQ", UNKNOWN)
     return dictionary_has_tag(tag) and dictionary_VR(tag) == "SQ"
 
 
@@ -188,7 +192,9 @@ def _plain(data: memoryview, at: int, order: str, *, explicit: bool, below: int)
             if number == CHARACTER_SET and end - start > MAX_CHARACTER_SETS:
                 break
             tag, value = TAGS.get(number) or BaseTag(number), data[start:end].tobytes()
-            found[tag] = _raw((tag, vr or None, end - start, value, start, not explicit, little, True, False))
+            endless = vr == UNKNOWN and behind != end
+            how = ("SQ", True, True) if endless else (vr or None, not explicit, little)
+            found[tag] = _raw((tag, how[0], end - start, value, start, *how[1:], True, False))
         at, last = behind, number
     return found, at
 

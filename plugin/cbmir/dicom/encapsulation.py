@@ -8,14 +8,18 @@ from itertools import pairwise
 
 from pydicom.encaps import parse_basic_offsets, parse_fragments
 
-from cbmir.dicom import values
+from cbmir.dicom import jpeg2000, values
 from cbmir.dicom.boundary import RESEND, translated
+from cbmir.dicom.codestream import JPEG_START
 from cbmir.dicom.octets import Octets
 from cbmir.dicom.read import DicomObject
 from cbmir.errors import BrokenFile
 
 ITEM = 8
 """Bytes of an item's tag and length."""
+
+BARE = (JPEG_START, jpeg2000.START)
+"""What the only frame begins with where a writer left out the items around it."""
 
 END_OF_IMAGE = b"\xff\xd9"
 """Ends a frame of JPEG, JPEG-LS and JPEG 2000, but for a byte or two of padding."""
@@ -40,7 +44,7 @@ class Fragments:
 
 
 def find_fragments(found: DicomObject, count: int, name: str) -> Fragments:
-    """Find the frames: one a fragment, or by an offset table, or by the marks that end an image.
+    """Find the frames: one a fragment, or by an offset table, or by the marks that end an image; or a bare one.
 
     Args:
         found: an object in a compressed transfer syntax.
@@ -50,8 +54,10 @@ def find_fragments(found: DicomObject, count: int, name: str) -> Fragments:
     Raises:
         cbmir.errors.BrokenFile: if there are no items, the last one is cut short, or they are not `count` frames.
     """
+    pixels = found.pixels
+    if count == 1 and bytes(pixels.read(0, 4)).startswith(BARE):
+        return Fragments(pixels, [[(0, pixels.length)]])
     with translated(f"{name} has no frame 1 that could be found in its compressed pixel data"):
-        pixels = found.pixels
         stream = pixels.opened()
         table = parse_basic_offsets(stream)
         first = stream.tell() - pixels.start

@@ -7,6 +7,7 @@ from pydicom.uid import JPEGBaseline8Bit, JPEGExtended12Bit
 
 from cbmir.dicom import values
 from cbmir.dicom.aspect import aspect
+from cbmir.dicom.codecs import RETIRED
 from cbmir.dicom.grey import GreyScale
 from cbmir.dicom.layout import GREY, Layout
 from cbmir.dicom.rendering import Rendering
@@ -15,7 +16,7 @@ from cbmir.dicom.voi import is_given
 OVERSAMPLED = 4
 """How many times larger than wanted a frame must remain whose codec filters it, as JPEG 2000 does."""
 
-AVERAGED = (JPEGBaseline8Bit, JPEGExtended12Bit)
+AVERAGED = (JPEGBaseline8Bit, JPEGExtended12Bit, *RETIRED)
 """Transfer syntaxes whose codec gives the means of the pixels, from which those of larger areas follow."""
 
 

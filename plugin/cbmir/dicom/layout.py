@@ -16,6 +16,10 @@ SUBSAMPLED = ("YBR_FULL_422", "YBR_PARTIAL_422")
 COLOUR = ("RGB", "YBR_FULL", *SUBSAMPLED, "YBR_ICT", "YBR_RCT")
 PALETTE = "PALETTE COLOR"
 
+PACKED = (1, 12)
+ALLOCATED = (*PACKED, 8, 16, 32, 64)
+"""Bits that a value may take; of one or twelve each, grey values share bytes. Twelve are retired (PS3.5 8.1.1)."""
+
 MAX_BYTES = 8
 """A frame may take as many bytes as `max_pixels` of so many each: three samples of 16 bits, or one of 64."""
 
@@ -128,15 +132,13 @@ def _high_bit(high: int, stored: int, allocated: int) -> int:
 
 
 def _check_bits(layout: Layout, name: str) -> None:
-    if layout.allocated not in (1, 8, 16, 32, 64) or not 1 <= layout.stored <= layout.allocated:
+    if layout.allocated not in ALLOCATED or not 1 <= layout.stored <= layout.allocated:
         reason = f"{name} claims {layout.stored} bits stored of {layout.allocated} allocated."
-        raise BrokenFile(
-            reason, "Only 1, 8, 16, 32 and 64 bits allocated are allowed by the standard and read here."
-        )
+        raise BrokenFile(reason, f"Only {', '.join(map(str, ALLOCATED))} bits allocated are read here.")
     if (
         layout.samples not in (1, 3)
         or layout.planar not in (0, 1)
-        or (layout.samples == 3 and layout.allocated == 1)
+        or (layout.samples == 3 and layout.allocated in PACKED)
     ):
         reason = f"{name} claims {layout.samples} samples of {layout.allocated} bits, planar {layout.planar}."
         raise BrokenFile(reason, RESEND)

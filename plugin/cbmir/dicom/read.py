@@ -11,6 +11,7 @@ from typing import BinaryIO, cast
 from pydicom import Dataset, dcmread
 from pydicom.dataelem import RawDataElement
 from pydicom.uid import (
+    UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
@@ -19,7 +20,8 @@ from pydicom.uid import (
 
 from cbmir.dicom import values
 from cbmir.dicom.boundary import RESEND, translated
-from cbmir.dicom.elements import LONG, PIXEL_KEYWORDS, PREAMBLE, SYNTAX, UNDEFINED, element_at, plain_header
+from cbmir.dicom.codestream import likely_syntax
+from cbmir.dicom.elements import ITEM, LONG, PIXEL_KEYWORDS, PREAMBLE, SYNTAX, UNDEFINED, element_at, plain_header
 from cbmir.dicom.octets import Octets
 from cbmir.dicom.watched import Watched
 from cbmir.errors import BrokenFile, NotAPicture, UnsafeArchive
@@ -31,6 +33,14 @@ MAX_INFLATED_HEADER = 32 * 1024**2
 """Bytes that the elements before its pixels may inflate to: values are copied, and turned into larger objects."""
 
 PIECE = 1 << 20
+
+UNCOMPRESSED = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian)
+
+ITEM_HEAD = 8
+"""Bytes of an item's tag and length, in front of the offset table and of each fragment (PS3.5 A.4)."""
+
+FIRST = 64 * 1024
+"""Bytes of a compressed frame that tell what it is."""
 
 DEFLATED, EXPLICIT = (each.encode() for each in (DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian))
 
@@ -171,7 +181,19 @@ def _pixels(dataset: Dataset, rest: Octets, name: str) -> DicomObject:
     if length is not None and end > rest.length:
         reason = f"{name} is cut short: its pixels promise {length} bytes and have {rest.length - start}."
         raise BrokenFile(reason, RESEND)
+    if length is None:
+        _name_compression(dataset, rest.part(start))
     return DicomObject(dataset, PIXEL_KEYWORDS[tag], vr or "OW", rest.part(start, length))
+
+
+def _name_compression(dataset: Dataset, items: Octets) -> None:
+    """Name the transfer syntax of pixels in items for which none is named, or an uncompressed one."""
+    if values.text(dataset.file_meta, "TransferSyntaxUID") not in ("", *UNCOMPRESSED):
+        return
+    head = items.read(0, ITEM_HEAD)
+    frame = ITEM_HEAD + int.from_bytes(head[4:], "little") + ITEM_HEAD
+    if bytes(head[:4]) == ITEM and (syntax := likely_syntax(bytes(items.read(frame, FIRST)))):
+        dataset.file_meta.TransferSyntaxUID = UID(syntax)
 
 
 def _unusual(file: Octets, name: str) -> DicomObject:

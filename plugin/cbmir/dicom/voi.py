@@ -33,6 +33,10 @@ PERCENTILES: dict[str, tuple[float, float]] = {
 """Percentiles that become black and white where an object says nothing, by modality, if not those of
 `cbmir.contrast`: in emission pictures the few hottest pixels are the finding, doses and masks have no outliers."""
 
+NARROWEST = 1.0
+"""Width below which there is no LINEAR window (PS3.3 C.11.2.1.2.1), and at which it knows black and white only. It
+counts whole values: of fractions, such as doses and ratios, so narrow a window is meant as LINEAR_EXACT."""
+
 LOWEST = {"CT": -1024.0}
 """Values of a modality below which nothing counts for percentiles: less than nothing absorbs no X-ray, and what
 lies there is padding that is not declared."""
@@ -87,11 +91,12 @@ def choose(
         ranged: gives the frame's percentiles; called only if they are needed.
     """
     described = macro(dataset, index, "FrameVOILUTSequence")
+    fractions = layout.keyword != "PixelData"
     if isinstance(rendering.window, tuple):
-        return _windowed(described, *rendering.window, "as asked")
+        return _windowed(described, *rendering.window, "as asked", fractions=fractions)
     if rendering.window == "full":
         return _stretched(*ranged((0.0, 100.0)), "all values")
-    if own := _own(described, rendering.window_number, little_endian=is_little_endian(dataset)):
+    if own := _own(described, rendering.window_number, is_little_endian(dataset), fractions):
         return own
     if rendering.window == "auto" and (labels := _labels(dataset)):
         return _stretched(0.0, labels, "segments")
@@ -116,12 +121,12 @@ def own_windows(dataset: Dataset, index: int) -> int:
     return max(1, tables + len(_windows(described)))
 
 
-def _own(described: Dataset, number: int, *, little_endian: bool) -> Voi | None:
+def _own(described: Dataset, number: int, little_endian: bool, fractions: bool) -> Voi | None:
     """The VOI LUT or window of this number, LUTs counted first; the last there is for a number beyond."""
     items = values.items(described, "VOILUTSequence")
     tables = [table for item in items if (table := read_table(item, little_endian=little_endian))]
     found = [_looked_up(table) for table in tables]
-    found += [_windowed(described, center, width, "") for center, width in _windows(described)]
+    found += [_windowed(described, *each, "", fractions=fractions) for each in _windows(described)]
     if not found:
         return None
     chosen = min(number, len(found))
@@ -135,9 +140,11 @@ def _windows(described: Dataset) -> list[tuple[float, float]]:
     return [(center, width) for center, width in pairs if width > 0 and isfinite(center) and isfinite(width)]
 
 
-def _windowed(described: Dataset, center: float, width: float, why: str) -> Voi:
+def _windowed(described: Dataset, center: float, width: float, why: str, *, fractions: bool) -> Voi:
     name = values.text(described, "VOILUTFunction", "LINEAR")
     name = name if name in FUNCTIONS else "LINEAR"
+    if name == "LINEAR" and (width < NARROWEST or (fractions and width == NARROWEST)):
+        name = "LINEAR_EXACT"
     function = FUNCTIONS[name]
     said = f"window {center:g}/{width:g} {name}"
     return Voi(lambda inputs: function(inputs, center, width), f"{said}, {why}" if why else said)

@@ -20,6 +20,7 @@ from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, get_frame
 from pydicom.uid import (
+    ExplicitVRLittleEndian,
     HTJ2KLossless,
     HTJ2KLosslessRPCL,
     JPEG2000Lossless,
@@ -31,7 +32,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from cbmir.dicom.codecs import DEFLATED_FRAMES
+from cbmir.dicom.codecs import DEFLATED_FRAMES, RETIRED
 from cbmir.dicom.decode import decoder_for
 from cbmir.dicom.frames import find_frames
 from cbmir.dicom.layout import read_layout
@@ -40,6 +41,14 @@ from cbmir.dicom.rendering import Rendering
 from cbmir.errors import BrokenFile, Undecodable, UnusableInput
 
 COLOURS = np.random.default_rng(0).integers(0, 256, (4, 4, 3)).astype(np.uint8).repeat(16, 0).repeat(16, 1)
+
+
+def runs(cells: Any) -> bytes:
+    """Bytes as RLE that repeats none of them (PS3.5 G.3.1)."""
+    data = cells.astype(np.uint8).tobytes()
+    parts = [data[at : at + 128] for at in range(0, len(data), 128)]
+    packed = b"".join(bytes([len(each) - 1]) + each for each in parts)
+    return packed + b"\0" * (len(packed) % 2)
 
 
 def compressed(make_object: Any, frame: bytes, syntax: str, pixels: Any, **elements: Any) -> Dataset:
@@ -108,10 +117,99 @@ def test_extended_jpeg_is_near(make_object: Any, bits: int) -> None:
     assert np.abs(stored(found).astype(int) - smooth).max() <= 3
 
 
-def stored(dataset: Dataset) -> Any:
-    """The stored values of the first frame."""
+@pytest.mark.parametrize("syntax", RETIRED)
+def test_progressive_jpeg_of_retired_syntaxes_is_near(make_object: Any, syntax: str) -> None:
+    smooth = np.add.outer(np.arange(64), np.arange(64)).astype(np.uint8)
+    stream = BytesIO()
+    Image.fromarray(smooth).save(stream, "JPEG", quality=98, progressive=True)
+    found = compressed(make_object, stream.getvalue(), syntax, smooth)
+    assert np.abs(stored(found).astype(int) - smooth).max() <= 3
+
+
+@pytest.mark.parametrize("shape", [(16, 24), (7, 9)])
+@pytest.mark.parametrize(
+    ("syntax", "encode"),
+    [
+        (RLELossless, lambda packed: rle([bytes([len(packed) - 1]) + packed])),
+        (DEFLATED_FRAMES, lambda packed: zlib.compress(packed, wbits=-15)),
+    ],
+)
+def test_compressed_frames_of_single_bits(
+    make_object: Any, syntax: str, encode: Any, shape: tuple[int, int]
+) -> None:
+    mask = np.random.default_rng(3).integers(0, 2, shape).astype(np.uint8)
+    frame = encode(np.packbits(mask, bitorder="little").tobytes())
+    found = compressed(make_object, frame, syntax, mask, BitsAllocated=1, BitsStored=1, HighBit=0)
+    assert np.array_equal(stored(found), mask)
+    short = compressed(make_object, encode(b"\x0f\xf0"), syntax, mask, BitsAllocated=1, BitsStored=1, HighBit=0)
+    with pytest.raises(Undecodable, match="frame 1 is damaged"):
+        stored(short)
+
+
+@pytest.mark.parametrize(
+    ("syntax", "frame"),
+    [
+        (JPEG2000Lossless, imagecodecs.jpeg2k_encode(GREY, codecformat="J2K", level=0)),
+        (JPEGLSLossless, imagecodecs.jpegls_encode(GREY)),
+        (JPEGLossless, imagecodecs.jpeg8_encode(GREY, lossless=True, bitspersample=16)),
+    ],
+)
+def test_the_only_frame_may_lack_the_items_around_it(
+    make_object: Any, encode: Any, syntax: str, frame: bytes
+) -> None:
+    dataset = compressed(make_object, frame, syntax, GREY)
+    data = encode(dataset)
+    bare = frame + b"\0" * (len(frame) % 2)
+    length = data.index(dataset.PixelData) - 4
+    found = read_object(data[:length] + struct.pack("<L", len(bare)) + bare, "x")
+    decoder = decoder_for(found, read_layout(found, "x", max_pixels=10**6), "x")
+    assert np.array_equal(decoder.frame(0, 0).values, GREY)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        imagecodecs.jpeg2k_encode(GREY, codecformat="J2K", level=0),
+        imagecodecs.jpegls_encode(GREY),
+        imagecodecs.jpeg8_encode(GREY, lossless=True, bitspersample=16),
+        rle([runs(GREY >> 8), runs(GREY & 255)]),
+    ],
+    ids=["JPEG 2000", "JPEG-LS", "lossless JPEG", "RLE"],
+)
+@pytest.mark.parametrize("named", [True, False])
+def test_the_frame_tells_a_compression_that_nothing_names(
+    make_object: Any, encode: Any, frame: bytes, named: bool
+) -> None:
+    data = encode(compressed(make_object, frame + b"\0" * (len(frame) % 2), RLELossless, GREY))
+    uncompressed = data.replace(RLELossless.encode(), ExplicitVRLittleEndian.encode())
+    found = read_object(uncompressed if named else data[data.index(b"\x08\0\x16\0") :], "x")
+    decoder = decoder_for(found, read_layout(found, "x", max_pixels=10**6), "x")
+    assert np.array_equal(decoder.frame(0, 0).values, GREY)
+
+
+def test_a_tile_cut_at_the_edge_of_a_slide_is_made_whole(make_object: Any) -> None:
+    """By its last row and column: a black border would look like something."""
+    frames = [bytes(imagecodecs.jpegls_encode(each)) for each in (GREY, np.ascontiguousarray(GREY[:20, :30]))]
+    dataset = compressed(make_object, frames[0], JPEGLSLossless, GREY, NumberOfFrames=2)
+    dataset.PixelData = encapsulate([each + b"\0" * (len(each) % 2) for each in frames])
+    with pytest.raises(BrokenFile, match="frame 2 is 20 x 30"):
+        stored(dataset, 1)
+    dataset.TotalPixelMatrixRows, dataset.TotalPixelMatrixColumns = 33, 77
+    assert np.array_equal(stored(dataset, 0), GREY)
+    assert np.array_equal(stored(dataset, 1), np.pad(GREY[:20, :30], ((0, 13), (0, 17)), mode="edge"))
+
+
+def test_jpeg_ls_padded_in_front_of_its_end_mark(make_object: Any) -> None:
+    frame = imagecodecs.jpegls_encode(GREY)
+    assert frame.endswith(b"\xff\xd9")
+    found = compressed(make_object, frame[:-2] + b"\0\xff\xd9", JPEGLSLossless, GREY)
+    assert np.array_equal(stored(found), GREY)
+
+
+def stored(dataset: Dataset, index: int = 0) -> Any:
+    """The stored values of a frame."""
     found = DicomObject.in_memory(dataset)
-    return decoder_for(found, read_layout(found, "x", max_pixels=10**6), "x").frame(0, 0).values
+    return decoder_for(found, read_layout(found, "x", max_pixels=10**6), "x").frame(index, 0).values
 
 
 @pytest.mark.parametrize("name", ["MR_small_RLE.dcm", "SC_rgb_rle_16bit.dcm", "rtdose_rle_1frame.dcm"])

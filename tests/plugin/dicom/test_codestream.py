@@ -14,7 +14,7 @@ from pydicom import dcmread
 from pydicom.data import get_testdata_file
 from pydicom.encaps import get_frame
 
-from cbmir.dicom.codestream import declared_shape, j2k_levels, j2k_sample, jpeg_precision
+from cbmir.dicom.codestream import declared_shape, fault, j2k_levels, j2k_sample, jpeg_precision
 
 
 @pytest.mark.parametrize("file_format", ["JPEG", "JPEG2000"])
@@ -39,6 +39,11 @@ def test_real_frames_say_what_their_headers_say(name: str) -> None:
 def test_the_precision_of_a_jpeg(name: str, bits: int | None) -> None:
     dataset = dcmread(get_testdata_file(name))
     assert jpeg_precision(get_frame(dataset.PixelData, 0, number_of_frames=1)) == bits
+
+
+def test_what_is_neither_is_not_blamed_on_one_of_them() -> None:
+    assert fault(bytes(64)) == fault(b"") == "is no JPEG codestream of any kind"
+    assert "JPEG 2000" not in fault(b"\xff\xd8" + bytes(64))
 
 
 def test_the_samples_and_levels_of_a_jpeg_2000_frame() -> None:

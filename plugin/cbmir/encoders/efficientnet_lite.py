@@ -152,7 +152,8 @@ class _Convolutions:
     ) -> str:
         weight = self.tensors.take(f"{at}.weight", out, channels, kernel, kernel)
         mean, variance = (self.tensors.take(f"{at}.norm.running_{part}", out) for part in ("mean", "var"))
-        scale = self.tensors.take(f"{at}.norm.weight", out) / np.sqrt(variance + np.float32(EPSILON))
+        deviation = np.sqrt(variance + np.float32(EPSILON)).astype(np.float32)
+        scale = self.tensors.take(f"{at}.norm.weight", out) / deviation
         bias = self.tensors.take(f"{at}.norm.bias", out) - mean * scale
         scaled = weight * scale[:, None, None, None]
         return self.graph.conv(x, scaled, bias, stride=stride, groups=groups, same=True)

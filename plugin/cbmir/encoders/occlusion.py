@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from cbmir.types import FloatArray
@@ -22,6 +23,8 @@ change a feature, larger windows tell less of where."""
 
 AT_ONCE = 64
 """Covered copies that are encoded together."""
+
+Distances = npt.NDArray[np.float64]
 
 Encode = Callable[[FloatArray], FloatArray]
 """Prepared pictures, float32 (n, channels, side, side), to features, float32 (n, d)."""
@@ -46,7 +49,7 @@ def drive(encode: Encode, prepared: FloatArray, other: FloatArray) -> FloatArray
         _distance(encode(_covered(prepared, hidden, places[start : start + AT_ONCE])), other) - near
         for start in range(0, len(places), AT_ONCE)
     ]
-    return _shared(np.concatenate(grown).reshape(CELLS, CELLS)).astype(np.float32)
+    return _shared(np.concatenate(grown).reshape(CELLS, CELLS))
 
 
 def blurred(prepared: FloatArray) -> FloatArray:
@@ -82,14 +85,12 @@ def _window(cell: int, bounds: list[int]) -> slice:
     return slice(bounds[max(cell - REACH, 0)], bounds[min(cell + REACH, CELLS - 1) + 1])
 
 
-def _shared(grown: FloatArray) -> FloatArray:
+def _shared(grown: Distances) -> FloatArray:
     """Each cell's mean over the windows that cover it."""
     padded = np.pad(grown, REACH, constant_values=np.nan)
     around = np.lib.stride_tricks.sliding_window_view(padded, (2 * REACH + 1, 2 * REACH + 1))
-    mean: FloatArray = np.nanmean(around, axis=(2, 3))
-    return mean
+    return np.asarray(np.nanmean(around, axis=(2, 3)), np.float32)
 
 
-def _distance(features: FloatArray, other: FloatArray) -> FloatArray:
-    away: FloatArray = np.linalg.norm(features.astype(np.float64) - other, axis=1)
-    return away
+def _distance(features: FloatArray, other: FloatArray) -> Distances:
+    return np.asarray(np.linalg.norm(features.astype(np.float64) - other, axis=1))

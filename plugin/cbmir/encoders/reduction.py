@@ -79,7 +79,7 @@ def principal_of_both(
         fewer, whiten, at_most: see `principal`, also for what it raises.
     """
     scales = [
-        np.sqrt(part / max(np.var(each, axis=0, dtype=np.float64).sum(), np.finfo(np.float32).tiny))
+        np.sqrt(part / max(float(np.var(each, axis=0, dtype=np.float64).sum()), float(np.finfo(np.float32).tiny)))
         for part, each in ((1 - share, one), (share, other))
     ]
     found = principal(np.hstack([one * scales[0], other * scales[1]]), fewer, whiten=whiten, at_most=at_most)

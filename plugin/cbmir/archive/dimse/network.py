@@ -8,6 +8,7 @@ from pydicom.uid import UID, AllTransferSyntaxes, ExplicitVRLittleEndian, Implic
 from pynetdicom import AE, _config
 
 from cbmir import __version__
+from cbmir.archive.trust import trusting
 from cbmir.errors import BadRequest
 
 IMPLEMENTATION_CLASS_UID = UID("2.25.306644649356262157752409950900884842528")
@@ -86,7 +87,7 @@ def server_tls(authority: str, certificate: str, key: str) -> ssl.SSLContext:
 
 def _tls(purpose: ssl.Purpose, authority: str, certificate: str, key: str) -> ssl.SSLContext:
     try:
-        context = ssl.create_default_context(purpose, cafile=authority or None)
+        context = trusting(authority, purpose)
         if certificate:
             context.load_cert_chain(certificate, key or None)
     except OSError as error:  # ssl.SSLError is one too

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 
 from cbmir.archive.connection import Connection
+from cbmir.archive.trust import trusting
 from cbmir.errors import BadRequest
 
 
@@ -22,7 +23,7 @@ def context(connection: Connection) -> ssl.SSLContext:
 
 def _trusting(connection: Connection) -> ssl.SSLContext:
     try:
-        return ssl.create_default_context(cafile=connection.authority or None)
+        return trusting(connection.authority)
     except OSError as error:  # SSLError is one
         raise BadRequest(
             f"The archive {connection.name} names the authority {connection.authority}, which cannot be used: "

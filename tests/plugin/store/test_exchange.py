@@ -169,22 +169,14 @@ def test_batches_do_not_show(
 ) -> None:
     fill(database)
     whole = written(database)
-    monkeypatch.setattr(exported, "ROWS_AT_ONCE", 1)
+    monkeypatch.setattr(exported, "ROWS_AT_ONCE", 2)
+    monkeypatch.setattr(document_text, "ROWS_AT_ONCE", 1)
     monkeypatch.setattr(export, "ROWS_AT_ONCE", 1)
     monkeypatch.setattr(document_stream, "BUFFER_BYTES", 7)
     monkeypatch.setattr(document_lines, "BLOCK_BYTES", 40)
     assert written(database) == whole
     read_in(target, settings, whole)
     assert rows(target) == rows(database)
-
-
-def test_a_process_of_its_own_reads_the_same(
-    any_database: Database, fill: Callable[[Database], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fill(any_database)
-    whole = written(any_database)
-    monkeypatch.setattr(export, "MANY", 0)
-    assert written(any_database) == whole
 
 
 def test_the_document_follows_the_published_schema(document: dict[str, Any]) -> None:

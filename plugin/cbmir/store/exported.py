@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 from sqlalchemy import (
     ColumnElement,
+    Integer,
     LargeBinary,
     Select,
     String,
@@ -26,7 +27,7 @@ from cbmir.store.document_text import COMMON, Columns
 from cbmir.store.tables import Encoder, Feature, Frame, Group, GroupPart, Instance, Label
 from cbmir.store.writing import is_sqlite
 
-ROWS_AT_ONCE = 2_000
+ROWS_AT_ONCE = 5_000
 BETWEEN = "\x1e"
 """Parts texts of JSON, none of which holds it (RFC 7464)."""
 
@@ -81,6 +82,7 @@ def _batch(session: Session, encoder: Encoder) -> Select[*tuple[Any, ...]]:
 
 def _rows(session: Session, encoder: Encoder) -> Select[*tuple[Any, ...]]:
     common = _list(session)(Group.key, *_common_columns())
+    after = bindparam("after", type_=Integer)
     return (
         select(
             Feature.frame_id,
@@ -99,7 +101,8 @@ def _rows(session: Session, encoder: Encoder) -> Select[*tuple[Any, ...]]:
         .join(Instance, Instance.id == Frame.instance_id)
         .join(Group, Group.id == Instance.group_id)
         .outerjoin(GroupPart, and_(GroupPart.group_id == Group.id, GroupPart.encoder_id == Feature.encoder_id))
-        .where(Feature.encoder_id == encoder.id, Feature.frame_id > bindparam("after"))
+        .where(Feature.encoder_id == encoder.id, Feature.frame_id > after)
+        .where(Frame.id > after)  # the same again: PostgreSQL would pass over all frames before, batch by batch
         .order_by(Feature.frame_id)
         .limit(ROWS_AT_ONCE)
     )

@@ -179,6 +179,15 @@ def test_batches_do_not_show(
     assert rows(target) == rows(database)
 
 
+@pytest.mark.parametrize("foreign", [b'"vector":"AAAA"', b'"vector":[1]', b'"anything":{"x":null}'])
+def test_a_key_that_the_schema_does_not_know_changes_nothing(
+    database: Database, target: Database, settings: Settings, fill: Callable[[Database], None], foreign: bytes
+) -> None:
+    fill(database)
+    read_in(target, settings, written(database).replace(b'{"file_name":', b'{%b,"file_name":' % foreign))
+    assert rows(target) == rows(database)
+
+
 def test_the_document_follows_the_published_schema(document: dict[str, Any]) -> None:
     schema = published_schema()
     Draft202012Validator.check_schema(schema)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from io import BytesIO
 from typing import Any
@@ -62,8 +63,10 @@ def test_who_can_take_no_more_leaves_the_database_free(filled: Database, monkeyp
         if len(taken) == 3:
             raise BrokenPipeError
 
-    with pytest.raises(BrokenPipeError):
+    with pytest.raises(BrokenPipeError) as raised:
         export_json(filled, None, take, Silence())
+    assert raised.tb, "which keeps alive what was at work"
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("ahead")]
     with filled.write() as session:
         session.delete(session.get_one(Encoder, "net-1"))
     assert len(taken) == 3

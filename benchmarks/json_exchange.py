@@ -6,8 +6,8 @@ Each step runs in a process of its own, whose peak resident memory is read from 
 library's `json` holds the whole document in memory, so it is given fewer rows unless told otherwise.
 
 Two steps are the bound of the export: `select` only fetches its rows from the database, `numbers` only writes their
-numbers with `orjson`. Nothing that does both in one process with these libraries is quicker than the two together;
-the export reads the rows in a process of its own while it writes their text.
+numbers with `orjson`. Nothing that does both in one thread with these libraries is quicker than the two together;
+the export reads the rows in another thread while it writes their text.
 """
 
 from __future__ import annotations

@@ -43,8 +43,12 @@ TEXT_COLUMNS = (
 END_OF_ROW = b",\n"
 LONGEST_ROW = 64 * 1024 * 1024
 
-BLOCK_BYTES = 512 * 1024
-"""About so much is parsed at once: some 400 rows, which the processor's cache holds."""
+LONGEST_HEAD = 512 * 1024
+"""Of a line before the rows."""
+
+BLOCK_BYTES = 96 * 1024
+"""About so much is parsed at once: some 70 rows, which the processor's cache holds; for larger pieces the C library
+asks the system for memory anew each time."""
 
 LARGEST_NUMBER = float(np.finfo(np.float32).max)
 UID_LENGTHS = set(range(1, 65))
@@ -98,6 +102,8 @@ class Line(Struct, gc=False):
     feature_pipeline: Code | None = None
     steps: Annotated[list[Step], Meta(max_length=MOST_STEPS)] | None = None
     created_at: Moment | None = None
+    vector: bytes = b""
+    """`feature` as float32, little endian, which takes its place; whatever a document says here is overwritten."""
 
     @property
     def instance(self) -> dict[str, Any]:
@@ -121,15 +127,13 @@ class Line(Struct, gc=False):
         return {name: (value, ORIGINS[origins.get(name, "import")]) for name, value in self.labels.items()}
 
     @property
-    def vector(self) -> bytes:
-        """float32, little endian."""
-        return pack(self.feature)
-
-    @property
     def made_by(self) -> str:
         """The conversion behind the picture that was encoded."""
         return str(self.feature_pipeline or self.pipeline or FRAME["pipeline"])
 
+
+PACKED: list[float] = []
+"""In place of numbers, which take eight times as much memory: more than the processor's cache holds."""
 
 _LINES = Decoder(list[Line])
 
@@ -143,7 +147,7 @@ def blocks(source: BinaryIO) -> Iterator[bytes]:
         blocks, and at last b"" if the document has ended as it should.
     """
     source.seek(0)
-    if not _is_head([source.readline(BLOCK_BYTES) for _ in range(3)]):
+    if not _is_head([source.readline(LONGEST_HEAD) for _ in range(3)]):
         return
     rest = b""
     while more := source.read(BLOCK_BYTES):
@@ -176,9 +180,13 @@ def rows_of(block: bytes, dimension: int) -> Sequence[Feature] | None:
     """The rows of a block, checked; None if one of them is to be looked at the slow way."""
     try:
         lines = _LINES.decode(block)
-        return lines if _are_good(lines, block, dimension) else None
     except DecodeError:
         return None
+    if not _are_good(lines, block, dimension):
+        return None
+    for line in lines:
+        line.vector, line.feature = pack(line.feature), PACKED
+    return lines
 
 
 def _are_good(members: Sequence[Line], block: bytes, dimension: int) -> bool:

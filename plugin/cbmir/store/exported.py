@@ -5,16 +5,31 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from sqlalchemy import ColumnElement, String, Text, and_, cast, func, select, type_coerce
+import orjson
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    LargeBinary,
+    Select,
+    String,
+    Text,
+    and_,
+    bindparam,
+    cast,
+    func,
+    literal,
+    select,
+    type_coerce,
+)
 from sqlalchemy.orm import Session
 
-from cbmir.store import encoders
 from cbmir.store.document_text import COMMON, Columns
-from cbmir.store.session import Database
 from cbmir.store.tables import Encoder, Feature, Frame, Group, GroupPart, Instance, Label
 from cbmir.store.writing import is_sqlite
 
-ROWS_AT_ONCE = 2_000
+ROWS_AT_ONCE = 5_000
+BETWEEN = "\x1e"
+"""Parts texts of JSON, none of which holds it (RFC 7464)."""
 
 
 def freeze(session: Session) -> None:
@@ -38,47 +53,65 @@ def encoder_object(encoder: Encoder) -> dict[str, Any]:
     return {key: getattr(encoder, key) for key in keys}
 
 
-def read(url: str, encoder_id: str) -> Iterator[Columns]:
-    """What `selected` gives, out of the database at the URL as it is at the beginning."""
-    database = Database(url)
-    try:
-        with database.read() as session:
-            freeze(session)
-            yield from selected(session, encoders.usable(session, encoder_id))
-    finally:
-        database.dispose()
-
-
 def selected(session: Session, encoder: Encoder) -> Iterator[Columns]:
     """What the document's `features` are made of, by frame id, a batch of rows at a time.
 
+    The database puts a batch together, outside the lock of Python's interpreter: another thread works meanwhile.
     Memory: one batch.
     """
-    statement = (
+    statement, after = _batch(session, encoder), 0
+    while (found := session.execute(statement, {"after": after}).one())[0] is not None:
+        after, vectors, common, labels, *lists = found
+        texts = (text.split(BETWEEN) for text in (common, labels))
+        yield Columns(vectors, *map(orjson.loads, lists), *texts)
+
+
+def _batch(session: Session, encoder: Encoder) -> Select[*tuple[Any, ...]]:
+    """The rows above the frame id `after` as one: the last frame id, then what `Columns` is made of."""
+    each = _rows(session, encoder).subquery().c
+    listed = func.json_group_array if is_sqlite(session) else func.json_agg
+    lists = each.file_name, each.sop_instance_uid, each.frame_number, each.sha256, each.created_at, each.picture
+    return select(
+        func.max(each.frame_id),
+        _one_after_the_other(session, each.vector),
+        func.aggregate_strings(each.common, BETWEEN),
+        func.aggregate_strings(each.labels, BETWEEN),
+        *(cast(listed(column), Text) for column in lists),
+    )
+
+
+def _rows(session: Session, encoder: Encoder) -> Select[*tuple[Any, ...]]:
+    common = _list(session)(Group.key, *_common_columns())
+    after = bindparam("after", type_=Integer)
+    return (
         select(
+            Feature.frame_id,
             Feature.vector,
             Instance.file_name,
             Instance.sop_instance_uid,
             Frame.frame_number,
             Instance.sha256,
-            _created_at(session),
+            _created_at(session).label("created_at"),
             Frame.picture,
-            cast(_list(session)(Group.key, *_common_columns()), Text),
-            _labels_of_instance(session),
+            cast(common, Text).label("common"),
+            func.coalesce(_labels_of_instance(session), "").label("labels"),
         )
         .select_from(Feature)
         .join(Frame, Frame.id == Feature.frame_id)
         .join(Instance, Instance.id == Frame.instance_id)
         .join(Group, Group.id == Instance.group_id)
         .outerjoin(GroupPart, and_(GroupPart.group_id == Group.id, GroupPart.encoder_id == Feature.encoder_id))
-        .where(Feature.encoder_id == encoder.id)
+        .where(Feature.encoder_id == encoder.id, Feature.frame_id > after)
+        .where(Frame.id > after)  # the same again: PostgreSQL would pass over all frames before, batch by batch
         .order_by(Feature.frame_id)
-        .execution_options(yield_per=ROWS_AT_ONCE)
+        .limit(ROWS_AT_ONCE)
     )
-    # plain rows: a session would look for objects in each
-    for rows in session.connection().execute(statement).partitions():
-        vectors, *others = zip(*rows, strict=True)
-        yield Columns(b"".join(vectors), *others)
+
+
+def _one_after_the_other(session: Session, vector: ColumnElement[bytes]) -> ColumnElement[bytes]:
+    if is_sqlite(session):  # which joins texts alone; a cast leaves the octets as they are
+        return cast(func.aggregate_strings(cast(vector, Text), ""), LargeBinary)
+    return func.string_agg(vector, literal(b""))
 
 
 def _created_at(session: Session) -> ColumnElement[str]:

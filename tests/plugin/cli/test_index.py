@@ -7,6 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
+
+from cbmir.settings import Settings
+from cbmir.store.session import Database
+from cbmir.store.tables import Encoder
 
 Cbmir = Callable[..., Any]
 
@@ -30,6 +35,26 @@ def test_an_exact_index_says_nothing_of_recall(cbmir: Cbmir, images: Path) -> No
     told = cbmir("query", images / "3.png", "--json")
     assert (told.json["recall"], told.err) == (None, "")
     assert "distances and" in cbmir("index", "benchmark").out
+
+
+@pytest.mark.parametrize(
+    "later", [{"generation": 4}, {"generation": 9, "followed_from": 9}], ids=["an older copy", "a lost record"]
+)
+def test_a_whole_index_that_the_database_cannot_follow_from_is_not_called_damaged(
+    cbmir: Cbmir, images: Path, settings: Settings, later: dict[str, int]
+) -> None:
+    database = Database(settings.resolved_database_url)
+    with database.write() as session:
+        session.execute(update(Encoder).values(generation=5))
+    assert cbmir("index", "build").status == 0
+    with database.write() as session:
+        session.execute(update(Encoder).values(**later))
+    database.dispose()
+    told = cbmir("index", "status")
+    assert "exact  12 features  outdated  0.0 MB" in told.out
+    assert "cannot follow from. Build it anew: `cbmir index build`." in told.err
+    assert cbmir("query", images / "3.png").status == 0
+    assert "exact  12 features  current" in cbmir("index", "status").out
 
 
 def test_an_approximate_index_says_so_everywhere(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any, BinaryIO
 
 import orjson
@@ -24,9 +25,6 @@ from cbmir.store.tables import Encoder
 from cbmir.unwatched import unwatched
 
 ROWS_AT_ONCE = 2_000
-MANY = 100_000
-"""From so many features on they are read by a process of its own while their text is made: it takes a second to
-start."""
 
 
 @unwatched()
@@ -57,12 +55,11 @@ def export_json(
         total, done = features.count(session, encoder.id), 0
         head = to_json(SCHEMA), to_json(exported.encoder_object(encoder))
         write(b'{"schema": %b,\n"encoder": %b,\n"features": [' % head)
-        many = total >= MANY
-        rows = made_ahead(exported.read, database.url, encoder.id) if many else exported.selected(session, encoder)
-        for batch in document_text.members(rows, encoder.dimension):
-            write((b",\n" if done else b"\n") + ",\n".join(batch).encode())
-            done += len(batch)
-            progress.update(done, total)
+        with closing(made_ahead(exported.selected(session, encoder))) as rows:
+            for batch in document_text.members(rows, encoder.dimension):
+                write((b",\n" if done else b"\n") + ",\n".join(batch).encode())
+                done += len(batch)
+                progress.update(done, total)
         write(b"\n]}\n")
     return {"encoder": encoder.id, "features": done}
 

@@ -197,7 +197,7 @@ def _match(session: Session, encoder: Encoder, backend: Backend, stamp: Stamp, i
     if index.dimension != encoder.dimension:
         raise BrokenFile(f"The index is not of features of {encoder.dimension} numbers.", REMEDY)
     if not encoder.followed_from <= stamp.generation <= encoder.generation:
-        raise BrokenFile("The index is of a generation that the database cannot follow from.", REMEDY)
+        raise unfollowed()
     gone = np.unique(features.dropped(session, encoder, stamp.generation))
     left = len(index) - int(index.contains(gone).sum())
     if features.count_until(session, encoder.id, stamp.generation) > left:
@@ -214,6 +214,11 @@ def _equal(session: Session, encoder: Encoder, backend: Backend, index: Index, g
     return all(
         stored.get(frame_id) == vector.tobytes() for frame_id, vector in zip(ids[stays].tolist(), ours, strict=True)
     )
+
+
+def unfollowed() -> BrokenFile:
+    """That an index is whole, but of a past or a future that this database does not know."""
+    return BrokenFile("The index is of a generation that the database cannot follow from.", REMEDY)
 
 
 def _at_work() -> Unavailable:

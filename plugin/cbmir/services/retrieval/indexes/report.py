@@ -8,7 +8,7 @@ import numpy as np
 from sqlalchemy.orm import Session
 
 from cbmir.errors import BrokenFile, NotFound
-from cbmir.index.stamp import REMEDY
+from cbmir.index.stamp import REMEDY, Stamp
 from cbmir.services.retrieval.indexes import index_files, term_files
 from cbmir.services.retrieval.indexes.backends.base import Backend
 from cbmir.services.retrieval.indexes.backends.choose import check
@@ -19,10 +19,12 @@ from cbmir.store.tables import Encoder
 
 
 def status(database: Database, settings: Settings) -> list[dict[str, Any]]:
-    """The index of each encoder that has features: `state` is `current`, `behind`, `missing` or `damaged`.
+    """The index of each encoder that has features.
 
-    `behind` counts the features that came and went since; they are searched beside it all the same. `recall` is
-    null for an exact one.
+    `state` is `current`, `behind`, `outdated`, `missing` or `damaged`. `behind` counts the features that came and
+    went since; they are searched beside it all the same. An outdated one is whole, but what came and went since is
+    not on record; like a missing or damaged one it is made anew before the next search. `recall` is null for an
+    exact one.
 
     Raises:
         cbmir.errors.BadRequest, cbmir.errors.Unavailable: if the backend cannot be used.
@@ -43,14 +45,23 @@ def _state(session: Session, encoder: Encoder, backend: Backend) -> dict[str, An
     }
     try:
         stamp = backend.stamp(session, encoder.id)
-        size = backend.size(session, encoder.id)
-        lag = index_files.behind(session, encoder, stamp)
+        told |= {"bytes": backend.size(session, encoder.id), "file_generation": stamp.generation}
     except NotFound:
         return told | {"state": "missing"}
     except BrokenFile as error:
         return told | {"state": "damaged", "reason": error.sentence}
-    told |= {"state": "behind" if lag else "current", "behind": lag, "bytes": size}
-    return told | {"file_generation": stamp.generation, "recall": stamp.recall}
+    return told | {"recall": stamp.recall} | _lag(session, encoder, stamp)
+
+
+def _lag(session: Session, encoder: Encoder, stamp: Stamp) -> dict[str, Any]:
+    """How far an index with this stamp is behind; one from after the encoder's last change is of another past."""
+    try:
+        if stamp.generation > encoder.generation:
+            raise index_files.unfollowed()
+        lag = index_files.behind(session, encoder, stamp)
+    except BrokenFile as error:
+        return {"state": "outdated", "reason": error.sentence}
+    return {"state": "behind" if lag else "current", "behind": lag}
 
 
 def verify(database: Database, settings: Settings, encoder_id: str | None) -> dict[str, Any]:

@@ -108,7 +108,7 @@ class _Door(HTTPAdapter):
 
     def __init__(self, who: str, seconds: float, context: ssl.SSLContext, parallel: int, retries: Retry) -> None:
         self._who, self._seconds, self._context = who, seconds, context
-        super().__init__(pool_maxsize=max(1, parallel), max_retries=retries)
+        super().__init__(pool_maxsize=max(1, parallel) + 1, max_retries=retries)  # who lists, too
 
     def init_poolmanager(self, *sizes: Any, **how: Any) -> None:
         super().init_poolmanager(*sizes, ssl_context=self._context, **how)
@@ -133,7 +133,7 @@ class _PacedDoor(LimiterMixin, _Door):  # type: ignore[misc]
 
 
 def door(connection: Connection, who: str, context: ssl.SSLContext, repeatable: Collection[str]) -> HTTPAdapter:
-    """An adapter with `connection.parallel` connections that are kept alive."""
+    """An adapter that keeps alive `connection.parallel` connections, and one for who lists meanwhile."""
     retries = Retry(
         REPEATS,
         connect=REPEATS,

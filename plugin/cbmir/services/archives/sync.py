@@ -46,6 +46,7 @@ def synchronise(
     *,
     after: Callable[[], None] = lambda: None,
     linger_seconds: float = 0.0,
+    more_may_come: Callable[[], bool] = lambda: False,
 ) -> Ingested:
     """Fetch and record what is pending, until nothing is.
 
@@ -58,6 +59,7 @@ def synchronise(
         isolation: where they are converted; it stays open.
         after: called after each piece of work, to extract features.
         linger_seconds: how long to wait for more once nothing is pending.
+        more_may_come: whether to wait longer than that, as while the archive is still looked at.
 
     Raises:
         cbmir.errors.ArchiveUnavailable, cbmir.errors.ArchiveRefused: if the archive is lost; the rest stays
@@ -68,12 +70,13 @@ def synchronise(
     _sweep_spool(followed.settings.spool)
     synced, until = Ingested(), time.monotonic() + linger_seconds
     while True:
+        waits = more_may_come()  # asked first: what it found last is pending by now
         piece = _pending(followed)
         if piece:
             synced += _work(followed, piece, _Sum(progress, synced.files, _total(followed)), isolation)
             after()
             until = time.monotonic() + linger_seconds
-        elif time.monotonic() >= until:
+        elif not waits and time.monotonic() >= until:
             return synced
         else:
             progress.update(synced.files, synced.files)

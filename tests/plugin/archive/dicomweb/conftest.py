@@ -27,6 +27,12 @@ def answer(*objects: bytes, **headers: str) -> tuple[int, bytes, dict[str, str]]
     return 200, multipart(*objects), HEADERS | headers
 
 
+def announced(data: bytes, length: int) -> tuple[int, bytes, dict[str, str]]:
+    """An answer that says how long its object is."""
+    head = f"--a-boundary\r\nContent-Type: application/dicom\r\nContent-Length: {length}\r\n\r\n".encode()
+    return 200, head + data + b"\r\n--a-boundary--", HEADERS
+
+
 def remote(data: bytes) -> RemoteInstance:
     """An object as a list names it."""
     found = pydicom.dcmread(BytesIO(data))
@@ -64,8 +70,8 @@ class Hospital:
 
 @pytest.fixture
 def wado() -> SimpleNamespace:
-    """What servers say, `answer` or its `headers` and `multipart` body, and what lists name, `remote`."""
-    return SimpleNamespace(headers=HEADERS, multipart=multipart, answer=answer, remote=remote)
+    """What servers say, `answer`, `announced`, or `headers` and `multipart` body, and what lists name, `remote`."""
+    return SimpleNamespace(headers=HEADERS, multipart=multipart, answer=answer, announced=announced, remote=remote)
 
 
 @pytest.fixture

@@ -66,9 +66,10 @@ def test_an_object_without_multipart_is_taken(
     [
         (lambda wado, data, _: wado.answer(data, cut="1000"), ArchiveUnavailable, "broke off"),
         (lambda wado, data, _: (200, wado.multipart(data)[:-20], wado.headers), ArchiveUnavailable, "broke off"),
+        (lambda wado, data, _: wado.announced(data[:-100], len(data)), ArchiveUnavailable, "broke off"),
         (lambda wado, _, other: wado.answer(other), ArchiveGarbled, "another object"),
-        (lambda wado, data, other: wado.answer(data, other), ArchiveGarbled, "2 objects"),
-        (lambda wado, *_: wado.answer(), ArchiveGarbled, "0 objects|no multipart"),
+        (lambda wado, data, other: wado.answer(data, other), ArchiveGarbled, "several objects"),
+        (lambda wado, *_: wado.answer(), ArchiveGarbled, "no object|no multipart"),
         (lambda wado, *_: wado.answer(b"not DICOM"), ArchiveGarbled, "no DICOM"),
         (lambda wado, *_: (200, b"not multipart", wado.headers), ArchiveGarbled, "no multipart"),
         (lambda *_: (200, b"<html>", {}), ArchiveGarbled, "text/html"),

@@ -29,8 +29,9 @@ from cbmir.types import ObjectState, RemoteInstance
 AT_ONCE = 256
 """Objects that are asked for together, and the rest of a series besides: an archive may give it by one answer."""
 
-MOST_AT_ONCE = 1024
-"""However long the series is: no more files lie in the spool at one time, and are then gone."""
+MOST_AT_ONCE = 10_000
+"""However long the series is: their rows take 15 MB. Of files the spool has no more at one time than are read ahead
+(`ingestion.run`), and those that are being brought; of a longer series the rest comes one by one."""
 
 PREFIX = "fetched-"
 POLL_SECONDS = 0.1

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,16 +18,21 @@ from sqlalchemy import func, select
 
 from cbmir.archive.base import Archive, Fetched, RemoteInstance, RemoteStudy
 from cbmir.archive.connection import ArchiveKind, Connection
+from cbmir.archive.http.objects import TOGETHER
 from cbmir.errors import ArchiveGarbled, CbmirError, DiskFull, JobCancelled
 from cbmir.progress import Silence
 from cbmir.services.archives.catch_up import catch_up
+from cbmir.services.archives.follow import Follower
 from cbmir.services.archives.registered import Followed, add
 from cbmir.services.archives.status import of
+from cbmir.services.archives.sync import synchronise
 from cbmir.services.archives.verify import verify
+from cbmir.services.conversion.isolation import Isolation
+from cbmir.services.ingestion.run import AT_ONCE as RECORDED_AT_ONCE
 from cbmir.settings import Settings
 from cbmir.store import archives, ledger
 from cbmir.store.session import Database
-from cbmir.store.tables import Instance
+from cbmir.store.tables import Instance, now
 from cbmir_workers.up import child_environment
 
 STUDIES = 5
@@ -172,3 +178,59 @@ def test_an_interrupt_does_not_wait_for_an_archive_that_is_silent(database: Data
     assert (process.returncode, said.strip()) == (130, "cbmir: interrupted.")
     with database.read() as session:
         assert archives.get(session, "pacs").follower == ""
+
+
+@dataclass
+class Noting:
+    """An archive that passes everything on to another, and notes what comes of it."""
+
+    archive: Archive
+    came: list[str] = field(default_factory=list)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.archive, name)
+
+    def fetch(self, instances: Sequence[RemoteInstance], folder: Path) -> Iterator[Fetched]:
+        for each in self.archive.fetch(instances, folder):
+            self.came.append(each.instance.sop_instance_uid)
+            yield each
+
+
+def test_a_sync_that_is_killed_in_a_long_series_loses_nothing_and_what_is_recorded_is_not_fetched_again(
+    database: Database, archive: Followed, pacs: Any, make_object: Any
+) -> None:
+    count = 4 * RECORDED_AT_ONCE
+    for seed in range(count):
+        pacs.send(make_object(seed))
+    command = [sys.executable, "-m", "cbmir", "archive", "sync", "pacs"]
+    with subprocess.Popen(command, env=child_environment(archive.settings)) as process:
+        deadline = time.monotonic() + SECONDS
+        while not held(database):
+            assert time.monotonic() < deadline
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.kill()
+    done = held(database)
+    assert 0 < done < count
+    with database.write() as session:
+        archives.change(session, archive.id, followed_until=now())  # half a minute later
+    noting = Noting(archive.archive)
+    synced = catch_up(replace(archive, archive=noting), Silence())
+    assert synced is not None
+    assert synced.ingested == len(noting.came) == count - done
+    assert verify(archive, Silence()).differences == []
+
+
+def test_objects_that_are_deleted_between_listing_and_fetching_are_not_missed(
+    database: Database, archive: Followed, pacs: Any, make_object: Any, follow: Any
+) -> None:
+    ids = [pacs.send(make_object(seed)) for seed in range(2 * TOGETHER)]
+    Follower(archive).look()
+    for each in ids[3:5]:
+        pacs.delete(f"/instances/{each}")
+    with Isolation(1) as isolation:
+        synced = synchronise(archive, Silence(), isolation)
+    assert (synced.ingested, synced.failed) == (len(ids) - 2, 2)
+    follow()
+    assert held(database) == len(ids) - 2
+    assert verify(archive, Silence()).differences == []

@@ -39,7 +39,7 @@ class Check:
 
 @runtime_checkable
 class Archive(Protocol):
-    """An archive that answers. Safe for one thread at a time; it may use more of its own."""
+    """An archive that answers. Safe for one thread that lists and one that fetches; it may use more of its own."""
 
     def test(self) -> list[Check]:
         """Reach it, log in, and find out what it can do; what fails is a check that says so, not an error."""

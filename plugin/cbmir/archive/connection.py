@@ -93,7 +93,7 @@ class Connection:
         move_aet: AE title of our receiver, as the archive knows it, for C-MOVE.
         move_port: TCP port on which that receiver listens while a C-MOVE runs.
         parallel: requests, or associations, at one time.
-        requests_per_second: at most so many; 0 for no limit.
+        requests_per_second: at most so many requests or associations, of one process; 0 for no limit.
         timeout_seconds: how long an answer may take.
         viewer: URL that shows a study, with `{study}` and perhaps `{series}` and `{instance}` in place of UIDs;
             empty where the hits link to nothing.

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import and_, delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from cbmir.errors import BadRequest, NotFound
@@ -84,13 +84,21 @@ def change(session: Session, archive_id: int, **values: Any) -> None:
 
 
 def lease(session: Session, archive_id: int, follower: str, seconds: float) -> bool:
-    """Follow an archive for so many seconds from now, unless another does; True if it is this follower's."""
+    """Follow an archive for so many seconds from now, unless another does; True if it is this follower's.
+
+    Where another has not given it back, and so may have died in the middle of a sweep, one is wanted again.
+    """
     moment = clock(session)
+    died = and_(Archive.follower != "", Archive.follower != follower)
     free = or_(Archive.follower == follower, Archive.followed_until.is_(None), Archive.followed_until < moment)
     taken = (
         update(Archive)
         .where(Archive.id == archive_id, ~Archive.paused, free)
-        .values(follower=follower, followed_until=moment + timedelta(seconds=seconds))
+        .values(
+            follower=follower,
+            followed_until=moment + timedelta(seconds=seconds),
+            sweep_wanted=or_(Archive.sweep_wanted, died),
+        )
         .returning(Archive.id)
     )
     return session.scalars(taken).first() is not None

@@ -5,9 +5,8 @@ from __future__ import annotations
 import tempfile
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from cbmir.archive.base import Check
+from cbmir.archive.base import Archive, Check
 from cbmir.archive.connection import Connection
 from cbmir.archive.dicomweb import entries
 from cbmir.archive.dicomweb.client import Client
@@ -15,11 +14,8 @@ from cbmir.archive.http.checking import check, reached
 from cbmir.archive.http.paging import Entry
 from cbmir.errors import NotFound
 
-if TYPE_CHECKING:
-    from cbmir.archive.dicomweb.archive import DicomWebArchive
 
-
-def checks(connection: Connection, client: Client, archive: DicomWebArchive) -> list[Check]:
+def checks(connection: Connection, client: Client, archive: Archive) -> list[Check]:
     """Reachable, credentials, QIDO-RS, paging, WADO-RS; STOW-RS is not tried, since it would leave something."""
     found = reached(connection, lambda: _first(client))
     if not found[0].fine:
@@ -56,7 +52,7 @@ def _paging(client: Client) -> str:
     return "It ignores the offset." if first == second else "It pages by limit and offset."
 
 
-def _retrieve(client: Client, archive: DicomWebArchive) -> str:
+def _retrieve(client: Client, archive: Archive) -> str:
     studies = [entries.study(entry) for entry in _first(client)]
     instances = [each for study in studies[:1] for each in islice(archive.instances(study.study_instance_uid), 1)]
     if not instances:

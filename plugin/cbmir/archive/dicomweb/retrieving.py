@@ -21,6 +21,9 @@ logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
 AS_STORED = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 """Asks for the object in the transfer syntax in which it is kept (PS3.18 8.7.3.5.2)."""
 
+SILENCE = 64 * 1024
+"""Bytes that may come without one of an object among them, such as the headers of a part."""
+
 
 def download(client: Client, instance: RemoteInstance) -> Generator[bytes, None, None]:
     """An object's file (PS3.10) as it is stored, in pieces; memory does not grow with its size.
@@ -85,38 +88,53 @@ def the_part(body: Iterable[bytes], boundary: bytes, who: str) -> Iterator[bytes
         who: begins an error's sentence.
 
     Raises:
-        cbmir.errors.ArchiveUnavailable: if the message ends before its last boundary.
+        cbmir.errors.ArchiveUnavailable: if the message ends before its last boundary, or a part before the length
+            that it says.
         cbmir.errors.ArchiveGarbled: if it is no multipart message, or has another number of parts.
     """
-    count = 0
+    ended = False
     for piece in the_parts(body, boundary, who):
-        count += not piece
-        if piece and not count:
+        if ended:
+            raise ArchiveGarbled(f"{who} sends several objects in place of one.", ADDRESS)
+        ended = not piece
+        if piece:
             yield piece
-    if count != 1:
-        raise ArchiveGarbled(f"{who} sends {count} objects in place of one.", ADDRESS)
+    if not ended:
+        raise ArchiveGarbled(f"{who} sends no object.", ADDRESS)
 
 
 def the_parts(body: Iterable[bytes], boundary: bytes, who: str) -> Iterator[bytes]:
-    """The content of a multipart message's parts, in pieces; an empty one ends each.
+    """The content of a multipart message's parts, in pieces; an empty one ends each. What follows the last part
+    says nothing (RFC 2046 5.1.1), and is not read to its end.
 
     Raises:
         as `the_part`, but for the number of parts.
     """
     parts = _Parts(boundary, who)
     for piece in body:
+        if parts.ended or parts.cut:
+            break
         yield from parts.content(piece)
-    if not parts.ended:
+    if parts.cut or not parts.ended:
         raise AnswerLost(f"{who} broke off in the middle of an object.", LATER)
 
 
 class _Parts:
-    """What python-multipart finds, piece by piece."""
+    """What python-multipart finds, piece by piece, up to a part that is `cut`: shorter than it says."""
 
     def __init__(self, boundary: bytes, who: str) -> None:
         self._who, self._found = who, list[bytes]()
-        self.ended = False
-        callbacks = {"on_part_data": self._data, "on_part_end": self._part_end, "on_end": self._end}
+        self._name, self._value = b"", b""
+        self._missing, self._silent = 0, 0
+        self.ended = self.cut = False
+        callbacks = {
+            "on_header_field": self._header_name,
+            "on_header_value": self._header_value,
+            "on_header_end": self._header_end,
+            "on_part_data": self._data,
+            "on_part_end": self._part_end,
+            "on_end": self._end,
+        }
         with self._understood():
             self._parser = MultipartParser(boundary, callbacks)  # type: ignore[arg-type]
 
@@ -124,14 +142,32 @@ class _Parts:
         self._found = []
         with self._understood():
             self._parser.write(piece)
+        self._silent = 0 if self._found else self._silent + len(piece)
+        if self._silent > SILENCE:
+            raise ArchiveGarbled(f"{self._who} sends a message without an object.", ADDRESS)
         return self._found
 
+    def _header_name(self, data: bytes, start: int, end: int) -> None:
+        self._name += data[start:end]
+
+    def _header_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+
+    def _header_end(self) -> None:
+        if self._name.lower() == b"content-length" and self._value.isdigit():
+            self._missing = int(self._value)
+        self._name, self._value = b"", b""
+
     def _data(self, data: bytes, start: int, end: int) -> None:
-        if end > start:
+        self._missing -= end - start
+        if end > start and not self.cut:
             self._found.append(data[start:end])
 
     def _part_end(self) -> None:
-        self._found.append(b"")
+        self.cut = self.cut or self._missing > 0
+        self._missing = 0
+        if not self.cut:
+            self._found.append(b"")
 
     def _end(self) -> None:
         self.ended = True

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import socket
 import ssl
-import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -24,6 +22,7 @@ from cbmir.archive.connection import Connection
 from cbmir.archive.dimse.address import Address
 from cbmir.archive.dimse.network import MAX_PDU, application, checked_aet, client_tls
 from cbmir.archive.dimse.wire import prepare
+from cbmir.archive.pace import pace
 from cbmir.errors import ArchiveGarbled, ArchiveRefused, ArchiveUnavailable, CbmirError
 
 MAX_CONTEXTS = 128
@@ -41,7 +40,7 @@ class Peer:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        self._turns, self._next = threading.Lock(), 0.0
+        self._pace = pace(connection.name, connection.requests_per_second)
         self.address = Address.of(connection.address)
         checked_aet(connection.calling_aet)
         self._tls = (
@@ -73,7 +72,7 @@ class Peer:
             cbmir.errors.ArchiveUnavailable: if nobody answers.
             cbmir.errors.ArchiveRefused: if it does not let us in, or does not offer what is needed.
         """
-        self._wait()
+        self._pace.wait()
         association = self._ask(contexts, roles, handlers)
         try:
             if needed and needed not in {each.abstract_syntax for each in association.accepted_contexts}:
@@ -83,13 +82,6 @@ class Peer:
             association.abort()
             raise
         association.release()
-
-    def _wait(self) -> None:
-        """Ask for no more associations a second than the connection allows."""
-        if self.connection.requests_per_second:
-            with self._turns:
-                time.sleep(max(0.0, self._next - time.monotonic()))
-                self._next = time.monotonic() + 1 / self.connection.requests_per_second
 
     def _ask(
         self, contexts: Sequence[PresentationContext], roles: Sequence[Any], handlers: Sequence[EventHandlerType]

@@ -140,22 +140,25 @@ def pieces(
     Args:
         response: asked for with `stream=True`.
         who: begins an error's sentence.
-        seconds: that it may take, and more only while it brings `SLOWEST` bytes a second.
+        seconds: that we wait for it in all, beyond the time that its bytes take at `SLOWEST`; who was quick before
+            has no more than these seconds to his credit. The time that we take ourselves does not count.
         bound: most bytes; None for any number.
 
     Raises:
         cbmir.errors.ArchiveUnavailable: if it breaks off or is too slow.
         cbmir.errors.ArchiveGarbled: if it is longer than `bound`.
     """
-    began, received = monotonic(), 0
+    received, left, began = 0, seconds, monotonic()
     with response:
         while piece := _read(response, who):
             received += len(piece)
+            left = min(left - (monotonic() - began) + len(piece) / SLOWEST, seconds)
             if bound is not None and received > bound:
                 raise ArchiveGarbled(f"{who} sends an answer without end, of more than {bound} bytes.", ADDRESS)
-            if monotonic() - began > seconds + received / SLOWEST:
+            if left < 0:
                 raise AnswerLost(f"{who} does not answer in time.", LATER)
             yield piece
+            began = monotonic()
 
 
 def _read(response: requests.Response, who: str) -> bytes:

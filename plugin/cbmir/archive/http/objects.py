@@ -57,7 +57,8 @@ def fetch(
         as `cbmir.archive.base.Archive.fetch`.
     """
     course = _Course(download, folder, together)
-    groups = deque(_by_series(instances) if together else ([each] for each in instances))
+    whole = together is not None and together.works
+    groups = deque(_by_series(instances) if whole else ([each] for each in instances))
     with closing(in_parallel(partial(course.brought, groups), groups, parallel)) as coming:
         try:
             yield from coming
@@ -89,6 +90,8 @@ class _Course:
 
     def brought(self, groups: deque[Group], group: Group) -> Iterator[Fetched]:
         """What comes of a group; of a series what did not come by one answer joins the groups, one by one."""
+        if self.stop.is_set():
+            return
         if len(group) == 1:
             yield self.fetched(group[0])
             return

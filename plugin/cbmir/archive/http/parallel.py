@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from queue import Queue
-from threading import Event, Thread
+from threading import Condition, Event, Thread
 from typing import Generic, TypeVar
 
 Thing = TypeVar("Thing")
@@ -20,7 +20,8 @@ def in_parallel(
     After an error nothing more is begun; it is raised once the results of what was running have been given.
 
     Args:
-        work: may put more things into `things`; its results are not taken any more once nobody waits for them.
+        work: may put more things into `things`, for every thread to take; its results are not taken any more once
+            nobody waits for them.
         things: they are taken out.
         parallel: threads.
     """
@@ -46,26 +47,35 @@ class _Course(Generic[Thing, Result]):
     def __init__(self, work: Callable[[Thing], Iterable[Result]], things: deque[Thing], parallel: int) -> None:
         self._work, self._things, self.running = work, things, parallel
         self._queue: Queue[tuple[Result] | None] = Queue(2 * parallel)
+        self._changed, self._busy = Condition(), 0
         self.failed: list[BaseException] = []
         self.left = Event()
 
     def run(self) -> None:
-        """Work on things until there are none, or one failed, or nobody waits."""
+        """Work on things until there are none and none can come, or one failed, or nobody waits."""
         try:
-            for thing in self._taken():
-                self._give(thing)
+            while taken := self._taken():
+                self._give(*taken)
+                self._done()
         except BaseException as error:  # noqa: BLE001 - it is raised where the results are taken
             self.failed.append(error)
+            self._done()
         finally:
             self._queue.put(None)
 
-    def _taken(self) -> Iterator[Thing]:
-        while not self._is_over():
-            try:
-                thing = self._things.popleft()
-            except IndexError:
-                return
-            yield thing
+    def _taken(self) -> tuple[Thing] | None:
+        """The next thing, as soon as there is one: who works may put in more."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._things or not self._busy or self._is_over())
+            if self._is_over() or not self._things:
+                return None
+            self._busy += 1
+            return (self._things.popleft(),)
+
+    def _done(self) -> None:
+        with self._changed:
+            self._busy -= 1
+            self._changed.notify_all()
 
     def _give(self, thing: Thing) -> None:
         for result in self._work(thing):

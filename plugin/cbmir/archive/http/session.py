@@ -13,13 +13,13 @@ from authlib.integrations.requests_client import OAuth2Session
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from requests.utils import get_environ_proxies
-from requests_ratelimiter import LimiterMixin
 from urllib3.util.retry import Retry
 
 from cbmir.archive.connection import Connection
 from cbmir.archive.http import tls
 from cbmir.archive.http.answers import MAX_ANSWER, of_status, pieces, translated
 from cbmir.archive.http.credentials import ClientCredentials, simple
+from cbmir.archive.pace import Pace, pace
 from cbmir.errors import ArchiveRefused, BadRequest
 
 # It warns of each repetition, and quotes headers that it cannot parse; what matters of that is an error of ours.
@@ -104,11 +104,13 @@ def base_url(connection: Connection) -> str:
 
 
 class _Door(HTTPAdapter):
-    """Where requests go out: with our TLS, our patience, and answers that fit into memory."""
+    """Where requests go out: with our TLS, at our pace, with our patience, and answers that fit into memory."""
 
-    def __init__(self, who: str, seconds: float, context: ssl.SSLContext, parallel: int, retries: Retry) -> None:
-        self._who, self._seconds, self._context = who, seconds, context
-        super().__init__(pool_maxsize=max(1, parallel), max_retries=retries)
+    def __init__(
+        self, who: str, seconds: float, context: ssl.SSLContext, pace: Pace, parallel: int, retries: Retry
+    ) -> None:
+        self._who, self._seconds, self._context, self._pace = who, seconds, context, pace
+        super().__init__(pool_maxsize=max(1, parallel) + 1, max_retries=retries)  # who lists, too
 
     def init_poolmanager(self, *sizes: Any, **how: Any) -> None:
         super().init_poolmanager(*sizes, ssl_context=self._context, **how)
@@ -120,6 +122,7 @@ class _Door(HTTPAdapter):
         """Always streamed, so that nothing is read without a bound; what nobody wants as a stream is read here."""
         request.headers.pop("Host", None)  # dicomweb-client names it without its port
         wanted = named.pop("stream", False)
+        self._pace.wait()
         times = (min(CONNECT_SECONDS, self._seconds), self._seconds)
         with translated(self._who):
             response = super().send(request, *how, **(named | {"stream": True, "timeout": times}))
@@ -128,12 +131,8 @@ class _Door(HTTPAdapter):
         return response
 
 
-class _PacedDoor(LimiterMixin, _Door):  # type: ignore[misc]
-    """The same, at so many requests a second at most."""
-
-
 def door(connection: Connection, who: str, context: ssl.SSLContext, repeatable: Collection[str]) -> HTTPAdapter:
-    """An adapter with `connection.parallel` connections that are kept alive."""
+    """An adapter that keeps alive `connection.parallel` connections, and one for who lists meanwhile."""
     retries = Retry(
         REPEATS,
         connect=REPEATS,
@@ -145,16 +144,8 @@ def door(connection: Connection, who: str, context: ssl.SSLContext, repeatable: 
         raise_on_status=False,
         retry_after_max=LONGEST_WAIT,
     )
-    how: dict[str, Any] = {
-        "who": who,
-        "seconds": connection.timeout_seconds,
-        "context": context,
-        "parallel": connection.parallel,
-        "retries": retries,
-    }
-    if connection.requests_per_second > 0:
-        return _PacedDoor(per_second=connection.requests_per_second, limit_statuses=(), **how)
-    return _Door(**how)
+    turns = pace(connection.name, connection.requests_per_second)
+    return _Door(who, connection.timeout_seconds, context, turns, connection.parallel, retries)
 
 
 def _prepare(session: requests.Session, connection: Connection, url: str, adapter: HTTPAdapter) -> None:

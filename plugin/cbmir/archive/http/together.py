@@ -14,7 +14,8 @@ from cbmir.errors import ArchiveGarbled, ArchiveRefused, ArchiveUnavailable, Not
 from cbmir.files import written_whole
 
 FAILURES = 3
-"""After so many series in a row that broke off none is asked for as a whole: the archive is one that cannot."""
+"""After so many series in a row that broke off, or brought nothing, none is asked for as a whole: the archive is
+one that cannot."""
 
 Pieces = Generator[bytes, None, None]
 
@@ -53,10 +54,13 @@ class Together:
         Raises:
             cbmir.errors.DiskFull, cbmir.errors.Unavailable: if a file cannot be written.
         """
+        came = False
         try:
             with closing(heeded(self._download(series))) as pieces:
-                yield from _files(pieces, wanted, folder)
-            self._failures = 0
+                for each in _files(pieces, wanted, folder):
+                    came = True
+                    yield each
+            self._failures = 0 if came else self._failures + 1
         except (NotFound, ArchiveGarbled, ArchiveRefused, ArchiveUnavailable):
             self._failures += 1
 

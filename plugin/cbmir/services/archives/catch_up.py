@@ -1,12 +1,12 @@
-"""`archive sync`: an archive is swept and fetched by whoever asks, unless a worker follows it."""
+"""`archive sync`: an archive is looked at and fetched from by whoever asks, unless a worker follows it."""
 
 from __future__ import annotations
 
 from cbmir.errors import CbmirError
 from cbmir.progress import Progress
 from cbmir.services.archives.extraction import Extraction
-from cbmir.services.archives.follow import Follower
 from cbmir.services.archives.leasing import leased
+from cbmir.services.archives.looking import Looking
 from cbmir.services.archives.registered import Followed
 from cbmir.services.archives.sync import synchronise
 from cbmir.services.conversion.isolation import Isolation
@@ -15,13 +15,13 @@ from cbmir.store import archives, ledger
 
 
 def catch_up(followed: Followed, progress: Progress) -> Ingested | None:
-    """Sweep an archive, delete what is gone, fetch what is new, and extract its features.
+    """Look at an archive, delete what is gone, meanwhile fetch what is new, and extract its features.
 
     Returns:
         What was fetched; None if a worker follows the archive: it was asked to sweep.
 
     Raises:
-        as `cbmir.services.archives.sweep.sweep` and `synchronise`; the archive's status says it too.
+        as `Looking` and `synchronise`; the archive's status says it too.
     """
     with followed.database.write() as session:
         archives.change(session, followed.id, sweep_wanted=True)
@@ -30,9 +30,14 @@ def catch_up(followed: Followed, progress: Progress) -> Ingested | None:
         if not lease.held:
             return None
         try:
-            with Isolation() as isolation, Extraction(followed.database, followed.settings) as extraction:
-                Follower(followed).look()
-                synced = synchronise(followed, progress, isolation, after=extraction.wake)
+            with (
+                Isolation() as isolation,
+                Extraction(followed.database, followed.settings) as extraction,
+                Looking(followed) as looking,
+            ):
+                synced = synchronise(
+                    followed, progress, isolation, after=extraction.wake, more_may_come=looking.goes_on
+                )
         except CbmirError as error:
             with followed.database.write() as session:
                 archives.failed(session, followed.id, error.code, error.sentence)

@@ -34,11 +34,11 @@ class Follower:
     count_at: float = field(default=float("-inf"))
     sweep_at: float = field(default=float("-inf"))
 
-    def look(self, found: Callable[[], None] = lambda: None) -> bool:
+    def look(self, found: Callable[[], None] = lambda: None, seen: Callable[[], None] = lambda: None) -> bool:
         """Learn what has changed; True if anything is to be fetched now.
 
         Args:
-            found: as for `sweep`.
+            found, seen: as for `sweep`.
 
         Raises:
             cbmir.errors.ArchiveUnavailable, cbmir.errors.ArchiveRefused, cbmir.errors.ArchiveGarbled: if it cannot
@@ -51,7 +51,7 @@ class Follower:
             self._read_log(self.followed.archive)
         if self._sweep_due():
             began = time.monotonic()
-            sweep(self.followed, found)
+            sweep(self.followed, found, seen)
             self.sweep_at = time.monotonic() + max(SWEEP_SECONDS, SWEEP_SHARE * (time.monotonic() - began))
         with self.followed.database.read() as session:
             return ledger.is_due(session, self.followed.id)

@@ -53,7 +53,9 @@ class Swept:
     outside: list[str] = field(default_factory=list, repr=False)
 
 
-def sweep(followed: Followed, found: Callable[[], None] = lambda: None) -> Swept:
+def sweep(
+    followed: Followed, found: Callable[[], None] = lambda: None, seen: Callable[[], None] = lambda: None
+) -> Swept:
     """Compare a whole archive with the ledger: note what is new or changed, delete what is gone.
 
     A study is looked into if it is new, or its number of objects, its stamp or its patient are others than before,
@@ -64,6 +66,7 @@ def sweep(followed: Followed, found: Callable[[], None] = lambda: None) -> Swept
         followed: the archive.
         found: called after each study that is looked into once something is to be fetched: that can be done while
             the others are looked into.
+        seen: called before each study; what it raises ends the sweep, and nothing is deleted.
 
     Raises:
         cbmir.errors.ArchiveUnavailable, cbmir.errors.ArchiveRefused, cbmir.errors.ArchiveGarbled: if the list
@@ -73,7 +76,7 @@ def sweep(followed: Followed, found: Callable[[], None] = lambda: None) -> Swept
     began = now()
     drop = _begin(followed)
     try:
-        swept = _swept(followed, began, drop, found)
+        swept = _swept(followed, began, drop, found, seen)
     except BaseException:
         with followed.database.write() as session:
             archives.change(session, followed.id, sweep_wanted=True)
@@ -97,7 +100,9 @@ def _begin(followed: Followed) -> bool:
         return row.drop_unmatched
 
 
-def _swept(followed: Followed, began: datetime, drop: bool, found: Callable[[], None]) -> Swept:
+def _swept(
+    followed: Followed, began: datetime, drop: bool, found: Callable[[], None], seen: Callable[[], None]
+) -> Swept:
     swept = Swept()
     with followed.database.read() as session:
         known = archive_studies.known(session, followed.id)
@@ -107,6 +112,7 @@ def _swept(followed: Followed, began: datetime, drop: bool, found: Callable[[], 
     dates: dict[str, date] = {}
     rules = followed.connection.rules
     for study in followed.archive.studies(rules.since, rules.until):
+        seen()
         swept.studies += 1
         unlisted.discard(study.study_instance_uid)
         if study.study_date and study.study_instance_uid in undated_studies:
@@ -117,6 +123,7 @@ def _swept(followed: Followed, began: datetime, drop: bool, found: Callable[[], 
             if swept.pending:
                 found()
     for uid in unlisted:
+        seen()
         keeps = _nothing if rules.since or rules.until else followed.keeps
         if _compare(followed, RemoteStudy(uid), None, swept, keeps, drop) and keeps is _nothing:
             swept.outside.append(uid)

@@ -29,8 +29,9 @@ from cbmir.types import ObjectState, RemoteInstance
 AT_ONCE = 256
 """Objects that are asked for together, and the rest of a series besides: an archive may give it by one answer."""
 
-MOST_AT_ONCE = 1024
-"""However long the series is: no more files lie in the spool at one time, and are then gone."""
+MOST_AT_ONCE = 10_000
+"""However long the series is: their rows take 15 MB. Of files the spool has no more at one time than are read ahead
+(`ingestion.run`), and those that are being brought; of a longer series the rest comes one by one."""
 
 PREFIX = "fetched-"
 POLL_SECONDS = 0.1
@@ -46,6 +47,7 @@ def synchronise(
     *,
     after: Callable[[], None] = lambda: None,
     linger_seconds: float = 0.0,
+    more_may_come: Callable[[], bool] = lambda: False,
 ) -> Ingested:
     """Fetch and record what is pending, until nothing is.
 
@@ -58,6 +60,7 @@ def synchronise(
         isolation: where they are converted; it stays open.
         after: called after each piece of work, to extract features.
         linger_seconds: how long to wait for more once nothing is pending.
+        more_may_come: whether to wait longer than that, as while the archive is still looked at.
 
     Raises:
         cbmir.errors.ArchiveUnavailable, cbmir.errors.ArchiveRefused: if the archive is lost; the rest stays
@@ -68,12 +71,13 @@ def synchronise(
     _sweep_spool(followed.settings.spool)
     synced, until = Ingested(), time.monotonic() + linger_seconds
     while True:
+        waits = more_may_come()  # asked first: what it found last is pending by now
         piece = _pending(followed)
         if piece:
             synced += _work(followed, piece, _Sum(progress, synced.files, _total(followed)), isolation)
             after()
             until = time.monotonic() + linger_seconds
-        elif time.monotonic() >= until:
+        elif not waits and time.monotonic() >= until:
             return synced
         else:
             progress.update(synced.files, synced.files)

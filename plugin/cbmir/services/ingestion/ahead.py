@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from queue import Empty, Queue
-from threading import Event, Thread
+from threading import Condition, Thread
 from typing import Generic, TypeVar
 
 PATIENCE_SECONDS = 0.25
@@ -17,29 +18,38 @@ Made = TypeVar("Made")
 
 
 def in_batches(
-    work: Callable[[Given], Made], things: Iterable[Given], *, threads: int, most: int
+    work: Callable[[Given], Made],
+    things: Iterable[Given],
+    *,
+    threads: int,
+    most: int,
+    size: Callable[[Given], int] = lambda _: 0,
+    most_size: float = float("inf"),
 ) -> Generator[list[Made]]:
     """`work` on each thing, in order.
 
     The things are taken in a thread of their own, so that those that are still to come - from an archive, say - do
-    not wait until the results are dealt with; a bounded number is taken ahead.
+    not wait until the results are dealt with; a bounded number, of a bounded size, is taken ahead.
 
     Args:
         work: done in `threads` threads.
         things: taken one by one; a generator is closed when no more are.
         threads: how many things are worked on at once.
         most: results in one batch, at most.
+        size: of a thing, such as the bytes that it takes on disk until its result is dealt with.
+        most_size: once those that are taken are so large together, no further one is.
 
     Raises:
         whatever `work` or taking the things raises, after all results before it.
     """
-    course = _Course[Made](2 * most)
+    course = _Course[Made](2 * most, most_size)
     with ThreadPoolExecutor(threads, thread_name_prefix="ahead") as pool:
-        feeder = Thread(target=course.feed, args=(pool, work, things), name="feeder", daemon=True)
+        feeder = Thread(target=course.feed, args=(pool, work, things, size), name="feeder", daemon=True)
         feeder.start()
         try:
             while batch := course.batch(most):
                 yield batch
+                course.dealt_with(len(batch))
         finally:
             course.leave()
             feeder.join()
@@ -48,18 +58,27 @@ def in_batches(
 class _Course(Generic[Made]):
     """What the feeding thread and the taking one share: a queue, in order, that ends with None."""
 
-    def __init__(self, most_ahead: int) -> None:
+    def __init__(self, most_ahead: int, most_size: float) -> None:
         self._queue: Queue[Future[Made] | None] = Queue(most_ahead)
         self._next: Future[Made] | None = None
-        self._ended, self._left = False, Event()
+        self._ended, self._left = False, False
+        self._changed, self._sizes, self._most_size = Condition(), deque[int](), most_size
 
-    def feed(self, pool: ThreadPoolExecutor, work: Callable[[Given], Made], things: Iterable[Given]) -> None:
+    def feed(
+        self,
+        pool: ThreadPoolExecutor,
+        work: Callable[[Given], Made],
+        things: Iterable[Given],
+        size: Callable[[Given], int],
+    ) -> None:
         """Have every thing worked on, until nobody waits any more."""
         try:
             for each in things:
-                if self._left.is_set():
+                if self._left:
                     break
+                self._sizes.append(size(each))
                 self._queue.put(pool.submit(work, each))
+                self._wait_for_room()
             if isinstance(things, Generator):
                 things.close()
         except BaseException as error:  # noqa: BLE001 - it is raised where the results are taken
@@ -68,6 +87,17 @@ class _Course(Generic[Made]):
             self._queue.put(failed)
         finally:
             self._queue.put(None)
+
+    def _wait_for_room(self) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: sum(self._sizes) < self._most_size or self._left)
+
+    def dealt_with(self, count: int) -> None:
+        """The first so many things make room for others."""
+        with self._changed:
+            for _ in range(count):
+                self._sizes.popleft()
+            self._changed.notify()
 
     def batch(self, most: int) -> list[Made]:
         """The next results: the first as soon as it is there, and those that follow shortly; [] at the end."""
@@ -95,7 +125,9 @@ class _Course(Generic[Made]):
 
     def leave(self) -> None:
         """Let the feeder end."""
-        self._left.set()
+        with self._changed:
+            self._left = True
+            self._changed.notify()
         while not self._ended:
             future = self._queue.get()
             self._ended = future is None

@@ -109,6 +109,9 @@ SETTLED = (Outcome.INGESTED, Outcome.RENEWED, Outcome.DUPLICATE, Outcome.REPLACE
 AT_ONCE = 32
 """Files that are recorded in one transaction, at most."""
 
+AHEAD_BYTES = 1024**3
+"""Of files read ahead: once an archive has brought so many, more come when some are recorded and removed."""
+
 _Settled = Prepared | _Refused | Unlisted
 
 
@@ -134,7 +137,8 @@ class Ingestion:
         progress.update(0, total)
         # threads read, hash and wait for a process each, which converts; one more than there are has the next ready
         threads = self.isolation.processes + 1
-        with closing(in_batches(self._prepare, entries, threads=threads, most=AT_ONCE)) as batches:
+        ahead = {"threads": threads, "most": AT_ONCE, "most_size": AHEAD_BYTES}
+        with closing(in_batches(self._prepare, entries, size=_bytes_of, **ahead)) as batches:
             for done, (origin, became) in enumerate(self._settled(batches), start=1):
                 counts[became] += 1
                 if self.ledger:
@@ -233,6 +237,13 @@ class Ingestion:
             )
             if self.ledger:
                 self.ledger.failed(session, each.origin, error)
+
+
+def _bytes_of(entry: Entry) -> int:
+    try:
+        return entry.path.stat().st_size if isinstance(entry, Source) and entry.path else 0
+    except OSError:  # whoever reads it tells
+        return 0
 
 
 def _kept(origin: str, borrowed: Path, folder: Path) -> str:

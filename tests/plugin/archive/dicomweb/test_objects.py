@@ -26,17 +26,6 @@ from cbmir.errors import (
 )
 
 Connect = Callable[..., Connection]
-MULTIPART = {"Content-Type": 'multipart/related; type="application/dicom"; boundary="a-boundary"'}
-
-
-def multipart(*objects: bytes) -> bytes:
-    parts = [b"--a-boundary\r\nContent-Type: application/dicom\r\n\r\n" + each + b"\r\n" for each in objects]
-    return b"".join(parts) + b"--a-boundary--"
-
-
-def remote(data: bytes) -> RemoteInstance:
-    found = pydicom.dcmread(BytesIO(data))
-    return RemoteInstance(found.SOPInstanceUID, found.SeriesInstanceUID, found.StudyInstanceUID)
 
 
 def fetch(connection: Connection, folder: Path, *instances: RemoteInstance) -> list[Fetched]:
@@ -48,11 +37,11 @@ def fetch(connection: Connection, folder: Path, *instances: RemoteInstance) -> l
 
 
 def test_an_object_comes_as_it_is_and_is_named_by_its_uid(
-    serve: Any, connection: Connect, make_dicom: Callable[..., bytes], tmp_path: Path
+    serve: Any, connection: Connect, make_dicom: Callable[..., bytes], tmp_path: Path, wado: Any
 ) -> None:
     data = make_dicom(1)
-    server = serve(lambda _: (200, multipart(data), MULTIPART))
-    (fetched,) = fetch(connection(server.url), tmp_path, remote(data))
+    server = serve(lambda _: wado.answer(data))
+    (fetched,) = fetch(connection(server.url), tmp_path, wado.remote(data))
     assert fetched.file == tmp_path / f"{fetched.instance.sop_instance_uid}.dcm"
     assert fetched.file.read_bytes() == data
     assert server.asked[0].headers["accept"].endswith("transfer-syntax=*")
@@ -63,11 +52,11 @@ def test_an_object_comes_as_it_is_and_is_named_by_its_uid(
 
 
 def test_an_object_without_multipart_is_taken(
-    serve: Any, connection: Connect, make_dicom: Callable[..., bytes], tmp_path: Path
+    serve: Any, connection: Connect, make_dicom: Callable[..., bytes], tmp_path: Path, wado: Any
 ) -> None:
     data = make_dicom(1)
     server = serve(lambda _: (200, data, {"Content-Type": "application/dicom"}))
-    (fetched,) = fetch(connection(server.url), tmp_path, remote(data))
+    (fetched,) = fetch(connection(server.url), tmp_path, wado.remote(data))
     assert fetched.file is not None
     assert fetched.file.read_bytes() == data
 
@@ -75,13 +64,14 @@ def test_an_object_without_multipart_is_taken(
 @pytest.mark.parametrize(
     ("answer", "error", "said"),
     [
-        (lambda data, _: (200, multipart(data), MULTIPART | {"cut": "1000"}), ArchiveUnavailable, "broke off"),
-        (lambda data, _: (200, multipart(data)[:-20], MULTIPART), ArchiveUnavailable, "broke off"),
-        (lambda _, other: (200, multipart(other), MULTIPART), ArchiveGarbled, "another object"),
-        (lambda data, other: (200, multipart(data, other), MULTIPART), ArchiveGarbled, "2 objects"),
-        (lambda *_: (200, multipart(), MULTIPART), ArchiveGarbled, "0 objects|no multipart"),
-        (lambda *_: (200, multipart(b"not DICOM"), MULTIPART), ArchiveGarbled, "no DICOM"),
-        (lambda *_: (200, b"not multipart", MULTIPART), ArchiveGarbled, "no multipart"),
+        (lambda wado, data, _: wado.answer(data, cut="1000"), ArchiveUnavailable, "broke off"),
+        (lambda wado, data, _: (200, wado.multipart(data)[:-20], wado.headers), ArchiveUnavailable, "broke off"),
+        (lambda wado, data, _: wado.announced(data[:-100], len(data)), ArchiveUnavailable, "broke off"),
+        (lambda wado, _, other: wado.answer(other), ArchiveGarbled, "another object"),
+        (lambda wado, data, other: wado.answer(data, other), ArchiveGarbled, "several objects"),
+        (lambda wado, *_: wado.answer(), ArchiveGarbled, "no object|no multipart"),
+        (lambda wado, *_: wado.answer(b"not DICOM"), ArchiveGarbled, "no DICOM"),
+        (lambda wado, *_: (200, b"not multipart", wado.headers), ArchiveGarbled, "no multipart"),
         (lambda *_: (200, b"<html>", {}), ArchiveGarbled, "text/html"),
         (lambda *_: (404, b"", {}), NotFound, "404"),
         (lambda *_: (406, b"", {}), ArchiveRefused, "406"),
@@ -96,16 +86,19 @@ def test_what_is_no_such_object_is_told_and_nothing_is_left(
     answer: Any,
     error: type[CbmirError],
     said: str,
+    wado: Any,
 ) -> None:
     data, fine = make_dicom(1), make_dicom(3)
-    wanted = remote(data)
+    wanted = wado.remote(data)
 
     def script(asked: Any) -> Any:
         if asked.path.endswith(wanted.sop_instance_uid):
-            return answer(data, make_dicom(2))
-        return 200, multipart(fine), MULTIPART
+            return answer(wado, data, make_dicom(2))
+        return 200, wado.multipart(fine), wado.headers
 
-    found = {each.instance: each for each in fetch(connection(serve(script).url), tmp_path, wanted, remote(fine))}
+    found = {
+        each.instance: each for each in fetch(connection(serve(script).url), tmp_path, wanted, wado.remote(fine))
+    }
     assert isinstance(found[wanted].error, error)
     with pytest.raises(error, match=said):
         raise found[wanted].error  # type: ignore[misc]
@@ -113,11 +106,11 @@ def test_what_is_no_such_object_is_told_and_nothing_is_left(
 
 
 def test_an_object_that_breaks_off_is_asked_for_once_more(
-    serve: Any, connection: Connect, make_dicom: Callable[..., bytes], tmp_path: Path
+    serve: Any, connection: Connect, make_dicom: Callable[..., bytes], tmp_path: Path, wado: Any
 ) -> None:
     data = make_dicom(1)
-    answers = iter([(200, multipart(data), MULTIPART | {"cut": "1000"}), (200, multipart(data), MULTIPART)])
-    (fetched,) = fetch(connection(serve(lambda _: next(answers)).url), tmp_path, remote(data))
+    answers = iter([wado.answer(data, cut="1000"), wado.answer(data)])
+    (fetched,) = fetch(connection(serve(lambda _: next(answers)).url), tmp_path, wado.remote(data))
     assert fetched.error is None
 
 
@@ -138,18 +131,19 @@ def test_a_lost_archive_is_an_error_after_what_came(
     status: int,
     error: type[CbmirError],
     monkeypatch: pytest.MonkeyPatch,
+    wado: Any,
 ) -> None:
     monkeypatch.setattr("cbmir.archive.http.session.REPEATS", 0)
-    known = {remote(data).sop_instance_uid: data for data in map(make_dicom, range(30))}
+    known = {wado.remote(data).sop_instance_uid: data for data in map(make_dicom, range(30))}
     first = list(known)[:3]
 
     def script(asked: Any) -> Any:
         uid = asked.path.rpartition("/")[2]
-        return (200, multipart(known[uid]), MULTIPART) if uid in first else (status, b"", {})
+        return wado.answer(known[uid]) if uid in first else (status, b"", {})
 
     archive = DicomWebArchive(connection(serve(script).url, parallel=2))
     came: list[Fetched] = []
-    coming = archive.fetch([remote(data) for data in known.values()], tmp_path)
+    coming = archive.fetch([wado.remote(data) for data in known.values()], tmp_path)
     with pytest.raises(error):
         take(coming, came)
     archive.close()
@@ -165,12 +159,12 @@ def take(coming: Iterator[Fetched], came: list[Fetched]) -> None:
 
 
 def test_who_stops_listening_leaves_nothing_running(
-    serve: Any, connection: Connect, make_dicom: Callable[..., bytes], tmp_path: Path
+    serve: Any, connection: Connect, make_dicom: Callable[..., bytes], tmp_path: Path, wado: Any
 ) -> None:
-    known = {remote(data).sop_instance_uid: data for data in map(make_dicom, range(30))}
-    server = serve(lambda asked: (200, multipart(known[asked.path.rpartition("/")[2]]), MULTIPART))
+    known = {wado.remote(data).sop_instance_uid: data for data in map(make_dicom, range(30))}
+    server = serve(lambda asked: wado.answer(known[asked.path.rpartition("/")[2]]))
     archive = DicomWebArchive(connection(server.url, parallel=2))
-    coming = archive.fetch([remote(data) for data in known.values()], tmp_path)
+    coming = archive.fetch([wado.remote(data) for data in known.values()], tmp_path)
     next(coming)
     coming.close()  # type: ignore[attr-defined]
     archive.close()
@@ -178,36 +172,36 @@ def test_who_stops_listening_leaves_nothing_running(
 
 
 def test_a_full_disk_stops_the_fetching(
-    serve: Any, connection: Connect, make_dicom: Callable[..., bytes], tmp_path: Path
+    serve: Any, connection: Connect, make_dicom: Callable[..., bytes], tmp_path: Path, wado: Any
 ) -> None:
     data = make_dicom(1, PixelData=bytes(200_000))
-    server = serve(lambda _: (200, multipart(data), MULTIPART))
+    server = serve(lambda _: wado.answer(data))
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
     try:
         with pytest.raises(DiskFull):
-            fetch(connection(server.url), tmp_path, remote(data))
+            fetch(connection(server.url), tmp_path, wado.remote(data))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_memory_does_not_grow_with_the_object(
-    raw: Callable[..., str], connection: Connect, make_dicom: Callable[..., bytes], tmp_path: Path
+    raw: Callable[..., str], connection: Connect, make_dicom: Callable[..., bytes], tmp_path: Path, wado: Any
 ) -> None:
     data = make_dicom(1, PixelData=b"")
     size = 200 * 1024**2
     large = data[:-4] + size.to_bytes(4, "little")  # the length of Pixel Data, the last element
 
     def send(client: Any) -> None:
-        client.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: " + MULTIPART["Content-Type"].encode() + b"\r\n\r\n")
-        client.sendall(multipart(large).removesuffix(b"\r\n--a-boundary--"))
+        client.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: " + wado.headers["Content-Type"].encode() + b"\r\n\r\n")
+        client.sendall(wado.multipart(large).removesuffix(b"\r\n--a-boundary--"))
         for _ in range(size >> 20):
             client.sendall(bytes(1 << 20))
         client.sendall(b"\r\n--a-boundary--")
 
     tracemalloc.start()
-    (fetched,) = fetch(connection(raw(send)), tmp_path, remote(data))
+    (fetched,) = fetch(connection(raw(send)), tmp_path, wado.remote(data))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert fetched.file is not None

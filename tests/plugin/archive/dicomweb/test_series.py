@@ -5,15 +5,13 @@ from __future__ import annotations
 import resource
 import tracemalloc
 from collections.abc import Callable, Iterator
-from io import BytesIO
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pydicom
 import pytest
-from pydicom.uid import generate_uid
 
-from cbmir.archive.base import Fetched, RemoteInstance
+from cbmir.archive.base import Fetched
 from cbmir.archive.connection import Connection, Credentials
 from cbmir.archive.dicomweb import DicomWebArchive
 from cbmir.archive.http.objects import TOGETHER
@@ -21,69 +19,22 @@ from cbmir.archive.http.together import FAILURES
 from cbmir.errors import ArchiveRefused, DiskFull, NotFound
 
 Connect = Callable[..., Connection]
-MULTIPART = {"Content-Type": 'multipart/related; type="application/dicom"; boundary="a-boundary"'}
 COUNT = TOGETHER + 2
 
 
-def multipart(*objects: bytes) -> bytes:
-    parts = [b"--a-boundary\r\nContent-Type: application/dicom\r\n\r\n" + each + b"\r\n" for each in objects]
-    return b"".join(parts) + b"--a-boundary--"
-
-
-def remote(data: bytes) -> RemoteInstance:
-    found = pydicom.dcmread(BytesIO(data))
-    return RemoteInstance(found.SOPInstanceUID, found.SeriesInstanceUID, found.StudyInstanceUID)
-
-
-class Hospital:
-    """Objects of one series or several, given one by one, and as a series as `series` says."""
-
-    def __init__(self, objects: list[bytes]) -> None:
-        self.objects = {remote(data): data for data in objects}
-        self.of_series: Callable[[list[bytes]], Any] = lambda found: (200, multipart(*found), MULTIPART)
-        self.asked: list[str] = []
-
-    def __call__(self, asked: Any) -> Any:
-        self.asked.append(asked.path)
-        uid = asked.path.rpartition("/")[2]
-        if "/instances/" not in asked.path:
-            return self.of_series([d for each, d in self.objects.items() if each.series_instance_uid == uid])
-        found = [data for each, data in self.objects.items() if each.sop_instance_uid == uid]
-        return (200, multipart(*found), MULTIPART) if found else (404, b"", {})
-
-    @property
-    def one_by_one(self) -> list[str]:
-        return [path.rpartition("/")[2] for path in self.asked if "/instances/" in path]
-
-    @property
-    def series(self) -> int:
-        return len(self.asked) - len(self.one_by_one)
+@pytest.fixture
+def hospital(make_hospital: Any, make_series: Callable[..., list[bytes]]) -> Any:
+    return make_hospital(make_series(COUNT))
 
 
 @pytest.fixture
-def make_series(make_dicom: Callable[..., bytes]) -> Callable[..., list[bytes]]:
-    """So many small objects of one series."""
-
-    def make(count: int = COUNT, **attributes: Any) -> list[bytes]:
-        same = {"StudyInstanceUID": generate_uid(), "SeriesInstanceUID": generate_uid(), "PatientID": "P"}
-        return [make_dicom(seed, SOPInstanceUID=generate_uid(), **same, **attributes) for seed in range(count)]
-
-    return make
-
-
-@pytest.fixture
-def hospital(make_series: Callable[..., list[bytes]]) -> Hospital:
-    return Hospital(make_series())
-
-
-@pytest.fixture
-def archive(serve: Any, hospital: Hospital, connection: Connect) -> Iterator[DicomWebArchive]:
+def archive(serve: Any, hospital: Any, connection: Connect) -> Iterator[DicomWebArchive]:
     archive = DicomWebArchive(connection(serve(hospital).url, parallel=1))
     yield archive
     archive.close()
 
 
-def assert_whole(came: list[Fetched], hospital: Hospital, folder: Path) -> None:
+def assert_whole(came: list[Fetched], hospital: Any, folder: Path) -> None:
     """Every object came once, as it is, and nothing else is there."""
     assert len(came) == len(hospital.objects)
     for each in came:
@@ -92,20 +43,18 @@ def assert_whole(came: list[Fetched], hospital: Hospital, folder: Path) -> None:
     assert set(folder.iterdir()) == {each.file for each in came}
 
 
-def uids(hospital: Hospital) -> list[str]:
-    return [each.sop_instance_uid for each in hospital.objects]
-
-
-def test_a_series_comes_by_one_answer(archive: DicomWebArchive, hospital: Hospital, tmp_path: Path) -> None:
+def test_a_series_comes_by_one_answer(archive: DicomWebArchive, hospital: Any, tmp_path: Path) -> None:
     assert_whole(list(archive.fetch(list(hospital.objects), tmp_path)), hospital, tmp_path)
     (one,) = {(each.study_instance_uid, each.series_instance_uid) for each in hospital.objects}
     assert hospital.asked == [f"/studies/{one[0]}/series/{one[1]}"]
 
 
 def test_several_series_come_at_one_time_whatever_the_order_they_are_asked_for_in(
-    serve: Any, connection: Connect, make_series: Callable[..., list[bytes]], tmp_path: Path
+    serve: Any, connection: Connect, make_series: Callable[..., list[bytes]], tmp_path: Path, make_hospital: Any
 ) -> None:
-    hospital = Hospital([data for some in zip(*(make_series() for _ in range(5)), strict=True) for data in some])
+    hospital = make_hospital(
+        [data for some in zip(*(make_series(COUNT) for _ in range(5)), strict=True) for data in some]
+    )
     archive = DicomWebArchive(connection(serve(hospital).url, parallel=3))
     assert_whole(list(archive.fetch(list(hospital.objects), tmp_path)), hospital, tmp_path)
     assert len(hospital.asked) == 5
@@ -114,12 +63,12 @@ def test_several_series_come_at_one_time_whatever_the_order_they_are_asked_for_i
 
 @pytest.mark.parametrize(("count", "rate"), [(TOGETHER - 1, 0.0), (TOGETHER, 1000.0)])
 def test_a_few_objects_and_those_of_whom_we_are_to_ask_slowly_come_one_by_one(
-    serve: Any, connection: Connect, make_series: Any, tmp_path: Path, count: int, rate: float
+    serve: Any, connection: Connect, make_series: Any, tmp_path: Path, count: int, rate: float, make_hospital: Any
 ) -> None:
-    hospital = Hospital(make_series(count))
+    hospital = make_hospital(make_series(count))
     archive = DicomWebArchive(connection(serve(hospital).url, requests_per_second=rate))
     assert_whole(list(archive.fetch(list(hospital.objects), tmp_path)), hospital, tmp_path)
-    assert sorted(hospital.one_by_one) == sorted(uids(hospital))
+    assert sorted(hospital.one_by_one) == sorted(hospital.uids)
     assert hospital.series == 0
     archive.close()
 
@@ -127,34 +76,32 @@ def test_a_few_objects_and_those_of_whom_we_are_to_ask_slowly_come_one_by_one(
 @pytest.mark.parametrize(
     "broken",
     [
-        lambda found: (200, multipart(*found), MULTIPART | {"cut": str(len(multipart(*found[:4])) + 100)}),
-        lambda found: (200, multipart(*found[:4]), MULTIPART),
-        lambda found: (200, multipart(*found[:4])[:-2] + b"\r\n\r\nno more", MULTIPART),
-        lambda found: (200, multipart(*found[:4], b"not DICOM", *found[4:]), MULTIPART),
-        lambda found: (200, multipart(*found[:4], *found), MULTIPART),
+        lambda wado, found: wado.answer(*found, cut=str(len(wado.multipart(*found[:4])) + 100)),
+        lambda wado, found: wado.answer(*found[:4]),
+        lambda wado, found: (200, wado.multipart(*found[:4])[:-2] + b"\r\n\r\nno more", wado.headers),
+        lambda wado, found: wado.answer(*found[:4], b"not DICOM", *found[4:]),
+        lambda wado, found: wado.answer(*found[:4], *found),
     ],
 )
 def test_what_is_missing_is_asked_for_one_by_one_and_nothing_else_is(
-    archive: DicomWebArchive, hospital: Hospital, tmp_path: Path, broken: Any
+    archive: DicomWebArchive, hospital: Any, tmp_path: Path, broken: Any, wado: Any
 ) -> None:
-    hospital.of_series = broken
+    hospital.of_series = partial(broken, wado)
     assert_whole(list(archive.fetch(list(hospital.objects), tmp_path)), hospital, tmp_path)
-    assert hospital.one_by_one == uids(hospital)[4:]
+    assert hospital.one_by_one == hospital.uids[4:]
 
 
 def test_a_series_of_which_something_is_here_is_not_read_on(
-    archive: DicomWebArchive, hospital: Hospital, tmp_path: Path
+    archive: DicomWebArchive, hospital: Any, tmp_path: Path
 ) -> None:
     wanted = list(hospital.objects)[1:]
     came = list(archive.fetch(wanted, tmp_path))
     assert {each.instance for each in came if each.file} == set(wanted)
     assert len(list(tmp_path.iterdir())) == len(wanted)
-    assert hospital.one_by_one == uids(hospital)[1:]
+    assert hospital.one_by_one == hospital.uids[1:]
 
 
-def test_an_object_that_is_gone_meanwhile_is_told(
-    archive: DicomWebArchive, hospital: Hospital, tmp_path: Path
-) -> None:
+def test_an_object_that_is_gone_meanwhile_is_told(archive: DicomWebArchive, hospital: Any, tmp_path: Path) -> None:
     wanted = list(hospital.objects)
     del hospital.objects[wanted[3]]
     came = {each.instance: each for each in archive.fetch(wanted, tmp_path)}
@@ -170,12 +117,12 @@ def test_an_object_that_is_gone_meanwhile_is_told(
         (406, b"", {}),
         (500, b"", {}),
         (200, b"<html>", {}),
-        (200, b"no multipart", MULTIPART),
+        (200, b"no multipart", {"Content-Type": "multipart/related; boundary=x"}),
         (200, b"", {"Content-Type": "application/dicom"}),
     ],
 )
 def test_a_server_that_gives_no_series_is_not_asked_for_many(
-    archive: DicomWebArchive, hospital: Hospital, tmp_path: Path, answer: Any
+    archive: DicomWebArchive, hospital: Any, tmp_path: Path, answer: Any
 ) -> None:
     hospital.of_series = lambda _: answer
     for turn in range(FAILURES + 2):
@@ -186,7 +133,7 @@ def test_a_server_that_gives_no_series_is_not_asked_for_many(
 
 
 def test_an_archive_that_lets_us_in_no_more_is_an_error(
-    hospital: Hospital, serve: Any, connection: Connect, tmp_path: Path
+    hospital: Any, serve: Any, connection: Connect, tmp_path: Path
 ) -> None:
     archive = DicomWebArchive(connection(serve(lambda _: (401, b"", {})).url))
     with pytest.raises(ArchiveRefused):
@@ -196,9 +143,9 @@ def test_an_archive_that_lets_us_in_no_more_is_an_error(
 
 
 def test_a_full_disk_stops_a_series(
-    serve: Any, connection: Connect, make_series: Callable[..., list[bytes]], tmp_path: Path
+    serve: Any, connection: Connect, make_series: Callable[..., list[bytes]], tmp_path: Path, make_hospital: Any
 ) -> None:
-    hospital = Hospital(make_series(PixelData=bytes(200_000)))
+    hospital = make_hospital(make_series(COUNT, PixelData=bytes(200_000)))
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
     archive = DicomWebArchive(connection(serve(hospital).url))
@@ -213,9 +160,9 @@ def test_a_full_disk_stops_a_series(
 
 
 def test_who_stops_listening_has_no_series_sent_to_its_end(
-    serve: Any, connection: Connect, make_series: Any, tmp_path: Path
+    serve: Any, connection: Connect, make_series: Any, tmp_path: Path, make_hospital: Any
 ) -> None:
-    hospital = Hospital([data for _ in range(6) for data in make_series(20)])
+    hospital = make_hospital([data for _ in range(6) for data in make_series(20)])
     archive = DicomWebArchive(connection(serve(hospital).url, parallel=2))
     coming = archive.fetch(list(hospital.objects), tmp_path)
     next(coming)
@@ -227,13 +174,13 @@ def test_who_stops_listening_has_no_series_sent_to_its_end(
 
 
 def test_memory_does_not_grow_with_a_series(
-    raw: Callable[..., str], connection: Connect, make_series: Any, tmp_path: Path
+    raw: Callable[..., str], connection: Connect, make_series: Any, tmp_path: Path, wado: Any
 ) -> None:
-    size, objects = 16 * 1024**2, make_series(PixelData=b"")
+    size, objects = 16 * 1024**2, make_series(COUNT, PixelData=b"")
     large = [data[:-4] + size.to_bytes(4, "little") for data in objects]  # the length of Pixel Data, the last one
 
     def send(client: Any) -> None:
-        client.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: " + MULTIPART["Content-Type"].encode() + b"\r\n\r\n")
+        client.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: " + wado.headers["Content-Type"].encode() + b"\r\n\r\n")
         for data in large:
             client.sendall(b"--a-boundary\r\nContent-Type: application/dicom\r\n\r\n" + data)
             for _ in range(size >> 20):
@@ -243,7 +190,9 @@ def test_memory_does_not_grow_with_a_series(
 
     archive = DicomWebArchive(connection(raw(send)))
     tracemalloc.start()
-    sizes = [each.file.stat().st_size for each in archive.fetch(list(map(remote, objects)), tmp_path) if each.file]
+    sizes = [
+        each.file.stat().st_size for each in archive.fetch(list(map(wado.remote, objects)), tmp_path) if each.file
+    ]
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     archive.close()

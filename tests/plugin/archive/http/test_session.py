@@ -197,10 +197,11 @@ def test_a_move_without_end(serve: Serve, connection: Connect) -> None:
 
 def test_a_rate_is_kept(serve: Serve, connection: Connect) -> None:
     server = serve(always(200, []))
-    with ArchiveSession(connection(server.url, requests_per_second=10)) as session:
+    paced = connection(server.url, requests_per_second=10)
+    with ArchiveSession(paced) as follower, ArchiveSession(paced) as fetcher:
         began = time.monotonic()
-        for _ in range(21):
-            session.get(f"{session.base}/x")
+        for number in range(21):
+            (follower, fetcher)[number % 2].get(f"{follower.base}/x")
         assert 1.5 < time.monotonic() - began < 4
 
 

@@ -119,6 +119,7 @@ def test_a_process_killed_in_mid_fetch_loses_nothing_and_fetches_nothing_that_is
         process.send_signal(signal.SIGKILL)
     done = held(database)
     assert 0 < done < count
+    Follower(archive).look()  # not all was listed
     counting = Counting(archive.archive)
     synchronise(replace(archive, archive=counting), Silence(), isolation)
     assert len(counting.fetched) == count - done

@@ -13,7 +13,7 @@ from cbmir.progress import Silence
 from cbmir.services.archives.follow import Follower
 from cbmir.services.archives.registered import Followed
 from cbmir.services.archives.verify import Kind, verify
-from cbmir.services.ingestion import record
+from cbmir.services.ingestion import record, run
 from cbmir.store import instances, ledger
 from cbmir.store.session import Database
 from cbmir.store.tables import Frame, Group, Instance
@@ -141,3 +141,13 @@ def test_a_long_series_is_followed_like_any_other(
     assert stored(database) == {uid_of(seed) for seed in range(3 * TOGETHER + 1)}
     assert verify(archive, Silence()).differences == []
     assert list(archive.settings.spool.iterdir()) == []
+
+
+def test_a_series_larger_than_the_room_for_what_is_read_ahead_comes_by_and_by(
+    archive: Followed, pacs: Any, make_object: Any, follow: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "AHEAD_BYTES", 1)
+    for seed in range(2 * TOGETHER):
+        pacs.send(make_object(seed))
+    assert follow().ingested == 2 * TOGETHER
+    assert verify(archive, Silence()).differences == []

@@ -16,7 +16,6 @@ import pytest
 import torch
 from sqlalchemy import func, select
 
-from cbmir.archive.connection import ArchiveKind, Connection, Credentials
 from cbmir.archive.dimse.receiver import Receiver
 from cbmir.archive.dimse.reception import Reception
 from cbmir.encoders.cnn_autoencoder import CnnAutoencoder
@@ -72,13 +71,6 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
 @pytest.fixture
 def settings(disk: Disk) -> Settings:
     return Settings(data=disk.folder / "data")
-
-
-@pytest.fixture
-def connection(pacs: Any) -> Connection:
-    return Connection(
-        "pacs", ArchiveKind.ORTHANC, pacs.url, Credentials(username=pacs.username, password=pacs.password)
-    )
 
 
 def count(database: Database, table: type[Any]) -> int:

@@ -46,6 +46,24 @@ def test_work_that_outlasts_the_lease_keeps_it(any_database: Database, archive_i
         assert theirs.held
 
 
+def test_who_follows_a_follower_that_died_sweeps(any_database: Database, archive_id: int, hurried: float) -> None:
+    def sweep_wanted() -> bool:
+        with any_database.read() as session:
+            return archives.get(session, "pacs").sweep_wanted
+
+    with any_database.write() as session:
+        archives.change(session, archive_id, sweep_wanted=False)
+        assert archives.lease(session, archive_id, "first", hurried)
+        archives.release(session, "first", archive_id)
+        assert archives.lease(session, archive_id, "second", hurried)
+        assert archives.lease(session, archive_id, "second", hurried)
+    assert not sweep_wanted()
+    time.sleep(2 * hurried)
+    with any_database.write() as session:
+        assert archives.lease(session, archive_id, "third", hurried)
+    assert sweep_wanted()
+
+
 def test_a_lease_is_lost_when_the_archive_is_paused(
     any_database: Database, archive_id: int, hurried: float
 ) -> None:

@@ -53,6 +53,31 @@ def test_things_are_taken_while_results_are_dealt_with_but_not_all() -> None:
         assert 8 <= len(taken) <= 20
 
 
+def test_no_more_is_taken_than_fits_until_some_is_dealt_with() -> None:
+    taken: list[int] = []
+
+    def things() -> Iterator[int]:
+        for number in range(40):
+            taken.append(number)
+            yield number
+
+    seen: list[int] = []
+    ahead = in_batches(lambda number: number, things(), threads=2, most=4, size=lambda _: 3, most_size=10)
+    with closing(ahead) as batches:
+        for batch in batches:
+            time.sleep(0.01)
+            assert len(taken) <= len(seen) + 4  # three are smaller than ten, four are not
+            seen += batch
+    assert seen == [*range(40)]
+
+
+def test_who_leaves_a_course_that_waits_for_room_leaves_no_thread() -> None:
+    ahead = in_batches(lambda number: number, iter(range(40)), threads=2, most=4, size=lambda _: 3, most_size=1)
+    with closing(ahead) as batches:
+        assert next(batches) == [0]
+    assert not [each.name for each in threads() if each.name.startswith(("feeder", "ahead"))]
+
+
 @pytest.mark.parametrize("failing", ["work", "things"])
 def test_what_fails_is_raised_after_the_results_before_it(failing: str) -> None:
     def things() -> Iterator[int]:

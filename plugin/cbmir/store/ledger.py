@@ -140,12 +140,14 @@ def fetch_again(session: Session, archive_id: int, uids: Sequence[str] | None = 
     return asked
 
 
-def pending(session: Session, archive_id: int, limit: int) -> list[ArchiveObject]:
-    """Up to `limit` objects to be fetched now, those found first before the others, a study together."""
-    return list(session.scalars(_due(session, archive_id).limit(limit)))
+def pending(session: Session, archive_id: int, limit: int, *, behind: int = 0) -> list[ArchiveObject]:
+    """Up to `limit` objects to be fetched now, those found first before the others, a study together; of those
+    whose row ids are above `behind`."""
+    rows = _due(session, archive_id).where(ArchiveObject.id > behind)
+    return list(session.scalars(rows.limit(limit)))
 
 
-def pending_behind(session: Session, last: ArchiveObject, limit: int) -> list[ArchiveObject]:
+def pending_of_series(session: Session, last: ArchiveObject, limit: int) -> list[ArchiveObject]:
     """Up to `limit` more objects of the series of the last one that is `pending`."""
     series = ArchiveObject.series_instance_uid == last.series_instance_uid, ArchiveObject.id > last.id
     return list(session.scalars(_due(session, last.archive_id).where(*series).limit(limit)))

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from cbmir.archive.base import Fetched
 from cbmir.archive.folder import Unlisted, source_of
 from cbmir.errors import CbmirError, NoPixels, NotFound, UnusableInput
 from cbmir.pictures.shelf import Shelf
@@ -72,16 +73,19 @@ def synchronise(
     synced, until = Ingested(), time.monotonic() + linger_seconds
     while True:
         waits = more_may_come()  # asked first: what it found last is pending by now
-        piece = _pending(followed)
-        if piece:
-            synced += _work(followed, piece, _Sum(progress, synced.files, _total(followed)), isolation)
-            after()
+        if _is_due(followed):
+            synced += _work(followed, progress, synced.files, isolation, after)
             until = time.monotonic() + linger_seconds
         elif not waits and time.monotonic() >= until:
             return synced
         else:
             progress.update(synced.files, synced.files)
             time.sleep(POLL_SECONDS)
+
+
+def _is_due(followed: Followed) -> bool:
+    with followed.database.read() as session:
+        return ledger.is_due(session, followed.id)
 
 
 def _sweep_spool(spool: Path) -> None:
@@ -91,32 +95,44 @@ def _sweep_spool(spool: Path) -> None:
             shutil.rmtree(left, ignore_errors=True)
 
 
-def _pending(followed: Followed) -> list[ArchiveObject]:
-    with followed.database.read() as session:
-        piece = ledger.pending(session, followed.id, AT_ONCE)
-        if len(piece) == AT_ONCE:
-            piece += ledger.pending_behind(session, piece[-1], MOST_AT_ONCE - AT_ONCE)
-        return piece
-
-
 def _total(followed: Followed) -> int:
     with followed.database.read() as session:
         return ledger.behind(session, followed.id)
 
 
-def _work(followed: Followed, piece: Sequence[ArchiveObject], progress: Progress, isolation: Isolation) -> Ingested:
+def _work(
+    followed: Followed, progress: Progress, before: int, isolation: Isolation, after: Callable[[], None]
+) -> Ingested:
+    """Fetch and record until nothing is pending but what failed, or was changed, meanwhile."""
     settings = followed.settings
     settings.spool.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=settings.spool, prefix=PREFIX) as folder:
-        objects = {origin_of(followed.name, each.sop_instance_uid): each for each in piece}
-        account = _Account(followed, objects, _known(followed, piece))
-        entries = _entries(followed, [_remote(each) for each in piece], Path(folder), account)
-        return ingest_listed(followed.database, settings, entries, len(piece), account, progress, isolation)
+        account = _Account(followed, _total(followed))
+        entries = _entries(account, Path(folder), after)
+        total = _Sum(progress, before, account)
+        synced = ingest_listed(followed.database, settings, entries, 0, account, total, isolation)
+    after()
+    return synced
 
 
-def _known(followed: Followed, piece: Sequence[ArchiveObject]) -> set[str]:
-    with followed.database.read() as session:
-        return instances.known_uids(session, [each.sop_instance_uid for each in piece])
+def _entries(account: _Account, folder: Path, after: Callable[[], None]) -> Iterator[Entry]:
+    """Piece by piece what is fetched: the next one is asked for while the last one is still converted."""
+    followed, last = account.followed, 0
+    while piece := account.take_on(last):
+        last = max(each.id for each in piece)
+        for each in followed.archive.fetch([_remote(row) for row in piece], folder):
+            yield _entry(each, account)
+        after()
+
+
+def _entry(fetched: Fetched, account: _Account) -> Entry:
+    uid, name = fetched.instance.sop_instance_uid, account.followed.name
+    origin, file_name = origin_of(name, uid), f"{uid}.dcm"
+    if fetched.file is None:
+        missing = NotFound(f"The archive {name} did not give {uid}.", "It is asked again later.")
+        return Unlisted(file_name, origin, fetched.error or missing)
+    account.files[origin] = fetched.file
+    return source_of(fetched.file, file_name, origin, account.followed.settings, is_ours=True)
 
 
 def _remote(row: ArchiveObject) -> RemoteInstance:
@@ -131,28 +147,35 @@ def _remote(row: ArchiveObject) -> RemoteInstance:
     )
 
 
-def _entries(
-    followed: Followed, wanted: Sequence[RemoteInstance], folder: Path, account: _Account
-) -> Iterator[Entry]:
-    for each in followed.archive.fetch(wanted, folder):
-        uid = each.instance.sop_instance_uid
-        origin, name = origin_of(followed.name, uid), f"{uid}.dcm"
-        if each.file is not None:
-            account.files[origin] = each.file
-            yield source_of(each.file, name, origin, followed.settings, is_ours=True)
-        else:
-            missing = NotFound(f"The archive {followed.name} did not give {uid}.", "It is asked again later.")
-            yield Unlisted(name, origin, each.error or missing)
-
-
-@dataclass(frozen=True)
+@dataclass
 class _Account:
-    """The ledger of one piece of work (`ingestion.run.Ledger`); `known` are UIDs that we have before."""
+    """The ledger of what is on its way (`ingestion.run.Ledger`), by origin.
+
+    Attributes:
+        total: objects, finished or pending.
+        finished: objects that were on their way, and are no more.
+        known: UIDs that we have before.
+    """
 
     followed: Followed
-    objects: dict[str, ArchiveObject]
-    known: set[str]
+    total: int
+    finished: int = 0
+    objects: dict[str, ArchiveObject] = field(default_factory=dict)
+    known: set[str] = field(default_factory=set)
     files: dict[str, Path] = field(default_factory=dict)
+
+    def take_on(self, last: int) -> Sequence[ArchiveObject]:
+        """The next piece, of rows behind the last one of the piece before; empty if there is none."""
+        followed = self.followed
+        with followed.database.read() as session:
+            piece = ledger.pending(session, followed.id, AT_ONCE, behind=last)
+            if len(piece) == AT_ONCE:
+                piece += ledger.pending_of_series(session, piece[-1], MOST_AT_ONCE - AT_ONCE)
+            self.known |= instances.known_uids(session, [each.sop_instance_uid for each in piece])
+        # some may be held by now and not yet finished: it would seem to shrink
+        self.total = max(self.total, self.finished + _total(followed))
+        self.objects |= {origin_of(followed.name, each.sop_instance_uid): each for each in piece}
+        return piece
 
     def is_new(self, origin: str) -> bool:
         return self.objects[origin].sop_instance_uid not in self.known
@@ -178,17 +201,19 @@ class _Account:
                 archives.change(session, self.followed.id, sweep_wanted=True)
 
     def done(self, origin: str) -> None:
+        self.known.discard(self.objects.pop(origin).sop_instance_uid)
+        self.finished += 1
         if file := self.files.pop(origin, None):
             file.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
 class _Sum:
-    """Progress of one piece as part of all."""
+    """Progress of this work as part of all."""
 
     progress: Progress
     before: int
-    total: int
+    account: _Account
 
     def update(self, done: int, total: int, message: str = "", detail: Mapping[str, Any] | None = None) -> None:
-        self.progress.update(self.before + done, self.before + max(self.total, done), message)
+        self.progress.update(self.before + done, self.before + max(self.account.total, done), message)

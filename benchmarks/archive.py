@@ -46,7 +46,6 @@ from cbmir.services.archives.registered import followed
 from cbmir.services.archives.sweep import sweep
 from cbmir.services.archives.sync import synchronise
 from cbmir.services.conversion.isolation import Isolation
-from cbmir.services.ingestion.run import Ingested
 from cbmir.types import RemoteInstance
 
 KINDS = (ArchiveKind.DICOMWEB, ArchiveKind.ORTHANC)
@@ -54,8 +53,6 @@ STEPS = ("curl", "fetch", "sync", "index", "bring", "first")
 PEERS = {ArchiveKind.DICOMWEB: ("client",)}
 BARE = {"sync": "fetch", "index": "fetch", "first": "bring"}
 """What of a step is the archive's."""
-LINGER_SECONDS = 0.2
-"""How long `first` waits for more to be listed, before it looks whether the list has ended."""
 
 SHARE, MEDIAN_SECONDS, LATE_SECONDS, GONE_SECONDS = 0.30, 2.0, 5.0, 60.0
 """Goals: our share of a first sync; median and 99 % from C-STORE to findable; the longest deletion."""
@@ -291,10 +288,7 @@ def _first(server: hospital.Orthanc, kind: ArchiveKind, folder: Path) -> dict[st
         _start(isolation)
         watch, began, used = _Watch(), time.perf_counter(), time.process_time()
         sweeping = pool.submit(sweep, lister)
-        synced = Ingested()
-        while not sweeping.done():
-            synced += synchronise(archive, watch, isolation, linger_seconds=LINGER_SECONDS)
-        synced += synchronise(archive, watch, isolation)
+        synced = synchronise(archive, watch, isolation, more_may_come=lambda: not sweeping.done())
         assert synced.ingested == synced.files == sweeping.result().pending, synced
         seconds, own = time.perf_counter() - began, time.process_time() - used
     return {"seconds": seconds, "processor_seconds": own, **watch.figures()}

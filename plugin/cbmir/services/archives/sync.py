@@ -35,7 +35,7 @@ MOST_AT_ONCE = 10_000
 (`ingestion.run`), and those that are being brought; of a longer series the rest comes one by one."""
 
 PREFIX = "fetched-"
-POLL_SECONDS = 0.1
+POLL_SECONDS = 0.05
 
 STALE_SECONDS = 3600.0
 """A folder of fetched files that nothing was added to for so long was left by a process that died."""

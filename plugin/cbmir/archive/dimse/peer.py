@@ -21,7 +21,7 @@ from pynetdicom.status import code_to_category
 from cbmir.archive.connection import Connection
 from cbmir.archive.dimse.address import Address
 from cbmir.archive.dimse.network import MAX_PDU, application, checked_aet, client_tls
-from cbmir.archive.dimse.wire import prepare
+from cbmir.archive.dimse.wire import hang_up, prepare
 from cbmir.archive.pace import pace
 from cbmir.errors import ArchiveGarbled, ArchiveRefused, ArchiveUnavailable, CbmirError
 
@@ -104,6 +104,7 @@ class Peer:
             raise self._unreachable(error) from error
         if association.is_established:
             return association
+        hang_up(association)
         raise self._refusal(association) if connected else self._unreachable(self._attempt())
 
     def _attempt(self) -> OSError | None:

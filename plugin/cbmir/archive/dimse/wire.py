@@ -12,6 +12,7 @@ from contextlib import suppress
 from queue import Empty
 from typing import Any, cast
 
+from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.events import Event
 from pynetdicom.transport import AssociationSocket
@@ -55,6 +56,13 @@ class Wire(AssociationSocket):
         del buffer[read:]
         return buffer
 
+    def _shutdown_socket(self) -> None:
+        """Close the connection, also one that the peer has ended: that cannot be shut down, and pynetdicom would
+        leave it open."""
+        super()._shutdown_socket()
+        if self.socket is not None:
+            self.socket.close()
+
     def _buffered(self) -> bool:
         """Whether TLS holds bytes that the system no longer knows of."""
         return bool(getattr(self.socket, "pending", int)())
@@ -93,3 +101,10 @@ def prepare(event: Event) -> None:
     stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     stream.settimeout(event.assoc.network_timeout)
     event.assoc.dimse = Messages(event.assoc)
+
+
+def hang_up(association: Association) -> None:
+    """Close the connection over which no association came about: pynetdicom leaves some of them open."""
+    wire = association.dul.socket
+    if wire is not None and wire.socket is not None:
+        wire.socket.close()

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 SECONDS, SAMPLES_PER_SECOND = 3.0, 30_000_000
-"""Of the processor that a frame may take, and how many samples it must have for each second more."""
+"""Of the processor that a frame may take, and how many samples it must have for each second more, usually."""
 
 OBJECT_SECONDS, MEGABYTES_INCLUDED = 10.0, 10.0
 """Of the processor that an object may take, and up to which size; each megabyte more brings a second more."""
@@ -47,10 +47,10 @@ def object_budget(size: int) -> Iterator[None]:
 
 
 @contextmanager
-def budget(samples: int) -> Iterator[None]:
+def budget(samples: int, per_second: int = SAMPLES_PER_SECOND) -> Iterator[None]:
     """While this lasts, a frame of so many samples may be decoded, as far as its object has time left; without
     `enforce` as long as it takes."""
-    with _limited(SECONDS + samples / SAMPLES_PER_SECOND):
+    with _limited(SECONDS + samples / per_second):
         yield
 
 

@@ -18,13 +18,14 @@ from pydicom.uid import (
 
 from cbmir.dicom import jpeg2000, values
 from cbmir.dicom.boundary import RESEND
-from cbmir.dicom.codecs import CODECS, DEFLATED_FRAMES, Codec
+from cbmir.dicom.codecs import CODECS, Codec
 from cbmir.dicom.codestream import declared_shape, fault, j2k_sample, jpeg_precision
 from cbmir.dicom.encapsulation import Fragments, find_fragments
 from cbmir.dicom.layout import SUBSAMPLED, Layout
 from cbmir.dicom.octets import Octets
 from cbmir.dicom.packing import single_bits, twelve_bits
 from cbmir.dicom.read import DicomObject
+from cbmir.dicom.syntaxes import DEFLATED_FRAMES
 from cbmir.errors import BrokenFile, Undecodable
 
 NATIVE = (
@@ -36,7 +37,7 @@ NATIVE = (
 """Transfer syntaxes of uncompressed pixels."""
 
 MAX_PRECISION = 16
-"""Bits of a JPEG or JPEG-LS sample; CharLS spends ten seconds on tables for a frame that claims 17."""
+"""Bits of a JPEG, JPEG-LS or JPEG XL sample; CharLS spends ten seconds on tables for a frame that claims 17."""
 
 UNTOUCHED = (RLELossless, DEFLATED_FRAMES)
 """Compressed syntaxes whose frames hold whole cells, unused bits and all."""

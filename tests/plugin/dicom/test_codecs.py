@@ -32,12 +32,13 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from cbmir.dicom.codecs import DEFLATED_FRAMES, RETIRED
+from cbmir.dicom.codecs import RETIRED
 from cbmir.dicom.decode import decoder_for
 from cbmir.dicom.frames import find_frames
 from cbmir.dicom.layout import read_layout
 from cbmir.dicom.read import DicomObject, read_object
 from cbmir.dicom.rendering import Rendering
+from cbmir.dicom.syntaxes import DEFLATED_FRAMES
 from cbmir.errors import BrokenFile, Undecodable, UnusableInput
 
 COLOURS = np.random.default_rng(0).integers(0, 256, (4, 4, 3)).astype(np.uint8).repeat(16, 0).repeat(16, 1)

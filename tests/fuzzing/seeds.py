@@ -37,7 +37,13 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
-from cbmir.dicom.syntaxes import DEFLATED_FRAMES, JPEG_XL, JPEG_XL_LOSSLESS, JPEG_XL_RECOMPRESSION
+from cbmir.dicom.syntaxes import (
+    DEFLATED_FRAMES,
+    JPEG_XL,
+    JPEG_XL_LOSSLESS,
+    JPEG_XL_RECOMPRESSION,
+    UNCOMPRESSED_IN_ITEMS,
+)
 
 LARGEST = 60_000
 """Bytes of a seed: small files are tried faster."""
@@ -167,6 +173,7 @@ def _compressed() -> Iterator[Dataset]:
         yield _rle(pixels)
         yield from _jpeg_xl(pixels)
     yield _encapsulated(DEEP, DEFLATED_FRAMES, _deflated(DEEP))
+    yield _encapsulated(DEEP, UNCOMPRESSED_IN_ITEMS, DEEP.tobytes())
     yield from _unusual()
 
 

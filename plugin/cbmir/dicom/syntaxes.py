@@ -1,4 +1,4 @@
-"""Transfer syntaxes that are younger than pydicom's list of them (PS3.6 A): here it learns their names.
+"""Transfer syntaxes that are missing in pydicom's list of those in use (PS3.6 A): here it learns their names.
 
 Without that it neither names them nor writes an object in one of them.
 """
@@ -12,12 +12,14 @@ JPEG_XL_LOSSLESS = UID("1.2.840.10008.1.2.4.110")
 JPEG_XL_RECOMPRESSION = UID("1.2.840.10008.1.2.4.111")
 JPEG_XL = UID("1.2.840.10008.1.2.4.112")
 DEFLATED_FRAMES = UID("1.2.840.10008.1.2.8.1")
+UNCOMPRESSED_IN_ITEMS = UID("1.2.840.10008.1.2.1.98")
 
 YOUNGER = {
     JPEG_XL_LOSSLESS: "JPEG XL Lossless",
     JPEG_XL_RECOMPRESSION: "JPEG XL JPEG Recompression",
     JPEG_XL: "JPEG XL",
     DEFLATED_FRAMES: "Deflated Image Frame Compression",
+    UNCOMPRESSED_IN_ITEMS: "Encapsulated Uncompressed Explicit VR Little Endian",
 }
 """Names by UID."""
 

@@ -20,7 +20,7 @@ MAX_PDU = 128 * 1024
 """Bytes of a P-DATA PDU that we take (PS3.8 D.1): fewer, larger pieces halve the time that an object costs."""
 
 TRANSFER_SYNTAXES = tuple(dict.fromkeys([*AllTransferSyntaxes, *YOUNGER]))
-"""Every transfer syntax that pydicom knows, and those that it does not know yet."""
+"""Every transfer syntax that pydicom lists, and those that it does not list yet."""
 
 PLAIN = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
 """What queries and commands with small data sets are proposed in."""

@@ -38,7 +38,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from cbmir.dicom.budget import budget
+from cbmir.dicom.budget import budget, memory_budget
 from cbmir.dicom.codestream import declared_shape, fault, j2k_levels, j2k_sample, jpeg_precision
 from cbmir.dicom.layout import Layout
 from cbmir.dicom.packing import single_bits
@@ -139,17 +139,19 @@ def _jpeg_2000_halvable(frame: bytes, layout: Layout) -> int:
 
 
 def _jpeg_xl(frame: bytes, layout: Layout) -> Samples:
-    """JPEG XL. A picture may be put together from others, each as large as it likes: that has its time.
+    """JPEG XL. A picture may be put together from others, each as large as it likes: that has its limits.
 
     The orientation stays the object's own, as that of a JPEG does.
     """
-    with budget(layout.rows * layout.columns * layout.samples, JXL_SAMPLES_PER_SECOND):
+    samples = layout.rows * layout.columns * layout.samples
+    with budget(samples, JXL_SAMPLES_PER_SECOND), memory_budget(samples):
         return np.asarray(imagecodecs.jpegxl_decode(frame, keeporientation=True, numthreads=1))
 
 
 def _jpeg_in_jpeg_xl(frame: bytes, layout: Layout) -> Samples:
     """The very JPEG that was compressed once more, decoded as any other: to the samples it had before."""
-    with budget(layout.rows * layout.columns * layout.samples, JXL_SAMPLES_PER_SECOND):
+    samples = layout.rows * layout.columns * layout.samples
+    with budget(samples, JXL_SAMPLES_PER_SECOND), memory_budget(samples):
         jpeg = bytes(imagecodecs.jpegxl_decode_jpeg(frame, numthreads=1))
     if declared_shape(jpeg) != (layout.rows, layout.columns, layout.samples) or fault(jpeg):
         raise ValueError("the JPEG within is not what the header promises")

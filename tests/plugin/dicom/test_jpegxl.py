@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import resource
 import struct
+import zlib
 from dataclasses import replace
 from io import BytesIO
 from typing import Any
@@ -28,6 +31,9 @@ from cbmir.dicom.read import DicomObject
 from cbmir.dicom.rendering import Rendering
 from cbmir.dicom.syntaxes import JPEG_XL, JPEG_XL_LOSSLESS, JPEG_XL_RECOMPRESSION, YOUNGER
 from cbmir.errors import BrokenFile, Undecodable
+from cbmir.services.conversion.convert import convert
+from cbmir.services.conversion.isolation import Isolation
+from cbmir.settings import Settings
 
 NOISE = np.random.default_rng(2)
 GREY = NOISE.integers(0, 256, (33, 47)).astype(np.uint8)
@@ -284,3 +290,35 @@ def test_the_only_frame_may_lack_the_items_around_it(make_object: Any, boxes: bo
 @pytest.mark.parametrize("boxes", [True, False])
 def test_the_frame_tells_its_compression(boxes: bool) -> None:
     assert likely_syntax(lossless(GREY, usecontainer=boxes)[:64]) == JPEG_XL
+
+
+MOSAIC = zlib.decompress(
+    base64.b85decode("c-s5V^^cK(fvM?{8;{l;<vGp_3=#~ez=45f6pf-$L?guDEzvF7#K=4fMgawYgM|@TbVJe-0Eg{d5&")
+)
+"""1,493 bytes: 64 x 64 pixels, and in front of them a picture of 6,000 x 6,000 that they might be pasted from."""
+
+
+def test_a_picture_put_together_from_larger_ones_has_so_much_memory(make_object: Any, encode: Any) -> None:
+    assert header(MOSAIC) == Header(64, 64, 1, 8)
+    pixels = np.zeros((64, 64), np.uint8)
+    dataset = make_object(pixels)
+    dataset.file_meta.TransferSyntaxUID = JPEG_XL
+    dataset.PixelData = encapsulate([MOSAIC + b"\0" * (len(MOSAIC) % 2)])
+    dataset["PixelData"].VR = "OB"
+    with Isolation(1) as apart:
+        why, megabytes = apart.run("x.dcm", 0, tried, encode(dataset))
+        assert "frame 1 is damaged or of a kind not supported" in why
+        assert megabytes < 400
+        dataset.PixelData = encapsulate([lossless(pixels)])
+        assert apart.run("x.dcm", 0, tried, encode(dataset))[0] == ""
+
+
+def tried(data: bytes) -> tuple[str, float]:
+    """Why it is not converted, empty if it is; and the most megabytes that the process ever had."""
+    limits, why = resource.getrlimit(resource.RLIMIT_DATA), ""
+    try:
+        convert(data, "x.dcm", Settings(), "0" * 64)
+    except Undecodable as error:
+        why = error.reason
+    assert resource.getrlimit(resource.RLIMIT_DATA) == limits
+    return why, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

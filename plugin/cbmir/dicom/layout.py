@@ -130,7 +130,7 @@ def _check_bytes(layout: Layout, name: str, most: int) -> None:
 def _check_still(layout: Layout, name: str) -> None:
     """Refuse MPEG-2, MPEG-4 and HEVC (PS3.5 8.2.5 to 8.2.11), whose frames cannot be had one by one."""
     if layout.syntax in MPEGTransferSyntaxes:
-        reason = f"{name} is video ({layout.syntax.name}), which is not read here."
+        reason = f"{name} is video ({layout.syntax.name}, {layout.syntax}), which is not read here."
         raise Undecodable(reason, "Have single pictures of it sent, such as Secondary Capture objects.")
 
 

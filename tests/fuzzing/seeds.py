@@ -37,13 +37,20 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
+from cbmir.dicom.syntaxes import (
+    DEFLATED_FRAMES,
+    JPEG_XL,
+    JPEG_XL_LOSSLESS,
+    JPEG_XL_RECOMPRESSION,
+    UNCOMPRESSED_IN_ITEMS,
+)
+
 LARGEST = 60_000
 """Bytes of a seed: small files are tried faster."""
 
 WHEEL = Path(pydicom.__file__).parent / "data" / "test_files"
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "dicom"
 NATIVE = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian)
-DEFLATED_FRAMES = "1.2.840.10008.1.2.8.1"
 
 Pixels = npt.NDArray[Any]
 
@@ -80,12 +87,7 @@ def seeds() -> Iterator[bytes]:
 def written(dataset: Dataset) -> bytes:
     """The object as a file."""
     buffer = BytesIO()
-    unknown = dataset.file_meta.get("TransferSyntaxUID") == DEFLATED_FRAMES  # to pydicom
-    if unknown:
-        dataset.file_meta.TransferSyntaxUID = UID(JPEGBaseline8Bit)  # which is as long
     dataset.save_as(buffer, enforce_file_format="TransferSyntaxUID" in dataset.file_meta)
-    if unknown:
-        return buffer.getvalue().replace(JPEGBaseline8Bit.encode(), DEFLATED_FRAMES.encode() + b"\0", 1)
     return buffer.getvalue()
 
 
@@ -169,7 +171,9 @@ def _compressed() -> Iterator[Dataset]:
     for pixels in (GREY, DEEP, signed, COLOUR):
         yield from _jpeg_2000(pixels)
         yield _rle(pixels)
+        yield from _jpeg_xl(pixels)
     yield _encapsulated(DEEP, DEFLATED_FRAMES, _deflated(DEEP))
+    yield _encapsulated(DEEP, UNCOMPRESSED_IN_ITEMS, DEEP.tobytes())
     yield from _unusual()
 
 
@@ -192,6 +196,17 @@ def _jpeg_2000(pixels: Pixels) -> Iterator[Dataset]:
     for syntax in (HTJ2KLossless, HTJ2KLosslessRPCL):
         yield _encapsulated(pixels, syntax, bytes(imagecodecs.htj2k_encode(pixels, reversible=True)))
     yield _encapsulated(pixels, HTJ2K, bytes(imagecodecs.htj2k_encode(pixels, reversible=False)))
+
+
+def _jpeg_xl(pixels: Pixels) -> Iterator[Dataset]:
+    unsigned = pixels.astype(f"u{pixels.dtype.itemsize}")
+    for boxes in (True, False):
+        frame = bytes(imagecodecs.jpegxl_encode(unsigned, lossless=True, usecontainer=boxes))
+        yield _encapsulated(pixels, JPEG_XL_LOSSLESS, frame)
+    yield _encapsulated(pixels, JPEG_XL, bytes(imagecodecs.jpegxl_encode(unsigned, distance=1.0)))
+    if pixels.dtype == np.uint8:
+        frame = bytes(imagecodecs.jpegxl_encode_jpeg(imagecodecs.jpeg8_encode(pixels, 80)))
+        yield _encapsulated(pixels, JPEG_XL_RECOMPRESSION, frame)
 
 
 def _tiled(pixels: Pixels) -> bytes:

@@ -1,4 +1,4 @@
-"""A limit to the processor's time of an object, and of each of its frames, for what at times computes without end.
+"""Limits to the time of an object and of its frames, and to memory, for what at times takes either without end.
 
 A library that does not return can only be stopped by ending its process: so a process has such a limit once it says
 that it is there for foreign files alone, as those of `cbmir.services.conversion.isolation` do. It counts the
@@ -8,14 +8,22 @@ processor's time, not the clock's: on a busy machine no file is given up that a 
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+
+if sys.platform != "win32":
+    import resource
 
 SECONDS, SAMPLES_PER_SECOND = 3.0, 30_000_000
-"""Of the processor that a frame may take, and how many samples it must have for each second more."""
+"""Of the processor that a frame may take, and how many samples it must have for each second more, usually."""
 
 OBJECT_SECONDS, MEGABYTES_INCLUDED = 10.0, 10.0
 """Of the processor that an object may take, and up to which size; each megabyte more brings a second more."""
+
+BYTES, BYTES_PER_SAMPLE = 200_000_000, 32
+"""Of memory that a decoder may take for a frame, and for each of its samples more."""
 
 SIGNAL = getattr(signal, "SIGPROF", None)
 """Ends the process where time is up; there is none on Windows."""
@@ -47,11 +55,28 @@ def object_budget(size: int) -> Iterator[None]:
 
 
 @contextmanager
-def budget(samples: int) -> Iterator[None]:
+def budget(samples: int, per_second: int = SAMPLES_PER_SECOND) -> Iterator[None]:
     """While this lasts, a frame of so many samples may be decoded, as far as its object has time left; without
     `enforce` as long as it takes."""
-    with _limited(SECONDS + samples / SAMPLES_PER_SECOND):
+    with _limited(SECONDS + samples / per_second):
         yield
+
+
+@contextmanager
+def memory_budget(samples: int) -> Iterator[None]:
+    """While this lasts, the process may grow by what a frame of so many samples explains: an allocation beyond it
+    fails. Without `enforce`, and where the kernel does not count so (all but Linux), as far as it likes."""
+    if not _Limits.enforced or sys.platform != "linux":
+        yield
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    pages = int(Path("/proc/self/statm").read_text().split()[5])
+    most = pages * resource.getpagesize() + BYTES + BYTES_PER_SAMPLE * samples
+    resource.setrlimit(resource.RLIMIT_DATA, (most if hard < 0 else min(most, hard), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
 
 @contextmanager

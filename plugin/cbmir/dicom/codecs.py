@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from itertools import pairwise
 from typing import Any
@@ -38,20 +38,22 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from cbmir.dicom.budget import budget
-from cbmir.dicom.codestream import j2k_levels, j2k_sample, jpeg_precision
+from cbmir.dicom.budget import budget, memory_budget
+from cbmir.dicom.codestream import declared_shape, fault, j2k_levels, j2k_sample, jpeg_precision
 from cbmir.dicom.layout import Layout
 from cbmir.dicom.packing import single_bits
+from cbmir.dicom.syntaxes import DEFLATED_FRAMES, JPEG_XL, JPEG_XL_LOSSLESS, JPEG_XL_RECOMPRESSION
 
 Samples = npt.NDArray[Any]
 """(rows, columns) or (rows, columns, 3), of an integer dtype."""
 
 Decode = Callable[[bytes, Layout], Samples]
 
-DEFLATED_FRAMES = "1.2.840.10008.1.2.8.1"
-
 PADDED_END = b"\0\xff\xd9"
 """A byte of padding and the mark that ends an image, which is looked for right behind the data."""
+
+JXL_SAMPLES_PER_SECOND = 3_000_000
+"""A quarter of what libjxl decodes of its slowest kind, 16 bits without loss."""
 
 HEADER_BYTES = 64
 """Of an RLE frame: the number of segments and up to 15 offsets (PS3.5 G.5)."""
@@ -136,6 +138,26 @@ def _jpeg_2000_halvable(frame: bytes, layout: Layout) -> int:
     return j2k_levels(frame) if layout.samples == 1 and j2k_sample(frame)[1] == layout.signed else 0
 
 
+def _jpeg_xl(frame: bytes, layout: Layout) -> Samples:
+    """JPEG XL. A picture may be put together from others, each as large as it likes: that has its limits.
+
+    The orientation stays the object's own, as that of a JPEG does.
+    """
+    samples = layout.rows * layout.columns * layout.samples
+    with budget(samples, JXL_SAMPLES_PER_SECOND), memory_budget(samples):
+        return np.asarray(imagecodecs.jpegxl_decode(frame, keeporientation=True, numthreads=1))
+
+
+def _jpeg_in_jpeg_xl(frame: bytes, layout: Layout) -> Samples:
+    """The very JPEG that was compressed once more, decoded as any other: to the samples it had before."""
+    samples = layout.rows * layout.columns * layout.samples
+    with budget(samples, JXL_SAMPLES_PER_SECOND), memory_budget(samples):
+        jpeg = bytes(imagecodecs.jpegxl_decode_jpeg(frame, numthreads=1))
+    if declared_shape(jpeg) != (layout.rows, layout.columns, layout.samples) or fault(jpeg):
+        raise ValueError("the JPEG within is not what the header promises")
+    return _jpeg(jpeg, layout)
+
+
 def _rle(frame: bytes, layout: Layout) -> Samples:
     """RLE (PS3.5 G): a segment for each byte of a sample. The library trusts the header, which is checked first."""
     if layout.allocated == 1:
@@ -207,6 +229,9 @@ _TURBO = Codec(
 )
 _CHARLS = Codec("CharLS", _jpeg_ls)
 _CHARLS_LENIENT = Codec("CharLS by imagecodecs", _jpeg_ls_by_imagecodecs, available=imagecodecs.JPEGLS.available)
+_JXL = Codec("libjxl", _jpeg_xl, rgb=True, available=imagecodecs.JPEGXL.available)
+_JXL_AND_TURBO = replace(_JXL, name="libjxl and libjpeg-turbo", decode=_jpeg_in_jpeg_xl)
+_JXL_LOSSLESS = replace(_JXL, rgb=False)  # YBR that went in as samples comes out as such
 
 RETIRED = tuple(UID(f"1.2.840.10008.1.2.4.{number}") for number in (53, 55))
 """Spectral selection and full progression: progressive JPEG of 8 and 12 bits (retired, PS3.5 A.4.1)."""
@@ -224,6 +249,9 @@ CODECS: dict[str, tuple[Codec, ...]] = {
     HTJ2KLossless: (_OPENJPEG,),
     HTJ2KLosslessRPCL: (_OPENJPEG,),
     HTJ2K: (_OPENJPEG,),
+    JPEG_XL_LOSSLESS: (_JXL_LOSSLESS,),
+    JPEG_XL_RECOMPRESSION: (_JXL_AND_TURBO, _JXL),
+    JPEG_XL: (_JXL,),
     RLELossless: (
         Codec("imagecodecs", _rle, available=imagecodecs.DICOMRLE.available),
         Codec("pydicom", _rle_by_pydicom),

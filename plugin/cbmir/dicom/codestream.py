@@ -1,9 +1,10 @@
-"""What a compressed frame says of itself, before a decoder trusts it (ISO 10918-1, 14495-1, 15444-1)."""
+"""What a compressed frame says of itself, before a decoder trusts it (ISO 10918-1, 14495-1, 15444-1, 18181-1)."""
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 
 from pydicom.uid import (
     JPEG2000,
@@ -15,7 +16,8 @@ from pydicom.uid import (
 )
 
 from cbmir import scans
-from cbmir.dicom import jpeg2000
+from cbmir.dicom import jpeg2000, jpegxl
+from cbmir.dicom.syntaxes import JPEG_XL
 
 JPEG_START = b"\xff\xd8"
 FILL, START_OF_SCAN, JPEG_LS_FRAME = 0xFF, 0xDA, 0xF7
@@ -42,7 +44,9 @@ CODING_STYLE = 0x52
 
 
 def declared_shape(frame: bytes) -> tuple[int, int, int] | None:
-    """(rows, columns, samples) of a JPEG, JPEG-LS or JPEG 2000 frame; None if it is none, or ends too early."""
+    """(rows, columns, samples) of a frame of any JPEG; None if it is none, or ends too early."""
+    if said := _jpeg_xl(frame):
+        return said.rows, said.columns, said.samples
     at = jpeg2000.start_of(frame)
     if at >= 0 and len(frame) >= at + 42:
         columns, rows, left, top = struct.unpack_from(">4L", frame, at + 8)
@@ -52,7 +56,9 @@ def declared_shape(frame: bytes) -> tuple[int, int, int] | None:
 
 
 def fault(frame: bytes) -> str:
-    """Why no decoder may see a JPEG, JPEG-LS or JPEG 2000 frame, to go on after "frame 1"; empty if one may."""
+    """Why no decoder may see a frame of any JPEG, to go on after "frame 1"; empty if one may."""
+    if jpegxl.is_one(frame):
+        return jpegxl.fault(frame)
     if not frame.startswith(JPEG_START):
         return jpeg2000.fault(frame) if jpeg2000.start_of(frame) == 0 else "is no JPEG codestream of any kind"
     found = _start_of_frame(frame)
@@ -65,6 +71,8 @@ def likely_syntax(frame: bytes) -> str:
     """The transfer syntax that a compressed frame is in, by its first bytes; empty if they tell none."""
     if jpeg2000.start_of(frame) >= 0:
         return JPEG2000
+    if jpegxl.is_one(frame):
+        return JPEG_XL
     if frame[1:8] == RLE_HEADER and 0 < frame[0] < 16:
         return RLELossless
     found = _start_of_frame(frame)
@@ -72,7 +80,9 @@ def likely_syntax(frame: bytes) -> str:
 
 
 def jpeg_precision(frame: bytes) -> int | None:
-    """Bits of a sample of a JPEG or JPEG-LS frame, of which the standards allow 2 to 16; None of anything else."""
+    """Bits of a sample of a JPEG, JPEG-LS or JPEG XL frame, of which 2 to 16 can be; None of anything else."""
+    if said := _jpeg_xl(frame):
+        return said.bits
     found = _start_of_frame(frame)
     return None if found is None else found[1]
 
@@ -96,6 +106,13 @@ def j2k_levels(frame: bytes) -> int:
     while at + 4 <= len(frame) and frame[at] == 0xFF and frame[at + 1] != CODING_STYLE:
         at += 2 + max(2, int.from_bytes(frame[at + 2 : at + 4], "big"))
     return min(frame[at + 9], 32) if at + 10 <= len(frame) and frame[at] == 0xFF else 0
+
+
+def _jpeg_xl(frame: bytes) -> jpegxl.Header | None:
+    if jpegxl.is_one(frame):
+        with suppress(ValueError):
+            return jpegxl.header(frame)
+    return None
 
 
 def _start_of_frame(frame: bytes) -> tuple[int, int, int, int, int] | None:

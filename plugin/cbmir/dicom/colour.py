@@ -28,7 +28,7 @@ def to_rgb(stored: npt.NDArray[Any], layout: Layout, photometric: str) -> ByteAr
     Args:
         stored: (rows, columns, 3).
         layout: the object's.
-        photometric: what the decoder left the values in; YBR_ICT and YBR_RCT are undone by the decoders.
+        photometric: what the decoder left the values in; YBR_ICT, YBR_RCT and XYB are undone by decoders.
 
     Returns:
         uint8 (rows, columns, 3).

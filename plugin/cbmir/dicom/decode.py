@@ -18,13 +18,14 @@ from pydicom.uid import (
 
 from cbmir.dicom import jpeg2000, values
 from cbmir.dicom.boundary import RESEND
-from cbmir.dicom.codecs import CODECS, DEFLATED_FRAMES, Codec
+from cbmir.dicom.codecs import CODECS, Codec
 from cbmir.dicom.codestream import declared_shape, fault, j2k_sample, jpeg_precision
 from cbmir.dicom.encapsulation import Fragments, find_fragments
 from cbmir.dicom.layout import SUBSAMPLED, Layout
 from cbmir.dicom.octets import Octets
 from cbmir.dicom.packing import single_bits, twelve_bits
 from cbmir.dicom.read import DicomObject
+from cbmir.dicom.syntaxes import DEFLATED_FRAMES, UNCOMPRESSED_IN_ITEMS
 from cbmir.errors import BrokenFile, Undecodable
 
 NATIVE = (
@@ -36,7 +37,7 @@ NATIVE = (
 """Transfer syntaxes of uncompressed pixels."""
 
 MAX_PRECISION = 16
-"""Bits of a JPEG or JPEG-LS sample; CharLS spends ten seconds on tables for a frame that claims 17."""
+"""Bits of a JPEG, JPEG-LS or JPEG XL sample; CharLS spends ten seconds on tables for a frame that claims 17."""
 
 UNTOUCHED = (RLELossless, DEFLATED_FRAMES)
 """Compressed syntaxes whose frames hold whole cells, unused bits and all."""
@@ -87,8 +88,10 @@ def decoder_for(found: DicomObject, layout: Layout, name: str) -> Decoder:
     if layout.syntax in NATIVE:
         swapped = layout.syntax == ExplicitVRBigEndian and found.vr == "OW" and layout.allocated % 16 != 0
         return _Native(found.pixels, _as_written(found.pixels, layout, name), swapped)
-    if layout.syntax not in CODECS:
-        raise _undecodable(layout, name, "no decoder for it is installed")
+    if layout.syntax not in (*CODECS, UNCOMPRESSED_IN_ITEMS):
+        raise _undecodable(layout, name, "it is not read here")
+    if layout.syntax == UNCOMPRESSED_IN_ITEMS:
+        return _InItems(find_fragments(found, layout.frames, name), replace(layout, frames=1), name)
     tiled = values.has(found.dataset, "TotalPixelMatrixRows")
     return _Compressed(find_fragments(found, layout.frames, name), layout, name, tiled)
 
@@ -133,6 +136,19 @@ class _Native:
         words = np.frombuffer(self.pixels.read(start // 2 * 2, length + 2), np.uint8)
         pairs = words[: len(words) // 2 * 2].reshape(-1, 2)
         return np.ascontiguousarray(pairs[:, ::-1]).tobytes()[start % 2 :][:length]
+
+
+@dataclass(frozen=True)
+class _InItems:
+    """Uncompressed frames of an item each (PS3.5 A.4.11); `layout` is one frame's."""
+
+    fragments: Fragments
+    layout: Layout
+    name: str
+
+    def frame(self, index: int, halvings: int) -> Decoded:
+        pixels = Octets.of(self.fragments.frame(index))
+        return _Native(pixels, _as_written(pixels, self.layout, self.name), False).frame(0, 0)
 
 
 def _dtype(layout: Layout) -> np.dtype[Any]:

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from pydicom.encaps import parse_basic_offsets, parse_fragments
 
-from cbmir.dicom import jpeg2000, values
+from cbmir.dicom import jpeg2000, jpegxl, values
 from cbmir.dicom.boundary import RESEND, translated
 from cbmir.dicom.codestream import JPEG_START
 from cbmir.dicom.octets import Octets
@@ -18,7 +18,7 @@ from cbmir.errors import BrokenFile
 ITEM = 8
 """Bytes of an item's tag and length."""
 
-BARE = (JPEG_START, jpeg2000.START)
+BARE = (JPEG_START, jpeg2000.START, jpegxl.START, jpegxl.SIGNATURE)
 """What the only frame begins with where a writer left out the items around it."""
 
 END_OF_IMAGE = b"\xff\xd9"
@@ -55,7 +55,7 @@ def find_fragments(found: DicomObject, count: int, name: str) -> Fragments:
         cbmir.errors.BrokenFile: if there are no items, the last one is cut short, or they are not `count` frames.
     """
     pixels = found.pixels
-    if count == 1 and bytes(pixels.read(0, 4)).startswith(BARE):
+    if count == 1 and bytes(pixels.read(0, 12)).startswith(BARE):
         return Fragments(pixels, [[(0, pixels.length)]])
     with translated(f"{name} has no frame 1 that could be found in its compressed pixel data"):
         stream = pixels.opened()

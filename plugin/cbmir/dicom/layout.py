@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pydicom.uid import UID
+from pydicom.uid import UID, MPEGTransferSyntaxes
 
 from cbmir.dicom import values
 from cbmir.dicom.boundary import RESEND
@@ -13,7 +13,7 @@ from cbmir.errors import BrokenFile, ImplausibleSize, Undecodable
 
 GREY = ("MONOCHROME1", "MONOCHROME2")
 SUBSAMPLED = ("YBR_FULL_422", "YBR_PARTIAL_422")
-COLOUR = ("RGB", "YBR_FULL", *SUBSAMPLED, "YBR_ICT", "YBR_RCT")
+COLOUR = ("RGB", "YBR_FULL", *SUBSAMPLED, "YBR_ICT", "YBR_RCT", "XYB")
 PALETTE = "PALETTE COLOR"
 
 PACKED = (1, 12)
@@ -84,7 +84,7 @@ def read_layout(found: DicomObject, name: str, *, max_pixels: int) -> Layout:
     Raises:
         cbmir.errors.ImplausibleSize: without any pixel, or with more than `max_pixels` in a frame.
         cbmir.errors.BrokenFile: if an element is missing or contradicts another.
-        cbmir.errors.Undecodable: if the photometric interpretation or the number of bits is not read here.
+        cbmir.errors.Undecodable: of video, or if photometric interpretation or number of bits are not read here.
     """
     dataset = found.dataset
     rows, columns = (values.integer(dataset, each, name) for each in ("Rows", "Columns"))
@@ -106,6 +106,7 @@ def read_layout(found: DicomObject, name: str, *, max_pixels: int) -> Layout:
         signed=values.integer(dataset, "PixelRepresentation", name, default=0) == 1,
         photometric=values.text(dataset, "PhotometricInterpretation", "RGB" if samples == 3 else "MONOCHROME2"),
     )
+    _check_still(layout, name)
     _check_bits(layout, name)
     _check_photometric(layout, name)
     _check_bytes(layout, name, MAX_BYTES * max_pixels)
@@ -124,6 +125,13 @@ def _check_bytes(layout: Layout, name: str, most: int) -> None:
     if layout.frame_bits > 8 * most:
         reason = f"{name} claims a frame of {layout.frame_bits // 8} bytes; more than {most} are not decoded."
         raise ImplausibleSize(reason, "If that is its true size, raise CBMIR_MAX_PIXELS.")
+
+
+def _check_still(layout: Layout, name: str) -> None:
+    """Refuse MPEG-2, MPEG-4 and HEVC (PS3.5 8.2.5 to 8.2.11), whose frames cannot be had one by one."""
+    if layout.syntax in MPEGTransferSyntaxes:
+        reason = f"{name} is video ({layout.syntax.name}, {layout.syntax}), which is not read here."
+        raise Undecodable(reason, "Have single pictures of it sent, such as Secondary Capture objects.")
 
 
 def _high_bit(high: int, stored: int, allocated: int) -> int:

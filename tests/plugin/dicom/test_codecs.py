@@ -20,6 +20,10 @@ from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, get_frame
 from pydicom.uid import (
+    HEVCMP51,
+    MPEG2MPML,
+    MPEG4HP41F,
+    UID,
     ExplicitVRLittleEndian,
     HTJ2KLossless,
     HTJ2KLosslessRPCL,
@@ -29,15 +33,17 @@ from pydicom.uid import (
     JPEGLossless,
     JPEGLosslessSV1,
     JPEGLSLossless,
+    MPEGTransferSyntaxes,
     RLELossless,
 )
 
-from cbmir.dicom.codecs import DEFLATED_FRAMES, RETIRED
+from cbmir.dicom.codecs import RETIRED
 from cbmir.dicom.decode import decoder_for
 from cbmir.dicom.frames import find_frames
 from cbmir.dicom.layout import read_layout
 from cbmir.dicom.read import DicomObject, read_object
 from cbmir.dicom.rendering import Rendering
+from cbmir.dicom.syntaxes import DEFLATED_FRAMES, UNCOMPRESSED_IN_ITEMS
 from cbmir.errors import BrokenFile, Undecodable, UnusableInput
 
 COLOURS = np.random.default_rng(0).integers(0, 256, (4, 4, 3)).astype(np.uint8).repeat(16, 0).repeat(16, 1)
@@ -197,6 +203,40 @@ def test_a_tile_cut_at_the_edge_of_a_slide_is_made_whole(make_object: Any) -> No
     dataset.TotalPixelMatrixRows, dataset.TotalPixelMatrixColumns = 33, 77
     assert np.array_equal(stored(dataset, 0), GREY)
     assert np.array_equal(stored(dataset, 1), np.pad(GREY[:20, :30], ((0, 13), (0, 17)), mode="edge"))
+
+
+@pytest.mark.parametrize(
+    "elements",
+    [
+        {},
+        {"PlanarConfiguration": 1},
+        {"PhotometricInterpretation": "YBR_FULL"},
+        {"PhotometricInterpretation": "YBR_FULL_422"},
+    ],
+    ids=["RGB", "planes", "YBR", "4:2:2"],
+)
+def test_uncompressed_frames_in_items_of_their_own(make_object: Any, elements: dict[str, Any]) -> None:
+    half = 2 if elements.get("PhotometricInterpretation") == "YBR_FULL_422" else 3
+    frames = [each.tobytes()[: COLOURS.size // 3 * half] for each in (COLOURS, 255 - COLOURS)]
+    native = make_object(COLOURS, NumberOfFrames=2, **elements)
+    native.PixelData = b"".join(frames)
+    found = compressed(make_object, frames[0], UNCOMPRESSED_IN_ITEMS, COLOURS, NumberOfFrames=2, **elements)
+    found.PixelData = encapsulate(frames)
+    for index in (0, 1):
+        assert np.array_equal(stored(found, index), stored(native, index))
+    found.PixelData = encapsulate([frames[0], frames[1][:-2]])
+    with pytest.raises(BrokenFile, match="promises 1 frame"):
+        stored(found, 1)
+
+
+@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.4.52", MPEG2MPML, MPEG4HP41F, HEVCMP51])
+def test_what_is_not_read_is_named(make_object: Any, syntax: str) -> None:
+    found = compressed(make_object, bytes(64), syntax, COLOURS)
+    if syntax in MPEGTransferSyntaxes:
+        found.PhotometricInterpretation = "YBR_PARTIAL_420"
+    what = "is video" if syntax in MPEGTransferSyntaxes else "is stored in the transfer syntax"
+    with pytest.raises(Undecodable, match=rf"^x {what} .*{UID(syntax).name[:5]}.*{syntax}.* not read here"):
+        stored(found)
 
 
 def test_jpeg_ls_padded_in_front_of_its_end_mark(make_object: Any) -> None:

@@ -29,8 +29,9 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from cbmir.dicom.codecs import CODECS, DEFLATED_FRAMES, RETIRED
+from cbmir.dicom.codecs import CODECS, RETIRED
 from cbmir.dicom.decode import NATIVE
+from cbmir.dicom.syntaxes import DEFLATED_FRAMES, JPEG_XL, JPEG_XL_LOSSLESS, JPEG_XL_RECOMPRESSION
 from cbmir.errors import BrokenFile, Undecodable
 from cbmir.services.conversion.convert import convert
 from cbmir.settings import Settings
@@ -192,6 +193,10 @@ def encoded(syntax: str, pixels: Any) -> bytes:
         return bytes(imagecodecs.jpegls_encode(pixels))
     if syntax in (JPEG2000, JPEG2000Lossless):
         return bytes(imagecodecs.jpeg2k_encode(pixels, codecformat="j2k", reversible=True))
+    if syntax == JPEG_XL_RECOMPRESSION:
+        return bytes(imagecodecs.jpegxl_encode_jpeg(imagecodecs.jpeg8_encode(pixels)))
+    if syntax in (JPEG_XL, JPEG_XL_LOSSLESS):
+        return bytes(imagecodecs.jpegxl_encode(pixels, lossless=True))
     return bytes(imagecodecs.htj2k_encode(pixels, reversible=True))
 
 

@@ -9,6 +9,7 @@ from pynetdicom import AE, _config
 
 from cbmir import __version__
 from cbmir.archive.trust import trusting
+from cbmir.dicom.syntaxes import YOUNGER
 from cbmir.errors import BadRequest
 
 IMPLEMENTATION_CLASS_UID = UID("2.25.306644649356262157752409950900884842528")
@@ -19,8 +20,8 @@ IMPLEMENTATION_VERSION = f"CBMIR_{__version__}"[:16]
 MAX_PDU = 128 * 1024
 """Bytes of a P-DATA PDU that we take (PS3.8 D.1): fewer, larger pieces halve the time that an object costs."""
 
-TRANSFER_SYNTAXES = tuple(AllTransferSyntaxes)
-"""Every transfer syntax that pydicom knows."""
+TRANSFER_SYNTAXES = tuple(dict.fromkeys([*AllTransferSyntaxes, *YOUNGER]))
+"""Every transfer syntax that pydicom lists, and those that it does not list yet."""
 
 PLAIN = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
 """What queries and commands with small data sets are proposed in."""

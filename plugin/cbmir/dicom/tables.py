@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,26 @@ class Table:
         last = self.entries.size - 1
         clipped = np.clip(positions.astype(np.int64, copy=False) - self.first, 0, last)
         return self.entries[clipped]
+
+    def meeting(self, inputs: Callable[[], tuple[float, float]]) -> Table:
+        """The same, its first input taken with a sign or without, whichever way it serves more of the inputs.
+
+        Whether it has one depends on the inputs (PS3.3 C.11.2.1.1). Those of a VOI LUT come from the modality, and
+        may be negative where stored values are not: neither Pixel Representation, by which an implicit value
+        representation is read, nor one that was written tells.
+
+        Args:
+            inputs: gives the lowest and the highest; called only where both ways are possible.
+        """
+        without = self.first & 0xFFFF
+        if without < 0x8000:
+            return self
+        low, high = inputs()
+
+        def served(first: int) -> float:
+            return min(high, first + self.entries.size - 1) - max(low, first)
+
+        return replace(self, first=max((self.first, without, without - 0x10000), key=served))
 
 
 def read_table(item: Dataset, *, little_endian: bool) -> Table | None:

@@ -96,7 +96,8 @@ def choose(
         return _windowed(described, *rendering.window, "as asked", fractions=fractions)
     if rendering.window == "full":
         return _stretched(*ranged((0.0, 100.0)), "all values")
-    if own := _own(described, rendering.window_number, is_little_endian(dataset), fractions):
+    little_endian = is_little_endian(dataset)
+    if own := _own(described, rendering.window_number, little_endian, fractions, lambda: ranged((0.0, 100.0))):
         return own
     if rendering.window == "auto" and (labels := _labels(dataset)):
         return _stretched(0.0, labels, "segments")
@@ -121,11 +122,13 @@ def own_windows(dataset: Dataset, index: int) -> int:
     return max(1, tables + len(_windows(described)))
 
 
-def _own(described: Dataset, number: int, little_endian: bool, fractions: bool) -> Voi | None:
+def _own(
+    described: Dataset, number: int, little_endian: bool, fractions: bool, inputs: Callable[[], tuple[float, float]]
+) -> Voi | None:
     """The VOI LUT or window of this number, LUTs counted first; the last there is for a number beyond."""
     items = values.items(described, "VOILUTSequence")
     tables = [table for item in items if (table := read_table(item, little_endian=little_endian))]
-    found = [_looked_up(table) for table in tables]
+    found = [_looked_up(table.meeting(inputs)) for table in tables]
     found += [_windowed(described, *each, "", fractions=fractions) for each in _windows(described)]
     if not found:
         return None

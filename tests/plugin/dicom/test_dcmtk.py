@@ -143,6 +143,11 @@ DRAWN = Rendering(side=10_000, window=WINDOW, overlays=True)
 MADE = {
     "VOI LUT of 16 bits": Made(ramp(0, 4095), {**TWELVE, "VOILUTSequence": table(1500, 16)}, ("+Wl", "1")),
     "VOI LUT of 8 bits": Made(ramp(0, 4095), {**TWELVE, "VOILUTSequence": table(100, 8)}, ("+Wl", "1")),
+    "VOI LUT from below 0, of values that are stored without a sign": Made(
+        ramp(0, 2047),
+        {"VOILUTSequence": table(-1000, 12), "RescaleSlope": 1, "RescaleIntercept": -1024},
+        ("+Wl", "1"),
+    ),
     "VOI LUT from below 0": Made(ramp(-900, 900, "i2"), {"VOILUTSequence": table(-500, 12)}, ("+Wl", "1")),
     "modality LUT": Made(
         ramp(0, 4095),

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
-from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 RAMP = np.arange(-2048, 2048, dtype=np.int16).reshape(64, 64)
 HALF = 0.501 / 255
@@ -155,6 +155,28 @@ def test_a_voi_lut_is_preferred_to_the_window_and_clamps(show: Any) -> None:
     item = lut("US", [4, -2, 10], [0, 1023, 512, 256])
     shown = show(values, VOILUTSequence=[item], WindowCenter=0, WindowWidth=10)
     np.testing.assert_allclose(shown[0], np.array([0, 0, 1023, 512, 256, 256]) / 1023, atol=HALF)
+
+
+@pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian])
+@pytest.mark.parametrize(
+    ("first", "written", "values", "intercept"),
+    [
+        (-1024, "SS", np.arange(0, 2048, dtype=np.uint16), -1024),
+        (64512, "US", np.arange(0, 2048, dtype=np.uint16), -1024),
+        (40000, "US", np.arange(-1024, 1024, dtype=np.int16), 41024),
+        (-25536, "SS", np.arange(-1024, 1024, dtype=np.int16), 41024),
+        (-2000, "SS", np.arange(0, 1072, dtype=np.uint16), -2000),
+    ],
+)
+def test_the_sign_of_a_voi_luts_first_input_is_that_of_what_goes_in(
+    show: Any, syntax: str, first: int, written: str, values: Any, intercept: int
+) -> None:
+    item = Dataset()
+    item.add_new("LUTDescriptor", written, [2048, first, 16])
+    item.add_new("LUTData", "US", list(range(0, 2**16, 32)))
+    shown = show(values[None], syntax, VOILUTSequence=[item], RescaleSlope=1, RescaleIntercept=intercept)
+    expected = np.arange(values.size) * 32 / (2**16 - 1)
+    np.testing.assert_allclose(shown[0], expected, atol=HALF)
 
 
 def test_a_lut_without_data_is_ignored(show: Any) -> None:

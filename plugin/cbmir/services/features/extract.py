@@ -118,7 +118,8 @@ def extract_new(database: Database, settings: Settings, progress: Progress) -> i
     first, then of those that are kept beside it.
 
     However many are stored, it costs no more than the new ones: it looks for none that an earlier run left out, as
-    `extract` does.
+    `extract` does. An encoder that answers and was never used, as the one that comes with cbmir, is used from now
+    on.
 
     Returns:
         How many features of the active encoder are new.
@@ -129,6 +130,9 @@ def extract_new(database: Database, settings: Settings, progress: Progress) -> i
     with database.read() as session:
         active, *beside = encoders.kept(session)
         after = features.newest_frame(session, active.id)
+    if not active.kept and not active.generation:
+        with database.write() as session:
+            encoders.set_kept(session, active.id, True)
     new = _extracted(database, settings, active, after, 0, progress).extracted
     for row in beside if after else []:  # of a whole archive it is the work of a job of its own
         _extracted(database, settings, row, after, 0, progress)

@@ -28,9 +28,10 @@ from cbmir.services.archives.status import of
 from cbmir.services.archives.sync import synchronise
 from cbmir.services.archives.verify import verify
 from cbmir.services.conversion.isolation import Isolation
+from cbmir.services.encoders.shipped import provide
 from cbmir.services.ingestion.run import AT_ONCE as RECORDED_AT_ONCE
 from cbmir.settings import Settings
-from cbmir.store import archives, ledger
+from cbmir.store import archives, encoders, features, ledger
 from cbmir.store.session import Database
 from cbmir.store.tables import Instance, now
 from cbmir_workers.up import child_environment
@@ -234,3 +235,17 @@ def test_objects_that_are_deleted_between_listing_and_fetching_are_not_missed(
     follow()
     assert held(database) == len(ids) - 2
     assert verify(archive, Silence()).differences == []
+
+
+@pytest.mark.usefixtures("full")
+def test_a_new_installation_extracts_features_of_the_encoder_that_comes_with_it(
+    database: Database, archive: Followed
+) -> None:
+    provide(database)
+    with database.read() as session:
+        assert not encoders.resolve(session, None).kept, "whoever trains one first never pays for it"
+    assert catch_up(archive, Silence()).ingested == STUDIES
+    with database.read() as session:
+        used = encoders.resolve(session, None)
+        assert used.kept
+        assert features.count(session, used.id) == STUDIES

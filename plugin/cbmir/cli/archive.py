@@ -52,12 +52,13 @@ def sync_command(context: Context, name: str, again: bool, accept_deletions: boo
     """
     from cbmir.services.archives.catch_up import catch_up
     from cbmir.services.archives.registered import followed
-    from cbmir.store import archives, ledger
+    from cbmir.store import archive_studies, archives, ledger
 
     with followed(context.database, context.settings, name) as archive, context.progress("sync") as progress:
         with context.database.write() as session:
             if again:
                 ledger.fetch_again(session, archive.id)
+                archive_studies.forget(session, archive.id)
             if accept_deletions:
                 archives.change(session, archive.id, allowed_deletions=ledger.alive(session, archive.id))
         synced = catch_up(archive, progress)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import delete, select
+from sqlalchemy import Select, delete, select
 from sqlalchemy.orm import Session
 
 from cbmir.store.tables import ArchiveStudy, now
@@ -33,8 +33,23 @@ def drop(session: Session, archive_id: int, study_instance_uid: str) -> None:
     session.execute(mine.where(ArchiveStudy.study_instance_uid == study_instance_uid))
 
 
+def forget(session: Session, archive_id: int) -> None:
+    """Forget how the archive lists all studies: each is looked into again."""
+    session.execute(delete(ArchiveStudy).where(ArchiveStudy.archive_id == archive_id))
+
+
 def longest_unlisted(session: Session, archive_id: int, limit: int, before: datetime) -> list[str]:
     """The studies whose objects were not compared since `before`, those of longest ago first."""
+    old = _unlisted(archive_id, before).limit(limit)
+    return list(session.scalars(old))
+
+
+def longest_uncounted(session: Session, archive_id: int, limit: int, before: datetime) -> list[str]:
+    """The same of those whose objects the archive does not count."""
+    old = _unlisted(archive_id, before).where(ArchiveStudy.instances.is_(None)).limit(limit)
+    return list(session.scalars(old))
+
+
+def _unlisted(archive_id: int, before: datetime) -> Select[str]:
     mine = select(ArchiveStudy.study_instance_uid).where(ArchiveStudy.archive_id == archive_id)
-    old = mine.where(ArchiveStudy.listed_at < before)
-    return list(session.scalars(old.order_by(ArchiveStudy.listed_at).limit(limit)))
+    return mine.where(ArchiveStudy.listed_at < before).order_by(ArchiveStudy.listed_at)

@@ -25,6 +25,10 @@ RELISTED = 20
 RELISTED_AFTER = timedelta(hours=1)
 """A study is not compared again without a reason before this time is over."""
 
+UNCOUNTED = 1000
+"""The same of studies whose objects the archive does not count: nothing tells of a change within one. They are
+compared in every sweep, or, of a larger archive, in turns."""
+
 IN_PART = "in part"
 """Stands for the stamp of a study whose list of objects was shorter than the archive says: it is asked again."""
 
@@ -107,7 +111,10 @@ def _swept(
     with followed.database.read() as session:
         known = archive_studies.known(session, followed.id)
         unlisted = ledger.study_uids(session, followed.id) | set(known)
-        old = archive_studies.longest_unlisted(session, followed.id, RELISTED, began - RELISTED_AFTER)
+        old = {
+            *archive_studies.longest_unlisted(session, followed.id, RELISTED, began - RELISTED_AFTER),
+            *archive_studies.longest_uncounted(session, followed.id, UNCOUNTED, began),
+        }
         undated_studies = undated.studies(session)
     dates: dict[str, date] = {}
     rules = followed.connection.rules

@@ -7,7 +7,7 @@ import hashlib
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -48,13 +48,36 @@ class Shelf:
         Raises:
             cbmir.errors.DiskFull, cbmir.errors.Unavailable: if it cannot be written.
         """
-        pixels = np.ascontiguousarray(pixels, np.uint8)
-        key = hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()
-        path = self._path(key)
-        if not _is_whole(path):
+        with self.together() as put:
+            return put(pixels)
+
+    @contextmanager
+    def together(self) -> Iterator[Callable[[ByteArray], str]]:
+        """Keep pictures as `put` does, by the function that this gives, all of them or none: they are written one
+        by one, and stand on the shelf once the block has ended well. Memory: one picture.
+
+        Raises:
+            as `put`.
+        """
+        drafts: dict[Path, Path] = {}
+
+        def put(pixels: ByteArray) -> str:
+            pixels = np.ascontiguousarray(pixels, np.uint8)
+            key = hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()
+            path = self._path(key)
+            if path not in drafts and not _is_whole(path):
+                with _translated():
+                    drafts[path] = _draft(path, _stored(pixels))
+            return key
+
+        try:
+            yield put
             with _translated():
-                _write(path, _stored(pixels))
-        return key
+                for path, draft in drafts.items():
+                    draft.replace(path)
+        finally:
+            for draft in drafts.values():
+                draft.unlink(missing_ok=True)
 
     def get(self, key: str) -> ByteArray:
         """The picture's pixels, uint8 (rows, columns) or (rows, columns, 3).
@@ -131,17 +154,17 @@ def _png(image: Image.Image) -> bytes:
     return stream.getvalue()
 
 
-def _write(path: Path, data: bytes) -> None:
-    """Write beside the place and rename: no reader ever sees half a picture."""
+def _draft(path: Path, data: bytes) -> Path:
+    """A file beside the place, to be renamed: no reader ever sees half a picture."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, draft = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".draft")
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(data)
-        os.replace(draft, path)
     except BaseException:
         Path(draft).unlink(missing_ok=True)
         raise
+    return Path(draft)
 
 
 @contextmanager

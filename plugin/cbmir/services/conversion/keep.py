@@ -2,35 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
 from cbmir.archive.folder import Content, content_of
 from cbmir.pictures.shelf import Shelf
-from cbmir.services.conversion.convert import convert, open_file
+from cbmir.quiet import contained
+from cbmir.services.conversion.convert import open_file, rendering_of
 from cbmir.settings import Settings
 from cbmir.store.new_instances import NewFrame
-from cbmir.types import ConvertedObject, InstanceHeader, Picture
+from cbmir.types import ByteArray, ConvertedObject, InstanceHeader, Picture
 
 Kept = tuple[ConvertedObject, tuple[NewFrame, ...]]
 """What a file was, its pictures left out, and one frame for each picture on the shelf."""
 
 
 def keep(content: Content, name: str, settings: Settings, sha256: str) -> Kept:
-    """Convert a file and put its pictures on the shelf.
+    """Convert a file and put its pictures on the shelf, all of them or none. Memory: one picture, however many.
 
     Raises:
         cbmir.errors.UnusableInput: if it cannot be used; the leaf says why.
         cbmir.errors.DiskFull, cbmir.errors.Unavailable: if a picture cannot be stored.
         OSError: if the file cannot be opened.
     """
-    with opened(content, settings) as source:
-        converted = convert(source, name, settings, sha256)
-    shelf = Shelf(settings.pictures)
-    frames = tuple(_new_frame(picture, shelf, converted.pipeline) for picture in converted.pictures)
-    return replace(converted, pictures=()), frames
+    wanted = rendering_of(settings)
+    with opened(content, settings) as source, contained(), Shelf(settings.pictures).together() as put:
+        file = open_file(source, name, settings)
+        pipeline = file.pipeline(wanted)
+        frames = tuple(_new_frame(picture, put, pipeline) for picture in file.pictures(wanted))
+        return ConvertedObject(sha256, file.header, pipeline, (), file.count), frames
 
 
 def header_of(content: Content, name: str, settings: Settings) -> InstanceHeader | None:
@@ -49,6 +51,6 @@ def opened(content: Content, settings: Settings) -> AbstractContextManager[bytes
     return found.open("rb") if isinstance(found, Path) else nullcontext(found)
 
 
-def _new_frame(picture: Picture, shelf: Shelf, pipeline: str) -> NewFrame:
+def _new_frame(picture: Picture, put: Callable[[ByteArray], str], pipeline: str) -> NewFrame:
     rows, columns = picture.pixels.shape[:2]
-    return NewFrame(picture.frame_number, shelf.put(picture.pixels), rows, columns, pipeline, picture.steps)
+    return NewFrame(picture.frame_number, put(picture.pixels), rows, columns, pipeline, picture.steps)

@@ -65,6 +65,16 @@ class Rules:
     until: str = ""
     """Last Study Date wanted, YYYYMMDD."""
 
+    def check(self) -> None:
+        """Refuse rules that keep nothing.
+
+        Raises:
+            cbmir.errors.BadRequest: if the last Study Date is before the first.
+        """
+        if self.since and self.until and self.since > self.until:
+            reason = f"No study is from {self.since} on and of {self.until} or before."
+            raise BadRequest(reason, "The first Study Date wanted comes before the last.")
+
     def keeps(self, modality: str, body_part: str, study_date: date | None = None) -> bool:
         """Whether an object of this modality, body part and Study Date is wanted; without a date, whoever listed it
         has heeded the dates."""

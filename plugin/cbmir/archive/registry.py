@@ -20,7 +20,9 @@ def connect(connection: Connection) -> Archive:
     """The archive, ready to be asked; nothing is sent yet.
 
     Raises:
-        cbmir.errors.BadRequest: if the address, or a file that the connection names, is of no use.
+        cbmir.errors.BadRequest: if the address, or a file that the connection names, is of no use, or its rules
+            keep nothing.
     """
+    connection.rules.check()
     module, _, name = ADAPTERS[connection.kind].partition(":")
     return cast(Archive, getattr(import_module(module), name)(connection))

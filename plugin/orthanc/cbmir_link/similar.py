@@ -46,7 +46,7 @@ class Similar:
         self._places = BoundedSemaphore(AT_ONCE)
 
     def to(self, level: str, orthanc_id: str, k: str) -> Reply:
-        """What cbmir answers about the instance, or the middle one of the series or study."""
+        """What cbmir answers about the instance, or the middle one of the series or study: of other patients."""
         if level not in FINDERS or not ORTHANC_ID.fullmatch(orthanc_id):
             return problem(404, "not-found", "There is no such address.", "Give one of Orthanc's ids.")
         if not re.fullmatch(r"[1-9][0-9]{0,2}", k):
@@ -55,7 +55,7 @@ class Similar:
             sop_instance_uid = FINDERS[level](self._get, orthanc_id)
         except LookupError:
             return problem(404, "not-found", "Orthanc has no such resource.", "It may have been deleted meanwhile.")
-        return self._asked({"sop_instance_uid": sop_instance_uid, "k": k})
+        return self._asked({"sop_instance_uid": sop_instance_uid, "k": k, "exclude_same_patient": "true"})
 
     def _asked(self, question: dict[str, str]) -> Reply:
         if not self._places.acquire(blocking=False):

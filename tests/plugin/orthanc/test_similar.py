@@ -56,6 +56,7 @@ def test_an_instance_a_series_and_a_study(cbmir: Cbmir, following: Following, ma
     assert answer.headers["Content-Type"] == "application/json"
     assert asked_about(cbmir) == uid_of(made[7])
     assert newest_question(cbmir)["k"] == ["7"]
+    assert newest_question(cbmir)["exclude_same_patient"] == ["true"]
     series = orthanc.get(f"/instances/{ids[0]}")["ParentSeries"]
     assert ask(orthanc, f"series/{series}").status_code == 200
     number = int(orthanc.get(f"/series/{series}")["MainDicomTags"]["SeriesNumber"])

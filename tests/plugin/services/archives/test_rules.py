@@ -9,12 +9,14 @@ import pytest
 from pydicom.uid import BasicTextSRStorage, CTImageStorage
 from sqlalchemy import select
 
-from cbmir.archive.connection import ArchiveKind, Rules
+from cbmir.archive.connection import ArchiveKind, Connection, Rules
+from cbmir.errors import BadRequest
 from cbmir.progress import Silence
 from cbmir.services.archives.follow import Follower
 from cbmir.services.archives.registered import Followed, add, followed
 from cbmir.services.archives.sweep import sweep
 from cbmir.services.archives.verify import verify
+from cbmir.settings import Settings
 from cbmir.store import archives, ledger
 from cbmir.store.session import Database
 from cbmir.store.tables import Instance
@@ -76,3 +78,13 @@ def test_notices_are_taken_in_before_the_log_and_the_count_say_anything(
     with database.read() as session:
         assert session.scalars(select(Instance.sop_instance_uid)).all() == [uid_of(1)]
         assert archives.notices(session, archive.id, 9) == []
+
+
+def test_days_that_end_before_they_begin_are_refused(database: Database, settings: Settings) -> None:
+    backwards = Connection(
+        "pacs", ArchiveKind.DIMSE, "PACS@127.0.0.1:104", rules=Rules((), (), (), "20250101", "20200101")
+    )
+    with pytest.raises(BadRequest, match="20250101"):
+        add(database, settings, backwards)
+    with database.read() as session:
+        assert archives.listing(session) == []

@@ -39,6 +39,12 @@ SYNTAXES = {
 RLE_HEADER = b"\0\0\0\x40\0\0\0"
 """What an RLE frame has behind its first byte, the number of segments: the first of them lies at 64 (PS3.5 G.5)."""
 
+LOSSY = {0xC0, 0xC1, 0xC2}
+"""Start-of-frame markers of the processes by cosine transform: baseline, extended, progressive."""
+
+JFIF = 0xE0, b"JFIF\0"
+"""The second byte of a marker, and what its segment begins with (ITU-T T.871 10.1)."""
+
 CODING_STYLE = 0x52
 """The second byte of the marker COD."""
 
@@ -85,6 +91,16 @@ def jpeg_precision(frame: bytes) -> int | None:
         return said.bits
     found = _start_of_frame(frame)
     return None if found is None else found[1]
+
+
+def marked_colours(frame: bytes) -> str:
+    """What the three samples of a lossy JPEG frame are: "RGB" where they are called so, "YBR_FULL" where the frame
+    is JFIF, which has no RGB; empty where nothing tells."""
+    marks = {(marker, frame[at + 4 : at + 9]): at for marker, at, _ in _segments(frame)}
+    starts = [at for (marker, _), at in marks.items() if marker in LOSSY]
+    if starts and frame[starts[0] + 10 : starts[0] + 19 : 3].upper() == b"RGB":
+        return "RGB"
+    return "YBR_FULL" if starts and JFIF in marks else ""
 
 
 def j2k_sample(frame: bytes) -> tuple[int, bool]:

@@ -19,7 +19,7 @@ from pydicom.uid import (
 from cbmir.dicom import jpeg2000, values
 from cbmir.dicom.boundary import RESEND
 from cbmir.dicom.codecs import CODECS, Codec
-from cbmir.dicom.codestream import declared_shape, fault, j2k_sample, jpeg_precision
+from cbmir.dicom.codestream import declared_shape, fault, j2k_sample, jpeg_precision, marked_colours
 from cbmir.dicom.encapsulation import Fragments, find_fragments
 from cbmir.dicom.layout import SUBSAMPLED, Layout
 from cbmir.dicom.octets import Octets
@@ -53,6 +53,7 @@ class Decoded:
         photometric: what the decoder left the values in.
         cells: before the unused bits were taken away, where they hold more than the value; else None.
         by: how they were had, in words.
+        marked: the colours that the frame itself says it has, where its header names others.
         shifted: how often rows and columns were halved, where each value lies where the first of those it stands
             for did; 0 where it lies in their middle.
     """
@@ -62,6 +63,7 @@ class Decoded:
     by: str
     cells: npt.NDArray[Any] | None = None
     shifted: int = 0
+    marked: str = ""
 
 
 class Decoder(Protocol):
@@ -200,15 +202,23 @@ class _Compressed:
         """Try one decoder after the other; if none can, what each said goes into the error's chain."""
         _check_frame(frame, self.layout, index, self.name)
         failures: list[Exception] = []
-        for codec, fewer in _attempts(frame, self.layout, halvings):
+        layout = _as_marked(self.layout, frame)
+        for codec, fewer in _attempts(frame, layout, halvings):
             try:
-                return _decompressed(codec, frame, self.layout, fewer)
+                found = _decompressed(codec, frame, layout, fewer)
+                return found if layout == self.layout else replace(found, marked=layout.photometric)
             except MemoryError:
                 raise
             except Exception as error:  # noqa: BLE001 a decoder may raise anything
                 failures.append(error)
         why = f"frame {index + 1} is damaged or of a kind not supported"
         raise _undecodable(self.layout, self.name, why) from ExceptionGroup("no decoder could", failures)
+
+
+def _as_marked(layout: Layout, frame: bytes) -> Layout:
+    """The layout, its colours as a lossy JPEG frame marks them where its header says otherwise."""
+    marked = marked_colours(frame) if layout.samples == 3 else ""
+    return replace(layout, photometric=marked) if marked and marked[:3] != layout.photometric[:3] else layout
 
 
 def _is_cut(shape: tuple[int, int, int], layout: Layout) -> bool:

@@ -66,8 +66,10 @@ class Pictures:
             steps.append("palette looked up")
             return from_palette(decoded.values, self.dataset, self.name)
         if self.layout.samples == 3:
-            if self.layout.photometric != "RGB":
-                steps.append(f"{self.layout.photometric} to RGB")
+            if decoded.marked:
+                steps.append(f"colours as the frame marks them: {decoded.marked}")
+            if (stored := decoded.marked or self.layout.photometric) != "RGB":
+                steps.append(f"{stored} to RGB")
             return to_rgb(decoded.values, self.layout, decoded.photometric)
         return self._grey_scale.frame(decoded.values, index, steps)
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import imagecodecs
 import numpy as np
 import pytest
-from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian
+from pydicom.encaps import encapsulate
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, JPEGBaseline8Bit
 
+from cbmir.dicom.codestream import marked_colours
 from cbmir.dicom.palette import expand
 from cbmir.errors import BrokenFile
 
@@ -53,6 +56,32 @@ def test_ybr_full_422(show: Any) -> None:
 def test_ybr_that_says_422_and_is_not(show: Any) -> None:
     shown = show(to_ybr(RGB), PhotometricInterpretation="YBR_FULL_422")
     np.testing.assert_allclose(shown, RGB / 255, atol=2 / 255)
+
+
+def jpeg(rgb: Any, inside: str, **how: Any) -> bytes:
+    """A JPEG frame whose samples are RGB or YCBCR inside."""
+    return bytes(imagecodecs.jpeg8_encode(rgb, level=95, colorspace="RGB", outcolorspace=inside, **how))
+
+
+@pytest.mark.parametrize(("inside", "header"), [("YCBCR", "RGB"), ("RGB", "YBR_FULL_422"), ("RGB", "RGB")])
+def test_a_jpeg_frame_knows_its_colours_better_than_the_header(show: Any, inside: str, header: str) -> None:
+    rgb = np.full((16, 16, 3), (200, 40, 90), np.uint8)
+    frame = jpeg(rgb, inside)
+    assert marked_colours(frame) == {"YCBCR": "YBR_FULL", "RGB": "RGB"}[inside]
+    pixels = {"PixelData": encapsulate([frame]), "PhotometricInterpretation": header}
+    np.testing.assert_allclose(show(rgb, JPEGBaseline8Bit, **pixels), rgb / 255, atol=4 / 255)
+
+
+def test_a_jpeg_frame_without_marks_has_the_headers_colours(show: Any) -> None:
+    rgb = np.full((16, 16, 3), (200, 40, 90), np.uint8)
+    frame = jpeg(rgb, "YCBCR")
+    at = frame.index(b"\xff\xe0")
+    bare = frame[:at] + frame[at + 2 + int.from_bytes(frame[at + 2 : at + 4], "big") :]
+    assert marked_colours(bare) == ""
+    shown = show(rgb, JPEGBaseline8Bit, PixelData=encapsulate([bare]), PhotometricInterpretation="YBR_FULL_422")
+    np.testing.assert_allclose(shown, rgb / 255, atol=4 / 255)
+    shown = show(rgb, JPEGBaseline8Bit, PixelData=encapsulate([bare]), PhotometricInterpretation="RGB")
+    np.testing.assert_allclose(shown, to_ybr(rgb) / 255, atol=4 / 255)
 
 
 def palette(bits: int, tables: Any, first: int = 0, **more: Any) -> dict[str, Any]:

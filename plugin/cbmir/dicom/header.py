@@ -59,12 +59,19 @@ def describe(dataset: Dataset, name: str) -> InstanceHeader:
             transfer_syntax_uid=_uid(meta, "TransferSyntaxUID"),
             patient_key=patient_key(dataset),
             photometric=_code(dataset, "PhotometricInterpretation", 16),
-            burned_in_annotation=_one_of(_code(dataset, "BurnedInAnnotation", 16), ("YES", "NO")),
+            burned_in_annotation=_burned_in(dataset),
             laterality=_laterality(dataset),
             view_position=_view_position(dataset),
             study_date=_study_date(dataset),
             ultrasound_regions=_ultrasound_regions(dataset),
         )
+
+
+def _burned_in(dataset: Dataset) -> str:
+    """YES or NO where the object says so; YES of a slide's label, which is text (PS3.3 C.8.12.4.1.1)."""
+    said = _one_of(_code(dataset, "BurnedInAnnotation", 16), ("YES", "NO"))
+    flavour = list(values.value(dataset, "ImageType") or ())[2:3]
+    return said or ("YES" if flavour == ["LABEL"] else "")
 
 
 def _uid(dataset: Dataset, keyword: str) -> str:

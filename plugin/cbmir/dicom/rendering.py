@@ -73,11 +73,18 @@ def read_window(text: str) -> Window:
     if text in WINDOWS:
         return text
     try:
-        center, width = (float(each) for each in text.split(","))
+        center, width = (_finite(each) for each in text.split(","))
     except ValueError as error:
         remedy = f"Give {', '.join(WINDOWS)}, or CENTER,WIDTH such as 40,400."
         raise BadRequest(f"{text!r} is no window.", remedy) from error
     return center, width
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(text)
+    return number
 
 
 def _check(what: str, given: str, known: tuple[str, ...]) -> None:

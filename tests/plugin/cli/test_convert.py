@@ -8,12 +8,14 @@ import signal
 import time
 import zipfile
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from pydicom import Dataset, dcmread
 from pydicom.data import get_testdata_file
 
 from cbmir.services.conversion import develop, isolation, keep
@@ -73,6 +75,21 @@ def test_each_window_of_an_object(cbmir: Cli, tmp_path: Path, make_dicom: Make) 
     ]
 
 
+def test_frames_may_have_more_windows_than_the_first(cbmir: Cli, tmp_path: Path, make_dicom: Make) -> None:
+    frames = []
+    for windows in ([100], [100, 2000, 9]):
+        voi, frame = Dataset(), Dataset()
+        voi.WindowCenter, voi.WindowWidth = windows, [2 * each for each in windows]
+        frame.FrameVOILUTSequence = [voi]
+        frames.append(frame)
+    pixels = 2 * dcmread(BytesIO(make_dicom())).PixelData
+    path = tmp_path / "a.dcm"
+    path.write_bytes(make_dicom(NumberOfFrames=2, PixelData=pixels, PerFrameFunctionalGroupsSequence=frames))
+    (entry,) = cbmir("convert", path, "-o", tmp_path / "out", "--window", "all", "--json").json
+    made = [picture["png"].split("-", 1)[1] for picture in entry["pictures"]]
+    assert made == ["0001-window1.png", "0002-window1.png", "0002-window2.png", "0002-window3.png"]
+
+
 def test_a_folder_with_what_cannot_be_converted(
     cbmir: Cli, tmp_path: Path, make_png: Make, make_dicom: Make
 ) -> None:
@@ -115,6 +132,7 @@ def test_frames_made_before_a_damaged_one_are_kept_and_listed(cbmir: Cli, tmp_pa
 @pytest.mark.parametrize(
     ("words", "status", "said"),
     [
+        (("--window", "nan,400"), 2, "'nan,400' is no window."),
         (("--window", "wide"), 2, "'wide' is no window. Give auto, voi, full, or CENTER,WIDTH"),
         (("--window", "40,0"), 2, "A window cannot be 0 wide"),
         (("--frames", "some"), 2, "There is no frame policy 'some'"),

@@ -127,6 +127,18 @@ def test_burned_in_annotation(written: str, kept: str) -> None:
     assert header(BurnedInAnnotation=written).burned_in_annotation == kept
 
 
+@pytest.mark.parametrize(
+    ("kind", "kept"), [("LABEL", "YES"), ("VOLUME", ""), ("OVERVIEW", ""), (None, "")], ids=str
+)
+def test_the_label_of_a_slide_is_text(kind: str | None, kept: str) -> None:
+    assert header(ImageType=["ORIGINAL", "PRIMARY", *filter(None, [kind])]).burned_in_annotation == kept
+
+
+def test_a_label_that_says_it_is_none_is_believed() -> None:
+    said = header(ImageType=["DERIVED", "PRIMARY", "LABEL"], BurnedInAnnotation="NO")
+    assert said.burned_in_annotation == "NO"
+
+
 def test_the_images_laterality_comes_first() -> None:
     groups = [item(FrameAnatomySequence=[item(FrameLaterality="B")])]
     assert header(ImageLaterality="L", Laterality="R", SharedFunctionalGroupsSequence=groups).laterality == "L"

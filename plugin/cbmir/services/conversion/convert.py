@@ -125,10 +125,9 @@ class OpenFile:
     frames: Frames | None
     data: bytes
 
-    @property
-    def windows(self) -> int:
-        """How many windows the first frame has to choose from; 1 where it has none."""
-        return self.frames.windows(0) if self.frames else 1
+    def windows(self, frame_number: int) -> int:
+        """How many windows a frame (1-based) has to choose from; 1 where it has none."""
+        return self.frames.windows(frame_number - 1) if self.frames else 1
 
     def pipeline(self, wanted: Rendering) -> str:
         """Name, version and hash of the conversion that makes such pictures of this file."""

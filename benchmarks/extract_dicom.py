@@ -5,30 +5,27 @@
 Objects are drawn, `--pixels` a side with 12 bits, in JPEG 2000 (lossless), JPEG-LS and native; the encoder is the
 paper's, untrained. A round ingests them into a new installation and extracts their features; in between the
 decoder has its turn on the same frames, in as many threads as there are cores, so that a neighbour's load hits all
-alike.
+alike. Each figure is the median over the rounds, with the least and the most.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import tempfile
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
-from statistics import median
 from types import MappingProxyType
 from typing import Any
 
 import drawn_encoder
 import imagecodecs
 import numpy as np
+import reporting
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import UID, ExplicitVRLittleEndian, JPEG2000Lossless, JPEGLSLossless, MRImageStorage, generate_uid
@@ -43,6 +40,9 @@ from cbmir.store.session import Database
 
 GOAL = 1.25
 """The whole path over its slowest stage alone, at most."""
+
+STEPS = ("decoder", "ingest", "extract", "whole")
+PACKAGES = ("imagecodecs", "pydicom", "onnxruntime", "numpy", "sqlalchemy")
 
 
 @dataclass(frozen=True)
@@ -75,12 +75,12 @@ def main() -> None:
     """Run, print, and write the JSON if asked to."""
     arguments = _arguments()
     figures = {name: measured(codec, arguments) for name, codec in CODECS.items()}
-    report = {**conditions(), **vars(arguments), "figures": figures}
-    print(f"{report['machine']}, load {report['load']:.1f};", *report["versions"].items())
-    print(f"{'objects/s':12} {'decoder':>9} {'ingest':>9} {'extract':>9} {'whole':>9}   whole over the slowest")
+    report = {**reporting.conditions(*PACKAGES), **vars(arguments), "figures": figures}
+    print(reporting.heading(report))
+    print(f"{'objects/s':11}{''.join(f'{step:>24}' for step in STEPS)}   whole over the slowest")
     for name, row in figures.items():
-        rates = "".join(f"{row[each]:10.1f}" for each in ("decoder", "ingest", "extract", "whole"))
-        print(f"{name:11}{rates}   {row['ratio']:.2f} (goal {GOAL})")
+        rates = "".join(f"{reporting.told(row[step], 1):>24}" for step in STEPS)
+        print(f"{name:11}{rates}   {reporting.told(row['ratio'], 2)} (goal {GOAL})")
     if arguments.json:
         arguments.json.write_text(json.dumps(report, indent=2, default=str))
 
@@ -95,8 +95,8 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def measured(codec: Codec, arguments: argparse.Namespace) -> dict[str, float]:
-    """Objects a second of each step, medians over the rounds."""
+def measured(codec: Codec, arguments: argparse.Namespace) -> dict[str, dict[str, float]]:
+    """Objects a second of each step, and how many times the slowest alone the whole takes."""
     frames = [codec.encode(drawn(number, arguments.pixels)) for number in range(arguments.objects)]
     seconds: dict[str, list[float]] = {"decoder": [], "ingest": [], "extract": []}
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(machine.cores()) as pool:
@@ -107,9 +107,13 @@ def measured(codec: Codec, arguments: argparse.Namespace) -> dict[str, float]:
         for number in range(arguments.rounds):
             seconds["decoder"].append(_seconds(lambda: list(pool.map(codec.decode, frames))))
             _whole(Path(folder) / str(number), files, arguments.side, seconds)
-    whole = [one + two for one, two in zip(seconds["ingest"], seconds["extract"], strict=True)]
-    rates = {name: arguments.objects / median(each) for name, each in (*seconds.items(), ("whole", whole))}
-    return {**rates, "ratio": min(rates["decoder"], rates["extract"]) / rates["whole"]}
+    seconds["whole"] = [one + two for one, two in zip(seconds["ingest"], seconds["extract"], strict=True)]
+    alone = [max(one, two) for one, two in zip(seconds["decoder"], seconds["extract"], strict=True)]
+    ratios = [whole / slowest for whole, slowest in zip(seconds["whole"], alone, strict=True)]
+    rates = {
+        name: reporting.spread([arguments.objects / each for each in taken]) for name, taken in seconds.items()
+    }
+    return {**rates, "ratio": reporting.spread(ratios)}
 
 
 def _whole(folder: Path, files: Path, side: int, seconds: dict[str, list[float]]) -> None:
@@ -157,16 +161,6 @@ def dicom(codec: Codec, frame: bytes, pixels: int) -> bytes:
     stream = BytesIO()
     dataset.save_as(stream, enforce_file_format=True)
     return stream.getvalue()
-
-
-def conditions() -> dict[str, Any]:
-    """Where it ran."""
-    packages = ("imagecodecs", "pydicom", "onnxruntime", "numpy", "sqlalchemy")
-    return {
-        "machine": f"{platform.processor() or platform.machine()}, {machine.cores()} cores",
-        "load": os.getloadavg()[0],
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
-    }
 
 
 if __name__ == "__main__":

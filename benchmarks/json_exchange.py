@@ -1,9 +1,12 @@
 """Export and import of many features as JSON: seconds and peak memory, beside the standard library's `json`.
 
-    python benchmarks/json_exchange.py [--rows 1000000] [--peer-rows 100000] [--folder DIR] [--output FILE.json]
+    python benchmarks/json_exchange.py [--rows 1000000] [--peer-rows 100000] [--rounds 1]
+        [--folder DIR] [--output FILE.json]
 
 Each step runs in a process of its own, whose peak resident memory is read from the kernel (getrusage). The standard
-library's `json` holds the whole document in memory, so it is given fewer rows unless told otherwise.
+library's `json` holds the whole document in memory, so it is given fewer rows unless told otherwise. All rounds
+share one database; of each step the median is told, with the least and the most, and of memory the most. `read`
+only reads and checks the document; `import` is the whole import, which does that twice and writes the rows.
 
 Two steps are the bound of the export: `select` only fetches its rows from the database, `numbers` only writes their
 numbers with `orjson`. Nothing that does both in one thread with these libraries is quicker than the two together;
@@ -15,13 +18,13 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import platform
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -29,6 +32,7 @@ from typing import Any
 
 import numpy as np
 import orjson
+import reporting
 from sqlalchemy import insert
 
 import cbmir_migrations
@@ -41,8 +45,12 @@ from cbmir.store.session import Database
 from cbmir.store.tables import Base, Encoder, Feature, Frame, Group, Instance, Label, now
 
 DIMENSION = 48
+CLOCKS = {"by the clock": "seconds", "by the processor's time": "processor_seconds"}
 LIMIT_MB = 300
 ROWS_AT_ONCE = 10_000
+PACKAGES = ("numpy", "orjson", "ijson", "msgspec", "sqlalchemy")
+BOUND = "rows and numbers alone"
+PEERS = {"export": "json.dump", BOUND: "json.dump", "read": "json.load", "import": "json.load"}
 EVERYBODY = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
 SUBCLASSES = ("brain_glioma", "brain_menin", "covid", "normal", "cnv", "drusen")
 
@@ -53,20 +61,18 @@ def main() -> int:
     if arguments.step:
         perform(arguments.step, Path(arguments.folder), arguments.rows)
         return 0
-    peer_rows = min(arguments.rows, arguments.peer_rows)
+    report: dict[str, Any] = {**reporting.conditions(*PACKAGES), "dimension": DIMENSION, "rounds": arguments.rounds}
+    print(reporting.heading(report))
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
-        steps = ("fill", "export", "select", "numbers", "read", "import")
-        figures = [measure(step, Path(folder), arguments.rows) for step in steps]
-        peers = ("shorten", "json.load", "json.dump") if peer_rows else ()
-        figures += [measure(step, Path(folder), peer_rows) for step in peers]
-    print_table(figures)
-    print_ratios(figures)
+        filling = measure("fill", Path(folder), arguments.rows)
+        rounds = [one_round(Path(folder), arguments) for _ in range(arguments.rounds)]
+        report["database_bytes_a_row"] = (Path(folder) / "full.sqlite").stat().st_size / arguments.rows
+    report["steps"] = [together([filling]), *map(together, zip(*rounds, strict=True))]
+    report["ratios"] = {name: ratios(rounds, key) for name, key in CLOCKS.items()}
+    show(report)
     if arguments.output:
-        report = {"machine": platform.processor() or platform.machine(), "python": platform.python_version()}
-        Path(arguments.output).write_text(
-            json.dumps({**report, "dimension": DIMENSION, "steps": figures}, indent=2)
-        )
-    return int(any(each["peak_mb"] > LIMIT_MB for each in figures if each["step"] in ("export", "import")))
+        Path(arguments.output).write_text(json.dumps(report, indent=2))
+    return int(any(each["peak_mb"] > LIMIT_MB for each in report["steps"] if each["step"] in ("export", "import")))
 
 
 def read_arguments() -> argparse.Namespace:
@@ -74,10 +80,21 @@ def read_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--peer-rows", type=int, default=100_000, help="rows for `json`; 0 leaves it out")
+    parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--folder", help="where some 4 GB of a million rows are kept meanwhile")
     parser.add_argument("--output", help="file for the figures as JSON")
     parser.add_argument("--step", choices=[*STEPS], help=argparse.SUPPRESS)
     return parser.parse_args()
+
+
+def one_round(folder: Path, arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """Every step but the filling, and then its peers, on what the filling made."""
+    for left in folder.glob("copy.sqlite*"):
+        left.unlink()
+    peer_rows = min(arguments.rows, arguments.peer_rows)
+    found = [measure(step, folder, arguments.rows) for step in ("export", "select", "numbers", "read", "import")]
+    peers = ("shorten", "json.load", "json.dump") if peer_rows else ()
+    return found + [measure(step, folder, peer_rows) for step in peers]
 
 
 def measure(step: str, folder: Path, rows: int) -> dict[str, Any]:
@@ -90,9 +107,39 @@ def measure(step: str, folder: Path, rows: int) -> dict[str, Any]:
         "rows": rows,
         "seconds": seconds,
         "processor_seconds": processor,
-        "rows_per_second": rows / seconds,
         "peak_mb": peak,
     }
+
+
+def together(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """One step over all rounds."""
+    seconds, rows = reporting.spread([run["seconds"] for run in runs]), runs[0]["rows"]
+    return {
+        "step": runs[0]["step"],
+        "rows": rows,
+        "seconds": seconds["median"],
+        "least_seconds": seconds["least"],
+        "most_seconds": seconds["most"],
+        "processor_seconds": statistics.median(run["processor_seconds"] for run in runs),
+        "rows_per_second": rows / seconds["median"],
+        "peak_mb": max(run["peak_mb"] for run in runs),
+    }
+
+
+def ratios(rounds: list[list[dict[str, Any]]], key: str) -> dict[str, dict[str, float]]:
+    """How many rows for each of the standard library's in the same round; nothing where it was left out."""
+    costs = [cost_of_a_row(steps, key) for steps in rounds]
+    return {
+        ours: reporting.spread([cost[peer] / cost[ours] for cost in costs])
+        for ours, peer in PEERS.items()
+        if peer in costs[0]
+    }
+
+
+def cost_of_a_row(steps: list[dict[str, Any]], key: str) -> dict[str, float]:
+    """Of each step of a round, and of the export's bound."""
+    cost = {each["step"]: each[key] / each["rows"] for each in steps}
+    return {**cost, BOUND: cost["select"] + cost["numbers"]}
 
 
 def fill(folder: Path, rows: int) -> None:
@@ -262,26 +309,19 @@ def processor_seconds() -> float:
     return sum(used.ru_utime + used.ru_stime for used in map(resource.getrusage, EVERYBODY))
 
 
-def print_table(figures: list[dict[str, Any]]) -> None:
-    """One line a step."""
-    print(f"{'step':<12}{'rows':>12}{'seconds':>10}{'processor':>11}{'rows/s':>12}{'peak MB':>10}")
-    for each in figures:
+def show(report: dict[str, Any]) -> None:
+    """One line a step, then the ratios."""
+    print(f"{'step':<12}{'rows':>12}{'seconds':>10}{'from - to':>16}{'processor':>11}{'rows/s':>12}{'peak MB':>10}")
+    for each in report["steps"]:
+        span = f"{each['least_seconds']:.1f} - {each['most_seconds']:.1f}"
         print(
-            f"{each['step']:<12}{each['rows']:>12,}{each['seconds']:>10.1f}{each['processor_seconds']:>11.1f}"
-            f"{each['rows_per_second']:>12,.0f}{each['peak_mb']:>10.0f}"
+            f"{each['step']:<12}{each['rows']:>12,}{each['seconds']:>10.1f}{span:>16}"
+            f"{each['processor_seconds']:>11.1f}{each['rows_per_second']:>12,.0f}{each['peak_mb']:>10.0f}"
         )
-
-
-def print_ratios(figures: list[dict[str, Any]]) -> None:
-    """How many rows for each of the standard library's, in the same run: by the clock and by the processor."""
-    for name, key in (("by the clock", "seconds"), ("by the processor's time", "processor_seconds")):
-        cost = {each["step"]: each[key] / each["rows"] for each in figures}
-        if "json.dump" not in cost:
-            return
-        ratios = [f"export {cost['json.dump'] / cost['export']:.2f} times json.dump"]
-        ratios += [f"{ours} {cost['json.load'] / cost[ours]:.2f} times json.load" for ours in ("read", "import")]
-        ratios += [f"the rows and the numbers alone {cost['json.dump'] / (cost['select'] + cost['numbers']):.2f}"]
-        print(f"{name}: {'; '.join(ratios)}")
+    print(f"the database takes {report['database_bytes_a_row']:,.0f} bytes a row")
+    for clock, found in report["ratios"].items():
+        for name, figure in found.items():
+            print(f"{name}, {clock}: {reporting.told(figure, 2)} times as many rows as {PEERS[name]}")
 
 
 STEPS: dict[str, Callable[[Path, int], None]] = {

@@ -14,7 +14,6 @@ import argparse
 import hashlib
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -22,7 +21,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -30,6 +28,7 @@ from typing import Any
 import drawn_encoder
 import numpy as np
 import psutil
+import reporting
 import requests
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
@@ -59,6 +58,7 @@ PER_PATIENT = 100
 PARTS = 100
 """Parts of the body, each of which one in so many images shows; one in four is a CT, the others are MR."""
 K = 5
+PACKAGES = ("onnxruntime", "numpy", "sqlalchemy", "celery", "redis", "flask", "waitress")
 
 
 def main() -> int:
@@ -75,7 +75,7 @@ def main() -> int:
         steps = apart(database, settings, min(arguments.queries, 50))
         database.dispose()
     times = {"ms": percentiles(answers), "filtered_ms": percentiles(filtered)}
-    report = {**conditions(), **vars(arguments), **times, "parts": parts, "steps": steps, **held}
+    report = {**reporting.conditions(*PACKAGES), **vars(arguments), **times, "parts": parts, "steps": steps, **held}
     show(report)
     if arguments.json:
         arguments.json.write_text(json.dumps(report, indent=2, default=str))
@@ -301,19 +301,9 @@ def percentiles(values: Sequence[float]) -> dict[str, float]:
     return {f"{each} %": float(np.percentile(values, each)) for each in (5, 50, 95, 99)}
 
 
-def conditions() -> dict[str, Any]:
-    """Where it ran."""
-    packages = ("onnxruntime", "numpy", "sqlalchemy", "celery", "redis", "flask", "waitress")
-    return {
-        "machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores",
-        "load": os.getloadavg()[0],
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
-    }
-
-
 def show(report: dict[str, Any]) -> None:
     """Print the tables."""
-    print(f"{report['machine']}, load {report['load']:.1f};", *report["versions"].items())
+    print(reporting.heading(report))
     print(f"{report['images']:,} images; ms from POST to JSON:", _row(report["ms"]))
     print(f"with the filter {' and '.join(FILTER)}:", _row(report["filtered_ms"]))
     print("of the median query:", _row(report["parts"]))

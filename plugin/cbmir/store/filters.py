@@ -36,7 +36,9 @@ class Where:
     """Last Study Date, included; likewise."""
     any_of: list[list[str]] = field(default_factory=list)
     """Of each of these lists at least one term must hold: `NAME=VALUE`, or `NAME!=VALUE`, which holds where the
-    other does not. With several lists that is any combination of AND, OR and NOT (its conjunctive normal form)."""
+    other does not, also where nothing is known under that name. Study dates alone are otherwise: where none is
+    known no term about it holds, not `!=` either. With several lists that is any combination of AND, OR and NOT
+    (its conjunctive normal form)."""
     exclude_group: str | None = None
     """Key of a group (a patient) whose instances are left out."""
     exclude_instance: int | None = None
@@ -47,10 +49,13 @@ class Where:
         """Read terms such as `modality=MR`, `body_part=HEAD` or `subclass=brain_glioma`, all of which must hold.
 
         Names are `modality`, `body_part`, `archive` and `study_date`, which takes `>=`, `>`, `<=` and `<` too; any
-        other is a label. `NAME!=VALUE` is the contrary, and ` OR ` between terms of one string wants one of them.
+        other is a label. `NAME!=VALUE` is the contrary, but for study dates that are not known (see `any_of`), and
+        ` OR ` between terms of one string wants one of them. A label whose name ends in `<`, `>` or `!` is written
+        with a blank behind it: `NAME> =VALUE`.
 
         Raises:
-            cbmir.errors.BadRequest: if a term is not NAME=VALUE, or two give one name different values.
+            cbmir.errors.BadRequest: if a term is not NAME=VALUE, compares what has no order, or two give one name
+                different values.
         """
         pairs: dict[str, str] = {}
         days = Days()
@@ -93,6 +98,12 @@ class Where:
         dates = {name: study_dates.read_day(document[name]) for name in DATES if document.get(name)}
         return cls(**{**document, **dict.fromkeys(DATES), **lists, **dates})
 
+    def archives(self) -> set[str]:
+        """Names of the archives that it asks for or leaves out."""
+        terms = [negated(term)[1] for term in chain.from_iterable(self.any_of) if not study_dates.names_date(term)]
+        named = {value for name, value in map(_split, terms) if name == "archive"}
+        return named if self.archive is None else named | {self.archive}
+
     def clause(self) -> list[ColumnElement[bool]]:
         """Conditions over `Instance`, to be joined by AND; labels and groups are looked at in subqueries."""
         conditions = [_labelled(Label.name == name, Label.value == value) for name, value in self.label.items()]
@@ -112,18 +123,31 @@ class Where:
 
 
 DATES = ("study_from", "study_to")
+ORDERING = ("<", ">")
+COMPARING = (*ORDERING, "!")
 
 
 def negated(term: str) -> tuple[bool, str]:
     """Whether a term of `any_of` is NAME!=VALUE, and NAME=VALUE; not for a term of `study_date`."""
     name, value = _split(term)
-    return _is_negated(term), f"{name.removesuffix('!').strip()}={value}"
+    return (True, written(name[:-1].strip(), value)) if _is_negated(term) else (False, written(name, value))
+
+
+def written(name: str, value: str) -> str:
+    """NAME=VALUE, with a blank between where the end of the name would read as part of the comparison."""
+    return f"{name}{' ' * name.endswith(COMPARING)}={value}"
 
 
 def _split(term: str) -> tuple[str, str]:
-    name, equals, value = (part.strip() for part in term.partition("="))
+    before, equals, after = term.partition("=")
+    name, value = before.strip(), after.strip()
     if not (name and equals and value):
         raise BadRequest(f"The filter {term!r} is not NAME=VALUE.", "Write for example modality=MR.")
+    if before.endswith(ORDERING):
+        raise BadRequest(
+            f"The filter {term!r} compares what has no order.",
+            f"Only study_date takes >= and <=; write = or !=, or, of a label named {name!r}, a blank before the =.",
+        )
     return name, value
 
 
@@ -137,7 +161,7 @@ def _checked_term(term: str) -> str:
     name, value = _split(term)
     if not name.rstrip("! "):
         raise BadRequest(f"The filter {term!r} is not NAME!=VALUE.", "Write for example modality!=MR.")
-    return f"{name}={value}"
+    return f"{name}={value}" if _is_negated(term) else written(name, value)
 
 
 def _holds(term: str) -> ColumnElement[bool]:

@@ -13,7 +13,7 @@ from cbmir.index.base import IdArray, Ranking
 from cbmir.services.retrieval import narrowing, priors
 from cbmir.services.retrieval.gallery import Gallery
 from cbmir.services.retrieval.subject import Subject
-from cbmir.store import frames
+from cbmir.store import archives, frames
 from cbmir.store.filters import Where
 from cbmir.types import FloatArray
 
@@ -68,9 +68,11 @@ def scoped(session: Session, gallery: Gallery, subject: Subject, where: Where, e
 
     Raises:
         cbmir.errors.EmptyGallery: if there are no features, or none that `where` keeps; it says what to do.
+        cbmir.errors.NotFound: if `where` names an archive that there is not.
     """
     if len(gallery.index) == 0:
         raise nothing_extracted(session, gallery.encoder_id)
+    archives.refuse_unknown(session, where)
     allowed = None if where == Where() else narrowing.kept(session, gallery.terms, where)
     if allowed is not None and len(allowed) == 0:
         raise EmptyGallery("The filter keeps no image that has a feature.", "Loosen the filter.")

@@ -25,7 +25,7 @@ class Where:
     modality: str | None = None
     """A DICOM code or a modality label, in either case: `MR` also finds plain images labelled `mri`."""
     label: dict[str, str] = field(default_factory=dict)
-    """Label name -> value, exactly as stored."""
+    """Label name -> value, exactly as stored; `group` is also the pseudonym of a patient, the key of its group."""
     body_part: str | None = None
     """Body Part Examined, in either case."""
     archive: str | None = None
@@ -48,10 +48,10 @@ class Where:
     def parse(cls, terms: Sequence[str]) -> Self:
         """Read terms such as `modality=MR`, `body_part=HEAD` or `subclass=brain_glioma`, all of which must hold.
 
-        Names are `modality`, `body_part`, `archive` and `study_date`, which takes `>=`, `>`, `<=` and `<` too; any
-        other is a label. `NAME!=VALUE` is the contrary, but for study dates that are not known (see `any_of`), and
-        ` OR ` between terms of one string wants one of them. A label whose name ends in `<`, `>` or `!` is written
-        with a blank behind it: `NAME> =VALUE`.
+        Names are `modality`, `body_part`, `archive`, `group` and `study_date`, which takes `>=`, `>`, `<=` and `<`
+        too; any other is a label. `NAME!=VALUE` is the contrary, but for study dates that are not known (see
+        `any_of`), and ` OR ` between terms of one string wants one of them. A label whose name ends in `<`, `>` or
+        `!` is written with a blank behind it: `NAME> =VALUE`.
 
         Raises:
             cbmir.errors.BadRequest: if a term is not NAME=VALUE, compares what has no order, or two give one name
@@ -106,7 +106,7 @@ class Where:
 
     def clause(self) -> list[ColumnElement[bool]]:
         """Conditions over `Instance`, to be joined by AND; labels and groups are looked at in subqueries."""
-        conditions = [_labelled(Label.name == name, Label.value == value) for name, value in self.label.items()]
+        conditions = [_carries(name, value) for name, value in self.label.items()]
         if self.modality is not None:
             conditions.append(_of_modality(self.modality))
         if self.body_part is not None:
@@ -116,13 +116,14 @@ class Where:
         conditions += Days(self.study_from, self.study_to).clause()
         conditions += [or_(*map(_holds, choices)) for choices in self.any_of]
         if self.exclude_group is not None:
-            conditions.append(Instance.group_id.not_in(select(Group.id).where(Group.key == self.exclude_group)))
+            conditions.append(not_(_of_group(self.exclude_group)))
         if self.exclude_instance is not None:
             conditions.append(Instance.id != self.exclude_instance)
         return conditions
 
 
 DATES = ("study_from", "study_to")
+GROUP = "group"
 ORDERING = ("<", ">")
 COMPARING = (*ORDERING, "!")
 
@@ -200,6 +201,15 @@ def _of_modality(wanted: str) -> ColumnElement[bool]:
     labelled = _labelled(Label.name == "modality", _same(Label.value, wanted))
     without_code = _labelled(Label.name == "modality", _same(Label.value, modality_class(wanted)))
     return or_(_same(Instance.modality, wanted), labelled, and_(Instance.modality.is_(None), without_code))
+
+
+def _carries(name: str, value: str) -> ColumnElement[bool]:
+    labelled = _labelled(Label.name == name, Label.value == value)
+    return or_(_of_group(value), labelled) if name == GROUP else labelled
+
+
+def _of_group(key: str) -> ColumnElement[bool]:
+    return Instance.group_id.in_(select(Group.id).where(Group.key == key))
 
 
 def _labelled(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:

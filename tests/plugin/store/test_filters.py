@@ -69,6 +69,10 @@ KEPT: list[tuple[list[str], list[str]]] = [
     (["body_part=KNEE"], ["mr-labelled"]),
     (["subclass=tear"], ["mr-labelled", "png-eeg"]),
     (["subclass=Tear"], []),
+    (["group=p-1"], ["mr", "mr-labelled"]),
+    (["group!=p-1", "group!=p-3"], ["dx", "png-eeg", "png-bare"]),
+    (["group=p-5 OR group=p-1", "subclass!=tear"], ["mr", "png-bare"]),
+    (["group=nobody"], []),
     (["subclass=Ödem"], ["png-xray"]),
     (["subclass=tear", "modality=EEG"], ["png-eeg"]),
     (["subclass=tear", "body_part=knee", "modality=MR"], ["mr-labelled"]),
@@ -124,6 +128,16 @@ def test_a_label_whose_name_ends_like_a_comparison_is_reached_by_a_blank(
         where = Where.parse(terms)
         assert kept(any_database, where) == names
         assert kept(any_database, Where.from_json(where.as_json())) == names
+
+
+def test_a_label_named_group_is_found_beside_the_groups(
+    any_database: Database, new_instance: Callable[..., Instance]
+) -> None:
+    with any_database.write() as session:
+        new_instance(session, "labelled", labels={"group": "p-1"}, group="p-2")
+        new_instance(session, "grouped", group="p-1")
+    assert kept(any_database, Where.parse(["group=p-1"])) == ["labelled", "grouped"]
+    assert kept(any_database, Where.parse(["group!=p-1"])) == []
 
 
 def test_the_archives_that_a_filter_names() -> None:

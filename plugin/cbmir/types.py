@@ -215,6 +215,10 @@ class OnePer(StrEnum):
     PATIENT = "patient"
 
 
+LARGEST_K = 1000
+"""So many hits an answer may hold."""
+
+
 @dataclass(frozen=True)
 class Hit:
     """One answer to a query; `rank` starts at 1, `distance` is Euclidean in the encoder's feature space."""

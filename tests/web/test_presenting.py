@@ -75,3 +75,5 @@ def test_what_a_job_is_about(kind: str, parameters: dict[str, object], shown: st
 def test_a_stored_filter_reads_as_it_was_typed() -> None:
     typed = ["modality=MR", "subclass=brain", "body_part=HEAD"]
     assert presenting.terms(Where.parse(typed).as_json()) == typed
+    typed = ["size> =5", "study_date>=2024-01-31", "side!=left OR size< =3"]
+    assert presenting.terms(Where.parse(typed).as_json()) == typed

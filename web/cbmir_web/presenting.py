@@ -9,7 +9,7 @@ from typing import Any
 from flask import Flask
 
 from cbmir import __version__
-from cbmir.store.filters import Where
+from cbmir.store.filters import Where, written
 from cbmir.store.quarantine import meaning
 from cbmir.store.tables import Job, now
 from cbmir.types import JobKind, JobState
@@ -163,5 +163,9 @@ def terms(where: Mapping[str, Any]) -> list[str]:
     parsed = Where.from_json(dict(where))
     own = ("body_part", parsed.body_part), ("archive", parsed.archive)
     dates = ("study_date>", parsed.study_from), ("study_date<", parsed.study_to)
-    pairs = [("modality", parsed.modality), *parsed.label.items(), *own, *dates]
-    return [f"{name}={value}" for name, value in pairs if value] + [" OR ".join(each) for each in parsed.any_of]
+    pairs = [("modality", parsed.modality), *parsed.label.items(), *own]
+    return [
+        *(written(name, value) for name, value in pairs if value),
+        *(f"{name}={value}" for name, value in dates if value),
+        *(" OR ".join(each) for each in parsed.any_of),
+    ]

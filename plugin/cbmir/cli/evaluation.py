@@ -30,7 +30,11 @@ from cbmir.evaluation.definitions import PROBES
     help="What else than content may explain the figures; may be repeated.",
 )
 @click.option(
-    "--seed", default=0, show_default=True, help="Of the split by patient, where the encoder brought none."
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Of the split by patient, where the encoder brought none.",
 )
 @click.option("--report", type=click.Path(file_okay=False, path_type=Path), help="Folder for report and figures.")
 @json_option
@@ -48,10 +52,10 @@ def evaluate_command(context: Context, /, ks: str, encoder_id: str | None, as_js
 
 
 def _numbers(text: str) -> list[int]:
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError as error:
-        raise click.BadParameter("write whole numbers with commas between: 20,40,60", param_hint="--k") from error
+    numbers = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() and int(part) for part in numbers):
+        raise click.BadParameter("write whole numbers with commas between, from 1: 20,40,60", param_hint="--k")
+    return [int(part) for part in numbers]
 
 
 def _print_table(result: dict[str, Any]) -> None:

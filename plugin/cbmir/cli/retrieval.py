@@ -8,19 +8,26 @@ from typing import Any
 import click
 
 from cbmir.cli.context import Context, json_option, print_json
-from cbmir.errors import NotFound
+from cbmir.errors import BadRequest, NotFound
 from cbmir.store.filters import Where
-from cbmir.types import OnePer
+from cbmir.types import LARGEST_K, OnePer
+
+
+def _filter(terms: tuple[str, ...]) -> Where:
+    try:
+        return Where.parse(terms)
+    except BadRequest as error:
+        raise click.BadParameter(error.sentence) from error
 
 
 @click.command("query")
 @click.argument("subject", metavar="FILE|SOP_INSTANCE_UID")
-@click.option("-k", type=int, default=5, show_default=True, help="How many hits.")
+@click.option("-k", type=click.IntRange(1, LARGEST_K), default=5, show_default=True, help="How many hits.")
 @click.option(
     "--where",
-    "terms",
     multiple=True,
     metavar="NAME=VALUE",
+    callback=lambda _, __, terms: _filter(terms),
     help="Such as modality=MR, subclass!=normal, 'modality=MR OR modality=CT', or 'study_date>=2024-01-31'; may be "
     "repeated.",
 )
@@ -28,7 +35,10 @@ from cbmir.types import OnePer
 @click.option("--frame", "frame_number", type=click.IntRange(1), help="Frame of a multi-frame object, from 1.")
 @click.option("--exclude-same-patient", is_flag=True, help="Leave out images of the query's own patient.")
 @click.option(
-    "--priors", type=click.IntRange(0), default=0, help="So many images of that patient's other studies, too."
+    "--priors",
+    type=click.IntRange(0, LARGEST_K),
+    default=0,
+    help="So many images of that patient's other studies, too.",
 )
 @click.option(
     "--one-per",
@@ -41,7 +51,7 @@ def query_command(
     context: Context,
     subject: str,
     k: int,
-    terms: tuple[str, ...],
+    where: Where,
     encoder_id: str | None,
     frame_number: int | None,
     exclude_same_patient: bool,
@@ -57,7 +67,7 @@ def query_command(
 
     question = Question(
         k=k,
-        where=Where.parse(terms),
+        where=where,
         encoder_id=encoder_id,
         exclude_same_patient=exclude_same_patient,
         priors=priors,

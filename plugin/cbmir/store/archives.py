@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from cbmir.errors import BadRequest, NotFound
 from cbmir.store.clock import clock
+from cbmir.store.filters import Where
 from cbmir.store.tables import Archive, ArchiveNotice, now
 from cbmir.store.writing import insert_new, storable
 
@@ -59,6 +60,16 @@ def get(session: Session, name: str) -> Archive:
     if found is None:
         raise NotFound(f"There is no archive {name[:64]}.", "`cbmir archive status` lists them.")
     return found
+
+
+def refuse_unknown(session: Session, where: Where) -> None:
+    """See to it that there is each archive that a filter names: one misspelt would keep nothing, or everything.
+
+    Raises:
+        cbmir.errors.NotFound: if there is none of a name.
+    """
+    for name in sorted(where.archives()):
+        get(session, name)
 
 
 def listing(session: Session) -> list[Archive]:

@@ -25,7 +25,7 @@ class Where:
     modality: str | None = None
     """A DICOM code or a modality label, in either case: `MR` also finds plain images labelled `mri`."""
     label: dict[str, str] = field(default_factory=dict)
-    """Label name -> value, exactly as stored."""
+    """Label name -> value, exactly as stored; `group` is also the pseudonym of a patient, the key of its group."""
     body_part: str | None = None
     """Body Part Examined, in either case."""
     archive: str | None = None
@@ -36,7 +36,9 @@ class Where:
     """Last Study Date, included; likewise."""
     any_of: list[list[str]] = field(default_factory=list)
     """Of each of these lists at least one term must hold: `NAME=VALUE`, or `NAME!=VALUE`, which holds where the
-    other does not. With several lists that is any combination of AND, OR and NOT (its conjunctive normal form)."""
+    other does not, also where nothing is known under that name. Study dates alone are otherwise: where none is
+    known no term about it holds, not `!=` either. With several lists that is any combination of AND, OR and NOT
+    (its conjunctive normal form)."""
     exclude_group: str | None = None
     """Key of a group (a patient) whose instances are left out."""
     exclude_instance: int | None = None
@@ -46,11 +48,14 @@ class Where:
     def parse(cls, terms: Sequence[str]) -> Self:
         """Read terms such as `modality=MR`, `body_part=HEAD` or `subclass=brain_glioma`, all of which must hold.
 
-        Names are `modality`, `body_part`, `archive` and `study_date`, which takes `>=`, `>`, `<=` and `<` too; any
-        other is a label. `NAME!=VALUE` is the contrary, and ` OR ` between terms of one string wants one of them.
+        Names are `modality`, `body_part`, `archive`, `group` and `study_date`, which takes `>=`, `>`, `<=` and `<`
+        too; any other is a label. `NAME!=VALUE` is the contrary, but for study dates that are not known (see
+        `any_of`), and ` OR ` between terms of one string wants one of them. A label whose name ends in `<`, `>` or
+        `!` is written with a blank behind it: `NAME> =VALUE`.
 
         Raises:
-            cbmir.errors.BadRequest: if a term is not NAME=VALUE, or two give one name different values.
+            cbmir.errors.BadRequest: if a term is not NAME=VALUE, compares what has no order, or two give one name
+                different values.
         """
         pairs: dict[str, str] = {}
         days = Days()
@@ -93,9 +98,15 @@ class Where:
         dates = {name: study_dates.read_day(document[name]) for name in DATES if document.get(name)}
         return cls(**{**document, **dict.fromkeys(DATES), **lists, **dates})
 
+    def archives(self) -> set[str]:
+        """Names of the archives that it asks for or leaves out."""
+        terms = [negated(term)[1] for term in chain.from_iterable(self.any_of) if not study_dates.names_date(term)]
+        named = {value for name, value in map(_split, terms) if name == "archive"}
+        return named if self.archive is None else named | {self.archive}
+
     def clause(self) -> list[ColumnElement[bool]]:
         """Conditions over `Instance`, to be joined by AND; labels and groups are looked at in subqueries."""
-        conditions = [_labelled(Label.name == name, Label.value == value) for name, value in self.label.items()]
+        conditions = [_carries(name, value) for name, value in self.label.items()]
         if self.modality is not None:
             conditions.append(_of_modality(self.modality))
         if self.body_part is not None:
@@ -105,25 +116,39 @@ class Where:
         conditions += Days(self.study_from, self.study_to).clause()
         conditions += [or_(*map(_holds, choices)) for choices in self.any_of]
         if self.exclude_group is not None:
-            conditions.append(Instance.group_id.not_in(select(Group.id).where(Group.key == self.exclude_group)))
+            conditions.append(not_(_of_group(self.exclude_group)))
         if self.exclude_instance is not None:
             conditions.append(Instance.id != self.exclude_instance)
         return conditions
 
 
 DATES = ("study_from", "study_to")
+GROUP = "group"
+ORDERING = ("<", ">")
+COMPARING = (*ORDERING, "!")
 
 
 def negated(term: str) -> tuple[bool, str]:
     """Whether a term of `any_of` is NAME!=VALUE, and NAME=VALUE; not for a term of `study_date`."""
     name, value = _split(term)
-    return _is_negated(term), f"{name.removesuffix('!').strip()}={value}"
+    return (True, written(name[:-1].strip(), value)) if _is_negated(term) else (False, written(name, value))
+
+
+def written(name: str, value: str) -> str:
+    """NAME=VALUE, with a blank between where the end of the name would read as part of the comparison."""
+    return f"{name}{' ' * name.endswith(COMPARING)}={value}"
 
 
 def _split(term: str) -> tuple[str, str]:
-    name, equals, value = (part.strip() for part in term.partition("="))
+    before, equals, after = term.partition("=")
+    name, value = before.strip(), after.strip()
     if not (name and equals and value):
         raise BadRequest(f"The filter {term!r} is not NAME=VALUE.", "Write for example modality=MR.")
+    if before.endswith(ORDERING):
+        raise BadRequest(
+            f"The filter {term!r} compares what has no order.",
+            f"Only study_date takes >= and <=; write = or !=, or, of a label named {name!r}, a blank before the =.",
+        )
     return name, value
 
 
@@ -137,7 +162,7 @@ def _checked_term(term: str) -> str:
     name, value = _split(term)
     if not name.rstrip("! "):
         raise BadRequest(f"The filter {term!r} is not NAME!=VALUE.", "Write for example modality!=MR.")
-    return f"{name}={value}"
+    return f"{name}={value}" if _is_negated(term) else written(name, value)
 
 
 def _holds(term: str) -> ColumnElement[bool]:
@@ -176,6 +201,15 @@ def _of_modality(wanted: str) -> ColumnElement[bool]:
     labelled = _labelled(Label.name == "modality", _same(Label.value, wanted))
     without_code = _labelled(Label.name == "modality", _same(Label.value, modality_class(wanted)))
     return or_(_same(Instance.modality, wanted), labelled, and_(Instance.modality.is_(None), without_code))
+
+
+def _carries(name: str, value: str) -> ColumnElement[bool]:
+    labelled = _labelled(Label.name == name, Label.value == value)
+    return or_(_of_group(value), labelled) if name == GROUP else labelled
+
+
+def _of_group(key: str) -> ColumnElement[bool]:
+    return Instance.group_id.in_(select(Group.id).where(Group.key == key))
 
 
 def _labelled(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import chain
 from types import MappingProxyType
 from typing import Any
 
@@ -97,6 +98,22 @@ def studies_of(session: Session, frame_ids: Collection[int]) -> dict[int, str]:
 def groups_of(session: Session, frame_ids: Collection[int]) -> dict[int, int]:
     """The row id of the group of each of these frames; one that is not stored is absent."""
     return _of_instances(session, frame_ids, Instance.group_id)
+
+
+def beside_in_study(session: Session, frame_ids: Collection[int]) -> IdArray:
+    """All frames of the studies that these are of: int64 (n,), in any order."""
+    return _of_owners(session, Instance.study_instance_uid, set(studies_of(session, frame_ids).values()))
+
+
+def beside_in_group(session: Session, frame_ids: Collection[int]) -> IdArray:
+    """All frames of the groups that these are of: int64 (n,), in any order."""
+    return _of_owners(session, Instance.group_id, set(groups_of(session, frame_ids).values()))
+
+
+def _of_owners(session: Session, column: InstrumentedAttribute[Any], owners: Collection[Any]) -> IdArray:
+    owned = select(Frame.id).join(Frame.instance)
+    pieces = (session.scalars(owned.where(column.in_(piece))) for piece in in_pieces(owners))
+    return np.fromiter(chain.from_iterable(pieces), np.int64)
 
 
 def study_dates_of(session: Session, frame_ids: Collection[int]) -> dict[int, date]:

@@ -28,6 +28,19 @@ def images(cbmir: Cbmir, tmp_path: Path, make_png: Callable[..., bytes]) -> Path
     return folder
 
 
+def test_an_index_that_was_made_of_nothing_is_to_be_made_anew(
+    cbmir: Cbmir, tmp_path: Path, make_png: Callable[..., bytes]
+) -> None:
+    assert cbmir("index", "build", "--json").json["features"] == 0
+    assert "cbmir extract" in cbmir("index", "benchmark").err
+    (tmp_path / "1.png").write_bytes(make_png(1))
+    assert cbmir("ingest", tmp_path / "1.png").status == 0
+    assert cbmir("extract").status == 0
+    assert "The index holds nothing. Run `cbmir index build`." in cbmir("index", "benchmark").err
+    assert cbmir("index", "build").status == 0
+    assert "exact: 1 features" in cbmir("index", "benchmark").out
+
+
 def test_an_exact_index_says_nothing_of_recall(cbmir: Cbmir, images: Path) -> None:
     assert cbmir("index", "build", "--json").json["recall"] is None
     assert "exact  12 features  current" in cbmir("index", "status").out

@@ -69,6 +69,10 @@ KEPT: list[tuple[list[str], list[str]]] = [
     (["body_part=KNEE"], ["mr-labelled"]),
     (["subclass=tear"], ["mr-labelled", "png-eeg"]),
     (["subclass=Tear"], []),
+    (["group=p-1"], ["mr", "mr-labelled"]),
+    (["group!=p-1", "group!=p-3"], ["dx", "png-eeg", "png-bare"]),
+    (["group=p-5 OR group=p-1", "subclass!=tear"], ["mr", "png-bare"]),
+    (["group=nobody"], []),
     (["subclass=Ödem"], ["png-xray"]),
     (["subclass=tear", "modality=EEG"], ["png-eeg"]),
     (["subclass=tear", "body_part=knee", "modality=MR"], ["mr-labelled"]),
@@ -101,6 +105,45 @@ def test_parse_reads_names_values_and_spaces() -> None:
 def test_parse_refuses_what_is_no_term(term: str) -> None:
     with pytest.raises(BadRequest, match="NAME=VALUE"):
         Where.parse([term])
+
+
+@pytest.mark.parametrize("term", ["modality>=mri", "body_part <= HEAD", "side=left OR subclass>=b"])
+def test_parse_refuses_to_compare_what_has_no_order(term: str) -> None:
+    with pytest.raises(BadRequest, match="compares what has no order"):
+        Where.parse([term])
+
+
+@pytest.mark.parametrize("name", ["size>", "size<", "size!"])
+def test_a_label_whose_name_ends_like_a_comparison_is_reached_by_a_blank(
+    any_database: Database, new_instance: Callable[..., Instance], name: str
+) -> None:
+    with any_database.write() as session:
+        new_instance(session, "has", labels={name: "5"})
+        new_instance(session, "has-not", labels={name.rstrip("<>!"): "5"})
+    for terms, names in [
+        ([f"{name} =5"], ["has"]),
+        ([f"{name} = 5 OR side=left"], ["has"]),
+        ([f"{name}!=5"], ["has-not"]),
+    ]:
+        where = Where.parse(terms)
+        assert kept(any_database, where) == names
+        assert kept(any_database, Where.from_json(where.as_json())) == names
+
+
+def test_a_label_named_group_is_found_beside_the_groups(
+    any_database: Database, new_instance: Callable[..., Instance]
+) -> None:
+    with any_database.write() as session:
+        new_instance(session, "labelled", labels={"group": "p-1"}, group="p-2")
+        new_instance(session, "grouped", group="p-1")
+    assert kept(any_database, Where.parse(["group=p-1"])) == ["labelled", "grouped"]
+    assert kept(any_database, Where.parse(["group!=p-1"])) == []
+
+
+def test_the_archives_that_a_filter_names() -> None:
+    terms = ["archive=a", "archive!=b", "archive=c OR study_date>=2024-01-01 OR modality!=archive"]
+    assert Where.parse(terms).archives() == {"a", "b", "c"}
+    assert Where.parse(["modality=MR"]).archives() == set()
 
 
 def test_parse_refuses_two_values_of_one_name() -> None:

@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, exists, func, or_, select
 from sqlalchemy.orm import Session, joinedload, selectinload
 
 from cbmir.errors import NotFound
+from cbmir.store import archives
 from cbmir.store.filters import Where
 from cbmir.store.tables import Feature, Frame, Group, Instance, Job, Label, Quarantined
 
@@ -81,7 +82,11 @@ def browse(session: Session, where: Where, *, text: str = "", limit: int = 48, o
         text: part of a file name, or a whole UID of the instance, its series or its study; empty keeps all.
         limit: instances on the page.
         offset: instances before it.
+
+    Raises:
+        cbmir.errors.NotFound: if the filter names an archive that there is not.
     """
+    archives.refuse_unknown(session, where)
     matching = select(Instance).where(*where.clause(), *_about(text))
     total = session.scalar(select(func.count()).select_from(matching.subquery())) or 0
     page = matching.options(selectinload(Instance.labels)).order_by(Instance.id.desc()).limit(limit).offset(offset)

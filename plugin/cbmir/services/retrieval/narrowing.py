@@ -13,7 +13,7 @@ from cbmir.index.base import IdArray
 from cbmir.index.terms import Terms, ids_of
 from cbmir.modalities import modality_class
 from cbmir.store import frames, study_dates
-from cbmir.store.filters import Where, negated
+from cbmir.store.filters import GROUP, Where, negated
 from cbmir.store.study_dates import Days
 from cbmir.store.tables import Archive
 from cbmir.store.terms import ARCHIVE, BODY_PART, CODE, LABEL, STUDY_DATE
@@ -25,7 +25,7 @@ def kept(session: Session, terms: Terms, where: Where) -> IdArray:
 
 
 def _kept(session: Session, terms: Terms, where: Where) -> BitMap64:
-    conditions = [terms.having(LABEL + name, value) for name, value in where.label.items()]
+    conditions = [_carry(session, terms, name, value) for name, value in where.label.items()]
     if where.modality is not None:
         conditions.append(_of_modality(terms, where.modality))
     if where.body_part is not None:
@@ -36,10 +36,19 @@ def _kept(session: Session, terms: Terms, where: Where) -> BitMap64:
         conditions.append(_dated(terms, Days(where.study_from, where.study_to).hold))
     conditions += [BitMap64.union(*(_holds(session, terms, term) for term in choices)) for choices in where.any_of]
     if where.exclude_group is not None:
-        conditions.append(terms.members - BitMap64(frames.ids_of_groups(session, [where.exclude_group])))
+        conditions.append(terms.members - _of_group(session, where.exclude_group))
     if where.exclude_instance is not None:
         conditions.append(terms.members - BitMap64(frames.ids_of_instance(session, where.exclude_instance)))
     return BitMap64.intersection(terms.members, *conditions)
+
+
+def _carry(session: Session, terms: Terms, name: str, value: str) -> BitMap64:
+    labelled = terms.having(LABEL + name, value)
+    return labelled | _of_group(session, value) if name == GROUP else labelled
+
+
+def _of_group(session: Session, key: str) -> BitMap64:
+    return BitMap64(frames.ids_of_groups(session, [key]))
 
 
 def _of_modality(terms: Terms, wanted: str) -> BitMap64:

@@ -27,9 +27,7 @@ from cbmir.settings import Settings
 from cbmir.store import encoders, features, frames, tables
 from cbmir.store.filters import Where
 from cbmir.store.session import Database
-from cbmir.types import ConvertedObject, FloatArray, Hit, OnePer
-
-LARGEST_K = 1000
+from cbmir.types import LARGEST_K, ConvertedObject, FloatArray, Hit, OnePer
 
 
 @dataclass(frozen=True)
@@ -134,7 +132,7 @@ def retrieve(
     Raises:
         cbmir.errors.BadRequest: if k is out of range, or there is not exactly one picture to ask about.
         cbmir.errors.UnusableInput: if the file cannot be converted; the leaf says why.
-        cbmir.errors.NotFound: if there is no such object, frame or encoder.
+        cbmir.errors.NotFound: if there is no such object, frame or encoder, or no archive that the filter names.
         cbmir.errors.EmptyGallery: if nothing is left to search in.
         cbmir.errors.EncoderMismatch: if stored features are not of the encoder's dimension.
     """

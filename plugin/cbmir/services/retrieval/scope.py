@@ -13,7 +13,7 @@ from cbmir.index.base import IdArray, Ranking
 from cbmir.services.retrieval import narrowing, priors
 from cbmir.services.retrieval.gallery import Gallery
 from cbmir.services.retrieval.subject import Subject
-from cbmir.store import frames
+from cbmir.store import archives, frames
 from cbmir.store.filters import Where
 from cbmir.types import FloatArray
 
@@ -37,12 +37,18 @@ class Scope:
     outdated: int
     where: Where
 
-    def search(self, feature: FloatArray, k: int) -> Ranking:
-        """The k nearest frames to a feature, float32 (d,)."""
+    def search(self, feature: FloatArray, k: int, among: IdArray | None = None) -> Ranking:
+        """The k nearest frames to a feature, float32 (d,); or those among what `without` left."""
         # the own ones are few: to find as many more and drop them is exact, and cheaper than one more filter
-        index = self.gallery.filtered_by(self.where)
-        found = index.search(feature[np.newaxis], k + len(self.left_out), self.allowed)[0]
+        index = self.gallery.filtered_by(self.where) if among is None else self.gallery.index
+        allowed = self.allowed if among is None else among
+        found = index.search(feature[np.newaxis], k + len(self.left_out), allowed)[0]
         return [(frame_id, distance) for frame_id, distance in found if frame_id not in self.left_out][:k]
+
+    def without(self, frame_ids: IdArray, among: IdArray | None = None) -> IdArray:
+        """What the filter keeps, or what was left of that before, without some frames: int64, ascending."""
+        kept = self.allowed if among is None else among
+        return np.setdiff1d(self.gallery.frame_ids if kept is None else kept, frame_ids, assume_unique=True)
 
     def of_own_patient(self, session: Session, subject: Subject, feature: FloatArray, k: int) -> Ranking:
         """The k nearest frames among those of the patient's other studies that the filter keeps, with a share for
@@ -68,9 +74,11 @@ def scoped(session: Session, gallery: Gallery, subject: Subject, where: Where, e
 
     Raises:
         cbmir.errors.EmptyGallery: if there are no features, or none that `where` keeps; it says what to do.
+        cbmir.errors.NotFound: if `where` names an archive that there is not.
     """
     if len(gallery.index) == 0:
         raise nothing_extracted(session, gallery.encoder_id)
+    archives.refuse_unknown(session, where)
     allowed = None if where == Where() else narrowing.kept(session, gallery.terms, where)
     if allowed is not None and len(allowed) == 0:
         raise EmptyGallery("The filter keeps no image that has a feature.", "Loosen the filter.")

@@ -67,6 +67,13 @@ def test_filters_and_text_keep_what_matches(any_database: Database) -> None:
     assert names(any_database, text="'; --") == []
 
 
+@pytest.mark.usefixtures("stored")
+@pytest.mark.parametrize("term", ["archive=nix", "archive!=nix", "subclass=brain OR archive=nix"])
+def test_an_archive_that_there_is_not_is_named(any_database: Database, term: str) -> None:
+    with pytest.raises(NotFound, match="no archive nix"):
+        names(any_database, Where.parse([term]))
+
+
 def test_a_card_tells_of_its_frames_and_labels(any_database: Database, stored: list[int]) -> None:
     with any_database.read() as session:
         (card,) = library.browse(session, Where(), text="two").cards

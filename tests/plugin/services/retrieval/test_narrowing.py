@@ -39,6 +39,7 @@ TERMS = [
     "archive=pacs",
     "archive!=pacs",
     "archive=nowhere",
+    *(f"group{each}" for each in ("=p-1", "!=p-1", "=p-9", "=nobody")),
     *(
         f"study_date{each}"
         for each in (">=2024-02-01", ">2024-02-01", "<2024-02-01", "=2024-02-01", "!=2024-02-01")

@@ -40,7 +40,8 @@ def header(patient: int, study: int) -> InstanceHeader:
 
 @pytest.fixture
 def owners(any_database: Database, settings: Settings, add_network: Callable[..., str]) -> Owners:
-    """Volumes, and two plain images without a study; patient and study of each frame, by its id."""
+    """Volumes, and two plain images without a study; patient and study of each frame, by its id. Every fourth frame
+    is the same picture."""
     encoder_id, random = add_network(any_database), np.random.default_rng(0)
     key = Shelf(settings.pictures).put(np.zeros((8, 8), np.uint8))
     found: Owners = {}
@@ -59,8 +60,9 @@ def owners(any_database: Database, settings: Settings, add_network: Callable[...
             )
             found |= {frame.id: (patient, patient * STUDIES + study) for frame in instance.frames}
         centres = {owner: random.normal(size=48) for owner in found.values()}
-        vectors = [centres[owner] + random.normal(size=48) / 10 for owner in found.values()]
-        features.add_batch(session, encoders.get(session, encoder_id), list(found), np.array(vectors, np.float32))
+        vectors = np.array([centres[owner] + random.normal(size=48) / 10 for owner in found.values()], np.float32)
+        vectors[::4] = vectors[0]
+        features.add_batch(session, encoders.get(session, encoder_id), list(found), vectors)
     return found
 
 
@@ -74,11 +76,19 @@ def nearest(database: Database, query: int) -> list[int]:
     return [frame_id for frame_id in ids[np.lexsort((ids, distances))].tolist() if frame_id in others]
 
 
+@pytest.mark.parametrize("looked_at", [1, 30, 2_000])
 @pytest.mark.parametrize("one_per", OnePer)
-@pytest.mark.parametrize("k", [1, 3, 5, 1000])
+@pytest.mark.parametrize("k", [1, 3, 5, 7, 1000])
 def test_it_is_the_best_of_each(
-    any_database: Database, settings: Settings, owners: Owners, one_per: OnePer, k: int
+    any_database: Database,
+    settings: Settings,
+    owners: Owners,
+    one_per: OnePer,
+    k: int,
+    looked_at: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("cbmir.services.retrieval.one_per.LOOKED_AT", looked_at)
     query = list(owners)[SLICES + 3]
     best: dict[int, int] = {}
     for frame_id in nearest(any_database, query):
@@ -89,7 +99,11 @@ def test_it_is_the_best_of_each(
     assert answer.query["one_per"] == one_per
 
 
-def test_a_filter_holds(any_database: Database, settings: Settings, owners: Owners) -> None:
+@pytest.mark.parametrize("looked_at", [1, 2_000])
+def test_a_filter_holds(
+    any_database: Database, settings: Settings, owners: Owners, looked_at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cbmir.services.retrieval.one_per.LOOKED_AT", looked_at)
     question = Question(frame_id=next(iter(owners)), k=1000, one_per=OnePer.PATIENT, where=Where(modality="CT"))
     hits = retrieve(any_database, settings, question).hits
     assert sorted(owners[hit.frame_id][0] for hit in hits) == list(range(PATIENTS))

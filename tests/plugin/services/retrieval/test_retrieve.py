@@ -296,6 +296,8 @@ def test_what_is_not_there_is_named(ask: Ask) -> None:
         ask(frame_id=4711)
     with pytest.raises(NotFound, match="nobody-12345678"):
         ask(sop_instance_uid=uid(4), encoder_id="nobody-12345678")
+    with pytest.raises(NotFound, match="no archive nix"):
+        ask(sop_instance_uid=uid(4), where=Where(archive="nix"))
 
 
 def test_a_file_that_is_no_picture_is_refused(ask: Ask) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from sqlalchemy.orm import Session
 
 from cbmir.errors import EmptyGallery
 from cbmir.index import exact
@@ -44,7 +45,7 @@ def measured(database: Database, settings: Settings, encoder_id: str | None, k: 
         index = index_files.opened(session, encoder, settings).index
         opening = time.perf_counter() - start
         if not len(index):
-            raise EmptyGallery("The index holds nothing.", "Run `cbmir extract`.")
+            raise EmptyGallery("The index holds nothing.", _remedy(session, encoder.id))
         asked = backend.sample(index, ASKED)
         members = None if index.is_exact else features.members_of(session, encoder)
     told = {"encoder": encoder.id, "index": backend.name, "features": len(index), "k": k, "open_ms": 1e3 * opening}
@@ -53,6 +54,10 @@ def measured(database: Database, settings: Settings, encoder_id: str | None, k: 
     times = _times(asked[1], lambda query: index.search(query, k))
     told |= {"median_ms": float(np.median(times)), "slowest_ms": max(times)}
     return told if members is None else told | _beside(index, asked, members, k)
+
+
+def _remedy(session: Session, encoder_id: str) -> str:
+    return "Run `cbmir index build`." if features.count(session, encoder_id) else "Run `cbmir extract`."
 
 
 def _exactly(index: ExactIndex, queries: FloatArray, k: int) -> dict[str, Any]:

@@ -144,6 +144,8 @@ def test_answers_are_the_true_ones_or_nearly_whatever_the_filter_keeps(kept: Kep
         Where(body_part="NEAR"),
         Where.parse(["body_part!=NEAR"]),
         Where(exclude_group=f"p-{7:016x}"),
+        Where.parse([f"group!=p-{7:016x}"]),
+        Where.parse([f"group=p-{7:016x} OR group=p-{8:016x}"]),
     ):
         assert kept.recall(where) >= least, where
     with pytest.raises(EmptyGallery, match="filter keeps no image"):

@@ -142,7 +142,7 @@ def _based(session: Session, encoder: tables.Encoder, settings: Settings) -> Gal
         pipelines=pipelines,
         outdated=np.empty(0, np.int64),
         mark=base.mark,
-        terms=term_files.current(session, encoder, settings),
+        terms=term_files.current(session, encoder, settings, {base.stamp.generation: base.stored}),
         recall=base.stamp.recall,
     )
     return _brought_up(gallery, session, encoder, settings)

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 import numpy as np
@@ -299,31 +298,6 @@ def test_what_lags_far_behind_is_made_anew_beside_the_queries(
     archive.add(7)
     after = archive.held(galleries)
     assert (after.mark != before, after.index.changes) == (True, 1)
-
-
-def test_no_query_waits_while_what_was_made_anew_is_opened(
-    served_archive: Archive, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    archive, galleries = served_archive, gallery.Galleries()
-    near, far = archive.add(1, 9)
-    before = archive.held(galleries).mark
-    index_files.rebuild(archive.database, archive.settings)
-    opened, let_go = index_files.current, Event()
-
-    def held_up(*given: Any) -> index_files.Base:
-        assert let_go.wait(30), "a query waits for it"
-        return opened(*given)
-
-    monkeypatch.setattr(index_files, "current", held_up)
-    archive.delete(near)
-    nearer = archive.add(0.5)[0]
-    assert archive.search(galleries) == [nearer, far]
-    assert archive.held(galleries).mark == before
-    let_go.set()
-    assert galleries._renewing is not None
-    galleries._renewing.join()
-    assert archive.search(galleries) == [nearer, far]
-    assert archive.held(galleries).mark == kept(archive) != before
 
 
 def test_a_full_disk_costs_no_answer_and_leaves_the_old_file(archive: Archive) -> None:

@@ -240,10 +240,16 @@ def _report(duty: Duty) -> Result:
 
 
 def make_ready(kinds: Iterable[JobKind]) -> None:
-    """Import the services of these kinds of jobs, which takes seconds, before the first job waits for it."""
+    """Import the services of these kinds of jobs, which takes seconds, before the first job waits for it.
+
+    For queries the machine code of searches is loaded, too.
+    """
     for kind in kinds:
         import_module(f"cbmir.services.{MODULES[kind]}")
     if JobKind.RETRIEVE in kinds:
+        from cbmir.index import loading
+
+        loading.load()
         _APART.run("", 0, os.getpid)
     if JobKind.SYNC in kinds:
         _BESIDE.run("", 0, os.getpid)

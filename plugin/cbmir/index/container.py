@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import imagecodecs
 import numpy as np
 import numpy.typing as npt
 import orjson
@@ -148,5 +149,7 @@ def _pad(stream: BinaryIO, place: int) -> None:
 def _checksum(arrays: Arrays) -> int:
     crc = 0
     for array in arrays.values():
-        crc = zlib.crc32(array.reshape(-1).view(np.uint8).data, crc)
+        content: Any = array.reshape(-1).view(np.uint8)
+        # libdeflate's: the same number as zlib's in a fifth of its time
+        crc = imagecodecs.deflate_crc32(content, crc) if content.size else crc
     return crc

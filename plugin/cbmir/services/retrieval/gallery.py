@@ -21,7 +21,7 @@ from cbmir.services.conversion import outdated
 from cbmir.services.retrieval.indexes import index_files, term_files
 from cbmir.services.retrieval.indexes.backends.base import Filtering, Mark
 from cbmir.settings import Settings
-from cbmir.store import features, tables
+from cbmir.store import encoders, features, tables
 from cbmir.store.filters import Where
 from cbmir.store.session import Database
 from cbmir.store.terms import terms_of
@@ -82,35 +82,43 @@ class Galleries:
     def of(self, database: Database, session: Session, encoder: tables.Encoder, settings: Settings) -> Gallery:
         """The encoder's gallery as of `encoder.generation`, which the session must just have read.
 
+        Where another index is kept by now, or this one lags far behind, it is renewed beside the queries.
+
         Raises:
             cbmir.errors.EncoderMismatch: if a stored vector is not of the encoder's dimension.
         """
         with self._lock:
             held = self._held.setdefault(database, OrderedDict())
-            gallery = held.pop(encoder.id, None)
+            gallery, renew = held.pop(encoder.id, None), False
             if gallery is None or _is_stale(gallery, session, encoder, settings):
                 gallery = _renewed(gallery, session, encoder, settings)
+                renew = index_files.mark(session, encoder.id, settings) != gallery.mark
             held[encoder.id] = gallery
             while len(held) > KEPT:
                 held.popitem(last=False)
-            self._renew_file(database, gallery, settings)
+            if renew or gallery.index.changes > index_files.most_changes(len(gallery.index)):
+                self._renew(database, settings, encoder.id)
             return gallery
 
-    def _renew_file(self, database: Database, gallery: Gallery, settings: Settings) -> None:
-        """Make the index anew beside the queries, where it lags so far behind that they would feel it."""
-        if gallery.index.changes <= index_files.most_changes(len(gallery.index)):
-            return
+    def _renew(self, database: Database, settings: Settings, encoder_id: str) -> None:
+        """Make the index anew if it lags, and open what is kept, unless that is being done already."""
         if self._renewing is None or not self._renewing.is_alive():
-            work = (database, settings, gallery.encoder_id)
-            self._renewing = Thread(target=_keep_up, args=work, name="index")
+            work = (database, settings, encoder_id)
+            self._renewing = Thread(target=self._open_anew, args=work, name="index")
             self._renewing.start()
 
-
-def _keep_up(database: Database, settings: Settings, encoder_id: str) -> None:
-    try:
-        index_files.keep_up(database, settings, encoder_id)
-    except CbmirError as error:
-        log.warning("the index stays as it is: %s", error.sentence)
+    def _open_anew(self, database: Database, settings: Settings, encoder_id: str) -> None:
+        try:
+            index_files.keep_up(database, settings, encoder_id)
+            with database.read() as session:
+                gallery = _based(session, encoders.get(session, encoder_id), settings)
+        except CbmirError as error:
+            log.warning("the index stays as it is: %s", error.sentence)
+            return
+        with self._lock:
+            held = self._held.get(database, OrderedDict())
+            if encoder_id in held:
+                held[encoder_id] = gallery
 
 
 def _is_stale(gallery: Gallery, session: Session, encoder: tables.Encoder, settings: Settings) -> bool:
@@ -120,10 +128,11 @@ def _is_stale(gallery: Gallery, session: Session, encoder: tables.Encoder, setti
 
 
 def _renewed(gallery: Gallery | None, session: Session, encoder: tables.Encoder, settings: Settings) -> Gallery:
+    """The gallery brought up to date as long as what it is based on can be followed from, else the kept index."""
     if (
         gallery is None
         or not encoder.followed_from <= gallery.generation <= encoder.generation
-        or index_files.mark(session, encoder.id, settings) != gallery.mark
+        or index_files.is_replaced(session, encoder.id, gallery.mark, settings)
     ):
         return _based(session, encoder, settings)
     try:
@@ -142,7 +151,7 @@ def _based(session: Session, encoder: tables.Encoder, settings: Settings) -> Gal
         pipelines=pipelines,
         outdated=np.empty(0, np.int64),
         mark=base.mark,
-        terms=term_files.current(session, encoder, settings),
+        terms=term_files.current(session, encoder, settings, {base.stamp.generation: base.stored}),
         recall=base.stamp.recall,
     )
     return _brought_up(gallery, session, encoder, settings)

@@ -36,11 +36,17 @@ WAIT_SECONDS = 600
 
 @dataclass(frozen=True)
 class Base:
-    """An index with its stamp, and the mark of what is kept; None where it could not be kept."""
+    """An index with its stamp.
+
+    Attributes:
+        mark: of what is kept; None where it could not be kept.
+        stored: how many of the database's features are of the stamp's generations.
+    """
 
     stamp: Stamp
     index: Index
     mark: Mark | None
+    stored: int
 
 
 def current(session: Session, encoder: Encoder, settings: Settings) -> Base:
@@ -70,7 +76,8 @@ def current(session: Session, encoder: Encoder, settings: Settings) -> Base:
         if not isinstance(backend, Files):
             raise _at_work() if isinstance(error, Timeout) else error from error
         log.warning("the index is held in memory: %s", error)
-        return Base(*backend.in_memory(session, encoder), backend.mark(session, encoder.id))
+        stamp, index = backend.in_memory(session, encoder)
+        return Base(stamp, index, backend.mark(session, encoder.id), len(index))
 
 
 def opened(session: Session, encoder: Encoder, settings: Settings) -> Base:
@@ -181,8 +188,9 @@ def _usable(session: Session, settings: Settings) -> Backend:
 def _opened(session: Session, encoder: Encoder, backend: Backend) -> Base:
     seen = backend.mark(session, encoder.id)  # before it is read: a newer one is then noticed
     stamp, index = backend.read(session, encoder.id)
-    _match(session, encoder, backend, stamp, index)
-    return Base(stamp, index, seen)
+    stored = features.count_until(session, encoder.id, stamp.generation)
+    _match(session, encoder, backend, stamp, index, stored)
+    return Base(stamp, index, seen, stored)
 
 
 def _build(session: Session, encoder: Encoder, backend: Backend, settings: Settings) -> Base:
@@ -192,7 +200,7 @@ def _build(session: Session, encoder: Encoder, backend: Backend, settings: Setti
     return _opened(session, encoder, backend)
 
 
-def _match(session: Session, encoder: Encoder, backend: Backend, stamp: Stamp, index: Index) -> None:
+def _match(session: Session, encoder: Encoder, backend: Backend, stamp: Stamp, index: Index, stored: int) -> None:
     """Refuse what cannot be of this database: a wrong number of members, or others than are stored."""
     if index.dimension != encoder.dimension:
         raise BrokenFile(f"The index is not of features of {encoder.dimension} numbers.", REMEDY)
@@ -200,7 +208,7 @@ def _match(session: Session, encoder: Encoder, backend: Backend, stamp: Stamp, i
         raise unfollowed()
     gone = np.unique(features.dropped(session, encoder, stamp.generation))
     left = len(index) - int(index.contains(gone).sum())
-    if features.count_until(session, encoder.id, stamp.generation) > left:
+    if stored > left:
         raise BrokenFile("The index lacks features that the database has.", REMEDY)
     if not _equal(session, encoder, backend, index, gone):
         raise BrokenFile("The index holds features that the database has not.", REMEDY)

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -31,6 +32,9 @@ from cbmir.store.tables import Base
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 POSTGRES_PROGRAMS = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/usr/local/pgsql/bin")
+
+INDEX_THREAD = "index"
+"""The name of the thread that makes an index anew beside the queries (`services.retrieval.gallery`)."""
 
 ORTHANC = shutil.which("Orthanc", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
 ORTHANC_PLUGINS = Path("/usr/share/orthanc/plugins")
@@ -80,7 +84,7 @@ def pgvector_database(pgvector_server: str) -> Iterator[Database]:
         cbmir_migrations.upgrade(url)
         database = Database(url)
         yield database
-        database.dispose()
+        _leave(database)
 
 
 def postgres_programs() -> Path | None:
@@ -178,6 +182,14 @@ def database(settings: Settings) -> Iterator[Database]:
     cbmir_migrations.upgrade(settings.resolved_database_url)
     database = Database(settings.resolved_database_url)
     yield database
+    _leave(database)
+
+
+def _leave(database: Database) -> None:
+    """Let go of a database, once an index that is made anew beside the queries needs it no longer."""
+    for thread in threading.enumerate():
+        if thread.name == INDEX_THREAD:
+            thread.join()
     database.dispose()
 
 
@@ -192,7 +204,7 @@ def any_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Dat
         empty(url)
     database = Database(url)
     yield database
-    database.dispose()
+    _leave(database)
 
 
 @dataclass(frozen=True)

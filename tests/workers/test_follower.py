@@ -69,6 +69,9 @@ def test_a_worker_killed_in_mid_sync_is_replaced_by_another(
     house: House, start_worker: StartWorker, send: Any, drawn: list[Path]
 ) -> None:
     send(slice(None))
+    with house.database.write() as session:  # else all are here before the worker is killed
+        row = archives.get(session, "pacs")
+        archives.change(session, row.id, options={**row.options, "requests_per_second": 10.0})
     killed = start_worker("archive")
     house.wait_for(lambda: house.count(tables.Instance) > 1)
     killed.send_signal(signal.SIGKILL)

@@ -64,7 +64,8 @@ def is_outdated(pipeline: str, settings: Settings) -> bool:
 
 
 def convert(source: bytes | BinaryIO, name: str, settings: Settings, sha256: str) -> ConvertedObject:
-    """Turn a DICOM object or an image file into pictures.
+    """Turn a DICOM object or an image file into pictures, all in memory; `keep.keep` puts them on the shelf as they
+    come.
 
     Args:
         source: the whole file, or one open for reading, of which a DICOM object is read frame by frame; what it is,
@@ -84,7 +85,7 @@ def convert(source: bytes | BinaryIO, name: str, settings: Settings, sha256: str
     with contained():
         file = open_file(source, name, settings)
         pictures = tuple(file.pictures(wanted))
-    return ConvertedObject(sha256, file.header, file.pipeline(wanted), pictures, file.count)
+    return file.converted(sha256, wanted, pictures)
 
 
 def convert_one(
@@ -106,7 +107,7 @@ def convert_one(
     file = open_file(source, name, settings)
     wanted = rendering_of(settings)
     picture = file.picture(wanted, frame_number)
-    return ConvertedObject(sha256, file.header, file.pipeline(wanted), (picture,), file.count)
+    return file.converted(sha256, wanted, (picture,))
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,10 @@ class OpenFile:
     def pipeline(self, wanted: Rendering) -> str:
         """Name, version and hash of the conversion that makes such pictures of this file."""
         return pipelines_of(wanted)["dicom-2d" if self.frames else "picture-2d"]
+
+    def converted(self, sha256: str, wanted: Rendering, pictures: tuple[Picture, ...] = ()) -> ConvertedObject:
+        """What the file of this hash is, with pictures of it as they are wanted, or without any."""
+        return ConvertedObject(sha256, self.header, self.pipeline(wanted), pictures, self.count)
 
     def pictures(self, wanted: Rendering) -> Iterator[Picture]:
         """The pictures that the settings' policy takes, one at a time.

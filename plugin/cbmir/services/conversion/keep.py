@@ -32,7 +32,7 @@ def keep(content: Content, name: str, settings: Settings, sha256: str) -> Kept:
         file = open_file(source, name, settings)
         pipeline = file.pipeline(wanted)
         frames = tuple(_new_frame(picture, put, pipeline) for picture in file.pictures(wanted))
-        return ConvertedObject(sha256, file.header, pipeline, (), file.count), frames
+        return file.converted(sha256, wanted), frames
 
 
 def header_of(content: Content, name: str, settings: Settings) -> InstanceHeader | None:

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cbmir.training.history import best as best_epoch
+
 WIDTH, HEIGHT = 560, 220
 LEFT, RIGHT, TOP, BOTTOM = 52, 12, 12, 30
 """Margins of the plot within the drawing, in its own units."""
@@ -54,7 +56,7 @@ def draw(history: Sequence[Mapping[str, Any]], epochs: int | None = None) -> Cur
     last = max(epochs or 0, int(rows[-1]["epoch"]), 2)
     step = _nice_step(max(_losses(rows)))
     top = max(step * math.ceil(max(_losses(rows)) / step), step)
-    best = min(rows, key=lambda row: float(row["validation_loss"]))
+    best = rows[best_epoch(rows) - 1]
     return Curve(
         train=_line(rows, "train_loss", last, top),
         validation=_line(rows, "validation_loss", last, top),

@@ -51,12 +51,9 @@ def _placed(pictures: Tensor, chance: np.random.Generator) -> Tensor:
 
 
 def _toned(pictures: Tensor, chance: np.random.Generator) -> Tensor:
-    def each(values: npt.NDArray[np.float64]) -> Tensor:
-        return torch.from_numpy(values.astype(np.float32)).view(-1, 1, 1, 1).to(pictures.device)
-
     count = len(pictures)
-    exponent = each(np.exp(chance.uniform(-GAMMA, GAMMA, count)))
-    contrast, brightness = each(chance.uniform(*CONTRAST, count)), each(chance.uniform(*BRIGHTNESS, count))
+    exponent = _each(np.exp(chance.uniform(-GAMMA, GAMMA, count)), pictures)
+    contrast, brightness = (_each(chance.uniform(*span, count), pictures) for span in (CONTRAST, BRIGHTNESS))
     return (pictures**exponent - 0.5) * contrast + 0.5 + brightness
 
 
@@ -67,9 +64,10 @@ def _blur(pictures: Tensor, chance: np.random.Generator) -> None:
 
 
 def _disturb(pictures: Tensor, chance: np.random.Generator) -> None:
-    for row in _some(len(pictures), NOISY, chance):
-        noise = chance.standard_normal(pictures.shape[1:], np.float32) * np.float32(chance.uniform(0, NOISE))
-        pictures[row] += torch.from_numpy(noise).to(pictures.device)
+    rows = _some(len(pictures), NOISY, chance)
+    generator = torch.Generator(pictures.device).manual_seed(int(chance.integers(2**63)))
+    noise = torch.randn(pictures[rows].shape, generator=generator, device=pictures.device)
+    pictures[rows] += noise * _each(chance.uniform(0, NOISE, len(rows)), pictures)
 
 
 def _cover(pictures: Tensor, chance: np.random.Generator) -> None:
@@ -79,6 +77,11 @@ def _cover(pictures: Tensor, chance: np.random.Generator) -> None:
         height, width = chance.integers(least, most + 1, 2)
         top, left = chance.integers(0, side - height + 1), chance.integers(0, side - width + 1)
         pictures[row, :, top : top + height, left : left + width] = chance.random()
+
+
+def _each(values: npt.NDArray[np.float64], pictures: Tensor) -> Tensor:
+    """One number a picture, beside whom it lies."""
+    return torch.from_numpy(values.astype(np.float32)).view(-1, 1, 1, 1).to(pictures.device)
 
 
 def _some(count: int, share: float, chance: np.random.Generator) -> list[int]:

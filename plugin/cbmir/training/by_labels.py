@@ -15,11 +15,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from cbmir.encoders.base import scaled
 from cbmir.encoders.efficientnet_lite import HEAD
 from cbmir.encoders.efficientnet_network import EfficientNetLite
 from cbmir.progress import Progress
-from cbmir.training import checkpoint, checks
+from cbmir.training import checkpoint, checks, history, neighbours
 from cbmir.training.augment import augmented
 from cbmir.training.checkpoint import Record, Tensors
 from cbmir.training.objectives import Rows
@@ -38,11 +37,13 @@ class LabelRecipe:
     """The highest; it rises to there in the first part of all steps and falls to 0 along a cosine."""
     warm_up: float = 0.15
     weight_decay: float = 0.02
-    mixing: float = 0.2
+    mixing: float = 0.1
     """Both parameters of the beta distribution that says how far a picture is mixed with another of its batch
     ('mixup', Zhang et al., 2018): labels that two readers would not agree on are then not learnt by heart."""
     memory: float = 0.995
     """Of the weights' moving average, which is what is kept: the share that stays at a step."""
+    gallery: int = 2_000
+    """Of the pictures to train on, how many those that validate are compared with after each epoch, at most."""
 
     def rate(self, step: int, steps: int) -> float:
         """The learning rate of a step, the first being 0, of so many."""
@@ -83,10 +84,12 @@ class _Trained(nn.Module):
 
     def follow(self, memory: float) -> None:
         """Let the average move towards the present weights."""
-        pairs = zip(self.average.state_dict().values(), self.network.state_dict().values(), strict=True)
-        for mean, now in pairs:
-            if mean.is_floating_point():
-                mean.lerp_(now, 1 - memory)
+        mean, now = (_moving(each) for each in (self.average, self.network))
+        torch._foreach_lerp_(mean, now, 1 - memory)
+
+
+def _moving(network: nn.Module) -> list[Tensor]:
+    return [each for each in network.state_dict().values() if each.is_floating_point()]
 
 
 class LabelTraining:
@@ -112,6 +115,9 @@ class LabelTraining:
             self._trained.weights(), recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
         )
         self._steps = recipe.epochs * self._batches_of_an_epoch()
+        self._often = _often(material.targets[material.train])
+        few = np.random.default_rng(recipe.seed).permutation(material.train)[: recipe.gallery]
+        self._gallery: Rows = np.sort(few)
 
     def run(self, progress: Progress) -> Record:
         """Train to the last epoch.
@@ -120,7 +126,8 @@ class LabelTraining:
             progress: told after every batch; after every epoch with the detail `history`.
 
         Returns:
-            The record, with the averaged weights of the lowest validation loss, by their names in the network.
+            The record, with the averaged weights of the epoch that `history.best` names, by their names in the
+            network.
 
         Raises:
             cbmir.errors.TrainingFailed: if the loss is no number any more.
@@ -160,13 +167,14 @@ class LabelTraining:
             "epoch": epoch,
             "train_loss": train_loss,
             "validation_loss": checks.finite(self._mean(self._material.validation), epoch),
+            "validation_precision": self._precision(),
             "learning_rate": self._recipe.rate(record.step - 1, self._steps),
             "seconds": round(time.monotonic() - start, 3),
         }
-        if not record.history or row["validation_loss"] < record.history[record.best_epoch - 1]["validation_loss"]:
+        record.history.append(row)
+        if history.best(record.history) == epoch:
             record.best_epoch = epoch
             record.best = {name: each.clone() for name, each in self._trained.average.state_dict().items()}
-        record.history.append(row)
 
     def _pass(self, record: Record, epoch: int, progress: Progress) -> float:
         chance, total = np.random.default_rng([self._recipe.seed, epoch]), 0.0
@@ -174,7 +182,7 @@ class LabelTraining:
             torch.manual_seed(int(chance.integers(2**31)))  # for the dropout
             self._trained.network.train()
             for _ in range(self._batches_of_an_epoch()):
-                rows = chance.choice(self._material.train, self._recipe.batch_size, p=self._weights())
+                rows = chance.choice(self._material.train, self._recipe.batch_size, p=self._often)
                 total += checks.finite(self._step(rows, record.step, chance), epoch)
                 record.step += 1
                 self._tell(progress, record, record.step)
@@ -183,7 +191,9 @@ class LabelTraining:
     def _step(self, rows: Rows, step: int, chance: np.random.Generator) -> float:
         self._optimiser.param_groups[0]["lr"] = self._recipe.rate(step, self._steps)
         inputs, targets = self._mixed(rows, chance)
-        loss = self._trained.proxies.loss(self._trained.network(inputs), targets)
+        with torch.autocast(self._device, torch.bfloat16, enabled=self._device == "cuda"):
+            features = self._trained.network(inputs)
+        loss = self._trained.proxies.loss(features.float(), targets)
         self._optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimiser.step()
@@ -208,20 +218,22 @@ class LabelTraining:
             total, labelled = total + loss * count, labelled + count
         return total / max(labelled, 1)
 
-    def _weights(self) -> npt.NDArray[np.float64]:
-        """How often each picture to train on is drawn: those of rare labels more often, by the square root."""
-        targets = self._material.targets[self._material.train]
-        common = targets @ targets.sum(0)
-        often = np.where(common > 0, common, common.max()).astype(np.float64) ** -0.5
-        weights: npt.NDArray[np.float64] = often / often.sum()
-        return weights
+    def _precision(self) -> float:
+        """precision@5 of the pictures that validate, among those to train on."""
+        asking, gallery = (self._average(rows) for rows in (self._material.validation, self._gallery))
+        wanted, labels = (self._targets(rows) for rows in (self._material.validation, self._gallery))
+        return neighbours.precision(asking, wanted, gallery, labels)
+
+    @torch.inference_mode()
+    def _average(self, rows: Rows) -> Tensor:
+        return torch.cat([self._trained.average(self._inputs(piece)) for piece in self._pieces(rows)])
 
     def _pieces(self, rows: Rows) -> list[Rows]:
         size = self._recipe.batch_size
         return [rows[start : start + size] for start in range(0, len(rows), size)]
 
     def _inputs(self, rows: Rows) -> Tensor:
-        inputs = torch.from_numpy(scaled(self._material.pictures[rows])).to(self._device)
+        inputs = torch.from_numpy(self._material.pictures[rows]).to(self._device).float() / 255
         return inputs.contiguous(memory_format=torch.channels_last)
 
     def _targets(self, rows: Rows) -> Tensor:
@@ -231,7 +243,15 @@ class LabelTraining:
         return max(1, len(self._material.train) // self._recipe.batch_size)
 
     def _tell(self, progress: Progress, record: Record, step: int) -> None:
-        history: dict[str, Any] | None = None
+        detail: dict[str, Any] | None = None
         if step == record.epoch * self._batches_of_an_epoch():
-            history = {"history": list(record.history)}
-        progress.update(step, self._steps, f"epoch {min(record.epoch + 1, self._recipe.epochs)}", history)
+            detail = {"history": list(record.history)}
+        progress.update(step, self._steps, f"epoch {min(record.epoch + 1, self._recipe.epochs)}", detail)
+
+
+def _often(targets: FloatArray) -> npt.NDArray[np.float64]:
+    """How often each of these pictures is drawn: those of rare labels more often, by the square root."""
+    common = targets @ targets.sum(0)
+    often = np.where(common > 0, common, common.max()).astype(np.float64) ** -0.5
+    weights: npt.NDArray[np.float64] = often / often.sum()
+    return weights

@@ -27,9 +27,10 @@ class Record:
     """What a training has come to, beside the weights themselves.
 
     Attributes:
-        history: one row an epoch: `epoch` (from 1), `train_loss`, `validation_loss`, `learning_rate`, `seconds`.
+        history: one row an epoch: `epoch` (from 1), `train_loss`, `validation_loss`, `learning_rate`, `seconds`,
+            and what else a kind of training looks at.
         step: optimiser steps done.
-        best_epoch: that of the lowest validation loss; 0 before the first.
+        best_epoch: the one that `cbmir.training.history.best` names; 0 before the first.
         best: the weights of that epoch, by their names in the network's state.
     """
 
@@ -110,11 +111,12 @@ def _moments(optimiser: Optimizer) -> Iterator[tuple[str, Tensor]]:
 def _set_moments(optimiser: Optimizer, moments: Mapping[str, Tensor]) -> None:
     for number, values in enumerate(optimiser.param_groups[0]["params"]):
         part = _part(str(number), moments)
-        # each moment in the memory format of its weights: the fused optimiser goes through both side by side
-        optimiser.state[values] = {
-            name: torch.empty_like(values).copy_(moment) if moment.shape == values.shape else moment
-            for name, moment in part.items()
-        }
+        optimiser.state[values] = {name: _beside(values, moment) for name, moment in part.items()}
+
+
+def _beside(values: Tensor, moment: Tensor) -> Tensor:
+    """A moment on the device of its weights, and in their memory format: the fused optimiser goes through both."""
+    return torch.empty_like(values).copy_(moment) if moment.shape == values.shape else moment.to(values.device)
 
 
 def _prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> Tensors:

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from cbmir.progress import Progress
-from cbmir.training import checkpoint, checks
+from cbmir.training import checkpoint, checks, history
 from cbmir.training.checkpoint import Record, Tensors
 from cbmir.training.gradients import Losses
 from cbmir.training.objectives import Objective, Rows, reconstruction
@@ -136,9 +136,9 @@ class Training:
             "seconds": round(time.monotonic() - start, 3),
             **self._judge(self._network, self._material),
         }
-        if not record.history or row["validation_loss"] < record.history[record.best_epoch - 1]["validation_loss"]:
-            record.best_epoch, record.best = epoch, _copy(self._network)
         record.history.append(row)
+        if history.best(record.history) == epoch:
+            record.best_epoch, record.best = epoch, _copy(self._network)
 
     def _pass(self, record: Record, epoch: int, progress: Progress) -> float:
         """One pass over the training part; the mean loss over it, each picture as it stood when it was seen."""

@@ -14,6 +14,7 @@ from cbmir.errors import JobCancelled, TrainingFailed
 from cbmir.progress import Progress, Silence
 from cbmir.training.by_labels import LabelledMaterial, LabelRecipe, LabelTraining
 from cbmir.training.checkpoint import FILE
+from cbmir.training.neighbours import precision
 from cbmir.training.proxies import Proxies
 
 SIDE = 32
@@ -29,16 +30,17 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+TARGETS = torch.eye(2)[torch.arange(40) % 2]
+
+
 def material() -> LabelledMaterial:
     """Two labels: a bright spot above, or below."""
     random = np.random.default_rng(0)
     pictures = random.integers(0, 60, (40, 1, SIDE, SIDE), np.uint8)
     pictures[::2, :, 4:14, 8:24] += 150
     pictures[1::2, :, 18:28, 8:24] += 150
-    targets = np.zeros((40, 2), np.float32)
-    targets[::2, 0] = targets[1::2, 1] = 1
     rows = np.arange(40)
-    return LabelledMaterial(pictures, targets, rows[:32], rows[32:])
+    return LabelledMaterial(pictures, TARGETS.numpy(), rows[:32], rows[32:])
 
 
 def training(folder: Path, recipe: LabelRecipe = RECIPE) -> LabelTraining:
@@ -55,11 +57,20 @@ class Stopping:
 
 
 def test_it_learns(tmp_path: Path) -> None:
-    record = training(tmp_path).run(Silence())
+    record = training(tmp_path, LabelRecipe(epochs=6, batch_size=8)).run(Silence())
     losses = [row["train_loss"] for row in record.history]
     assert losses[-1] < losses[0]
-    assert [row["epoch"] for row in record.history] == [1, 2, 3]
-    assert record.best_epoch in (1, 2, 3)
+    assert [row["epoch"] for row in record.history] == [1, 2, 3, 4, 5, 6]
+
+
+def test_the_epoch_is_kept_after_which_most_neighbours_are_right(tmp_path: Path) -> None:
+    it = training(tmp_path, LabelRecipe(epochs=4, batch_size=8))
+    record = it.run(Silence())
+    precisions = [row["validation_precision"] for row in record.history]
+    assert record.best_epoch == max(epoch for epoch in range(1, 5) if precisions[epoch - 1] == max(precisions))
+    rows, few = material().validation, material().train
+    (asking, gallery), targets = (torch.from_numpy(it.features(record.best, each)) for each in (rows, few)), TARGETS
+    assert precision(asking, targets[rows], gallery, targets[few]) == max(precisions)
 
 
 def test_cut_off_it_goes_on_to_the_same_weights(tmp_path: Path) -> None:

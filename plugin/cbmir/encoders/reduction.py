@@ -64,7 +64,7 @@ def principal(features: FloatArray, fewer: int, *, whiten: float, at_most: bool 
             "Ingest more different pictures, or ask for fewer numbers.",
         )
     weight = directions / variances[:, None] ** (whiten / 2)
-    return Reduction(weight.astype(np.float32), (-weight @ mean).astype(np.float32))
+    return Reduction(_stored(weight), _stored(-weight @ mean))
 
 
 def principal_of_both(
@@ -84,7 +84,12 @@ def principal_of_both(
     ]
     found = principal(np.hstack([one * scales[0], other * scales[1]]), fewer, whiten=whiten, at_most=at_most)
     spread = np.repeat(scales, [one.shape[1], other.shape[1]])
-    return Reduction((found.weight * spread).astype(np.float32), found.bias)
+    return Reduction(_stored(found.weight * spread), found.bias)
+
+
+def _stored(values: np.ndarray) -> FloatArray:
+    """float32, row after row: safetensors writes an array's memory as it lies, and reads it so."""
+    return np.ascontiguousarray(values, np.float32)
 
 
 def _signed(directions: np.ndarray) -> np.ndarray:

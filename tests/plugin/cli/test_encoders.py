@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import safetensors.numpy
 
@@ -68,7 +69,9 @@ def test_the_copy_is_the_model_itself(
 
 
 @pytest.mark.usefixtures("library")
-def test_features_are_reduced_by_what_the_own_pictures_show(cbmir: Callable[..., Any], model: Path) -> None:
+def test_features_are_reduced_by_what_the_own_pictures_show(
+    cbmir: Callable[..., Any], model: Path, tmp_path: Path
+) -> None:
     add = ("encoders", "add", model, "--input", 8, "--json", "--reduce")
     whole = cbmir(*add, 5).json["encoder"]
     whitened = cbmir(*add, 5, "--whiten").json["encoder"]
@@ -81,6 +84,10 @@ def test_features_are_reduced_by_what_the_own_pictures_show(cbmir: Callable[...,
             "pictures": 20,
         }
     assert cbmir("extract", "--encoder", whitened, "--json").json["extracted"] == 20
+    assert cbmir("export", tmp_path / "features.json", "--encoder", whitened).status == 0
+    rows = json.loads((tmp_path / "features.json").read_text())["features"]
+    covariance = np.cov(np.array([row["feature"] for row in rows]).T, bias=True)
+    np.testing.assert_allclose(covariance, np.eye(5), atol=0.01)
 
 
 @pytest.mark.parametrize(

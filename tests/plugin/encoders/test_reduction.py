@@ -3,7 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cbmir.encoders.reduction import principal, principal_of_both
+from cbmir.encoders import onnx_file
+from cbmir.encoders.reduction import Reduction, principal, principal_of_both
+from cbmir.encoders.tensors import Tensors
 from cbmir.errors import BadRequest
 from cbmir.types import FloatArray
 
@@ -65,3 +67,16 @@ def test_two_kinds_of_features_weigh_what_they_are_given() -> None:
     by_other = ((other - other.mean(0)) @ reduction.weight[:, 3:].T).var(0).sum()
     assert by_one == pytest.approx(0.75, abs=0.01)
     assert 0.17 < by_other < 0.25, "one of its four directions was left out"
+
+
+def test_what_a_weights_file_keeps_is_the_same_map(features: FloatArray) -> None:
+    one, two = features[:, :3], features[:, 3:]
+    for made in (
+        principal(features, 4, whiten=True),
+        principal(features, 3, whiten=False),
+        principal_of_both(one, two, 3, share=0.5, whiten=0.5),
+    ):
+        kept = Tensors(onnx_file.packed(b"a model", "feature", made), "kept")
+        read = Reduction(kept.take("reduce.weight", *made.weight.shape), kept.take("reduce.bias", len(made.bias)))
+        np.testing.assert_array_equal(read.weight, made.weight)
+        np.testing.assert_array_equal(read.bias, made.bias)

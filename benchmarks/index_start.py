@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import reporting
 
 from cbmir.files import written_whole
 from cbmir.settings import Settings
@@ -40,6 +41,7 @@ from cbmir.store.session import Database
 
 GOAL_SECONDS = 0.3
 K = 5
+PACKAGES = ("numpy", "numba", "sqlalchemy")
 OPENED, REOPENED, COLD = "first", "opened again", "first, file not in memory"
 CODE, BESIDE = "machine code, loaded before", "slowest query while another is opened beside"
 
@@ -55,7 +57,12 @@ def main() -> int:
         made_ready(settings, arguments.images)
         warm = [_apart(folder) for _ in range(arguments.rounds + 1)][1:]  # the first may have code to compile
         cold = [_apart(folder, evict=True) for _ in range(arguments.rounds)]
-        report = {**conditions(), "images": arguments.images, **summed(warm, cold), **limit(settings)}
+        report = {
+            **reporting.conditions(*PACKAGES),
+            "images": arguments.images,
+            **summed(warm, cold),
+            **limit(settings),
+        }
     show(report)
     if arguments.json:
         arguments.json.write_text(json.dumps(report, indent=2))
@@ -207,16 +214,9 @@ def limit(settings: Settings) -> dict[str, float]:
     return {"bytes": path.stat().st_size, "pass": statistics.median(passes)}
 
 
-def conditions() -> dict[str, Any]:
-    """Where it ran."""
-    from index import machine
-
-    return {"machine": machine()}
-
-
 def show(report: dict[str, Any]) -> None:
     """Print the table, in ms."""
-    print(" | ".join(f"{name} {value}" for name, value in report["machine"].items()))
+    print(reporting.heading(report))
     print(f"{report['images']:,} images, {report['bytes'] / 1e6:.0f} MB; one pass {1e3 * report['pass']:.0f} ms")
     for name in (CODE, OPENED, REOPENED, BESIDE, COLD):
         row = report[name]

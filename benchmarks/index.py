@@ -17,7 +17,7 @@ marked ~ are approximate, and no other should find less than 1.
 
 `--peers` names the families that are measured beside us (`none` for ours alone); what is not installed is left out,
 and so are graphs of more than 100,000 features, unless `--graphs` is given: they take minutes to be made. All
-contenders of a size are held at once: at 1,000,000 of 48 numbers that takes 8 GB, beyond it choose some.
+contenders of a size are held at once: at 1,000,000 of 48 numbers that takes 4 GB, beyond it choose some.
 
 `--features` is a NumPy file, a JSON document of `cbmir export`, or an installation's data folder. The kinds are
 then `stored`, the features as they are, whatever `--sizes` says, and `like stored`, features blown up to each size;
@@ -105,7 +105,7 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Time exact search beside its peers.")
     families = sorted({each.family for each in CONTENDERS})
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--rounds", type=int, default=15, help="at least 2")
     parser.add_argument("--sizes", type=_sizes, default=[50_000, 10**6])
     parser.add_argument("--kinds", default=",".join(KINDS), help="of drawn features")
     parser.add_argument("--features", type=Path, metavar="SOURCE", help="an encoder's, in place of drawn ones")
@@ -113,6 +113,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--graphs", action="store_true", help="however many minutes a graph takes to be made")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
+    given.kinds = given.kinds.split(",")
+    if not KINDS.keys() >= set(given.kinds) or given.rounds < 2:
+        parser.error(f"kinds are {' and '.join(KINDS)}, rounds at least 2")
     given.peers = {"cbmir", *given.peers.split(",")} - {"none"}
     if unknown := given.peers - set(families):
         parser.error(f"unknown peers {', '.join(sorted(unknown))}: choose from {', '.join(families)}")
@@ -133,13 +136,16 @@ Made = Callable[[], tuple[FloatArray, FloatArray]]
 def kinds(arguments: argparse.Namespace) -> dict[str, dict[int, Made]]:
     """The kinds of features asked for, of each size."""
     if arguments.features is None:
-        asked = {name: KINDS[name] for name in arguments.kinds.split(",")}
+        asked = {name: KINDS[name] for name in arguments.kinds}
         return {name: _of_sizes(draw, arguments) for name, draw in asked.items()}
     vectors = stored(arguments.features)
     if len(vectors) < SMALLEST:
         raise SystemExit(f"{arguments.features} holds {len(vectors)} features: {SMALLEST} are needed.")
     draw = like(vectors)
-    as_they_are: Made = lambda: (vectors, _queries(draw, arguments.rounds))  # noqa: E731
+
+    def as_they_are() -> tuple[FloatArray, FloatArray]:
+        return vectors, _queries(draw, arguments.rounds)
+
     return {"stored": {len(vectors): as_they_are}, "like stored": _of_sizes(draw, arguments)}
 
 
@@ -253,7 +259,7 @@ def tabulate(taken: dict[tuple[str, str], list[turns.Turn]]) -> dict[str, dict[s
     for (task, name), each in taken.items():
         if task not in table:
             print(
-                f"{task:36}{'wall ms':>10}{'quartiles':>20}{'a second':>10}{'CPU ms':>10}{'x limit':>9}{'found':>7}"
+                f"{task:36}{'wall ms':>10}{'quartiles':>21}{'a second':>10}{'CPU ms':>10}{'x limit':>9}{'found':>7}"
             )
         figures = turns.figures(each)
         figures["a_second"] = 1e3 * at_once.get(task, 1) / figures["wall_ms"]
@@ -267,7 +273,7 @@ def _line(figures: dict[str, Any]) -> str:
     spread = "{:.2f} - {:.2f}".format(*figures["quartiles_ms"])
     found = "" if figures["found"] is None else f"{figures['found']:.3f}"
     rate, times = f"{figures['a_second']:10.0f}", f"{figures['processor_ms']:10.2f}{figures['times_limit']:9.3f}"
-    return f"{figures['wall_ms']:10.2f}{spread:>20}{rate}{times}{found:>7}"
+    return f"{figures['wall_ms']:10.2f} {spread:>20}{rate}{times}{found:>7}"
 
 
 def slopes(result: dict[str, Any]) -> dict[str, dict[str, float]]:

@@ -68,7 +68,7 @@ def _taken(row: Row, number: int) -> Turn:
 
 def figures(turns: list[Turn]) -> dict[str, Any]:
     """Medians, quartiles of the wall clock, and the mean share that was right."""
-    low, median, high = statistics.quantiles([each.wall for each in turns], n=4)
+    low, median, high = statistics.quantiles([each.wall for each in turns], n=4, method="inclusive")
     right = [each.right for each in turns if each.right is not None]
     return {
         "turns": len(turns),

@@ -13,7 +13,7 @@ from cbmir.index.base import IdArray
 from cbmir.types import FloatArray
 from contenders.base import Contender, Gallery
 
-BLOCK = 16_384
+BLOCK = 8192
 """Vectors that a batch is compared with at a time, so that the products stay in the cache."""
 LEADING = 24
 """Principal axes of the bound."""
@@ -48,31 +48,41 @@ class PapersLoop(Contender):
 
 
 class Norms(Contender):
-    """|x|^2 - 2 q.x of all, the squared norms being kept; batches as products of matrices, block by block."""
+    """|x|^2 - 2 q.x of all, the squared norms being kept as one more column; of a batch block by block, where only
+    those come into question that are as near as the k nearest of the first block."""
 
     name, family = "NumPy, norms kept", "numpy"
 
     def build(self, gallery: Gallery) -> None:
-        self.vectors, self.parts = gallery.vectors, gallery.parts
-        self.squares = np.einsum("ij,ij->i", self.vectors, self.vectors)
+        squares = np.einsum("ij,ij->i", gallery.vectors, gallery.vectors)
+        self.table, self.parts = np.column_stack([gallery.vectors, squares]), gallery.parts
 
     def search(self, query: FloatArray, k: int) -> list[int]:
-        return nearest(self.squares - 2 * (self.vectors @ query), k).tolist()
+        return nearest(self.table @ _multiplied(query), k).tolist()
 
     def search_part(self, query: FloatArray, k: int, part: int) -> list[int]:
         ids = self.parts[part]
-        return ids[nearest(self.squares[ids] - 2 * (self.vectors[ids] @ query), k)].tolist()
+        return ids[nearest(self.table[ids] @ _multiplied(query), k)].tolist()
 
     def search_many(self, queries: FloatArray, k: int) -> list[list[int]]:
-        starts = range(0, len(self.vectors), BLOCK)
-        found = [self._in_block(queries, k, slice(start, start + BLOCK)) for start in starts]
-        values, ids = (np.concatenate(each, axis=1) for each in zip(*found, strict=True))
-        return [own[nearest(least, k)].tolist() for least, own in zip(values, ids, strict=True)]
+        asked = _multiplied(queries)
+        reach = np.partition(asked @ self.table[:BLOCK].T, k - 1, axis=1)[:, k - 1 : k]
+        starts = range(0, len(self.table), BLOCK)
+        found = [self._in_reach(asked, reach, start) for start in starts]
+        askers, ids, values = (np.concatenate(each) for each in zip(*found, strict=True))
+        own = (np.flatnonzero(askers == asker) for asker in range(len(queries)))
+        return [ids[rows[nearest(values[rows], k)]].tolist() for rows in own]
 
-    def _in_block(self, queries: FloatArray, k: int, block: slice) -> tuple[FloatArray, IdArray]:
-        values = self.squares[block] - 2 * queries @ self.vectors[block].T
-        rows = np.argpartition(values, min(k, values.shape[1]) - 1, axis=1)[:, :k]
-        return np.take_along_axis(values, rows, axis=1), rows + block.start
+    def _in_reach(self, asked: FloatArray, reach: FloatArray, start: int) -> tuple[IdArray, IdArray, FloatArray]:
+        """Who asks, whom it finds, and how near, in one block."""
+        values = asked @ self.table[start : start + BLOCK].T
+        askers, rows = np.nonzero(values <= reach)
+        return askers, rows + start, values[askers, rows]
+
+
+def _multiplied(queries: FloatArray) -> FloatArray:
+    """What the table is multiplied with: float32 (..., d + 1)."""
+    return np.concatenate([-2 * queries, np.ones_like(queries[..., :1])], axis=-1)
 
 
 class PcaBound(Contender):

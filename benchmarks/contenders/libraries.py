@@ -26,16 +26,19 @@ class _Scikit(Contender):
         self.fitted = NearestNeighbors(algorithm=self.algorithm).fit(gallery.vectors)
 
     def search(self, query: FloatArray, k: int) -> list[int]:
-        return self.search_many(query[np.newaxis], k)[0]
+        return self._asked(query[np.newaxis], k)[0]
 
-    def search_many(self, queries: FloatArray, k: int) -> list[list[int]]:
+    def _asked(self, queries: FloatArray, k: int) -> list[list[int]]:
         return self.fitted.kneighbors(queries, k, return_distance=False).tolist()
 
 
 class Brute(_Scikit):
-    """Its brute force."""
+    """Its brute force; for its trees a batch is one query after the other."""
 
     name, algorithm = "scikit-learn brute", "brute"
+
+    def search_many(self, queries: FloatArray, k: int) -> list[list[int]]:
+        return self._asked(queries, k)
 
 
 class KdTree(_Scikit):

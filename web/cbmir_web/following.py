@@ -140,13 +140,9 @@ def take_notice(here: Installation, name: str, stored: list[str], deleted: list[
         cbmir.errors.NotFound: if there is no such archive.
         cbmir.errors.BadRequest: if it is none that is followed as an Orthanc.
     """
+    registered.refuse_all_but_orthanc(here.database, name)
     with here.database.write() as session:
         archive = archives.get(session, name)
-        if archive.kind != ArchiveKind.ORTHANC:
-            raise BadRequest(
-                f"The archive {name} is followed by {archive.kind}: there, Orthanc's ids mean nothing.",
-                "Remove it, and add Orthanc by the address of its REST API.",
-            )
         archives.notify(
             session, archive.id, [*((each, False) for each in stored), *((each, True) for each in deleted)]
         )

@@ -105,6 +105,11 @@ def verify_command(context: Context, name: str, as_json: bool) -> int:
         f"{verified.listed:,} objects in the archive: {verified.held:,} held here, {verified.skipped:,} without a "
         f"picture or not wanted, {verified.set_aside:,} set aside; {len(verified.differences):,} differences."
     )
+    if verified.by_uid_alone:
+        click.echo(
+            f"{verified.by_uid_alone:,} were compared by UID alone, since the archive gives no digest: one "
+            f"that was replaced under its UID is not seen. `cbmir archive sync {name} --again` fetches all again."
+        )
     return 1 if verified.differences else 0
 
 

@@ -165,6 +165,15 @@ def test_an_answer_is_stored_in_the_archive(
     house.wait_for(lambda: skipped(house) == 2)
 
 
+def test_an_archive_is_verified(house: House, start_worker: StartWorker, send: Any, drawn: list[Path]) -> None:
+    send(slice(0, 2))
+    start_worker("index")  # and no worker that follows: all is unknown here
+    found = house.finish(house.enqueue(JobKind.VERIFY, {"archive": "pacs"})).result
+    assert (found["listed"], found["equal"], found["kinds"]) == (2, False, {"unknown here": 2})
+    named = {each["sop_instance_uid"] for each in found["differences"]}
+    assert named == {str(dcmread(file).SOPInstanceUID) for file in drawn[:2]}
+
+
 def skipped(house: House) -> int:
     """Objects of the archive that show nothing: what we have stored there ourselves is one of them."""
     with house.database.read() as session:

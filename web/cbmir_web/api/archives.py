@@ -104,6 +104,17 @@ def sync(asked: dict[str, bool], name: str) -> ArchiveStatus:
     return following.status(here, name)
 
 
+@blueprint.route("/archives/<name>/verify", methods=["POST"])
+@blueprint.response(202, JobSchema)
+@blueprint.alt_response(404, schema=ErrorSchema)
+def verify(name: str) -> Accepted:
+    """Have a worker compare every object of the archive with the index; gives a job whose result tells differences.
+
+    Nothing is changed. The result counts all differences by kind, and names the first 100.
+    """
+    return accepted(following.verify(installation(), name))
+
+
 @blueprint.route("/archives/<name>/pause", methods=["POST"])
 @blueprint.response(200, ArchiveSchema)
 @blueprint.alt_response(404, schema=ErrorSchema)

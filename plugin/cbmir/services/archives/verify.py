@@ -100,7 +100,7 @@ def _listed(followed: Followed, progress: Progress) -> Iterator[RemoteInstance]:
     rules = followed.connection.rules
     for number, study in enumerate(followed.archive.studies(rules.since, rules.until), 1):
         yield from followed.archive.instances(study.study_instance_uid)
-        progress.update(number, 0, "studies compared")
+        progress.update(number, 0, f"{number:,} studies compared")
 
 
 def _outside(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from pydicom.dataset import Dataset
@@ -178,7 +178,7 @@ def instances(peer: Peer, study_instance_uid: str) -> Iterator[RemoteInstance]:
     with peer.associated([CONTEXT], MODEL) as association:
         found = [
             instance
-            for series in _whole(peer, _series(peer, association, study_instance_uid), "series")
+            for series in _series(peer, association, study_instance_uid)
             for instance in _images(peer, association, study_instance_uid, series)
         ]
     for each in found:
@@ -187,8 +187,9 @@ def instances(peer: Peer, study_instance_uid: str) -> Iterator[RemoteInstance]:
             yield each
 
 
-def _series(peer: Peer, association: Association, study_instance_uid: str) -> Answer:
-    return ask(
+def _series(peer: Peer, association: Association, study_instance_uid: str) -> Iterable[Dataset]:
+    """Each once: pynetdicom's qrscp gives one for each of its objects."""
+    answer = ask(
         peer,
         association,
         "SERIES",
@@ -198,6 +199,7 @@ def _series(peer: Peer, association: Association, study_instance_uid: str) -> An
         BodyPartExamined="",
         NumberOfSeriesRelatedInstances="",
     )
+    return {_needed(peer, each, "SeriesInstanceUID"): each for each in _whole(peer, answer, "series")}.values()
 
 
 def _images(

@@ -43,7 +43,7 @@ fuzz: $(VENV)/installed-fuzz ## Look for files that crash or stall the conversio
 services: ## Install the programs that some tests need (Debian; as root or with sudo)
 	@command -v apt-get >/dev/null || { echo "make services knows only Debian's apt-get: install PostgreSQL, Redis, Chromium, Orthanc, dcmtk and GDCM by hand." >&2; exit 1; }
 	$(ROOT) apt-get update -q
-	$(ROOT) env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends postgresql redis-server chromium orthanc orthanc-dicomweb orthanc-python dcmtk dicom3tools libgdcm-tools
+	$(ROOT) env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends postgresql redis-server chromium orthanc orthanc-dicomweb orthanc-postgresql orthanc-python dcmtk dicom3tools libgdcm-tools
 
 clean: ## Take away everything that was made, the demos' folders too
 	rm -rf $(VENV) .demo .demo-pacs .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist build

@@ -145,6 +145,11 @@ class Settings:
         return self.data / "received"
 
     @property
+    def certificates(self) -> Path:
+        """Folder of certificates and keys, laid there by hand, that the web may name for archives."""
+        return self.data / "certificates"
+
+    @property
     def set_aside(self) -> Path:
         """Folder of the bytes of uploaded files that are in quarantine."""
         return self.data / "quarantine"

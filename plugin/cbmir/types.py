@@ -26,6 +26,7 @@ class JobKind(StrEnum):
     REPORT = "report"
     FREE = "free"
     EXPLAIN = "explain"
+    VERIFY = "verify"
 
 
 class JobState(StrEnum):

@@ -38,7 +38,8 @@ def test_the_description_is_valid_openapi_and_names_every_address(client: FlaskC
         "/quarantine/retry", "/quarantine.csv", "/quarantine.json",
         "/frames/{frame_id}/picture.png", "/frames/{frame_id}/thumbnail.png", "/archives", "/archives/{name}",
         "/archives/{name}/test", "/archives/{name}/sync", "/archives/{name}/pause", "/archives/{name}/resume",
-        "/archives/{name}/events", "/archives/{name}/report", "/explain", "/encoders/back",
+        "/archives/{name}/events", "/archives/{name}/report", "/archives/{name}/verify", "/explain",
+        "/encoders/back",
         "/encoders/{encoder_id}/activate", "/encoders/{encoder_id}/free",
     }  # fmt: skip
     body = spec["paths"][f"{API}/query"]["post"]["requestBody"]["content"]

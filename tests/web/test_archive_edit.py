@@ -125,7 +125,8 @@ def test_the_form_says_what_is_wrong_and_keeps_what_was_typed(
     assert page.status_code == 422
     assert "pacs is not edited." in page.text
     assert 'value="knee"' in page.text
-    assert "secret" not in page.text
+    assert "new-secret" not in page.text
+    assert "old-secret" not in page.text
     assert described() == DOWN
     assert client.post("/archives/pacs/edit", data={**typed, "csrf_token": ""}).status_code == 400
     assert client.get("/archives/none/edit").status_code == 404
@@ -135,13 +136,14 @@ def test_the_form_says_what_is_wrong_and_keeps_what_was_typed(
 def test_a_token_is_neither_shown_nor_lost_by_the_form(client: FlaskClient, token: Token, described: Any) -> None:
     assert client.patch(API, json={"token": "t0ken", "untested": True}).status_code == 200
     page = client.get("/archives/pacs/edit").text
-    assert "by a token or OAuth2" in page
-    assert 'name="username"' not in page
+    assert 'name="way" value="token" checked' in page
     assert "t0ken" not in page
-    sent = form("/archives/pacs/edit", token)
-    sent = {name: value for name, value in sent.items() if name not in ("username", "password")}
+    sent = form("/archives/pacs/edit", token) | {"way": "token", "token": "", "client_id": "left over"}
     assert client.post("/archives/pacs/edit", data=sent).status_code == 303
     assert described().credentials == Credentials(token="t0ken")
+    other = sent | {"token": "t0ken-2", "untested": "true"}
+    assert client.post("/archives/pacs/edit", data=other).status_code == 303
+    assert described().credentials == Credentials(token="t0ken-2")
 
 
 def test_a_dimse_archives_encryption_is_switched_off_again(

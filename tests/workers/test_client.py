@@ -63,6 +63,7 @@ def test_the_broker_is_described_with_what_waits(database: Database, app: Celery
         "report": 0,
         "free": 0,
         "explain": 0,
+        "verify": 0,
     }
 
 

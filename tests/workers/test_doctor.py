@@ -53,7 +53,7 @@ def test_every_transfer_syntax_has_a_decoder(settings: Settings) -> None:
 @pytest.mark.usefixtures("database", "broker")
 def test_what_runs_is_described(settings: Settings) -> None:
     found = findings(settings)
-    waiting = "ingest 0, extract 0, train 0, evaluate 0, retrieve 0, sync 0, report 0, free 0, explain 0"
+    waiting = "ingest 0, extract 0, train 0, evaluate 0, retrieve 0, sync 0, report 0, free 0, explain 0, verify 0"
     assert found["broker"].detail == f"embedded, waiting: {waiting}"
     assert found["database"].detail == "SQLite, schema current"
     assert found["gallery"].detail == "0 frames"

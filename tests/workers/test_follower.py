@@ -96,6 +96,10 @@ def test_an_archive_that_was_down_is_caught_up_with(
             return status.of(session, "pacs").connected
 
     house.wait_for(lambda: connected() is False)
+    with house.database.read() as session:
+        said = status.of(session, "pacs").error_message
+    assert said is not None
+    assert said.endswith("The workers ask it again by themselves.")
     again = start_orthanc(folder=pacs.folder)
     again.send(drawn[2].read_bytes())
     house.wait_for(lambda: house.count(tables.Feature) == 3)
@@ -159,6 +163,15 @@ def test_an_answer_is_stored_in_the_archive(
     stored = {each["MainDicomTags"]["SOPInstanceUID"] for each in there}
     assert set(documents.values()) <= stored
     house.wait_for(lambda: skipped(house) == 2)
+
+
+def test_an_archive_is_verified(house: House, start_worker: StartWorker, send: Any, drawn: list[Path]) -> None:
+    send(slice(0, 2))
+    start_worker("index")  # and no worker that follows: all is unknown here
+    found = house.finish(house.enqueue(JobKind.VERIFY, {"archive": "pacs"})).result
+    assert (found["listed"], found["equal"], found["kinds"]) == (2, False, {"unknown here": 2})
+    named = {each["sop_instance_uid"] for each in found["differences"]}
+    assert named == {str(dcmread(file).SOPInstanceUID) for file in drawn[:2]}
 
 
 def skipped(house: House) -> int:

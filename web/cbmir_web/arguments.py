@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Literal
 
 from flask import request
 from marshmallow import Schema, ValidationError
 from webargs.multidictproxy import MultiDictProxy
+from werkzeug.datastructures import MultiDict
 
 from cbmir.errors import BadRequest
 
 
-def from_form(schema: Schema) -> dict[str, Any]:
+def from_form(schema: Schema, aside: Collection[str] = ()) -> dict[str, Any]:
     """The form's fields; those that the schema does not know, such as its token, are ignored.
+
+    Args:
+        schema: what may be said.
+        aside: fields that are left out, whatever was typed.
 
     Raises:
         cbmir.errors.BadRequest: naming each field that is wrong.
     """
-    return _loaded(schema, MultiDictProxy(request.form, schema), unknown="exclude")
+    said = MultiDict([each for each in request.form.items(multi=True) if each[0] not in aside])
+    return _loaded(schema, MultiDictProxy(said, schema), unknown="exclude")
 
 
 def from_request(schema: Schema) -> dict[str, Any]:

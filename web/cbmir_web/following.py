@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from cbmir.archive.base import Check
-from cbmir.archive.connection import ArchiveKind, Connection
+from cbmir.archive.connection import ArchiveKind, Connection, Credentials
 from cbmir.errors import BadRequest
-from cbmir.services.archives import editing, registered
+from cbmir.services.archives import certificates, editing, registered
 from cbmir.services.archives.check import test
 from cbmir.services.archives.editing import CREDENTIALS, RULES
 from cbmir.services.archives.status import ArchiveStatus, of
-from cbmir.store import archives, ledger, queries, tables
+from cbmir.store import archives, jobs, queries, tables
 from cbmir.store.tables import Job
 from cbmir.types import JobKind
 from cbmir_web.api.archive_schemas import LISTS
@@ -21,6 +21,9 @@ from cbmir_web.installation import Installation
 
 PATIENCE_SECONDS = 10.0
 """An archive may take so long for each answer while a page waits for its test."""
+
+LOOKED_THROUGH = 100
+"""Latest jobs among which an archive's last comparison is looked for."""
 
 OUR_OWN = ("untested", "name", "kind", "address", *CREDENTIALS, *RULES)
 
@@ -36,7 +39,7 @@ def add(here: Installation, asked: dict[str, Any]) -> ArchiveStatus:
         cbmir.errors.BadRequest: if it is described wrongly, there already, or a test fails; unless `untested`.
         cbmir.errors.ArchiveUnavailable: if its kind is not said and cannot be found out.
     """
-    connection = _connection(asked)
+    connection = _connection(here, asked)
     if not asked["untested"]:
         _refuse(connection.name, _checked(connection), "added")
     registered.add(here.database, here.settings, connection)
@@ -58,6 +61,9 @@ def edit(here: Installation, name: str, asked: dict[str, Any]) -> ArchiveStatus:
         cbmir.errors.ArchiveUnavailable: if its kind, at another address, cannot be found out.
     """
     changes = {key: value for key, value in asked.items() if key not in ("untested", "drop_unmatched")}
+    with here.database.read() as session:
+        known = archives.get(session, name).options
+    changes |= _files(here, changes, known)
     planned = editing.planned(here.database, here.settings, name, changes)
     if not asked["untested"]:
         if "address" in planned.changed and "kind" not in changes:
@@ -79,16 +85,18 @@ def described(here: Installation, name: str) -> dict[str, Any]:
     known = Connection.of(row.name, row.kind, row.address, row.options, {})
     rules = {key: ", ".join(getattr(known.rules, key)) for key in LISTS}
     days = {key: _dashed(getattr(known.rules, key)) for key in ("since", "until")}
-    return {**vars(known), **rules, **days, **_who(row, here)}
+    files = {field: certificates.name_of(here.settings, getattr(known, field)) for field in certificates.FIELDS}
+    return {**vars(known), **rules, **days, **files, **_who(row, here)}
 
 
 def _who(row: tables.Archive, here: Installation) -> dict[str, Any]:
-    """Who we are there, and whether by a password, which is what the form knows."""
+    """Who we are there, and by which way; no secret."""
     try:
         known = registered.connection_of(row, here.settings).credentials
     except BadRequest:  # sealed under another secret key: they can only be given again
-        return {"username": "", "by_password": True}
-    return {"username": known.username, "by_password": not (known.token or known.token_url)}
+        known = Credentials()
+    shown = {name: value for name, value in vars(known).items() if name not in editing.SECRETS}
+    return {**shown, "way": editing.way_of(known)}
 
 
 def _dashed(day: str) -> str:
@@ -101,9 +109,7 @@ def check(here: Installation, name: str) -> list[Check]:
     Raises:
         cbmir.errors.NotFound: if there is none.
     """
-    with here.database.read() as session:
-        row = archives.get(session, name)
-    return _checked(registered.connection_of(row, here.settings))
+    return _checked(registered.connection_to(here.database, here.settings, name))
 
 
 def status(here: Installation, name: str) -> ArchiveStatus:
@@ -114,17 +120,6 @@ def status(here: Installation, name: str) -> ArchiveStatus:
     """
     with here.database.read() as session:
         return of(session, name)
-
-
-def change(here: Installation, name: str, **values: Any) -> ArchiveStatus:
-    """Set columns of an archive's row; the workers see it within a second.
-
-    Raises:
-        cbmir.errors.NotFound: if there is none of this name.
-    """
-    with here.database.write() as session:
-        archives.change(session, archives.get(session, name).id, **values)
-    return status(here, name)
 
 
 def report(here: Installation, name: str, *, query: str, kinds: list[str]) -> Job:
@@ -139,26 +134,24 @@ def report(here: Installation, name: str, *, query: str, kinds: list[str]) -> Jo
     return here.enqueue(JobKind.REPORT, {"archive": name, "query": query, "kinds": sorted(set(kinds))})
 
 
-def compare(here: Installation, name: str, *, again: bool, accept_deletions: bool) -> ArchiveStatus:
-    """Have the workers compare an archive as a whole.
-
-    Args:
-        here: the installation.
-        name: the archive's.
-        again: fetch everything again, also what seems unchanged.
-        accept_deletions: believe an archive that lists hardly anything any more.
+def verify(here: Installation, name: str) -> Job:
+    """Have a worker compare every object of an archive with the index; a job that does so already is given again.
 
     Raises:
-        cbmir.errors.NotFound: if there is none of this name.
+        cbmir.errors.NotFound: if there is no such archive.
     """
-    with here.database.write() as session:
-        archive = archives.get(session, name)
-        if again:
-            ledger.fetch_again(session, archive.id)
-        allowed = {"allowed_deletions": ledger.alive(session, archive.id)} if accept_deletions else {}
-        archives.change(session, archive.id, sweep_wanted=True, **allowed)
-        ledger.ask_now(session, archive.id)
-    return status(here, name)
+    asked = {"archive": name}
+    with here.database.read() as session:
+        archives.get(session, name)
+        waits = [job for job in jobs.unfinished(session) if (job.kind, job.parameters) == (JobKind.VERIFY, asked)]
+    return waits[0] if waits else here.enqueue(JobKind.VERIFY, asked)
+
+
+def verified(here: Installation) -> dict[str, Job]:
+    """The latest comparison of each archive's every object, by the archive's name."""
+    with here.database.read() as session:
+        found = jobs.listing(session, kind=JobKind.VERIFY, limit=LOOKED_THROUGH)
+    return {job.parameters["archive"]: job for job in reversed(found)}
 
 
 def take_notice(here: Installation, name: str, stored: list[str], deleted: list[str], *, lost: bool) -> None:
@@ -175,13 +168,9 @@ def take_notice(here: Installation, name: str, stored: list[str], deleted: list[
         cbmir.errors.NotFound: if there is no such archive.
         cbmir.errors.BadRequest: if it is none that is followed as an Orthanc.
     """
+    registered.refuse_all_but_orthanc(here.database, name)
     with here.database.write() as session:
         archive = archives.get(session, name)
-        if archive.kind != ArchiveKind.ORTHANC:
-            raise BadRequest(
-                f"The archive {name} is followed by {archive.kind}: there, Orthanc's ids mean nothing.",
-                "Remove it, and add Orthanc by the address of its REST API.",
-            )
         archives.notify(
             session, archive.id, [*((each, False) for each in stored), *((each, True) for each in deleted)]
         )
@@ -189,8 +178,18 @@ def take_notice(here: Installation, name: str, stored: list[str], deleted: list[
             archives.change(session, archive.id, sweep_wanted=True)
 
 
-def _connection(asked: dict[str, Any]) -> Connection:
+def _files(here: Installation, asked: dict[str, Any], known: Mapping[str, Any]) -> dict[str, str]:
+    """The paths of files that are named; one that an administrator named by its path may stay."""
+    named = {field: asked[field] for field in certificates.FIELDS if field in asked}
+    return {
+        field: name if name == known.get(field) else certificates.path_of(here.settings, field, name)
+        for field, name in named.items()
+    }
+
+
+def _connection(here: Installation, asked: dict[str, Any]) -> Connection:
     options = {name: value for name, value in asked.items() if name not in OUR_OWN}
+    options |= _files(here, asked, {})
     options["rules"] = {name: asked[name] for name in RULES if name in asked}
     credentials = {name: asked[name] for name in CREDENTIALS if name in asked}
     kind = asked.get("kind") or ArchiveKind.DICOMWEB

@@ -25,6 +25,7 @@ TITLES = {
     JobKind.REPORT: "Store an answer in an archive",
     JobKind.FREE: "Free an encoder's features",
     JobKind.EXPLAIN: "Explain a hit",
+    JobKind.VERIFY: "Verify an archive",
 }
 SPANS = ((86400, "d"), (3600, "h"), (60, "min"))
 
@@ -137,7 +138,7 @@ def job_subject(job: Job) -> str:
         return _asked(parameters)
     if job.kind == JobKind.SYNC:
         return str(parameters.get("archive") or "objects that were received")
-    if job.kind == JobKind.REPORT:
+    if job.kind in (JobKind.REPORT, JobKind.VERIFY):
         return str(parameters.get("archive"))
     if job.kind == JobKind.EXPLAIN:
         return f"image {parameters.get('frame_id')} of the archive"

@@ -28,7 +28,7 @@ QUEUES: dict[JobKind, str] = {kind: kind.value for kind in JobKind}
 
 ROLES: dict[str, tuple[JobKind, ...]] = {
     "retrieve": (JobKind.RETRIEVE,),
-    "index": (JobKind.INGEST, JobKind.EXTRACT, JobKind.EVALUATE, JobKind.REPORT, JobKind.FREE),
+    "index": (JobKind.INGEST, JobKind.EXTRACT, JobKind.EVALUATE, JobKind.REPORT, JobKind.FREE, JobKind.VERIFY),
     "train": (JobKind.TRAIN,),
     "archive": (JobKind.SYNC,),
     "explain": (JobKind.EXPLAIN,),

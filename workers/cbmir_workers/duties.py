@@ -239,6 +239,15 @@ def _report(duty: Duty) -> Result:
     return {"documents": results.documents, "hits": results.hits, "left_out": list(results.left_out)}
 
 
+def _verify(duty: Duty) -> Result:
+    """Compare every object of an archive with the index."""
+    from cbmir.services.archives.registered import followed
+    from cbmir.services.archives.verify import verify
+
+    with followed(duty.database, duty.settings, duty.parameters["archive"]) as archive:
+        return verify(archive, duty.progress).summary()
+
+
 def make_ready(kinds: Iterable[JobKind]) -> None:
     """Import the services of these kinds of jobs, which takes seconds, before the first job waits for it.
 
@@ -265,6 +274,7 @@ DUTIES: dict[JobKind, Callable[[Duty], Result]] = {
     JobKind.REPORT: _report,
     JobKind.FREE: _free,
     JobKind.EXPLAIN: _explain,
+    JobKind.VERIFY: _verify,
 }
 """The work of each kind of job."""
 
@@ -278,6 +288,7 @@ MODULES: dict[JobKind, str] = {
     JobKind.REPORT: "reporting.results",
     JobKind.FREE: "encoders.versions.free",
     JobKind.EXPLAIN: "retrieval.explaining.explain",
+    JobKind.VERIFY: "archives.verify",
 }
 """The module of the service that does it, below `cbmir.services`."""
 

@@ -30,6 +30,8 @@ SAY_SECONDS = 10.0
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 60.0
 """Before an archive that failed is asked again: doubled each time."""
 
+AGAIN = "The workers ask it again by themselves."
+
 log = logging.getLogger(__name__)
 
 
@@ -121,7 +123,8 @@ class Followers:
             with self._database.write() as session:
                 if row := archives.find(session, name):
                     connected = isinstance(error, MassDeletion) or not isinstance(error, Unavailable)
-                    archives.failed(session, row.id, error.code, error.sentence, connected=connected)
+                    said = error.sentence if isinstance(error, MassDeletion) else f"{error.sentence} {AGAIN}"
+                    archives.failed(session, row.id, error.code, said, connected=connected)
         except Unavailable as trouble:
             log.warning("archive %s: this cannot be recorded: %s", name, trouble.code)
 

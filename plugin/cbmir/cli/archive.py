@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 from cbmir.cli.archive_add import add_command, print_checks
@@ -27,12 +25,9 @@ def archive_command() -> None:
 def test_command(context: Context, name: str, as_json: bool) -> int:
     """Reach an archive, log in, and say what it can do; exit status 1 if something is wrong."""
     from cbmir.services.archives.check import test
-    from cbmir.services.archives.registered import connection_of
-    from cbmir.store import archives
+    from cbmir.services.archives.registered import connection_to
 
-    with context.database.read() as session:
-        row = archives.get(session, name)
-    checks = test(connection_of(row, context.settings))
+    checks = test(connection_to(context.database, context.settings, name))
     if as_json:
         print_json([vars(each) for each in checks])
         return 0 if all(each.fine for each in checks) else 1
@@ -52,15 +47,10 @@ def sync_command(context: Context, name: str, again: bool, accept_deletions: boo
     """
     from cbmir.services.archives.catch_up import catch_up
     from cbmir.services.archives.registered import followed
-    from cbmir.store import archive_studies, archives, ledger
+    from cbmir.services.archives.steering import compare
 
     with followed(context.database, context.settings, name) as archive, context.progress("sync") as progress:
-        with context.database.write() as session:
-            if again:
-                ledger.fetch_again(session, archive.id)
-                archive_studies.forget(session, archive.id)
-            if accept_deletions:
-                archives.change(session, archive.id, allowed_deletions=ledger.alive(session, archive.id))
+        compare(context.database, name, again=again, accept_deletions=accept_deletions)
         synced = catch_up(archive, progress)
     if as_json:
         print_json({"handed_to_workers": synced is None, **(synced.as_json() if synced else {})})
@@ -115,6 +105,11 @@ def verify_command(context: Context, name: str, as_json: bool) -> int:
         f"{verified.listed:,} objects in the archive: {verified.held:,} held here, {verified.skipped:,} without a "
         f"picture or not wanted, {verified.set_aside:,} set aside; {len(verified.differences):,} differences."
     )
+    if verified.by_uid_alone:
+        click.echo(
+            f"{verified.by_uid_alone:,} were compared by UID alone, since the archive gives no digest: one "
+            f"that was replaced under its UID is not seen. `cbmir archive sync {name} --again` fetches all again."
+        )
     return 1 if verified.differences else 0
 
 
@@ -123,7 +118,9 @@ def verify_command(context: Context, name: str, as_json: bool) -> int:
 @click.pass_obj
 def pause_command(context: Context, name: str) -> None:
     """Leave an archive alone until it is resumed."""
-    _change(context, name, paused=True)
+    from cbmir.services.archives.steering import pause
+
+    pause(context.database, name)
     click.echo(f"{name} is left alone; `cbmir archive resume {name}` follows it again.")
 
 
@@ -132,15 +129,10 @@ def pause_command(context: Context, name: str) -> None:
 @click.pass_obj
 def resume_command(context: Context, name: str) -> None:
     """Follow a paused archive again."""
-    _change(context, name, paused=False, sweep_wanted=True)
+    from cbmir.services.archives.steering import resume
+
+    resume(context.database, name)
     click.echo(f"{name} is followed again.")
-
-
-def _change(context: Context, name: str, **values: Any) -> None:
-    from cbmir.store import archives
-
-    with context.database.write() as session:
-        archives.change(session, archives.get(session, name).id, **values)
 
 
 @archive_command.command("remove")

@@ -15,7 +15,7 @@ import click
 from cbmir.archive.base import Check
 from cbmir.archive.connection import ArchiveKind, Connection, Retrieval
 from cbmir.cli.context import Context
-from cbmir.errors import BadRequest
+from cbmir.errors import ArchiveUnavailable, BadRequest
 
 SECRET_FILE = click.Path(dir_okay=False, allow_dash=True)
 EXISTING = click.Path(exists=True, dir_okay=False, resolve_path=True)
@@ -83,14 +83,13 @@ def add_command(context: Context, /, name: str, address: str, untested: bool, **
 
     It is tested first. Workers (`cbmir up`) begin to follow it within a second.
     """
-    from cbmir.archive.detect import detect
     from cbmir.services.archives.check import test
     from cbmir.services.archives.registered import add, refuse_name
 
     refuse_name(context.database, name)
     connection = _connection(name, address, given)
     if not given["kind"]:
-        connection = replace(connection, kind=detect(connection))
+        connection = replace(connection, kind=_detected(connection))
     fine = print_checks(test(connection))
     if not untested and not fine:
         raise BadRequest(f"{name} is not added.", "Mend that, or say --untested.")
@@ -99,6 +98,16 @@ def add_command(context: Context, /, name: str, address: str, untested: bool, **
         f"{name} ({connection.kind}) is followed. `cbmir archive sync {name}` fetches it now; `cbmir up` always."
     )
     return 0
+
+
+def _detected(connection: Connection) -> ArchiveKind:
+    from cbmir.archive.detect import detect
+
+    try:
+        return detect(connection)
+    except ArchiveUnavailable as error:
+        remedy = f"{error.remedy} Or say its --kind, and --untested."
+        raise ArchiveUnavailable(f"{connection.name} is not added. {error.reason}", remedy) from error
 
 
 def _connection(name: str, address: str, given: dict[str, Any]) -> Connection:

@@ -25,7 +25,11 @@ def orthanc_config_command(context: Context, name: str, url: str | None, script:
     By default the buttons "Similar images" of Orthanc Explorer 2, which need no script. With --script, what makes
     Orthanc load the script of plugin/orthanc, which tells cbmir what is stored and deleted in the archive NAME.
     """
+    from cbmir.services.archives.registered import refuse_all_but_orthanc
+
     address = url or _own_address(context.settings)
+    if name:
+        refuse_all_but_orthanc(context.database, name)
     if script:
         print_json(orthanc_config.script(address, name, context.settings.username))
     else:

@@ -14,10 +14,13 @@ from click.testing import CliRunner
 from pydicom.datadict import tag_for_keyword
 
 from cbmir.archive import orthanc_config
+from cbmir.archive.connection import ArchiveKind, Connection
 from cbmir.cli.archive_orthanc_config import orthanc_config_command
 from cbmir.cli.context import Context
-from cbmir.errors import BadRequest
+from cbmir.errors import BadRequest, CbmirError, NotFound
+from cbmir.services.archives.registered import add
 from cbmir.settings import Settings
+from cbmir.store.session import Database
 
 SCRIPTS = Path(__file__).resolve().parents[3] / "plugin" / "orthanc"
 
@@ -66,6 +69,29 @@ def test_a_web_for_other_machines_needs_its_name(settings: Settings) -> None:
         CliRunner().invoke(orthanc_config_command, [], obj=context, catch_exceptions=False)
 
 
+@pytest.fixture
+def main(database: Database, settings: Settings) -> None:
+    """An Orthanc that is followed as `main`, and a DICOMweb server as `web`."""
+    for name, kind in (("main", ArchiveKind.ORTHANC), ("web", ArchiveKind.DICOMWEB)):
+        add(database, settings, Connection(name, kind, "http://127.0.0.1:9"))
+
+
+@pytest.mark.usefixtures("main")
+@pytest.mark.parametrize(
+    ("name", "error", "says"),
+    [("other", NotFound, "There is no archive other. Add it first: `cbmir archive add other URL`."),
+     ("web", BadRequest, "The archive web is followed by dicomweb")],
+)  # fmt: skip
+def test_a_name_that_no_orthanc_has_is_refused(
+    settings: Settings, name: str, error: type[CbmirError], says: str
+) -> None:
+    for words in ([name], [name, "--script"]):
+        with pytest.raises(error) as refused:
+            CliRunner().invoke(orthanc_config_command, words, obj=Context(settings), catch_exceptions=False)
+        assert refused.value.sentence.startswith(says)
+
+
+@pytest.mark.usefixtures("main")
 def test_the_command_prints_json(settings: Settings) -> None:
     def printed(*words: str) -> object:
         done = CliRunner().invoke(orthanc_config_command, words, obj=Context(settings))

@@ -65,7 +65,9 @@ def test_an_archive_that_is_down_is_added_only_untested_and_then_in_trouble(cbmi
     pacs.process.wait()
     refused = cbmir("archive", "add", "down", pacs.url, "--timeout", "1")
     assert refused.status == 1
-    assert "Traceback" not in refused.err
+    assert refused.err.startswith("cbmir: down is not added. The archive down cannot be reached")
+    assert refused.err.endswith("Or say its --kind, and --untested.\n")
+    assert "by itself" not in refused.err
     added = cbmir("archive", "add", "down", pacs.url, "--kind", "orthanc", "--timeout", "1", "--untested")
     assert added.status == 0, added.err
     failed = cbmir("archive", "sync", "down")
@@ -73,7 +75,28 @@ def test_an_archive_that_is_down_is_added_only_untested_and_then_in_trouble(cbmi
     assert failed.err.startswith("cbmir: ")
     status = cbmir("archive", "status")
     assert status.status == 1
+    assert "by themselves" not in status.out, "nobody asks it: no worker runs"
     assert "NOT CONNECTED" in status.out
+
+
+def test_verify_says_where_it_compared_by_uid_alone(
+    cbmir: Run, start_orthanc: Any, tmp_path: Path, make_dicom: Callable[..., bytes]
+) -> None:
+    pacs = start_orthanc("OrthancDicomWeb")
+    (tmp_path / "password").write_text(pacs.password)
+    who = ("--username", pacs.username, "--password-file", tmp_path / "password")
+    for name, address in (("web", f"{pacs.url}/dicom-web"), ("orthanc", pacs.url)):
+        assert cbmir("archive", "add", name, address, *who).status == 0
+    for seed in range(2):
+        pacs.send(make_dicom(seed))
+    for name, alone in (("web", 2), ("orthanc", 0)):
+        assert cbmir("archive", "sync", name).status == 0
+        assert cbmir("archive", "verify", name, "--json").json["by_uid_alone"] == alone
+        said = (
+            "2 were compared by UID alone, since the archive gives no digest"
+            in cbmir("archive", "verify", name).out
+        )
+        assert said is bool(alone)
 
 
 def test_a_wrong_password_is_said_and_not_repeated(cbmir: Run, pacs: Any, tmp_path: Path) -> None:

@@ -70,6 +70,11 @@ def _address(*, required: bool) -> fields.String:
     )
 
 
+def _file(what: str) -> fields.String:
+    where = "Name of a PEM file in the folder `certificates` of the installation's data."
+    return fields.String(validate=TEXT, metadata={"description": f"{what} {where}", "example": "ca.pem"})
+
+
 class DescriptionSchema(Input):
     """How an archive is reached, and what of it is wanted."""
 
@@ -84,6 +89,9 @@ class DescriptionSchema(Input):
     client_id = fields.String(validate=TEXT)
     client_secret = fields.String(validate=TEXT, load_only=True)
     scope = fields.String(validate=TEXT)
+    authority = _file("Of the authority that signed the archive's certificate.")
+    certificate = _file("Our own certificate.")
+    key = _file("Its private key, without a password.")
     modalities = _codes()
     without_modalities = _codes()
     body_parts = _codes()

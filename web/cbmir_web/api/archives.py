@@ -8,6 +8,7 @@ from typing import Any
 from flask import url_for
 from flask_smorest import Blueprint
 
+from cbmir.services.archives import steering
 from cbmir.services.archives.registered import remove
 from cbmir.services.archives.status import ArchiveStatus, overview
 from cbmir_web import following
@@ -98,7 +99,20 @@ def test(name: str) -> dict[str, Any]:
 @blueprint.alt_response(404, schema=ErrorSchema)
 def sync(asked: dict[str, bool], name: str) -> ArchiveStatus:
     """Have the workers compare the archive as a whole now; they follow it anyway."""
-    return following.compare(installation(), name, **asked)
+    here = installation()
+    steering.compare(here.database, name, **asked)
+    return following.status(here, name)
+
+
+@blueprint.route("/archives/<name>/verify", methods=["POST"])
+@blueprint.response(202, JobSchema)
+@blueprint.alt_response(404, schema=ErrorSchema)
+def verify(name: str) -> Accepted:
+    """Have a worker compare every object of the archive with the index; gives a job whose result tells differences.
+
+    Nothing is changed. The result counts all differences by kind, and names the first 100.
+    """
+    return accepted(following.verify(installation(), name))
 
 
 @blueprint.route("/archives/<name>/pause", methods=["POST"])
@@ -106,7 +120,9 @@ def sync(asked: dict[str, bool], name: str) -> ArchiveStatus:
 @blueprint.alt_response(404, schema=ErrorSchema)
 def pause(name: str) -> ArchiveStatus:
     """Leave the archive alone until it is resumed."""
-    return following.change(installation(), name, paused=True)
+    here = installation()
+    steering.pause(here.database, name)
+    return following.status(here, name)
 
 
 @blueprint.route("/archives/<name>/resume", methods=["POST"])
@@ -114,7 +130,9 @@ def pause(name: str) -> ArchiveStatus:
 @blueprint.alt_response(404, schema=ErrorSchema)
 def resume(name: str) -> ArchiveStatus:
     """Follow a paused archive again; it is compared as a whole."""
-    return following.change(installation(), name, paused=False, sweep_wanted=True)
+    here = installation()
+    steering.resume(here.database, name)
+    return following.status(here, name)
 
 
 @blueprint.route("/archives/<name>/report", methods=["POST"])

@@ -11,7 +11,7 @@ from werkzeug.wrappers import Response
 
 from cbmir.archive.base import Check
 from cbmir.errors import BadRequest, CbmirError
-from cbmir.services.archives import registered
+from cbmir.services.archives import certificates, registered, steering
 from cbmir.services.archives.status import overview
 from cbmir_web import errors, following
 from cbmir_web.api.archive_schemas import (
@@ -24,6 +24,7 @@ from cbmir_web.api.archive_schemas import (
 from cbmir_web.arguments import from_form
 from cbmir_web.errors import Problem
 from cbmir_web.installation import installation
+from cbmir_web.letting_in import aside
 from cbmir_web.pages.blueprint import blueprint
 
 
@@ -42,7 +43,7 @@ def archive_live(name: str) -> str:
 @blueprint.post("/archives")
 def add_archive() -> Response:
     """Test an archive and follow it from now on."""
-    return _done(lambda: following.add(installation(), from_form(NewArchiveSchema())))
+    return _done(lambda: following.add(installation(), from_form(NewArchiveSchema(), aside(request.form))))
 
 
 @blueprint.get("/archives/<name>/edit")
@@ -56,7 +57,8 @@ def edited_archive(name: str) -> Response:
     """Follow the archive as it is described now."""
     known = following.described(installation(), name)
     try:
-        following.edit(installation(), name, from_form(ArchiveChangesSchema()))
+        asked = from_form(ArchiveChangesSchema(), aside(request.form, known["way"]))
+        following.edit(installation(), name, asked)
     except CbmirError as error:
         problem = errors.problem_of(error)
         if errors.wants_json():
@@ -66,7 +68,8 @@ def edited_archive(name: str) -> Response:
 
 
 def _editing(name: str, given: dict[str, Any], problem: Problem | None = None) -> str:
-    return render_template("archive_edit.html", name=name, given=given, problem=problem)
+    files = certificates.names(installation().settings)
+    return render_template("archive_edit.html", name=name, given=given, problem=problem, files=files)
 
 
 @blueprint.post("/archives/<name>/test")
@@ -82,19 +85,29 @@ def test_archive(name: str) -> Response:
 @blueprint.post("/archives/<name>/sync")
 def sync_archive(name: str) -> Response:
     """Have the workers compare the archive as a whole now."""
-    return _done(lambda: following.compare(installation(), name, **from_form(ComparisonSchema())))
+    return _done(lambda: steering.compare(installation().database, name, **from_form(ComparisonSchema())))
+
+
+@blueprint.post("/archives/<name>/verify")
+def verify_archive(name: str) -> Response:
+    """Have a worker compare every object of the archive with the index; show the job that does it."""
+    try:
+        job = following.verify(installation(), name)
+    except CbmirError as error:
+        return _refused(error)
+    return redirect(url_for("pages.job", job_id=job.id), HTTPStatus.SEE_OTHER)
 
 
 @blueprint.post("/archives/<name>/pause")
 def pause_archive(name: str) -> Response:
     """Leave the archive alone."""
-    return _done(lambda: following.change(installation(), name, paused=True))
+    return _done(lambda: steering.pause(installation().database, name))
 
 
 @blueprint.post("/archives/<name>/resume")
 def resume_archive(name: str) -> Response:
     """Follow the archive again."""
-    return _done(lambda: following.change(installation(), name, paused=False, sweep_wanted=True))
+    return _done(lambda: steering.resume(installation().database, name))
 
 
 @blueprint.post("/queries/<job_id>/report")
@@ -139,4 +152,6 @@ def _page(problem: Problem | None = None, tested: str = "", checks: list[Check] 
     with installation().database.read() as session:
         found = overview(session)
     context: dict[str, Any] = {"archives": found, "problem": problem, "tested": tested, "checks": checks or []}
+    here = installation()
+    context |= {"verified": following.verified(here), "files": certificates.names(here.settings)}
     return render_template("archives.html", **context, given=request.form)

@@ -12,7 +12,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from cbmir.archive.base import RemoteInstance
 from cbmir.archive.dicomweb.client import Client
-from cbmir.archive.http.answers import ADDRESS, LATER, AnswerLost, pieces
+from cbmir.archive.http.answers import ADDRESS, OVERLOADED, AnswerLost, pieces
 from cbmir.errors import ArchiveGarbled
 
 # It quotes bytes of the message, which may be a patient's name; its error is enough.
@@ -116,7 +116,7 @@ def the_parts(body: Iterable[bytes], boundary: bytes, who: str) -> Iterator[byte
             break
         yield from parts.content(piece)
     if parts.cut or not parts.ended:
-        raise AnswerLost(f"{who} broke off in the middle of an object.", LATER)
+        raise AnswerLost(f"{who} broke off in the middle of an object.", OVERLOADED)
 
 
 class _Parts:

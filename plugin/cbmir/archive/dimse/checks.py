@@ -38,6 +38,8 @@ def checks(peer: Peer) -> list[Check]:
             found.extend(_offered(peer, association))
     except CbmirError as error:
         return [Check("association", False, error.reason, error.remedy)]
+    if all(each.fine for each in found):
+        found.append(_counts(peer))
     if peer.connection.retrieve is Retrieval.MOVE:
         found.append(_listening(peer))
     return found
@@ -63,6 +65,20 @@ def _offered(peer: Peer, association: Association) -> Iterator[Check]:
 
 def _accepted(association: Association) -> set[object]:
     return {each.abstract_syntax for each in association.accepted_contexts}
+
+
+def _counts(peer: Peer) -> Check:
+    """Whether a study comes with how many objects it has: by that a change within it is seen."""
+    try:
+        study = query.any_study(peer)
+    except CbmirError as error:
+        return Check("counts", False, error.reason, error.remedy)
+    if study is None:
+        return Check("counts", True, "Unknown: it lists no study yet.")
+    if study.instances is not None:
+        return Check("counts", True, "It says how many objects each study has.")
+    said = "It does not say how many objects a study has: those of known studies are listed in every sweep."
+    return Check("counts", True, said)
 
 
 def _listening(peer: Peer) -> Check:

@@ -28,7 +28,7 @@ from cbmir.errors import ArchiveGarbled, ArchiveRefused, ArchiveUnavailable, Cbm
 MAX_CONTEXTS = 128
 """Presentation contexts of one association (PS3.8 9.3.2.2: odd numbers from 1 to 255)."""
 
-LATER = "See whether it runs and is reachable from here; what is missing is asked for again by itself."
+UNREACHED = "See whether it runs and is reachable from here."
 
 
 class Peer:
@@ -131,7 +131,7 @@ class Peer:
                 "See whether it speaks TLS 1.2 or newer on this port, and whether it wants a certificate of ours.",
             )
         reason = "it does not take the connection" if error is None else error.strerror or error
-        return ArchiveUnavailable(f"{self.name} cannot be reached: {reason}.", LATER)
+        return ArchiveUnavailable(f"{self.name} cannot be reached: {reason}.", UNREACHED)
 
     def _refusal(self, association: Association) -> CbmirError:
         answer = association.acceptor.primitive
@@ -139,7 +139,7 @@ class Peer:
             if association.is_aborted and self._tls:
                 return self._unreachable(self._attempt())
             return ArchiveUnavailable(
-                f"{self.name} took the connection, but did not answer the request for an association.", LATER
+                f"{self.name} took the connection, but did not answer the request for an association.", UNREACHED
             )
         if answer.result == 0:
             return self._not_offered("what was asked for")
@@ -156,7 +156,7 @@ class Peer:
 
     def lost(self, doing: str) -> CbmirError:
         """What it means that an answer did not come."""
-        return ArchiveUnavailable(f"{self.name} broke off, or fell silent, {doing}.", LATER)
+        return ArchiveUnavailable(f"{self.name} broke off, or fell silent, {doing}.", UNREACHED)
 
     def failure(self, status: Dataset, doing: str, words: Mapping[int, Sequence[str]]) -> CbmirError:
         """What a status that is no success says; `words` are pynetdicom's for the service (PS3.7 C)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from pydicom.dataset import Dataset
@@ -52,21 +52,26 @@ def ask(peer: Peer, association: Association, level: str, **keys: str) -> Answer
         cbmir.errors.ArchiveUnavailable: if the archive falls silent.
         cbmir.errors.ArchiveRefused, cbmir.errors.ArchiveGarbled: if it fails, or cannot be understood.
     """
+    found = list(_found(peer, association, level, **keys))
+    return Answer([each for each in found if each is not None], cut=None in found)
+
+
+def _found(peer: Peer, association: Association, level: str, **keys: str) -> Iterator[Dataset | None]:
+    """What a C-FIND brings, as it comes; at its end None, where the archive says that there is more."""
     request = Dataset()
     request.QueryRetrieveLevel = level
     for keyword, value in keys.items():
         setattr(request, keyword, value)
-    found: list[Dataset] = []
     for status, identifier in association.send_c_find(request, MODEL):
         if "Status" not in status:
             raise peer.lost("while it was asked what it has")
         if status.Status in PENDING:
-            found.append(_identifier(peer, identifier))
+            yield _identifier(peer, identifier)
         elif status.Status in CUT_OFF:
-            return Answer(found, cut=True)
+            yield None
+            return
         elif status.Status != SUCCESS:
             raise peer.failure(status, "to say what it has", WORDS)
-    return Answer(found, cut=False)
 
 
 def _identifier(peer: Peer, identifier: Dataset | None) -> Dataset:
@@ -94,6 +99,19 @@ def studies(peer: Peer, span: Span) -> Iterator[RemoteStudy]:
                 if study.study_instance_uid not in seen:
                     seen.add(study.study_instance_uid)
                     yield study
+
+
+def any_study(peer: Peer) -> RemoteStudy | None:
+    """One of its studies, if it has any; the others are not waited for.
+
+    Raises:
+        as `ask`.
+    """
+    with peer.associated([CONTEXT], MODEL) as association:
+        keys = ("StudyInstanceUID", "NumberOfStudyRelatedInstances")
+        found = next(_found(peer, association, "STUDY", **dict.fromkeys(keys, "")), None)
+        association.abort()
+    return _study(peer, found) if found is not None else None
 
 
 def _answers(peer: Peer, waiting: list[Span]) -> Iterator[tuple[Span, Answer]]:
@@ -160,7 +178,7 @@ def instances(peer: Peer, study_instance_uid: str) -> Iterator[RemoteInstance]:
     with peer.associated([CONTEXT], MODEL) as association:
         found = [
             instance
-            for series in _whole(peer, _series(peer, association, study_instance_uid), "series")
+            for series in _series(peer, association, study_instance_uid)
             for instance in _images(peer, association, study_instance_uid, series)
         ]
     for each in found:
@@ -169,8 +187,9 @@ def instances(peer: Peer, study_instance_uid: str) -> Iterator[RemoteInstance]:
             yield each
 
 
-def _series(peer: Peer, association: Association, study_instance_uid: str) -> Answer:
-    return ask(
+def _series(peer: Peer, association: Association, study_instance_uid: str) -> Iterable[Dataset]:
+    """Each once: pynetdicom's qrscp gives one for each of its objects."""
+    answer = ask(
         peer,
         association,
         "SERIES",
@@ -180,6 +199,7 @@ def _series(peer: Peer, association: Association, study_instance_uid: str) -> An
         BodyPartExamined="",
         NumberOfSeriesRelatedInstances="",
     )
+    return {_needed(peer, each, "SeriesInstanceUID"): each for each in _whole(peer, answer, "series")}.values()
 
 
 def _images(

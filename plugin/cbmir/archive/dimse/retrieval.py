@@ -99,16 +99,34 @@ def _brought(peer: Peer, batch: Batch, folder: Path, bring: Bring) -> tuple[list
     refusals: list[int] = []
     with tempfile.TemporaryDirectory(dir=folder, prefix=".") as drafts:
         try:
-            outcome = bring(batch, Path(drafts), refusals.append)
+            outcome = _asked(batch, Path(drafts), bring, refusals.append)
         except CbmirError as error:
             outcome = Outcome(fatal=error)
         fatal = outcome.fatal or _own_failure(refusals)
-        came = [each for each in batch.instances if (Path(drafts) / _name(each)).exists()]
+        came = _came(batch, Path(drafts))
         found = [Fetched(each, _moved(Path(drafts), folder, each)) for each in came]
     if fatal is None:
         missing = [each for each in batch.instances if each not in came]
         found += _explained(peer, missing, outcome)
     return found, fatal
+
+
+def _asked(batch: Batch, drafts: Path, bring: Bring, refused: Callable[[int], None]) -> Outcome:
+    """How a batch ends. Some archives, such as pynetdicom's qrscp, know no lists of UIDs (PS3.4 C.2.2.2.2): who
+    fails at one, and gives nothing, is asked for each object alone, if he gives the first."""
+    outcome = bring(batch, drafts, refused)
+    if outcome.error is None or outcome.fatal or len(batch.instances) == 1 or _came(batch, drafts):
+        return outcome
+    for each in batch.instances:
+        alone = bring(Batch((each,)), drafts, refused)
+        outcome = Outcome(outcome.failed | alone.failed, alone.error or outcome.error, alone.fatal)
+        if alone.fatal or not _came(batch, drafts):
+            break
+    return outcome
+
+
+def _came(batch: Batch, drafts: Path) -> list[RemoteInstance]:
+    return [each for each in batch.instances if (drafts / _name(each)).exists()]
 
 
 def _name(instance: RemoteInstance) -> str:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from time import monotonic
 
 import requests
-from urllib3.exceptions import HTTPError, MaxRetryError, ReadTimeoutError
+from urllib3.exceptions import DecodeError, HTTPError, MaxRetryError, ReadTimeoutError
 
 from cbmir.errors import ArchiveGarbled, ArchiveRefused, ArchiveUnavailable, CbmirError, NotFound
 
@@ -22,9 +22,19 @@ PIECE = 256 * 1024
 SLOWEST = 10_000
 """Bytes a second: who is slower, once the time for an answer is over, is given up."""
 
-LATER = "It is asked again by itself; see that it runs and is not overloaded."
+OVERLOADED = "See that it runs and is not overloaded."
 CREDENTIALS = "Check the user, the password or the token, and what they allow."
 ADDRESS = "Check the address, and that it is an archive's."
+
+COMPRESSED = "compresses its answer in a way that cannot be undone"
+GARBLED: dict[type[Exception], str] = {
+    requests.exceptions.JSONDecodeError: "answers with what is no JSON, such as a page for people",
+    requests.exceptions.ContentDecodingError: COMPRESSED,
+    DecodeError: COMPRESSED,
+    requests.TooManyRedirects: "sends us on from place to place without end",
+    RecursionError: "answers with JSON that is nested without end",
+}
+"""What is wrong with an answer that came, by the error that it makes."""
 
 
 class AnswerLost(ArchiveUnavailable):
@@ -67,14 +77,13 @@ def _ours(who: str, error: Exception) -> CbmirError:
     if isinstance(error, requests.HTTPError) and error.response is not None:
         return of_status(who, error.response.status_code)
     if any(isinstance(cause, ReadTimeoutError | requests.ReadTimeout) for cause in chain):
-        return AnswerLost(f"{who} does not answer in time.", LATER)
+        return AnswerLost(f"{who} does not answer in time.", OVERLOADED)
     if any(isinstance(cause, MaxRetryError) for cause in chain) and not _was_reached(chain):
-        return ArchiveUnavailable(f"{who} cannot be reached: {_why(chain)}.", f"{LATER} {ADDRESS}")
-    if isinstance(
-        error, (requests.TooManyRedirects, requests.exceptions.ContentDecodingError, ValueError, RecursionError)
-    ):
-        return ArchiveGarbled(f"{who} answers with what cannot be followed ({type(error).__name__}).", ADDRESS)
-    return AnswerLost(f"{who} broke off in the middle of an answer.", LATER)
+        return ArchiveUnavailable(f"{who} cannot be reached: {_why(chain)}.", f"{OVERLOADED} {ADDRESS}")
+    if isinstance(error, (*GARBLED, ValueError)):
+        said = next((words for kind, words in GARBLED.items() if isinstance(error, kind)), "")
+        return ArchiveGarbled(f"{who} {said or 'answers with what cannot be understood'}.", ADDRESS)
+    return AnswerLost(f"{who} broke off in the middle of an answer.", OVERLOADED)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -113,9 +122,8 @@ def _of_tls(who: str, error: ssl.SSLError) -> CbmirError:
         return ArchiveRefused(f"{who} asks for a certificate of ours, or refuses it ({reason}).", remedy)
     if reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"):
         return ArchiveRefused(f"{who} does not speak TLS there.", "Check the port, and https or http.")
-    remedy = (
-        f"{LATER} It may want to see a certificate of ours."  # of TLS 1.3 the alert may be lost (RFC 8446, 6.2)
-    )
+    # of TLS 1.3 the alert may be lost (RFC 8446, 6.2)
+    remedy = f"{OVERLOADED} It may want to see a certificate of ours."
     return AnswerLost(f"{who} hung up while TLS was spoken ({reason}).", remedy)
 
 
@@ -128,7 +136,7 @@ def of_status(who: str, status: int) -> CbmirError:
     if status in (404, 410):
         return NotFound(f"{who} has nothing at that place (HTTP {status}).", ADDRESS)
     if status in (408, 425, 429) or status >= 500:
-        return AnswerLost(f"{who} cannot answer now (HTTP {status}).", LATER)
+        return AnswerLost(f"{who} cannot answer now (HTTP {status}).", OVERLOADED)
     return RequestRefused(f"{who} refuses what it is asked (HTTP {status}).", "See the archive's own log.")
 
 
@@ -156,7 +164,7 @@ def pieces(
             if bound is not None and received > bound:
                 raise ArchiveGarbled(f"{who} sends an answer without end, of more than {bound} bytes.", ADDRESS)
             if left < 0:
-                raise AnswerLost(f"{who} does not answer in time.", LATER)
+                raise AnswerLost(f"{who} does not answer in time.", OVERLOADED)
             yield piece
             began = monotonic()
 

@@ -8,10 +8,11 @@ from cbmir.services.archives.extraction import Extraction
 from cbmir.services.archives.leasing import leased
 from cbmir.services.archives.looking import Looking
 from cbmir.services.archives.registered import Followed
+from cbmir.services.archives.steering import compare
 from cbmir.services.archives.sync import synchronise
 from cbmir.services.conversion.isolation import Isolation
 from cbmir.services.ingestion.run import Ingested
-from cbmir.store import archives, ledger
+from cbmir.store import archives
 
 
 def catch_up(followed: Followed, progress: Progress) -> Ingested | None:
@@ -23,9 +24,7 @@ def catch_up(followed: Followed, progress: Progress) -> Ingested | None:
     Raises:
         as `Looking` and `synchronise`; the archive's status says it too.
     """
-    with followed.database.write() as session:
-        archives.change(session, followed.id, sweep_wanted=True)
-        ledger.ask_now(session, followed.id)
+    compare(followed.database, followed.name)
     with leased(followed.database, followed.id) as lease:
         if not lease.held:
             return None

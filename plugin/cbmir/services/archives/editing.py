@@ -20,7 +20,11 @@ from cbmir.store.session import Database
 CREDENTIALS = tuple(each.name for each in fields(Credentials))
 RULES = tuple(each.name for each in fields(Rules))
 
-WAYS = (("username", "password"), ("token",), ("token_url", "client_id", "client_secret", "scope"))
+WAYS = {
+    "password": ("username", "password"),
+    "token": ("token",),
+    "oauth2": ("token_url", "client_id", "client_secret", "scope"),
+}
 """The fields of `Credentials` that belong together: one of these ways is used."""
 
 SECRETS = ("password", "token", "client_secret")
@@ -88,6 +92,11 @@ def planned(database: Database, settings: Settings, name: str, changes: Mapping[
     return Edit(before, after, bool(set(CREDENTIALS) & changes.keys()))
 
 
+def way_of(credentials: Credentials) -> str:
+    """Which of the `WAYS` is used; a password's where none is."""
+    return "oauth2" if credentials.token_url else "token" if credentials.token else "password"
+
+
 def apply(database: Database, settings: Settings, edit: Edit, *, drop_unmatched: bool = False) -> None:
     """Follow the archive as it is described now. With other rules it is compared as a whole.
 
@@ -123,7 +132,7 @@ def _before(row: tables.Archive, settings: Settings, changes: Mapping[str, Any])
     try:
         return connection_of(row, settings)
     except BadRequest:
-        if any(all(name in changes for name in way if name != "scope") for way in WAYS):
+        if any(all(name in changes for name in way if name != "scope") for way in WAYS.values()):
             return Connection.of(row.name, row.kind, row.address, row.options, {})
         raise
 
@@ -134,7 +143,7 @@ def _credentials(before: Credentials, changes: Mapping[str, Any]) -> Credentials
         return before
     if given.get("username") == "":
         given["password"] = ""
-    ways = [name for way in WAYS if set(way) & given.keys() for name in way]
+    ways = [name for way in WAYS.values() if set(way) & given.keys() for name in way]
     return replace(Credentials(), **{name: getattr(before, name) for name in ways} | given)
 
 

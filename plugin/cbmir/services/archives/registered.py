@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from cbmir.archive import registry
 from cbmir.archive.base import Archive
-from cbmir.archive.connection import Connection, Rules
+from cbmir.archive.connection import ArchiveKind, Connection, Rules
 from cbmir.dicom.kinds import may_show
-from cbmir.errors import BadRequest
+from cbmir.errors import BadRequest, NotFound
 from cbmir.services.archives.forget import forget
 from cbmir.services.archives.sealing import seal, unseal
 from cbmir.settings import Settings
@@ -78,6 +78,24 @@ def refuse_name(database: Database, name: str) -> None:
         archives.refuse_known(session, name)
 
 
+def refuse_all_but_orthanc(database: Database, name: str) -> None:
+    """Refuse the name of an archive that no script in an Orthanc can speak for.
+
+    Raises:
+        cbmir.errors.NotFound: if there is none of this name.
+        cbmir.errors.BadRequest: if it is followed in another way than by Orthanc's API.
+    """
+    with database.read() as session:
+        row = archives.find(session, name)
+    if row is None:
+        raise NotFound(f"There is no archive {name[:64]}.", f"Add it first: `cbmir archive add {name[:64]} URL`.")
+    if row.kind != ArchiveKind.ORTHANC:
+        raise BadRequest(
+            f"The archive {name} is followed by {row.kind}: there, Orthanc's ids mean nothing.",
+            "Remove it, and add Orthanc by the address of its REST API.",
+        )
+
+
 def connection_of(row: tables.Archive, settings: Settings) -> Connection:
     """How the archive of a row is reached.
 
@@ -86,6 +104,17 @@ def connection_of(row: tables.Archive, settings: Settings) -> Connection:
     """
     credentials = unseal(row.sealed_credentials, settings.resolved_secret_key, row.name)
     return Connection.of(row.name, row.kind, row.address, row.options, vars(credentials))
+
+
+def connection_to(database: Database, settings: Settings, name: str) -> Connection:
+    """How the archive of this name is reached.
+
+    Raises:
+        cbmir.errors.NotFound: if there is none.
+        cbmir.errors.BadRequest: as `connection_of`.
+    """
+    with database.read() as session:
+        return connection_of(archives.get(session, name), settings)
 
 
 @contextmanager

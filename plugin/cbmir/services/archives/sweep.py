@@ -85,7 +85,7 @@ def sweep(
         with followed.database.write() as session:
             archives.change(session, followed.id, sweep_wanted=True)
         raise
-    fresh: dict[str, Any] = {"changed_at": began} if swept.pending or swept.deleted else {}
+    fresh: dict[str, Any] = {"changed_at": began} if swept.pending or swept.gone else {}
     with followed.database.write() as session:
         if drop and not archives.get(session, followed.name).sweep_wanted:
             fresh["drop_unmatched"] = False

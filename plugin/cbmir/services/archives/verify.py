@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -12,6 +13,9 @@ from cbmir.services.archives.registered import Followed
 from cbmir.store import ledger
 from cbmir.store.tables import ArchiveObject
 from cbmir.types import ObjectState, RemoteInstance
+
+MOST_NAMED = 100
+"""Differences of which a summary names each; the others are counted."""
 
 
 class Kind(StrEnum):
@@ -47,6 +51,8 @@ class Verified:
         skipped: of these with nothing to show, or not wanted.
         set_aside: of these in quarantine.
         differences: all others, and those that are here alone; none if the two are equal.
+        by_uid_alone: of those held the ones of which the archive gives no digest: that one was replaced under its
+            UID cannot be seen.
     """
 
     listed: int
@@ -54,10 +60,17 @@ class Verified:
     skipped: int
     set_aside: int
     differences: list[Difference]
+    by_uid_alone: int = 0
 
     def as_json(self) -> dict[str, Any]:
         """The findings as `archive verify --json` gives them."""
         return {**asdict(self), "equal": not self.differences}
+
+    def summary(self) -> dict[str, Any]:
+        """The findings in bounded space, as a job keeps them: the differences counted, and the first of them."""
+        kinds = Counter(each.kind.value for each in self.differences)
+        first = [asdict(each) for each in self.differences[:MOST_NAMED]]
+        return {**self.as_json(), "differences": first, "kinds": dict(kinds)}
 
 
 def verify(followed: Followed, progress: Progress) -> Verified:
@@ -71,13 +84,15 @@ def verify(followed: Followed, progress: Progress) -> Verified:
         here = {each.sop_instance_uid: each for each in ledger.all_alive(session, followed.id)}
         lost = {each.sop_instance_uid for each in ledger.held_without_instance(session, followed.id)}
     listed |= _outside(followed, listed, here)
-    states = [here[uid].state for uid in listed.keys() & here.keys()]
+    both = [(here[uid], listed[uid].digest) for uid in listed.keys() & here.keys()]
+    states = [row.state for row, _ in both]
     return Verified(
         listed=len(listed),
         held=states.count(ObjectState.HELD),
         skipped=states.count(ObjectState.SKIPPED),
         set_aside=states.count(ObjectState.SET_ASIDE),
         differences=[*_differences(listed, here, lost)],
+        by_uid_alone=sum(row.state == ObjectState.HELD and not (row.digest and digest) for row, digest in both),
     )
 
 
@@ -85,7 +100,7 @@ def _listed(followed: Followed, progress: Progress) -> Iterator[RemoteInstance]:
     rules = followed.connection.rules
     for number, study in enumerate(followed.archive.studies(rules.since, rules.until), 1):
         yield from followed.archive.instances(study.study_instance_uid)
-        progress.update(number, 0, "studies compared")
+        progress.update(number, 0, f"{number:,} studies compared")
 
 
 def _outside(

@@ -68,6 +68,21 @@ def test_what_it_accepts_is_told(peer: Peer, connect: Callable[..., DimseArchive
     assert [check for check in checks if not check.fine] == []
 
 
+def test_whether_it_counts_a_studys_objects_is_told(
+    peer: Peer, connect: Callable[..., DimseArchive], objects: Callable[..., list[Path]]
+) -> None:
+    def counts() -> str:
+        (check,) = [each for each in connect(peer.aet, peer.port).test() if each.what == "counts"]
+        assert check.fine
+        return check.said
+
+    assert counts() == "Unknown: it lists no study yet."
+    peer.send(*objects(1))
+    peer.send(*objects(1, first=1, StudyInstanceUID="1.2.3.2", SeriesInstanceUID="1.2.3.2.1"))
+    said = {"ORTHANC": "It says how many objects each study has.", "QRSCP": "It does not say how many objects"}
+    assert counts().startswith(said[peer.aet])
+
+
 def test_studies_come_with_counts_and_whose_they_are(
     peer: Peer, connect: Callable[..., DimseArchive], objects: Callable[..., list[Path]]
 ) -> None:

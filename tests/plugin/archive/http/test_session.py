@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from cbmir.archive.connection import Connection, Credentials
+from cbmir.archive.http.answers import translated
 from cbmir.archive.http.session import ArchiveSession
 from cbmir.errors import (
     ArchiveGarbled,
@@ -81,6 +82,26 @@ def test_a_bad_status_is_one_of_our_errors(
     serve: Serve, connection: Connect, status: int, error: type[CbmirError], said: str
 ) -> None:
     assert said in raised(error, connection(serve(always(status)).url)).reason
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ((200, b"<html>log in</html>", {}), "answers with what is no JSON, such as a page for people."),
+        ((200, b"[" * 100_000, {}), "answers with JSON that is nested without end."),
+        ((302, b"", {"Location": "/x"}), "sends us on from place to place without end."),
+        ((200, b"no gzip", {"Content-Encoding": "gzip"}), "compresses its answer in a way that cannot be undone."),
+    ],
+)
+def test_what_is_wrong_with_an_answer_is_said_in_plain_words(
+    serve: Serve, connection: Connect, answer: Any, said: str
+) -> None:
+    session = ArchiveSession(connection(serve(lambda _: answer).url))
+    with pytest.raises(ArchiveGarbled) as wrong, translated(session.who):
+        session.get(f"{session.base}/x").json()
+    assert wrong.value.reason == f"The archive pacs {said}"
+    assert "Error" not in wrong.value.sentence
+    session.close()
 
 
 def test_who_is_busy_twice_is_asked_three_times_with_a_pause(

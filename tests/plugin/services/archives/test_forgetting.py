@@ -12,6 +12,7 @@ from sqlalchemy import select
 from cbmir.archive.connection import Connection
 from cbmir.progress import Silence
 from cbmir.services.archives.registered import Followed, add, followed, remove
+from cbmir.services.archives.status import of
 from cbmir.services.archives.sweep import sweep
 from cbmir.services.archives.sync import synchronise
 from cbmir.services.conversion.isolation import Isolation
@@ -90,9 +91,12 @@ def test_an_object_of_two_archives_goes_with_the_last(
         sweep(second)
         assert synchronise(second, Silence(), isolation).duplicates == 1
         pacs.delete(f"/instances/{gone}")
+        with database.write() as session:
+            archives.change(session, archive.id, changed_at=None)
         follow()
         with database.read() as session:
             assert len(session.scalars(select(Instance)).all()) == 1
+            assert of(session, "pacs").changed_at is not None, "it has changed, though nothing was deleted here"
         sweep(second)
     with database.read() as session:
         assert session.scalars(select(Instance)).all() == []

@@ -39,15 +39,16 @@ def main() -> None:
             converted[kind] += 1
     lines = "\n".join([*table(converted), "", *refusals(reasons)]) + "\n"
     if arguments.write:
-        arguments.write.write_text(TITLE + lines)
+        files = converted.total() + sum(kinds.total() for kinds in reasons.values())
+        arguments.write.write_text(TITLE.format(files=files) + lines)
     print(lines)
 
 
 TITLE = """# What is converted
 
-Made by `python benchmarks/conversion_coverage.py FOLDER`, over a collection of 929 objects: those that pydicom,
-pylibjpeg, highdicom and others test with, series of four vendors, and some that were damaged on purpose. Each
-object is converted, or refused for a reason.
+Made by `python benchmarks/conversion_coverage.py FOLDER`, over a collection of {files} files: those that pydicom,
+pylibjpeg, highdicom and others test with, series of four vendors, some that were damaged on purpose, and the list
+of them all, which is a text. Each is converted, or refused for a reason.
 
 """
 

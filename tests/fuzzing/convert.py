@@ -1,7 +1,8 @@
 """Coverage-guided fuzzing of the parser and the converter: `make fuzz ARGS="-max_total_time=3600"`.
 
-Any exception but UnusableInput is a find, and so are a crash, more than 10 s and more than 1,100 MB. libFuzzer
-leaves the bytes of a find in a file `crash-...`, `timeout-...` or `oom-...`; `make fuzz ARGS=FILE` tries it again.
+Any exception but UnusableInput is a find, and so are a crash, more than 10 s and more than 1,100 MB; not so a
+decoder that the product would have ended (`budgets`). libFuzzer leaves the bytes of a find in a file `crash-...`,
+`timeout-...` or `oom-...`; `make fuzz ARGS=FILE` tries it again.
 A folder in ARGS keeps what was learned for the next time.
 """
 
@@ -25,6 +26,7 @@ from cbmir.settings import Settings
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import budgets
 import mutate
 import seeds
 
@@ -45,7 +47,7 @@ WAYS = [
 def try_one(data: bytes) -> None:
     """Convert the bytes as an upload is converted."""
     settings = WAYS[zlib.crc32(data) % len(WAYS)]
-    with suppress(UnusableInput):
+    with suppress(UnusableInput, budgets.TimeIsUp):
         room.convert(data, "x.dcm", settings, "0" * 64)
         _draw_overlays(data, settings)
 
@@ -64,6 +66,7 @@ def main() -> None:
             print(f"{seeds.write_seeds(Path(folder))} seeds")  # noqa: T201
             given.append(folder)
         options = [each for each in sys.argv[1:] if each.startswith("-")]
+        budgets.keep()
         atheris.Setup([sys.argv[0], *LIMITS, *options, *given], try_one, custom_mutator=mutate.mutate)
         atheris.Fuzz()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator
+from copy import deepcopy
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -206,7 +207,8 @@ def _jpeg_xl(pixels: Pixels) -> Iterator[Dataset]:
     yield _encapsulated(pixels, JPEG_XL, bytes(imagecodecs.jpegxl_encode(unsigned, distance=1.0)))
     if pixels.dtype == np.uint8:
         frame = bytes(imagecodecs.jpegxl_encode_jpeg(imagecodecs.jpeg8_encode(pixels, 80)))
-        yield _encapsulated(pixels, JPEG_XL_RECOMPRESSION, frame)
+        for syntax in (JPEG_XL_RECOMPRESSION, JPEG_XL_LOSSLESS):
+            yield _encapsulated(pixels, syntax, frame)
 
 
 def _tiled(pixels: Pixels) -> bytes:
@@ -351,7 +353,11 @@ def _waveform(kind: str, unit: str) -> Dataset:
     group.WaveformBitsAllocated, group.WaveformSampleInterpretation = 16, "SS"
     group.add_new("WaveformPaddingValue", "OW", b"\0\x80")
     group.add_new("WaveformData", "OW", (RAMP.reshape(-1)[:200] % 97).astype(np.int16).tobytes())
-    dataset.WaveformSequence = [group]
+    late = deepcopy(group)
+    late.ChannelDefinitionSequence[0].ChannelTimeSkew, late.ChannelDefinitionSequence[1].ChannelSampleSkew = 0.1, -3
+    derived = deepcopy(group)
+    derived.WaveformOriginality = "DERIVED"
+    dataset.WaveformSequence = [group, late, derived]
     return dataset
 
 

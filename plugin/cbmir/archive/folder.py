@@ -49,11 +49,18 @@ class Source:
 
 @dataclass(frozen=True)
 class Unlisted:
-    """A zip or a DICOMDIR, or an entry of one, that could not be followed."""
+    """A zip or a DICOMDIR, or an entry of one, that could not be followed.
+
+    Attributes:
+        file_name, origin: as of a source.
+        error: why.
+        sha256: of its bytes; empty where there are none, or nobody could read them.
+    """
 
     file_name: str
     origin: str
     error: CbmirError
+    sha256: str = ""
 
 
 def find_sources(paths: Iterable[Path], settings: Settings) -> Iterator[Source | Unlisted]:
@@ -159,15 +166,22 @@ def _of_file(path: Path, file_name: str, settings: Settings) -> Iterator[Source 
     file_name = _utf8(file_name)
     try:
         _refuse_special(path, file_name)
-        if not is_zip(path):
+        if is_zip(path):
+            yield from _of_zip(path, file_name, settings)
+        else:
             yield _plain(path, file_name, settings)
-            return
-        for member in zip_members(path, file_name, settings):
-            yield Source(member.file_name, f"{_utf8(path)}!{member.name}", member.read)
     except OSError as error:
         yield Unlisted(file_name, _utf8(path), unreadable(file_name, error))
     except UnusableInput as error:
         yield Unlisted(file_name, _utf8(path), error)
+
+
+def _of_zip(path: Path, file_name: str, settings: Settings) -> Iterator[Source | Unlisted]:
+    try:
+        for member in zip_members(path, file_name, settings):
+            yield Source(member.file_name, f"{_utf8(path)}!{member.name}", member.read)
+    except UnusableInput as error:
+        yield Unlisted(file_name, _utf8(path), error, sha256_of(path))
 
 
 def _refuse_special(path: Path, file_name: str) -> None:
@@ -201,12 +215,17 @@ def _of_dicomdir(path: Path, settings: Settings) -> Iterator[Source | Unlisted]:
     root = path.parent.resolve()
     try:
         _refuse_special(path, path.name)
-        listed = referenced_files(path.read_bytes(), path.name)
+        data = path.read_bytes()
     except OSError as error:
         yield Unlisted(path.name, str(path), unreadable(path.name, error))
         return
     except UnusableInput as error:
         yield Unlisted(path.name, str(path), error)
+        return
+    try:
+        listed = referenced_files(data, path.name)
+    except UnusableInput as error:
+        yield Unlisted(path.name, str(path), error, sha256_of(data))
         return
     for parts in listed:
         name = "/".join(parts)

@@ -39,8 +39,16 @@ from pydicom.uid import (
 )
 
 from cbmir.dicom.budget import budget, memory_budget
-from cbmir.dicom.codestream import declared_shape, fault, j2k_levels, j2k_sample, jpeg_precision
-from cbmir.dicom.layout import Layout
+from cbmir.dicom.codestream import (
+    declared_shape,
+    fault,
+    j2k_levels,
+    j2k_sample,
+    jpeg_precision,
+    marked_colours,
+)
+from cbmir.dicom.jpegxl import holds_jpeg
+from cbmir.dicom.layout import YBR, Layout
 from cbmir.dicom.packing import single_bits
 from cbmir.dicom.syntaxes import DEFLATED_FRAMES, JPEG_XL, JPEG_XL_LOSSLESS, JPEG_XL_RECOMPRESSION
 
@@ -69,7 +77,7 @@ class Codec:
         reduced: the same at half the rows and columns, rounded up, `halvings` times; None where it cannot.
         halvable: how often a frame can be halved so at most.
         shifts: whether samples of such frames lie where the first of those they stand for did; else they are means.
-        rgb: whether YBR comes out as RGB.
+        rgb: photometric interpretations whose samples come out as RGB.
         available: whether this build of the library has it.
     """
 
@@ -78,16 +86,23 @@ class Codec:
     reduced: Callable[[bytes, Layout, int], Samples] | None = None
     halvable: Callable[[bytes, Layout], int] = lambda *_: 0
     shifts: bool = False
-    rgb: bool = False
+    rgb: tuple[str, ...] = ()
     available: bool = True
 
 
 def _jpeg(frame: bytes, layout: Layout) -> Samples:
-    """JPEG of 8 and 12 bits, and lossless. The header says whether colours are YBR, no marker in the frame."""
+    """JPEG of 8 and 12 bits. The header says whether colours are YBR, no marker in the frame."""
     if layout.samples == 1:
         return np.asarray(imagecodecs.jpeg8_decode(frame))
     wanted = "RGB" if layout.photometric.startswith("YBR") else "YCBCR"  # from YBR to YBR: left as it is
     return np.asarray(imagecodecs.jpeg8_decode(frame, colorspace="YCBCR", outcolorspace=wanted))
+
+
+def _jpeg_lossless(frame: bytes, layout: Layout) -> Samples:
+    """Lossless JPEG, whose samples are what they were: its decoder converts no colours."""
+    if layout.samples == 1:
+        return np.asarray(imagecodecs.jpeg8_decode(frame))
+    return np.asarray(imagecodecs.jpeg8_decode(frame, colorspace="YCBCR", outcolorspace="YCBCR"))
 
 
 def _jpeg_reduced(frame: bytes, _: Layout, halvings: int) -> Samples:
@@ -149,13 +164,19 @@ def _jpeg_xl(frame: bytes, layout: Layout) -> Samples:
 
 
 def _jpeg_in_jpeg_xl(frame: bytes, layout: Layout) -> Samples:
-    """The very JPEG that was compressed once more, decoded as any other: to the samples it had before."""
+    """The very JPEG that was compressed once more, decoded as any other: to the samples it had before.
+
+    Its own mark of its colours is believed before the header, as that of any other is.
+    """
+    if not holds_jpeg(frame):
+        raise ValueError("no JPEG within")
     samples = layout.rows * layout.columns * layout.samples
     with budget(samples, JXL_SAMPLES_PER_SECOND), memory_budget(samples):
         jpeg = bytes(imagecodecs.jpegxl_decode_jpeg(frame, numthreads=1))
     if declared_shape(jpeg) != (layout.rows, layout.columns, layout.samples) or fault(jpeg):
         raise ValueError("the JPEG within is not what the header promises")
-    return _jpeg(jpeg, layout)
+    marked = marked_colours(jpeg) if layout.samples == 3 else ""
+    return _jpeg(jpeg, replace(layout, photometric=marked or layout.photometric))
 
 
 def _rle(frame: bytes, layout: Layout) -> Samples:
@@ -222,16 +243,19 @@ _OPENJPEG = Codec(
     _jpeg_2000_reduced,
     _jpeg_2000_halvable,
     shifts=True,
+    rgb=("YBR_ICT", "YBR_RCT"),
     available=imagecodecs.JPEG2K.available,
 )
 _TURBO = Codec(
-    "libjpeg-turbo", _jpeg, _jpeg_reduced, _jpeg_halvable, rgb=True, available=imagecodecs.JPEG8.available
+    "libjpeg-turbo", _jpeg, _jpeg_reduced, _jpeg_halvable, rgb=YBR, available=imagecodecs.JPEG8.available
 )
+_TURBO_LOSSLESS = Codec("libjpeg-turbo", _jpeg_lossless, available=imagecodecs.JPEG8.available)
 _CHARLS = Codec("CharLS", _jpeg_ls)
 _CHARLS_LENIENT = Codec("CharLS by imagecodecs", _jpeg_ls_by_imagecodecs, available=imagecodecs.JPEGLS.available)
-_JXL = Codec("libjxl", _jpeg_xl, rgb=True, available=imagecodecs.JPEGXL.available)
+_JXL = Codec("libjxl", _jpeg_xl, rgb=(*YBR, "XYB"), available=imagecodecs.JPEGXL.available)
 _JXL_AND_TURBO = replace(_JXL, name="libjxl and libjpeg-turbo", decode=_jpeg_in_jpeg_xl)
-_JXL_LOSSLESS = replace(_JXL, rgb=False)  # YBR that went in as samples comes out as such
+_JXL_LOSSLESS = replace(_JXL, rgb=tuple(each for each in _JXL.rgb if each != "YBR_FULL"))
+"""YBR of whole chrominance went in as samples, and comes out as such; no other YBR can."""
 
 RETIRED = tuple(UID(f"1.2.840.10008.1.2.4.{number}") for number in (53, 55))
 """Spectral selection and full progression: progressive JPEG of 8 and 12 bits (retired, PS3.5 A.4.1)."""
@@ -240,8 +264,8 @@ CODECS: dict[str, tuple[Codec, ...]] = {
     JPEGBaseline8Bit: (_TURBO,),
     JPEGExtended12Bit: (_TURBO,),
     **dict.fromkeys(RETIRED, (_TURBO,)),
-    JPEGLossless: (_TURBO,),
-    JPEGLosslessSV1: (_TURBO,),
+    JPEGLossless: (_TURBO_LOSSLESS,),
+    JPEGLosslessSV1: (_TURBO_LOSSLESS,),
     JPEGLSLossless: (_CHARLS, _CHARLS_LENIENT),
     JPEGLSNearLossless: (_CHARLS, _CHARLS_LENIENT),
     JPEG2000Lossless: (_OPENJPEG,),
@@ -249,7 +273,7 @@ CODECS: dict[str, tuple[Codec, ...]] = {
     HTJ2KLossless: (_OPENJPEG,),
     HTJ2KLosslessRPCL: (_OPENJPEG,),
     HTJ2K: (_OPENJPEG,),
-    JPEG_XL_LOSSLESS: (_JXL_LOSSLESS,),
+    JPEG_XL_LOSSLESS: (_JXL_AND_TURBO, _JXL_LOSSLESS),  # some put a JPEG into it as it is
     JPEG_XL_RECOMPRESSION: (_JXL_AND_TURBO, _JXL),
     JPEG_XL: (_JXL,),
     RLELossless: (

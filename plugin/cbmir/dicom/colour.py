@@ -18,8 +18,18 @@ FROM_YBR = np.array(
 )
 """(Y, Cb, Cr) @ FROM_YBR = (R, G, B), Cb and Cr around 0 (PS3.3 C.7.6.3.1.2, ITU-T T.871 7)."""
 
+CONVERTED = ("YBR_FULL", "YBR_PARTIAL")
+"""How the photometric interpretations begin that are converted here."""
+
 STRIP = 1 << 18
 """Pixels that are converted at a time: bounds memory to a few megabytes more."""
+
+
+def said(stored: str, left: str) -> str:
+    """What becomes of colours that are `stored` so and were `left` so by a decoder, in words; empty if nothing."""
+    if stored == "RGB":
+        return ""
+    return f"{stored} to RGB" if left == "RGB" or left.startswith(CONVERTED) else f"{stored} taken as RGB"
 
 
 def to_rgb(stored: npt.NDArray[Any], layout: Layout, photometric: str) -> ByteArray:
@@ -28,13 +38,14 @@ def to_rgb(stored: npt.NDArray[Any], layout: Layout, photometric: str) -> ByteAr
     Args:
         stored: (rows, columns, 3).
         layout: the object's.
-        photometric: what the decoder left the values in; YBR_ICT, YBR_RCT and XYB are undone by decoders.
+        photometric: what the decoder left the values in. YBR_ICT, YBR_RCT and XYB only decoders undo: where one is
+            left, as it is in uncompressed pixels, the header is wrong, and they are RGB.
 
     Returns:
         uint8 (rows, columns, 3).
     """
     bits = min(layout.stored, 8 * stored.dtype.itemsize)
-    ybr = photometric.startswith(("YBR_FULL", "YBR_PARTIAL"))
+    ybr = photometric.startswith(CONVERTED)
     if not ybr and bits == 8 and stored.dtype == np.uint8:
         return stored
     shown = np.empty(stored.shape, np.uint8)

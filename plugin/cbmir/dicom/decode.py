@@ -262,7 +262,7 @@ def _decompressed(codec: Codec, frame: bytes, layout: Layout, halvings: int) -> 
     else:
         samples, by = codec.decode(frame, layout), codec.name
     _check_samples(samples, layout, halvings)
-    photometric = "RGB" if codec.rgb and layout.photometric.startswith("YBR") else layout.photometric
+    photometric = "RGB" if layout.photometric in codec.rgb else layout.photometric
     if layout.syntax in UNTOUCHED:
         return _cleaned(_as_signed(samples, layout), layout, photometric, by)
     return Decoded(_extended(samples, frame, layout), photometric, by, shifted=halvings if codec.shifts else 0)

@@ -9,7 +9,7 @@ from functools import reduce
 import numpy as np
 
 from cbmir.contrast import to_bytes
-from cbmir.dicom import choice, waveforms
+from cbmir.dicom import choice, multiplex, waveforms
 from cbmir.dicom.aspect import aspect
 from cbmir.dicom.boundary import translated
 from cbmir.dicom.decode import Decoder, decoder_for
@@ -53,9 +53,10 @@ class Shown:
 
 @dataclass(frozen=True)
 class Frames:
-    """The frames of an object, none of them decoded yet; `layout` and `decoder` are None for a waveform.
+    """The frames of an object, none of them decoded yet.
 
-    `regions` are those that its header describes, for the crop.
+    `regions` are those that its header describes, for the crop. A waveform has `groups` in place of `layout` and
+    `decoder`.
     """
 
     found: DicomObject
@@ -63,13 +64,14 @@ class Frames:
     regions: tuple[UltrasoundRegion, ...]
     layout: Layout | None = None
     decoder: Decoder | None = None
+    groups: multiplex.Groups = multiplex.NONE
     boxes: dict[Rendering, Box | None] = field(default_factory=dict, repr=False, compare=False)
     rendered: dict[Rendering, Pictures] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def count(self) -> int:
-        """How many there are; a waveform is one."""
-        return self.layout.frames if self.layout else 1
+        """How many there are; of a waveform, the multiplex groups that are drawn."""
+        return self.layout.frames if self.layout else len(self.groups.drawn)
 
     def windows(self, index: int) -> int:
         """How many windows and VOI LUTs the frame at `index` (0-based) has to choose from; at least 1."""
@@ -94,7 +96,7 @@ class Frames:
     def picture(self, index: int, rendering: Rendering) -> Shown:
         """The frame at `index` (0-based)."""
         if self.layout is None or self.decoder is None:
-            return self._waveform(rendering)
+            return self._waveform(index, rendering)
         steps: list[str] = []
         dataset = self.found.dataset
         with translated(f"{self.name}: frame {index + 1} cannot be converted"):
@@ -118,10 +120,11 @@ class Frames:
             self.rendered[rendering] = Pictures(self.found.dataset, layout, decoder, rendering, self.name)
         return self.rendered[rendering]
 
-    def _waveform(self, rendering: Rendering) -> Shown:
+    def _waveform(self, index: int, rendering: Rendering) -> Shown:
         with translated(f"{self.name} has a waveform that cannot be drawn"):
-            drawn, said = waveforms.picture(self.found.dataset, self.name, rendering.waveform)
-        return Shown(1, to_bytes(drawn), 1.0, (said,))
+            place = self.groups.drawn[index]
+            drawn, said = waveforms.picture(self.found.dataset, self.name, rendering.waveform, place)
+        return Shown(index + 1, to_bytes(drawn), 1.0, (*self.groups.said(index), *said))
 
     def chosen(self, rendering: Rendering, policy: str, max_frames: int) -> list[int]:
         """The indices (0-based, ascending) that a policy takes; `representative` looks at `choice.CANDIDATES`.
@@ -145,7 +148,7 @@ class Frames:
     def _affordable(self) -> int:
         """How many frames an object may cost: a hundred kilobytes can hold dozens of the largest, all blank."""
         if self.layout is None:
-            return 1
+            return MAX_SAMPLES // waveforms.SIDE**2
         most = MAX_SAMPLES + SAMPLES_PER_BYTE * self.found.pixels.length
         return max(1, most // (self.layout.rows * self.layout.columns * self.layout.samples))
 
@@ -170,7 +173,7 @@ def find_frames(
             layout = read_layout(found, name, max_pixels=max_pixels)
             return Frames(found, name, regions, layout, decoder_for(found, layout, name))
         if waveforms.carries_waveform(found.dataset):
-            return Frames(found, name, regions)
+            return Frames(found, name, regions, groups=multiplex.find_groups(found.dataset, name))
         raise _no_pixels(found, name)
 
 

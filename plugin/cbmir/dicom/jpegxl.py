@@ -16,6 +16,9 @@ SIGNATURE = b"\0\0\0\x0cJXL \r\n\x87\n"
 WHOLE, PART, NUMBER = b"jxlc", b"jxlp", 4
 """Boxes of a whole codestream, and of a part of one behind its number of so many bytes."""
 
+JPEG = b"jbrd"
+"""The box of what a JPEG had beside its coefficients (18181-2 9.7)."""
+
 HEAD = 64
 """Bytes of a codestream in which what is read here ends: 23 at most."""
 
@@ -72,6 +75,11 @@ def fault(frame: bytes) -> str:
     except ValueError as error:
         return str(error)
     return ""
+
+
+def holds_jpeg(frame: bytes) -> bool:
+    """Whether a box tells how to make the JPEG again that was compressed once more."""
+    return frame.startswith(SIGNATURE) and any(kind == JPEG for kind, _, _ in islice(_boxes(frame), MAX_BOXES))
 
 
 class _Bits:

@@ -14,6 +14,7 @@ from cbmir.errors import BrokenFile, ImplausibleSize, Undecodable
 GREY = ("MONOCHROME1", "MONOCHROME2")
 SUBSAMPLED = ("YBR_FULL_422", "YBR_PARTIAL_422")
 COLOUR = ("RGB", "YBR_FULL", *SUBSAMPLED, "YBR_ICT", "YBR_RCT", "XYB")
+YBR = tuple(each for each in COLOUR if each.startswith("YBR"))
 PALETTE = "PALETTE COLOR"
 
 PACKED = (1, 12)

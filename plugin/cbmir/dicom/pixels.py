@@ -9,7 +9,7 @@ import numpy as np
 from pydicom import Dataset
 
 from cbmir.dicom import overlays, values
-from cbmir.dicom.colour import from_palette, to_rgb
+from cbmir.dicom.colour import from_palette, said, to_rgb
 from cbmir.dicom.decode import Decoded, Decoder
 from cbmir.dicom.grey import GreyScale
 from cbmir.dicom.halving import halvings
@@ -68,8 +68,8 @@ class Pictures:
         if self.layout.samples == 3:
             if decoded.marked:
                 steps.append(f"colours as the frame marks them: {decoded.marked}")
-            if (stored := decoded.marked or self.layout.photometric) != "RGB":
-                steps.append(f"{stored} to RGB")
+            if how := said(decoded.marked or self.layout.photometric, decoded.photometric):
+                steps.append(how)
             return to_rgb(decoded.values, self.layout, decoded.photometric)
         return self._grey_scale.frame(decoded.values, index, steps)
 
@@ -79,10 +79,10 @@ class Pictures:
 
     @cached_property
     def _left_out(self) -> list[str]:
-        said = ["ICC profile ignored"] if values.has(self.dataset, "ICCProfile") else []
+        left_out = ["ICC profile ignored"] if values.has(self.dataset, "ICCProfile") else []
         if count := overlays.count(self.dataset):
-            said.append(f"{count} overlay plane(s) {'drawn' if self.rendering.overlays else 'left out'}")
-        return said
+            left_out.append(f"{count} overlay plane(s) {'drawn' if self.rendering.overlays else 'left out'}")
+        return left_out
 
     def _with_overlays(self, shown: ByteArray, decoded: Decoded, index: int) -> ByteArray:
         drawn = overlays.read_overlays(self.dataset, index, (shown.shape[0], shown.shape[1]), decoded.cells)

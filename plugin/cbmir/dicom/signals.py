@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,48 +28,57 @@ MAX_CHANNELS = 128
 
 @dataclass(frozen=True)
 class Signals:
-    """One multiplex group.
+    """One multiplex group, or a stretch of it.
 
     Attributes:
         samples: float32 (time, channels), in microvolts where `electrical`, else in the channel's own unit; NaN
-            where the recorder padded.
+            where the recorder padded, or a channel has no sample.
         frequency: samples a second of each channel, > 0.
         electrical: whether all channels are voltages.
+        channels: how many the group has; those beyond `MAX_CHANNELS` are not read.
+        moved: by how many samples some channel was moved to where it belongs in time, at most.
     """
 
     samples: FloatArray
     frequency: float
     electrical: bool
+    channels: int = 0
+    moved: int = 0
 
 
-def read_signals(dataset: Dataset, name: str) -> Signals:
-    """Read the first multiplex group that is ORIGINAL, else the first.
+def read_signals(dataset: Dataset, name: str, place: int = 0, seconds: float = math.inf) -> Signals:
+    """Read a multiplex group, or so many seconds in its middle.
 
-    A sample means sample * sensitivity * correction factor + baseline, in the channel's unit (PS3.3 C.10.9.1.4).
+    A sample means sample * sensitivity * correction factor + baseline, in the channel's unit (PS3.3 C.10.9.1.4). It
+    belongs where the channel's skew and offset put it, to the nearest sample (C.10.9.1.4.3).
+
+    Args:
+        dataset: the object.
+        name: what the user calls it.
+        place: of the group in the Waveform Sequence, 0-based.
+        seconds: at least one sample is read, and no more than there are.
 
     Raises:
-        cbmir.errors.NoPixels: if there is no channel or no sample.
+        cbmir.errors.NoPixels: if there is no such group, or no channel or no sample in it.
         cbmir.errors.BrokenFile: if the header promises more samples than there are, or no sampling frequency.
         cbmir.errors.Undecodable: for companded sound.
     """
-    groups = values.items(dataset, "WaveformSequence")
-    if not groups:
-        raise NoPixels(f"{name} has an empty Waveform Sequence.", RESEND)
-    original = [each for each in groups if values.text(each, "WaveformOriginality") != "DERIVED"]
-    group = (original or groups)[0]
+    group = values.item(dataset, "WaveformSequence", place)
+    if group is None:
+        raise NoPixels(f"{name} has no multiplex group {place + 1} in its Waveform Sequence.", RESEND)
     frequency = values.number(group, "SamplingFrequency")
     if frequency is None or frequency <= 0:
         raise BrokenFile(f"{name} has a waveform without a sampling frequency.", RESEND)
     stored = _stored(group, name, little_endian=is_little_endian(dataset))
     channels = values.items(group, "ChannelDefinitionSequence")[: stored.shape[1]]
+    delays = [_delay(each, frequency, len(stored)) for each in channels]
+    stretch, known = _aligned(stored, delays, round(min(len(stored), max(1, seconds * frequency))))
     units = [_unit(each) for each in channels]
-    samples = stored.astype(np.float64)
-    for column, (channel, unit) in enumerate(zip(channels, units, strict=True)):
-        samples[:, column] = _calibrated(_significant(stored[:, column], channel, name), channel)
-        samples[:, column] *= MICROVOLTS.get(unit, 1.0)
-    samples[_padding(group, stored)] = np.nan
+    samples = _physical(stretch, channels, units, name)
+    samples[_padding(group, stretch) | ~known] = np.nan
     electrical = len(units) == stored.shape[1] and all(unit in MICROVOLTS for unit in units)
-    return Signals(samples.astype(np.float32), frequency, electrical)
+    there = values.integer(group, "NumberOfWaveformChannels", name)
+    return Signals(samples.astype(np.float32), frequency, electrical, there, max(map(abs, delays), default=0))
 
 
 def _stored(group: Dataset, name: str, *, little_endian: bool) -> npt.NDArray[Any]:
@@ -83,7 +93,18 @@ def _stored(group: Dataset, name: str, *, little_endian: bool) -> npt.NDArray[An
         reason = f"{name} promises {channels} channels of {count} samples and holds {len(data)} bytes of them."
         raise BrokenFile(reason, RESEND)
     samples = np.frombuffer(data, dtype, count=channels * count).reshape(count, channels)[:, :MAX_CHANNELS]
-    return samples.astype(dtype.newbyteorder("="))
+    return samples.astype(dtype.newbyteorder("="), copy=False)
+
+
+def _physical(
+    stored: npt.NDArray[Any], channels: list[Dataset], units: list[str], name: str
+) -> npt.NDArray[np.float64]:
+    """The samples in microvolts, or in their channels' units; of channels that are not described as they are."""
+    samples = stored.astype(np.float64)
+    for column, (channel, unit) in enumerate(zip(channels, units, strict=True)):
+        samples[:, column] = _calibrated(_significant(stored[:, column], channel, name), channel)
+        samples[:, column] *= MICROVOLTS.get(unit, 1.0)
+    return samples
 
 
 def _significant(samples: npt.NDArray[Any], channel: Dataset, name: str) -> npt.NDArray[Any]:
@@ -113,6 +134,26 @@ def _calibrated(samples: npt.NDArray[Any], channel: Dataset) -> npt.NDArray[np.f
     correction = values.number(channel, "ChannelSensitivityCorrectionFactor")
     factor = (1.0 if sensitivity is None else sensitivity) * (1.0 if correction is None else correction)
     return samples.astype(np.float64) * factor + (values.number(channel, "ChannelBaseline") or 0.0)
+
+
+def _delay(channel: Dataset, frequency: float, most: int) -> int:
+    """Samples that a channel's first one lies behind the group's start, at most its length: its skew, given in
+    seconds or in samples, and the offset by which channels are to be aligned for display."""
+    seconds, skew, offset = (
+        values.number(channel, each) or 0.0 for each in ("ChannelTimeSkew", "ChannelSampleSkew", "ChannelOffset")
+    )
+    return round(min(max((seconds + offset) * frequency + skew, -most), most))
+
+
+def _aligned(
+    stored: npt.NDArray[Any], delays: list[int], length: int
+) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
+    """As many samples in the middle of the group, each channel later by its delay, and where there are any."""
+    starts = np.zeros(stored.shape[1], np.intp)
+    starts[: len(delays)] = np.negative(delays)
+    rows = starts + (len(stored) - length) // 2 + np.arange(length)[:, None]
+    known = (rows >= 0) & (rows < len(stored))
+    return np.take_along_axis(stored, np.clip(rows, 0, len(stored) - 1), axis=0), known
 
 
 def _padding(group: Dataset, stored: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:

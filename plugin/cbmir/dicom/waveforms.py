@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from pydicom import Dataset
 
@@ -33,8 +31,8 @@ def carries_waveform(dataset: Dataset) -> bool:
     return "WaveformSequence" in dataset
 
 
-def picture(dataset: Dataset, name: str, style: str) -> tuple[FloatArray, str]:
-    """Draw the `PAGE_SECONDS` in the middle of the recording, as `traces` or as a `spectrogram`.
+def picture(dataset: Dataset, name: str, style: str, place: int = 0) -> tuple[FloatArray, tuple[str, ...]]:
+    """Draw the `PAGE_SECONDS` in the middle of a multiplex group, as `traces` or as a `spectrogram`.
 
     The scale is fixed, and so comparable between recordings: `SIDE / PAGE_SECONDS` columns a second, and a trace's
     distance to the next is worth `ECG_STRIP` or `EEG_STRIP`. Each trace lies around its median. Where not all
@@ -42,18 +40,26 @@ def picture(dataset: Dataset, name: str, style: str) -> tuple[FloatArray, str]:
 
     Returns:
         float32 (SIDE, SIDE) in [0, 1]: 0 is paper, 1 is ink; a shorter recording leaves the right side empty. And
-        what was drawn, in words.
+        what was done, in order, in words.
 
     Raises:
         cbmir.errors.UnusableInput: as `cbmir.dicom.signals.read_signals` does.
     """
-    signals = read_signals(dataset, name)
-    page = replace(signals, samples=_middle(signals))
-    shown = f"of {page.samples.shape[1]} channels, {len(page.samples) / page.frequency:.3g} s"
+    page = read_signals(dataset, name, place, PAGE_SECONDS)
+    shown = f"of {_channels(page)}, {len(page.samples) / page.frequency:.3g} s"
     if style == "spectrogram":
-        return spectrogram.draw(page, side=SIDE), f"drawn: spectrogram {shown}"
+        return spectrogram.draw(page, side=SIDE), (*_aligned(page), f"drawn: spectrogram {shown}")
     drawn, scale = _traces(page, ECG_STRIP if _is_heart(dataset) else EEG_STRIP)
-    return drawn, f"drawn: traces {shown}, {scale} from one to the next"
+    return drawn, (*_aligned(page), f"drawn: traces {shown}, {scale} from one to the next")
+
+
+def _channels(page: Signals) -> str:
+    drawn = page.samples.shape[1]
+    return f"{drawn} channels" if drawn == page.channels else f"the first {drawn} of {page.channels} channels"
+
+
+def _aligned(page: Signals) -> tuple[str, ...]:
+    return (f"channels aligned in time: by up to {page.moved / page.frequency:.3g} s",) if page.moved else ()
 
 
 def _is_heart(dataset: Dataset) -> bool:
@@ -67,12 +73,6 @@ def _traces(signals: Signals, strip: float) -> tuple[FloatArray, str]:
     width = min(SIDE, max(1, round(SIDE * len(page) / (PAGE_SECONDS * signals.frequency))))
     scale = f"{strip:g} uV" if signals.electrical else "each channel's own range"
     return draw(heights, width=width, side=SIDE), scale
-
-
-def _middle(signals: Signals) -> FloatArray:
-    length = max(1, round(PAGE_SECONDS * signals.frequency))
-    start = max(0, (len(signals.samples) - length) // 2)
-    return signals.samples[start : start + length]
 
 
 def _own_range(page: FloatArray) -> FloatArray:

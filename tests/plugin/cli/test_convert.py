@@ -8,6 +8,7 @@ import signal
 import time
 import zipfile
 from collections.abc import Callable
+from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,41 @@ def test_a_folder_with_what_cannot_be_converted(
     assert len(set(names)) == 4
     assert not any("Doe" in name for name in files(out))
     assert "Doe" not in (out / "manifest.json").read_text()
+
+
+def test_what_is_known_of_a_refused_file_is_said(cbmir: Cli, tmp_path: Path, make_dicom: Make) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    report = dcmread(BytesIO(make_dicom(1, PatientName="Doe^Jane")))
+    del report.PixelData
+    report.save_as(folder / "without pixels.dcm")
+    (folder / "cut.dcm").write_bytes(bytes(128) + b"DICM" + b"\xff" * 100)
+    (folder / "note.txt").write_text("Nothing to see.")
+    (folder / "pack.zip").write_bytes(b"PK\3\4 and no more")
+    (folder / "DICOMDIR").write_bytes(b"no directory")
+    ended = cbmir("convert", folder, folder / "DICOMDIR", "-o", tmp_path / "out", "--json")
+    found = {entry["file"]: entry for entry in ended.json}
+    assert all(entry["error"]["remedy"] for entry in found.values())
+    for name, entry in found.items():
+        assert entry["sha256"] == sha256((folder / name).read_bytes()).hexdigest()
+    known = found.pop("without pixels.dcm")
+    assert known["error"]["code"] == "no-pixels"
+    assert known["sop_instance_uid"] == report.SOPInstanceUID
+    assert (known["modality"], known["transfer_syntax"]) == ("MR", "Explicit VR Little Endian")
+    assert "patient_key" not in known
+    assert "Doe" not in ended.out
+    assert set(found) == {"cut.dcm", "note.txt", "pack.zip", "DICOMDIR"}
+    assert all(set(entry) == {"file", "sha256", "error"} for entry in found.values())
+
+
+def test_a_file_without_bytes_to_read_has_no_hash(cbmir: Cli, tmp_path: Path, make_png: Make) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.png").write_bytes(make_png(1))
+    os.mkfifo(tmp_path / "in" / "pipe")
+    ended = cbmir("convert", tmp_path / "in", "-o", tmp_path / "out", "--json")
+    (pipe,) = (entry for entry in ended.json if "error" in entry)
+    assert set(pipe) == {"file", "error"}
+    assert "a pipe" in pipe["error"]["reason"]
 
 
 def test_frames_made_before_a_damaged_one_are_kept_and_listed(cbmir: Cli, tmp_path: Path) -> None:

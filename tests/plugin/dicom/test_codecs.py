@@ -100,6 +100,30 @@ def test_every_selection_value_of_lossless_jpeg(make_object: Any, predictor: int
     assert np.array_equal(stored(found), GREY)
 
 
+def lossless_jpeg(pixels: Any, names: bytes) -> bytes:
+    """A frame of lossless JPEG without a mark of its colours but the three components' names."""
+    frame = bytearray(imagecodecs.jpeg8_encode(pixels, lossless=True, colorspace="RGB", outcolorspace="RGB"))
+    start, scan = frame.index(b"\xff\xc3"), frame.index(b"\xff\xda")
+    frame[start + 10 : start + 19 : 3] = frame[scan + 5 : scan + 11 : 2] = names
+    bare = bytes(frame[:2] + frame[18:])  # Adobe's segment tells too
+    return bare + b"\0" * (len(bare) % 2)
+
+
+@pytest.mark.parametrize("syntax", [JPEGLossless, JPEGLosslessSV1])
+@pytest.mark.parametrize("photometric", ["RGB", "YBR_FULL", "YBR_FULL_422"])
+@pytest.mark.parametrize("names", [b"RGB", b"\1\2\3"], ids=["RGB", "numbers"])
+def test_lossless_jpeg_has_the_colours_that_the_header_says(
+    make_object: Any, syntax: str, photometric: str, names: bytes
+) -> None:
+    """No transformation is in its frames, whatever their components are called (PS3.5 8.2.1)."""
+    whole = "YBR_FULL" if photometric.startswith("YBR") else "RGB"
+    native = make_object(COLOURS, PhotometricInterpretation=whole)
+    frame = lossless_jpeg(COLOURS, names)
+    found = compressed(make_object, frame, syntax, COLOURS, PhotometricInterpretation=photometric)
+    assert np.array_equal(stored(found), COLOURS)
+    assert np.array_equal(shown(found), shown(native))
+
+
 @pytest.mark.parametrize(
     ("syntax", "encode"),
     [

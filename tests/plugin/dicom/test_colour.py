@@ -7,11 +7,15 @@ from typing import Any
 import imagecodecs
 import numpy as np
 import pytest
+from pydicom import Dataset
 from pydicom.encaps import encapsulate
-from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, JPEGBaseline8Bit
+from pydicom.uid import JPEG2000, ExplicitVRBigEndian, ExplicitVRLittleEndian, JPEGBaseline8Bit
 
 from cbmir.dicom.codestream import marked_colours
+from cbmir.dicom.frames import find_frames
 from cbmir.dicom.palette import expand
+from cbmir.dicom.read import DicomObject
+from cbmir.dicom.rendering import Rendering
 from cbmir.errors import BrokenFile
 
 HALF = 0.501 / 255
@@ -56,6 +60,36 @@ def test_ybr_full_422(show: Any) -> None:
 def test_ybr_that_says_422_and_is_not(show: Any) -> None:
     shown = show(to_ybr(RGB), PhotometricInterpretation="YBR_FULL_422")
     np.testing.assert_allclose(shown, RGB / 255, atol=2 / 255)
+
+
+@pytest.mark.parametrize(
+    ("photometric", "step"),
+    [
+        ("RGB", None),
+        ("YBR_FULL", "YBR_FULL to RGB"),
+        ("YBR_ICT", "YBR_ICT taken as RGB"),
+        ("YBR_RCT", "YBR_RCT taken as RGB"),
+        ("XYB", "XYB taken as RGB"),
+    ],
+)
+def test_the_steps_say_whether_uncompressed_colours_were_converted(
+    make_object: Any, photometric: str, step: str | None
+) -> None:
+    said = steps(make_object(RGB, PhotometricInterpretation=photometric))
+    assert said == ["decoded: uncompressed", *([step] if step else [])]
+
+
+@pytest.mark.parametrize("photometric", ["YBR_ICT", "YBR_RCT"])
+def test_the_steps_say_what_a_decoder_converted(make_object: Any, photometric: str) -> None:
+    dataset = make_object(RGB, JPEG2000, PhotometricInterpretation=photometric)
+    dataset.PixelData = encapsulate([imagecodecs.jpeg2k_encode(RGB, level=0, mct=True)])
+    dataset["PixelData"].VR = "OB"
+    assert steps(dataset) == ["decoded: openjpeg", f"{photometric} to RGB"]
+
+
+def steps(dataset: Dataset) -> list[str]:
+    frames = find_frames(DicomObject.in_memory(dataset), "x.dcm", max_pixels=10**6)
+    return list(frames.picture(0, Rendering()).steps)
 
 
 def jpeg(rgb: Any, inside: str, **how: Any) -> bytes:

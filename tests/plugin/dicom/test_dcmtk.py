@@ -9,13 +9,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import imagecodecs
 import numpy as np
 import numpy.typing as npt
 import pytest
 from PIL import Image
 from pydicom import Dataset, Sequence
 from pydicom.data import get_testdata_file
-from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian
+from pydicom.encaps import encapsulate
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, JPEGLosslessSV1
 
 from cbmir.dicom.frames import find_frames
 from cbmir.dicom.read import read_object
@@ -235,3 +237,20 @@ def test_each_step_is_theirs(
     assert ours.std() > 20
     if made.rendering.overlays:
         assert (ours != frames.picture(0, SHOWN).pixels).mean() > 0.03
+
+
+@pytest.mark.parametrize("photometric", ["RGB", "YBR_FULL", "YBR_FULL_422"])
+def test_colours_of_lossless_jpeg_are_theirs(
+    photometric: str, make_object: Callable[..., Dataset], encode: Callable[[Dataset], bytes], tmp_path: Path
+) -> None:
+    dataset = make_object(colours(), PhotometricInterpretation=photometric)
+    dataset.file_meta.TransferSyntaxUID = JPEGLosslessSV1
+    frame = imagecodecs.jpeg8_encode(colours(), lossless=True, colorspace="RGB", outcolorspace="RGB")
+    dataset.PixelData = encapsulate([bytes(frame) + b"\0" * (len(frame) % 2)])
+    dataset["PixelData"].VR = "OB"
+    path = tmp_path / "made.dcm"
+    path.write_bytes(encode(dataset))
+    ours = find_frames(read_object(path.read_bytes(), "x"), "x", max_pixels=10**7).picture(0, PLAIN).pixels
+    subprocess.run(["dcmj2pnm", path, tmp_path / "theirs.pnm"], check=True, capture_output=True)
+    with Image.open(tmp_path / "theirs.pnm") as theirs:
+        assert np.abs(ours.astype(int) - np.asarray(theirs)).max() <= ROUNDED

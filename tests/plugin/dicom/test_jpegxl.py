@@ -219,6 +219,32 @@ def test_a_jpeg_compressed_once_more_shows_what_the_jpeg_does(make_object: Any, 
     assert np.abs(shown(decoded) - shown(before)).mean() < 1
 
 
+@pytest.mark.parametrize("syntax", [JPEG_XL_LOSSLESS, JPEG_XL_RECOMPRESSION])
+@pytest.mark.parametrize("photometric", ["YBR_FULL", "YBR_FULL_422", "RGB"])
+@pytest.mark.parametrize("marked", ["RGB", "JFIF", ""])
+def test_colours_of_a_jpeg_within_are_converted_once(
+    make_object: Any, syntax: str, photometric: str, marked: str
+) -> None:
+    """Whatever the header calls them, and what the JPEG itself: as if it were not compressed once more."""
+    stream = BytesIO()
+    Image.fromarray(SMOOTH_COLOUR).save(stream, "JPEG", quality=90, keep_rgb=marked == "RGB")
+    jpeg = stream.getvalue()
+    if not marked:
+        jpeg = jpeg[:2] + jpeg[20:]  # without its JFIF segment
+    said = {"PhotometricInterpretation": photometric}
+    before = holding(make_object, JPEGBaseline8Bit, SMOOTH_COLOUR, jpeg + b"\0" * (len(jpeg) % 2), **said)
+    again = bytes(imagecodecs.jpegxl_encode_jpeg(jpeg))
+    found = holding(make_object, syntax, SMOOTH_COLOUR, again, **said)
+    assert np.array_equal(shown(found), shown(before))
+
+
+@pytest.mark.parametrize("photometric", ["YBR_FULL_422", "YBR_RCT", "XYB", "RGB"])
+def test_lossless_samples_are_rgb_where_they_can_be_nothing_else(make_object: Any, photometric: str) -> None:
+    """Frames have no subsampled chrominance, and decoders undo all other transformations (PS3.5 8.2.15)."""
+    said = {"PhotometricInterpretation": photometric}
+    assert np.array_equal(shown(holding(make_object, JPEG_XL_LOSSLESS, COLOUR, lossless(COLOUR), **said)), COLOUR)
+
+
 @pytest.mark.parametrize("pixels", [GREY, COLOUR], ids=["grey", "colour"])
 def test_a_frame_without_the_jpeg_it_should_have_is_decoded(make_object: Any, pixels: Any) -> None:
     assert np.array_equal(stored(holding(make_object, JPEG_XL_RECOMPRESSION, pixels, lossless(pixels))), pixels)

@@ -179,7 +179,7 @@ def open_file(source: bytes | BinaryIO, name: str, settings: Settings) -> OpenFi
     Raises:
         cbmir.errors.UnusableInput: as `convert` does.
     """
-    size = len(source) if isinstance(source, bytes) else source.seek(0, SEEK_END)
+    size = _size(source)
     if not size:
         raise BrokenFile(f"{name} is empty.", "Fetch or export it again.")
     if not is_dicom(_head(source), size):
@@ -189,6 +189,17 @@ def open_file(source: bytes | BinaryIO, name: str, settings: Settings) -> OpenFi
     header = describe(found.dataset, name)
     frames = find_frames(found, name, max_pixels=settings.max_pixels, regions=header.ultrasound_regions)
     return OpenFile(name, settings, header, frames.count, frames, b"")
+
+
+def read_header(source: bytes | BinaryIO, name: str) -> InstanceHeader | None:
+    """What a DICOM object's header says, whether or not it has a picture; None of any other file.
+
+    Raises:
+        cbmir.errors.UnusableInput: if it cannot be read.
+    """
+    if not is_dicom(_head(source), _size(source)):
+        return None
+    return describe(read_object(source, name).dataset, name)
 
 
 def fitted(shown: Shown, side: int) -> Picture:
@@ -206,6 +217,10 @@ def _picture(number: int, pixels: ByteArray, aspect: float, side: int, steps: tu
     if plain_grey.ndim < made.ndim:
         steps += ("grey: all three colours are equal",)
     return Picture(number, plain_grey, steps)
+
+
+def _size(source: bytes | BinaryIO) -> int:
+    return len(source) if isinstance(source, bytes) else source.seek(0, SEEK_END)
 
 
 def _head(source: bytes | BinaryIO) -> bytes:

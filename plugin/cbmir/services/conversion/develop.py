@@ -128,22 +128,26 @@ class _Darkroom:
 
     def entry(self, source: Source | Unlisted) -> Entry:
         """What the manifest says of a file, once its pictures are made."""
+        said: Entry = {"file": source.file_name}
         try:
-            return self._entry(source)
-        except OSError as error:
-            return _refused(source, unreadable(source.file_name, error))
-
-    def _entry(self, source: Source | Unlisted) -> Entry:
-        if isinstance(source, Unlisted):
-            return _refused(source, source.error)
-        try:
-            content = source.read()
-            sha256 = sha256_of(content)
-            stem = self._stem(self._apart(source, content, header_of), sha256)
-            made = self._apart(source, content, _made, self.wanted, self.out, stem)
-            return {"file": source.file_name, "sha256": sha256, **made}
+            self._tell(source, said)
         except UnusableInput as error:
-            return _refused(source, error)
+            said["error"] = _error(error)
+        except OSError as error:
+            said["error"] = _error(unreadable(source.file_name, error))
+        return said
+
+    def _tell(self, source: Source | Unlisted, said: Entry) -> None:
+        """Say of a file what becomes known of it, until it is converted or an error ends that."""
+        if isinstance(source, Unlisted):
+            said |= {"sha256": source.sha256} if source.sha256 else {}
+            said["error"] = _error(source.error)
+            return
+        content = source.read()
+        said["sha256"] = sha256_of(content)
+        header = self._apart(source, content, header_of)
+        said |= _described(header)
+        said |= self._apart(source, content, _made, self.wanted, self.out, self._stem(header, said["sha256"]))
 
     def _apart(self, source: Source, content: Content, work: Callable[..., Made], *how: Any) -> Made:
         name = source.file_name
@@ -160,7 +164,7 @@ def _made(content: Content, name: str, settings: Settings, wanted: Wanted, out: 
     pictures: list[Entry] = []
     with opened(content, settings) as stream:
         file = open_file(stream, name, settings)
-        said = _described(file, wanted.rendering)
+        said: Entry = {"pipeline": file.pipeline(wanted.rendering), "frames": file.count}
         numbers = _numbers(file, wanted)
         try:
             for number in numbers:
@@ -196,18 +200,12 @@ def _written(picture: Picture, path: Path) -> Entry:
     }
 
 
-def _described(file: OpenFile, rendering: Rendering) -> Entry:
-    said: Entry = {"pipeline": file.pipeline(rendering), "frames": file.count}
-    if file.header is None:
-        return said
-    header = asdict(file.header)
-    del header["patient_key"]
-    syntax = UID(file.header.transfer_syntax_uid)
-    return {**header, "transfer_syntax": syntax.name, **said}
-
-
-def _refused(source: Source | Unlisted, error: CbmirError) -> Entry:
-    return {"file": source.file_name, "error": _error(error)}
+def _described(header: InstanceHeader | None) -> Entry:
+    if header is None:
+        return {}
+    said = asdict(header)
+    del said["patient_key"]
+    return {**said, "transfer_syntax": UID(header.transfer_syntax_uid).name}
 
 
 def _error(error: CbmirError) -> Entry:

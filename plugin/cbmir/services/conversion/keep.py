@@ -10,7 +10,7 @@ from typing import BinaryIO
 from cbmir.archive.folder import Content, content_of
 from cbmir.pictures.shelf import Shelf
 from cbmir.quiet import contained
-from cbmir.services.conversion.convert import open_file, rendering_of
+from cbmir.services.conversion.convert import open_file, read_header, rendering_of
 from cbmir.settings import Settings
 from cbmir.store.new_instances import NewFrame
 from cbmir.types import ByteArray, ConvertedObject, InstanceHeader, Picture
@@ -36,13 +36,13 @@ def keep(content: Content, name: str, settings: Settings, sha256: str) -> Kept:
 
 
 def header_of(content: Content, name: str, settings: Settings) -> InstanceHeader | None:
-    """What a file's header says; None of a PNG, JPEG, TIFF or BMP.
+    """What a DICOM object's header says, whether or not it has a picture; None of any other file.
 
     Raises:
         cbmir.errors.UnusableInput: if it cannot be read.
     """
     with opened(content, settings) as source:
-        return open_file(source, name, settings).header
+        return read_header(source, name)
 
 
 def opened(content: Content, settings: Settings) -> AbstractContextManager[bytes | BinaryIO]:

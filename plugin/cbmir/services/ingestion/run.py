@@ -223,14 +223,13 @@ class Ingestion:
             self.ledger.recorded(session, origins)
 
     def _set_aside(self, each: _Refused | Unlisted, error: UnusableInput) -> None:
-        sha256 = each.sha256 if isinstance(each, _Refused) else ""
         origin = _kept(each.origin, self.borrowed, self.settings.set_aside) if self.borrowed else each.origin
         with self.database.write() as session:
             quarantine.put(
                 session,
                 file_name=PurePosixPath(each.file_name).name,  # a folder's name may be a patient's
                 origin=origin,
-                sha256=sha256,
+                sha256=each.sha256,
                 code=error.code,
                 reason=error.reason,
                 remedy=error.remedy,

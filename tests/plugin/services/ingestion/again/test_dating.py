@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import date
+from hashlib import sha256
 from pathlib import Path
 
 import pydicom
@@ -94,8 +95,13 @@ def test_one_that_cannot_be_read_any_more_does_not_end_it(
 ) -> None:
     filled(database, settings, tmp_path / "in", make_dicom, make_png)
     forget(database)
-    strict = Settings(data=settings.data, max_pixels=10)
-    assert date_again(database, strict, Silence()) == Dated(failed=5)
+    damaged = bytes(128) + b"DICM" + b"\xff" * 100
+    (tmp_path / "in" / "kept").write_bytes(damaged)
+    with database.write() as session:
+        mine = update(Instance).where(Instance.file_name == "kept")
+        session.execute(mine.values(sha256=sha256(damaged).hexdigest()))
+    strict = Settings(data=settings.data, max_pixels=10)  # which a date has nothing to do with
+    assert date_again(database, strict, Silence()) == Dated(dated=3, dateless=1, failed=1)
 
 
 def test_the_command_reads_dates_when_asked(

@@ -35,10 +35,11 @@ from cbmir.encoders import efficientnet_lite, efficientnet_weights, photographs,
 from cbmir.encoders.base import Encoder, Preprocessing
 from cbmir.encoders.rivals import alexnet, resnet50
 from cbmir.evaluation import bootstrap
+from cbmir.services.training import lineage
 from cbmir.settings import Settings
+from cbmir.store import frames
 from cbmir.store.session import Database
 from cbmir.store.tables import Encoder as Row
-from cbmir.store.tables import Group, GroupPart
 from cbmir.types import Part
 
 DEPTHS = (1, 5, 20, 100)
@@ -179,7 +180,8 @@ def frozen(images: Images, networks: Path | None) -> Iterator[tuple[str, Callabl
 
 
 def trained(data: Path) -> Iterator[tuple[int, set[str], Encoder]]:
-    """The seed, the test groups and the encoder of each training in an installation; of a seed the newest."""
+    """The seed, the test groups and the encoder of each training in an installation; of a seed the newest. What an
+    encoder was trained on that it started from is not in the test."""
     settings = Settings(data=data)
     with Database(settings.resolved_database_url).read() as session:
         rows = session.scalars(
@@ -187,11 +189,11 @@ def trained(data: Path) -> Iterator[tuple[int, set[str], Encoder]]:
         )
         newest = {row.training["seed"]: row for row in rows if "seed" in row.training}
         for seed, row in sorted(newest.items()):
-            parts = select(Group.key).join(GroupPart, GroupPart.group_id == Group.id)
-            tested = parts.where(GroupPart.encoder_id == row.id, GroupPart.part == Part.TEST.value)
+            keys, parts = frames.group_keys(session), lineage.of(session, row).parts
+            tested = {keys[group] for group, part in parts.items() if part is Part.TEST}
             weights = settings.weights / row.weights_file
             encoder = registry.load(row.architecture, weights, row.weights_sha256, row.preprocessing)
-            yield seed, set(session.scalars(tested)), encoder
+            yield seed, tested, encoder
 
 
 def main() -> None:

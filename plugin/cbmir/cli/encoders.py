@@ -8,6 +8,7 @@ import click
 
 from cbmir.cli.context import Context, json_option, print_json
 from cbmir.cli.encoder_adding import add_command, quantise_command
+from cbmir.cli.encoder_releasing import release_command
 from cbmir.cli.encoder_versions import COMMANDS
 from cbmir.progress import Silence
 from cbmir.store import encoders
@@ -24,7 +25,8 @@ from cbmir.store.tables import Encoder
     "--start",
     default="default",
     show_default=True,
-    help="Of a training by labels: `default`, `photographs` (needs cbmir[efficientnet]) or an encoder's id.",
+    help="Of a training by labels: `default`, `photographs` (needs cbmir[efficientnet]) or an encoder's id. "
+    "Patients whom that encoder has seen keep their part of the split.",
 )
 @json_option
 @click.pass_obj
@@ -107,7 +109,7 @@ def encoders_command(ctx: click.Context, as_json: bool) -> None:
         _list(ctx.obj, as_json)
 
 
-for command in (add_command, quantise_command, *COMMANDS):
+for command in (add_command, quantise_command, *COMMANDS, release_command):
     encoders_command.add_command(command)
 
 

@@ -61,6 +61,7 @@ def _numbers(text: str) -> list[int]:
 def _print_table(result: dict[str, Any]) -> None:
     queries, gallery = result["queries"], result["gallery"]
     click.echo(f"{result['encoder']}: {queries:,} queries, {gallery:,} in the gallery, by {result['label']}")
+    click.echo(result["split"])
     found = result["intervals"]
     for mean, title, at in (("micro", "all queries", result["at"]), ("macro", "all labels alike", result["macro"])):
         click.echo(f"\n{title} ({mean})")

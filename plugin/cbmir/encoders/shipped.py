@@ -7,10 +7,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from cbmir.encoders.picture_split import PictureSplit
 from cbmir.errors import NotFound
 from cbmir.files import write_whole
 
-FILE, DESCRIPTION = "default.safetensors", "default.json"
+FILE, DESCRIPTION, SPLIT = "default.safetensors", "default.json", "default.split.safetensors"
 
 
 def weights() -> bytes:
@@ -30,6 +31,15 @@ def description() -> dict[str, Any]:
     """
     described: dict[str, Any] = json.loads(_read(DESCRIPTION))
     return described
+
+
+def split() -> PictureSplit:
+    """Which pictures it was trained on.
+
+    Raises:
+        cbmir.errors.NotFound, cbmir.errors.WeightsMismatch: if the installation lacks the file, or has another.
+    """
+    return PictureSplit.from_bytes(_read(SPLIT), SPLIT)
 
 
 def bring(path: Path) -> None:

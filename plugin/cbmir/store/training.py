@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session, aliased
 
 from cbmir.store.tables import Frame, Group, Instance, Label
+
+AT_ONCE = 10_000
 
 
 class TrainingFrame(NamedTuple):
@@ -49,3 +52,10 @@ def frames(session: Session) -> list[TrainingFrame]:
 def group_ids(session: Session) -> set[int]:
     """Row ids of all groups that are stored now."""
     return set(session.scalars(select(Group.id)))
+
+
+def pictures(session: Session) -> Iterator[tuple[int, str, str]]:
+    """Of every stored frame: its group's row id, the SHA-256 of its file's bytes, and its picture's key."""
+    statement = select(Instance.group_id, Instance.sha256, Frame.picture).join(Instance.frames)
+    for row in session.execute(statement.execution_options(yield_per=AT_ONCE)):
+        yield row.group_id, row.sha256, row.picture

@@ -9,6 +9,8 @@ from typing import Any, Self
 
 from cbmir.errors import BadRequest
 
+DEFAULT, PHOTOGRAPHS = "default", "photographs"
+"""Weights to start from: those that come with the product, and those that ImageNet's photographs made."""
 USUAL: Mapping[str, Mapping[str, int]] = MappingProxyType(
     {"efficientnet-lite0": {"epochs": 6, "side": 128, "batch_size": 64}}
 )
@@ -37,7 +39,7 @@ class TrainingRequest:
     seed: int = 0
     side: int = 64
     batch_size: int = 32
-    start: str = "default"
+    start: str = DEFAULT
 
     def __post_init__(self) -> None:
         for name, (least, most) in RANGES.items():

@@ -67,7 +67,9 @@ def _frame(session: Any, settings: Settings, number: int, labels: dict[str, str]
 @pytest.mark.usefixtures("archive")
 def test_every_number_is_printed_with_its_interval_and_definition(cbmir: Run) -> None:
     printed = cbmir("evaluate", "--k", "1,5", "--encoder", "near", "--by", "modality").out
-    assert printed.startswith("near: 16 queries, 24 in the gallery, by subclass\n")
+    assert printed.startswith(
+        "near: 16 queries, 24 in the gallery, by subclass\nThe test part of the encoder's own"
+    )
     for name in (*METRICS, *WHOLE):
         assert name in printed
     assert "all queries (micro)" in printed

@@ -2,42 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from sqlalchemy.orm import Session
 
 from cbmir.errors import BadRequest, EmptyGallery
 from cbmir.evaluation.labels import LabelSets
+from cbmir.services.evaluation import split
+from cbmir.services.evaluation.split import Split
 from cbmir.services.evaluation.trial import Side, Trial
 from cbmir.services.retrieval.scope import nothing_extracted
-from cbmir.store import encoders, features, frames, tables
-from cbmir.training import splits
-from cbmir.types import Part
-
-
-@dataclass(frozen=True)
-class _Split:
-    """Groups that ask, groups that are not searched (those that ask among them), and where that comes from."""
-
-    asked: Collection[int]
-    kept_out: Collection[int]
-    made: str
+from cbmir.store import features, frames, tables
 
 
 def prepare(session: Session, encoder: tables.Encoder, label: str, seed: int = 0) -> Trial:
     """The encoder's test part against the rest of the library; `seed` splits where the encoder brought no split.
+    No group asks that the encoder was trained on, or one that it came from (`cbmir.services.training.lineage`).
 
     Raises:
         cbmir.errors.BadRequest: if no image has such a label.
-        cbmir.errors.EmptyGallery: if features are missing, or one side has no labelled image.
+        cbmir.errors.EmptyGallery: if features are missing, one side has no labelled image, or the encoder was
+            trained on all.
     """
     everything, names = _load(session, encoder, label)
-    test = _own(session, encoder)
-    made = "The test part of the encoder's own split, none of whose groups it was trained on."
-    split = _Split(test, test, made) if test is not None else _made_up(session, everything, names, seed)
-    return _arranged(everything, names, split, label)
+    return _arranged(everything, names, split.of(session, [encoder], _labels(everything, names), seed), label)
 
 
 def pair(
@@ -60,7 +49,7 @@ def pair(
     ours = ours.where(np.isin(ours.frame_ids, theirs.frame_ids))
     if len(ours) == 0:
         raise EmptyGallery("No image has features of both encoders.", "Run `cbmir extract` for each of them.")
-    trial = _arranged(ours, names, _common(session, encoder, other, ours, names, seed), label)
+    trial = _arranged(ours, names, split.of(session, [encoder, other], _labels(ours, names), seed), label)
     return trial, replace(trial, queries=_with(trial.queries, theirs), gallery=_with(trial.gallery, theirs))
 
 
@@ -83,52 +72,14 @@ def _load(session: Session, encoder: tables.Encoder, label: str) -> tuple[Side, 
     return Side(both, codes[here], labelled.group_ids[here], vectors[there]), names
 
 
-def _own(session: Session, encoder: tables.Encoder) -> Collection[int] | None:
-    """The test part of the encoder's own split; None where it brought none."""
-    parts = encoders.parts(session, encoder.id)
-    return _tested(parts) if parts else None
-
-
-def _tested(parts: Mapping[int, Part]) -> list[int]:
-    return [group for group, part in parts.items() if part is Part.TEST]
-
-
-def _common(
-    session: Session, encoder: tables.Encoder, other: tables.Encoder, both: Side, names: list[str], seed: int
-) -> _Split:
-    own = [test for test in (_own(session, encoder), _own(session, other)) if test is not None]
-    if not own:
-        return _made_up(session, both, names, seed)
-    asked = set.intersection(*map(set, own))
-    if not asked:
-        raise EmptyGallery(
-            f"No group (patient) is in the test part of both {encoder.id} and {other.id}.",
-            "Train both on the same images with the same seed: their splits are then the same.",
-        )
-    made = "The test part of the only one of both encoders that brought a split."
-    if len(own) == 2:
-        made = "The groups in the test parts of both encoders; those in one of them alone took no part."
-    return _Split(asked, set.union(*map(set, own)), made)
-
-
-def _made_up(session: Session, everything: Side, names: list[str], seed: int) -> _Split:
-    keys = frames.group_keys(session)
+def _labels(everything: Side, names: list[str]) -> list[tuple[int, str]]:
+    """Group and label of every labelled frame."""
     pairs = zip(everything.groups.tolist(), everything.codes.tolist(), strict=True)
-    strata = splits.strata((keys[group], names[code]) for group, code in pairs if code >= 0)
-    if len(strata) < splits.FEWEST_GROUPS:
-        raise EmptyGallery(
-            f"Only {len(strata)} groups (patients) have labelled images: too few to evaluate.",
-            "Ingest labelled images of more patients.",
-        )
-    parts = splits.assign(strata, seed)
-    test = _tested({group: parts[key] for group, key in keys.items() if key in parts})
-    return _Split(
-        test, test, f"No encoder brought a split: groups were split for this evaluation, with seed {seed}."
-    )
+    return [(group, names[code]) for group, code in pairs if code >= 0]
 
 
-def _arranged(everything: Side, names: list[str], split: _Split, label: str) -> Trial:
-    in_test, kept_out = (np.isin(everything.groups, list(groups)) for groups in (split.asked, split.kept_out))
+def _arranged(everything: Side, names: list[str], chosen: Split, label: str) -> Trial:
+    in_test, kept_out = (np.isin(everything.groups, list(groups)) for groups in (chosen.asked, chosen.kept_out))
     has_label, sets = everything.codes >= 0, LabelSets.of(names)
     gallery, asked = everything.where(has_label & ~kept_out), everything.where(has_label & in_test)
     answerable = sets.relevant(asked.codes, gallery.codes) > 0
@@ -139,7 +90,7 @@ def _arranged(everything: Side, names: list[str], split: _Split, label: str) -> 
         gallery=gallery,
         unanswerable=asked.where(~answerable),
         unlabelled=(int((~has_label & in_test).sum()), int((~has_label & ~kept_out).sum())),
-        split=split.made,
+        split=chosen.made,
     )
     _check(trial, label)
     return trial

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from cbmir.errors import EmptyGallery, TrainingFailed
+from cbmir.services.training import lineage
 from cbmir.settings import Settings
 from cbmir.store import training as library
 from cbmir.store.session import Database
@@ -37,6 +38,7 @@ class Plan:
     Attributes:
         frames: all stored frames; their places here are the rows of everything else.
         part_of: the part of each group, by its key.
+        kept: of those the groups that the encoder to start from has seen, or kept from itself.
         data_sha256: of pictures, groups and labels.
         fingerprint: of data and request.
     """
@@ -44,6 +46,7 @@ class Plan:
     request: TrainingRequest
     frames: list[TrainingFrame]
     part_of: dict[str, Part]
+    kept: dict[str, Part]
     data_sha256: str
     fingerprint: str
 
@@ -105,20 +108,35 @@ class Trained:
 
 
 def plan(database: Database, request: TrainingRequest) -> Plan:
-    """Everything that is stored, split by patient.
+    """Everything that is stored, split by patient; a group that the encoder to start from knows keeps its part.
 
     Raises:
         cbmir.errors.EmptyGallery: if no picture is stored.
-        cbmir.errors.TrainingFailed: if there are too few patients.
+        cbmir.errors.NotFound: if there is no encoder to start from.
+        cbmir.errors.TrainingFailed: if there are too few patients, or too few that the encoder has not seen.
     """
     with database.read() as session:
         frames = library.frames(session)
+        seen = lineage.of_start(session, request)
     if not frames:
         raise EmptyGallery("There is no picture to train on.", "Ingest some first: `cbmir ingest`.")
     strata = splits.strata((frame.group, frame.label) for frame in frames)
+    kept = {frame.group: seen[frame.group_id] for frame in frames if frame.group_id in seen}
+    part_of = _complete(splits.assign(strata, request.seed, kept), request)
     data = data_sha256(frames)
-    fingerprint = _sha256([data, request.as_json()])
-    return Plan(request, frames, splits.assign(strata, request.seed), data, fingerprint)
+    fingerprint = _sha256([data, request.as_json(), *([kept] if kept else [])])
+    return Plan(request, frames, part_of, kept, data, fingerprint)
+
+
+def _complete(part_of: dict[str, Part], request: TrainingRequest) -> dict[str, Part]:
+    for part in Part:
+        if part not in part_of.values():
+            raise TrainingFailed(
+                f"Of {len(part_of):,} patients none is left to {_PURPOSE[part]}: the encoder that this training "
+                f"starts from, {request.start}, was trained on them.",
+                "Ingest pictures of more patients, or start from weights that saw none: `--start photographs`.",
+            )
+    return part_of
 
 
 def data_sha256(frames: list[TrainingFrame]) -> str:

@@ -14,8 +14,8 @@ from cbmir.encoders.efficientnet_lite import BESIDE
 from cbmir.encoders.efficientnet_network import EfficientNetLite, is_of_second
 from cbmir.errors import NotFound, WeightsMismatch
 from cbmir.settings import Settings
+from cbmir.training.request import DEFAULT, PHOTOGRAPHS
 
-DEFAULT, PHOTOGRAPHS = "default", "photographs"
 COUNTERS = "num_batches_tracked"
 """Of torch's norms; nothing depends on them."""
 

@@ -64,9 +64,10 @@ def train(
 
     Raises:
         cbmir.errors.EmptyGallery: if no picture is stored.
-        cbmir.errors.NotFound: if the architecture cannot be trained.
+        cbmir.errors.NotFound: if the architecture cannot be trained, or there is no encoder to start from.
         cbmir.errors.BadRequest: if there is a team, and the architecture is trained by one process alone.
-        cbmir.errors.TrainingFailed: if there are too few patients or labels, or the loss is no number any more.
+        cbmir.errors.TrainingFailed: if there are too few patients or labels, the encoder to start from has seen
+            too many of them, or the loss is no number any more.
         cbmir.errors.JobCancelled, cbmir.errors.DiskFull: if it should stop, or has to; the last checkpoint stays.
     """
     fit = _fitter(request.architecture)
@@ -142,6 +143,7 @@ def _how(plan: Plan, trained: Trained) -> dict[str, Any]:
         "data_sha256": plan.data_sha256,
         "images": {part.value: len(rows) for part, rows in trained.rows.items()},
         "groups": dict(Counter(part.value for part in plan.part_of.values())),
+        "groups_kept": dict(Counter(part.value for part in plan.kept.values())),
         "pipelines": dict(sorted(Counter(frame.pipeline for frame in plan.frames).items())),
         "unreadable": trained.unreadable,
         "torch": torch.__version__,

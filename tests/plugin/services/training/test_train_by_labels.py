@@ -56,8 +56,13 @@ def test_it_goes_on_from_the_shipped_weights(database: Database, one_core: Setti
 def test_it_goes_on_from_an_encoder_of_ones_own(database: Database, one_core: Settings, stock: Stock) -> None:
     stock(database)
     first = train(database, one_core, REQUEST, Silence())
-    second = train(database, one_core, TrainingRequest.from_json({**REQUEST.as_json(), "start": first}), Silence())
+    request = TrainingRequest.from_json({**REQUEST.as_json(), "start": first, "seed": 1})
+    second = train(database, one_core, request, Silence())
     assert second != first
+    with database.read() as session:
+        assert encoders.parts(session, second) == encoders.parts(session, first), "whatever the seed is"
+        row = encoders.get(session, second)
+    assert row.training["groups_kept"] == row.training["groups"] == {"train": 4, "validation": 1, "test": 1}
 
 
 def test_what_it_knew_before_stays_beside_what_it_learns(
@@ -80,7 +85,7 @@ def test_what_it_knew_before_stays_beside_what_it_learns(
 def test_unknown_weights_to_start_from(database: Database, one_core: Settings, stock: Stock) -> None:
     stock(database)
     request = TrainingRequest.from_json({**REQUEST.as_json(), "start": "../elsewhere"})
-    with pytest.raises(NotFound, match="no weights of an encoder elsewhere"):
+    with pytest.raises(NotFound, match=r"no encoder \.\./elsewhere"):
         train(database, one_core, request, Silence())
 
 

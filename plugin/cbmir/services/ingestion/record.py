@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from sqlalchemy.orm import Session
 
 from cbmir.archive.folder import Content, Source, size_of
-from cbmir.archive.manifest import Labeller
+from cbmir.archive.manifest import CONTENT, Labeller
 from cbmir.errors import ConflictingInstance, ConflictingLabels
 from cbmir.modalities import modality_class
 from cbmir.services.conversion import outdated
@@ -273,8 +273,9 @@ def _label_again(session: Session, known: Instance, prepared: Prepared) -> None:
 
 
 def _contradicts(known: Instance, labelling: Labelling) -> bool:
+    """Whether both say something else of what the picture shows; the same picture may come from two sources."""
     labels = {label.name: label.value for label in known.labels if label.origin == labelling.origin}
-    return any(labels.get(name, value) != value for name, value in labelling.labels.items())
+    return any(labels.get(name, value) != value for name, value in labelling.labels.items() if name in CONTENT)
 
 
 def _date_again(session: Session, known: Instance, day: date | None) -> None:

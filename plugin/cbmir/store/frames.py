@@ -28,6 +28,8 @@ DESCRIPTIONS: Mapping[str, Sequence[InstrumentedAttribute[Any]]] = MappingProxyT
         "burned_in_annotation": (Instance.burned_in_annotation,),
         "laterality": (Instance.laterality,),
         "view_position": (Instance.view_position,),
+        "manufacturer": (Instance.manufacturer,),
+        "model_name": (Instance.model_name,),
         "sop_class_uid": (Instance.sop_class_uid,),
         "transfer_syntax_uid": (Instance.transfer_syntax_uid,),
     }

@@ -197,6 +197,20 @@ def described(session: Session, encoder_id: str, name: str) -> Labelled:
     return Labelled(found.frame_ids, found.group_ids, values)
 
 
+def known_names(session: Session) -> list[str]:
+    """The names of all labels that images have, then those of `DESCRIPTIONS` of which any is known."""
+    labels = session.scalars(select(Label.name).distinct().order_by(Label.name)).all()
+    return [*labels, *(name for name in known_descriptions(session) if name not in labels)]
+
+
+def known_descriptions(session: Session) -> list[str]:
+    """Those of `DESCRIPTIONS` of which any image has one."""
+    columns = {name: column for name, (column, *_) in DESCRIPTIONS.items()}
+    asked = [exists(select(column).where(column.is_not(None))).label(name) for name, column in columns.items()]
+    found = session.execute(select(*asked)).one()._asdict()
+    return [name for name in DESCRIPTIONS if found[name]]
+
+
 def pictures(session: Session, encoder_id: str) -> dict[int, str]:
     """The picture's key of every frame that has a feature of this encoder, by the frame's id."""
     statement = (

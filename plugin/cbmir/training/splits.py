@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 
 from cbmir.errors import TrainingFailed
 from cbmir.types import Part
+from cbmir.words import counted
 
 FEWEST_GROUPS = 3
 HELD_OUT = 10
@@ -45,8 +46,8 @@ def assign(stratum_of: Mapping[str, str], seed: int) -> dict[str, Part]:
     """
     if len(stratum_of) < FEWEST_GROUPS:
         raise TrainingFailed(
-            f"There are pictures of {len(stratum_of)} patients; a training needs {FEWEST_GROUPS} at least: "
-            "to train, to validate and to test.",
+            f"There are pictures of {counted(len(stratum_of), 'patient')}; a training needs {FEWEST_GROUPS} at "
+            "least: to train, to validate and to test.",
             "Ingest pictures of more patients; for plain images a manifest's column `group` tells patients apart.",
         )
     line = _line(stratum_of, seed)

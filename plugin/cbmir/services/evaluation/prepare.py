@@ -15,6 +15,7 @@ from cbmir.services.retrieval.scope import nothing_extracted
 from cbmir.store import encoders, features, frames, tables
 from cbmir.training import splits
 from cbmir.types import Part
+from cbmir.words import counted
 
 
 @dataclass(frozen=True)
@@ -116,8 +117,9 @@ def _made_up(session: Session, everything: Side, names: list[str], seed: int) ->
     pairs = zip(everything.groups.tolist(), everything.codes.tolist(), strict=True)
     strata = splits.strata((keys[group], names[code]) for group, code in pairs if code >= 0)
     if len(strata) < splits.FEWEST_GROUPS:
+        few = counted(len(strata), "group (patient) has", "groups (patients) have")
         raise EmptyGallery(
-            f"Only {len(strata)} groups (patients) have labelled images: too few to evaluate.",
+            f"Only {few} labelled images: too few to evaluate.",
             "Ingest labelled images of more patients.",
         )
     parts = splits.assign(strata, seed)

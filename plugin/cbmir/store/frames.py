@@ -221,12 +221,12 @@ def pictures(session: Session, encoder_id: str) -> dict[int, str]:
     return {frame_id: picture for frame_id, picture in session.execute(statement)}  # noqa: C416 - see `features`
 
 
-def some_pictures(session: Session, most: int) -> list[str]:
-    """The keys of all frames' pictures in the order of ids, or of `most` frames at even distances."""
+def some_pictures(session: Session, most: int) -> list[tuple[int, str]]:
+    """The ids of all frames, ascending, with the keys of their pictures; or of `most` frames at even distances."""
     every = max(1, -(-count(session) // most))
-    numbered = select(Frame.picture, func.row_number().over(order_by=Frame.id).label("number")).subquery()
-    chosen = select(numbered.c.picture).where(numbered.c.number % every == 0).order_by(numbered.c.number)
-    return list(session.scalars(chosen))
+    numbered = select(Frame.id, Frame.picture, func.row_number().over(order_by=Frame.id).label("number")).subquery()
+    chosen = select(numbered.c.id, numbered.c.picture).where(numbered.c.number % every == 0)
+    return [(frame_id, picture) for frame_id, picture in session.execute(chosen.order_by(numbered.c.number))]
 
 
 def shows(session: Session, picture: str) -> bool:

@@ -104,7 +104,9 @@ class InstanceHeader:
     `patient_key` joins Patient ID and Issuer of Patient ID in clear: it is turned into a pseudonym before it
     is stored (`cbmir.services.ingestion.identity`) and appears nowhere else. `burned_in_annotation` is YES, NO or
     empty; `laterality` L, R, B, U or empty; `view_position` a code such as MLO or AP. `study_date` is None where
-    there is none; it is shown and searched by, and appears neither in logs nor in exports.
+    there is none; it is shown and searched by, and appears neither in logs nor in exports. `manufacturer` and
+    `model_name` say which kind of equipment made the picture, and not which one: Station Name, serial number and
+    institution, which may name a site, are not kept.
     """
 
     sop_instance_uid: str
@@ -119,6 +121,8 @@ class InstanceHeader:
     burned_in_annotation: str = ""
     laterality: str = ""
     view_position: str = ""
+    manufacturer: str = ""
+    model_name: str = ""
     study_date: date | None = field(default=None, repr=False)
     ultrasound_regions: tuple[UltrasoundRegion, ...] = ()
 

@@ -87,11 +87,15 @@ def add_network(settings: Settings) -> Callable[..., str]:
 def make_extractor() -> Callable[..., bytes]:
     """Bytes of a network in ONNX: a convolution `map`, its mean `mean`, and a dense layer of it, `feature`.
 
-    `shape` is its input's, `outputs` what it gives, with their shapes.
+    `shape` is its input's, `outputs` what it gives, with their shapes. Of a picture whose mean lies above
+    `fails_above`, and below 0.9, `feature` is not a number.
     """
 
     def make(
-        shape: Sequence[int | str] = ("n", 1, 8, 8), outputs: dict[str, Sequence[int | str]] | None = None
+        shape: Sequence[int | str] = ("n", 1, 8, 8),
+        outputs: dict[str, Sequence[int | str]] | None = None,
+        *,
+        fails_above: float | None = None,
     ) -> bytes:
         random, channels = np.random.default_rng(0), shape[1]
         assert isinstance(channels, int)
@@ -101,7 +105,8 @@ def make_extractor() -> Callable[..., bytes]:
                 helper.make_node("Conv", ["picture", "filters"], ["map"], kernel_shape=[3, 3], pads=[1] * 4),
                 helper.make_node("GlobalAveragePool", ["map"], ["mean"]),
                 helper.make_node("Flatten", ["mean"], ["flat"]),
-                helper.make_node("Gemm", ["flat", "dense"], ["feature"]),
+                helper.make_node("Gemm", ["flat", "dense"], ["feature" if fails_above is None else "dense_of_it"]),
+                *([] if fails_above is None else _broken()),
             ],
             "network",
             [helper.make_tensor_value_info("picture", TensorProto.FLOAT, shape)],
@@ -112,12 +117,31 @@ def make_extractor() -> Callable[..., bytes]:
             [
                 numpy_helper.from_array(filters.astype(np.float32), "filters"),
                 numpy_helper.from_array(dense.astype(np.float32), "dense"),
+                *(numpy_helper.from_array(np.float32(each), name) for name, each in _constants(fails_above)),
             ],
         )
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
         return bytes(model.SerializeToString())
 
     return make
+
+
+def _constants(fails_above: float | None) -> list[tuple[str, float]]:
+    return [] if fails_above is None else [("low", fails_above), ("high", 0.9), ("nothing", 0.0)]
+
+
+def _broken() -> list[Any]:
+    """0 / 0 where the picture's mean lies between `low` and `high`, else 0 / 1: added to the feature."""
+    return [
+        helper.make_node("ReduceMean", ["picture"], ["grey"], axes=[1, 2, 3], keepdims=0),
+        helper.make_node("Greater", ["grey", "low"], ["above"]),
+        helper.make_node("Less", ["grey", "high"], ["below"]),
+        helper.make_node("And", ["above", "below"], ["hit"]),
+        helper.make_node("Not", ["hit"], ["missed"]),
+        helper.make_node("Cast", ["missed"], ["divisor"], to=TensorProto.FLOAT),
+        helper.make_node("Div", ["nothing", "divisor"], ["nothing_or_nan"]),
+        helper.make_node("Add", ["dense_of_it", "nothing_or_nan"], ["feature"]),
+    ]
 
 
 def _mr_image(seed: int) -> Dataset:

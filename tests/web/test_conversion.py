@@ -32,6 +32,8 @@ TOLD = replace(
     burned_in_annotation="YES",
     laterality="L",
     view_position="MLO",
+    manufacturer="SIEMENS",
+    model_name="MAGNETOM VIDA",
     ultrasound_regions=(UltrasoundRegion(1, 2, 300, 400, 1, 2), UltrasoundRegion(0, 0, 9, 9, 77, 88)),
 )
 
@@ -97,7 +99,7 @@ def test_the_api_tells_the_same(client: FlaskClient, database: Database, today: 
     assert [told[name] for name in ("photometric", "burned_in_annotation", "laterality", "view_position")] == [
         "YBR_FULL_422", "YES", "L", "MLO",
     ]  # fmt: skip
-    assert told["frame_count"] == 7
+    assert (told["manufacturer"], told["model_name"], told["frame_count"]) == ("SIEMENS", "MAGNETOM VIDA", 7)
     assert told["ultrasound_regions"][0] == {
         "x0": 1, "y0": 2, "x1": 300, "y1": 400, "spatial_format": 1, "data_type": 2,
     }  # fmt: skip

@@ -63,6 +63,7 @@ def given_away(instance: Instance) -> list[tuple[str, list[str]]]:
         ("Burned-in text", _known(instance.burned_in_annotation, BURNED_IN)),
         ("Laterality", _known(instance.laterality, SIDES)),
         ("View", _known(instance.view_position, {})),
+        ("Made by", _known(instance.manufacturer, {}) + _known(instance.model_name, {})),
         ("Ultrasound regions", regions),
     ]
     return [(name, values) for name, values in said if values]

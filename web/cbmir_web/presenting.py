@@ -13,6 +13,7 @@ from cbmir.store.filters import Where, written
 from cbmir.store.quarantine import meaning
 from cbmir.store.tables import Job, now
 from cbmir.types import JobKind, JobState
+from cbmir.words import counted
 from cbmir_web import curves
 
 TITLES = {
@@ -75,8 +76,7 @@ def elapsed(job: Job) -> float | None:
 
 def count(number: int, one: str = "", many: str = "") -> str:
     """A number with its noun: `1 image`, `8,842 images`."""
-    noun = one if number == 1 else many or f"{one}s"
-    return f"{number:,} {noun}" if one else f"{number:,}"
+    return counted(number, one, many) if one else f"{number:,}"
 
 
 def size(number: float) -> str:

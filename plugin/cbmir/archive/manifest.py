@@ -12,8 +12,14 @@ from cbmir.archive.folder import Source, Unlisted
 from cbmir.errors import BadManifest, ConflictingLabels, NotFound
 from cbmir.types import Labelling, LabelOrigin
 
-LABELS = ("modality", "subclass")
+CONTENT = ("modality", "subclass")
+"""Labels that say what a picture shows; the folders that it lies in may say them."""
+
+LABELS = (*CONTENT, "source")
 COLUMNS = ("path", *LABELS, "group")
+
+OTHER_NAMES = {"source": "source_repo"}
+"""Columns that are read where the one of the label's own name says nothing."""
 
 
 class Labeller(Protocol):
@@ -40,7 +46,7 @@ class FolderLabels:
     def of(self, source: Source) -> Labelling | None:
         """`mri/brain_glioma/1.png` gives modality and subclass, `brain_glioma/1.png` the subclass alone."""
         folders = PurePosixPath(source.file_name).parts[:-1][-2:]
-        labels = dict(zip(LABELS[::-1], folders[::-1], strict=False))
+        labels = dict(zip(CONTENT[::-1], folders[::-1], strict=False))
         return Labelling(labels, None, LabelOrigin.FOLDER) if labels else None
 
 
@@ -55,7 +61,9 @@ class Row:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A CSV file with the columns `path` (relative to the file), `modality`, `subclass` and `group`.
+    """A CSV file with the columns `path` (relative to the file), `modality`, `subclass`, `source` and `group`.
+
+    `source` is where a picture comes from: a hospital, a data set. `source_repo` is its other name.
 
     Attributes:
         path: of the CSV file.
@@ -82,7 +90,8 @@ class Manifest:
                 rows = _by_file(reader, path.parent.resolve())
         except (OSError, ValueError, csv.Error) as error:  # a NUL in a path is a ValueError
             raise BadManifest(f"{path} cannot be read as CSV in UTF-8: {error}.", "Save it as such.") from error
-        return cls(path, rows, tuple(name for name in columns if name not in COLUMNS))
+        known = {*COLUMNS, *OTHER_NAMES.values()}
+        return cls(path, rows, tuple(name for name in columns if name not in known))
 
     def of(self, source: Source) -> Labelling | None:
         """What the manifest says of the source; its file name is then the manifest's."""
@@ -125,7 +134,13 @@ def _by_file(reader: csv.DictReader[str], folder: Path) -> dict[Path, list[Row]]
     rows: dict[Path, list[Row]] = {}
     for line in reader:
         if name := (line["path"] or "").strip():
-            labels = {column: text.strip() for column in LABELS if (text := line.get(column) or "").strip()}
+            labels = {label: text for label in LABELS if (text := _label(line, label))}
             group = (line.get("group") or "").strip() or None
             rows.setdefault((folder / name).resolve(), []).append(Row(name, labels, group))
     return rows
+
+
+def _label(line: dict[str, str], name: str) -> str:
+    """What a line says of a label, under either name; empty where it says nothing."""
+    columns = name, OTHER_NAMES.get(name, name)
+    return next(filter(None, ((line.get(column) or "").strip() for column in columns)), "")

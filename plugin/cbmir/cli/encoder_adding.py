@@ -9,6 +9,8 @@ import click
 from cbmir.cli.context import Context, json_option, print_json
 from cbmir.encoders.base import Preprocessing
 from cbmir.errors import BadRequest
+from cbmir.store import encoders
+from cbmir.words import counted
 
 EFFICIENTNET, DEFAULT = "efficientnet-lite0", "default"
 
@@ -84,6 +86,7 @@ def add_command(
                 layer=layer,
                 fewer=fewer,
             )
+    _tell_left_out(context, encoder_id)
     if as_json:
         print_json({"encoder": encoder_id})
     else:
@@ -108,6 +111,19 @@ def quantise_command(context: Context, encoder_id: str | None, as_json: bool) ->
         print_json({"encoder": added, **comparison.as_json()})
     else:
         click.echo(f"{added} is added: {words(comparison)}. Now: cbmir extract --encoder {added}")
+
+
+def _tell_left_out(context: Context, encoder_id: str) -> None:
+    """Which pictures no reduction could be learned from: extraction will not give them a feature either."""
+    with context.database.read() as session:
+        reduction = encoders.get(session, encoder_id).training.get("reduction", {})
+    if left_out := reduction.get("left_out"):
+        pictures = counted(left_out["pictures"], "picture")
+        click.echo(
+            f"cbmir: {pictures} gave a number that is not finite, image {left_out['first']} first: the reduction "
+            "was learned without. Look at it; `cbmir extract` will set it aside, too.",
+            err=True,
+        )
 
 
 def _refuse(what: str, options: dict[str, object]) -> None:

@@ -10,6 +10,7 @@ import click
 
 from cbmir.cli.context import Context, json_option, print_json
 from cbmir.evaluation.definitions import PROBES
+from cbmir.words import counted
 
 
 @click.command("evaluate")
@@ -20,7 +21,10 @@ from cbmir.evaluation.definitions import PROBES
 @click.option("--encoder", "encoder_id", metavar="ID", help="Which; the one in use if left out.")
 @click.option("--against", metavar="ID", help="Another encoder, asked the same queries: is the difference chance?")
 @click.option(
-    "--by", multiple=True, metavar="NAME", help="Tell queries apart by modality, source, size; may be repeated."
+    "--by",
+    multiple=True,
+    metavar="NAME",
+    help="Tell queries apart by modality, source, manufacturer, size; may be repeated.",
 )
 @click.option(
     "--probe",
@@ -59,8 +63,8 @@ def _numbers(text: str) -> list[int]:
 
 
 def _print_table(result: dict[str, Any]) -> None:
-    queries, gallery = result["queries"], result["gallery"]
-    click.echo(f"{result['encoder']}: {queries:,} queries, {gallery:,} in the gallery, by {result['label']}")
+    asked = counted(result["queries"], "query", "queries")
+    click.echo(f"{result['encoder']}: {asked}, {result['gallery']:,} in the gallery, by {result['label']}")
     click.echo(result["split"])
     found = result["intervals"]
     for mean, title, at in (("micro", "all queries", result["at"]), ("macro", "all labels alike", result["macro"])):
@@ -103,9 +107,10 @@ def _by(name: str, found: dict[str, Any]) -> Iterator[str]:
     for value, row in found["values"].items():
         k = typical(row["at"])
         numbers = "  ".join(f"{each} {number:.4f}" for each, number in {**row["at"][k], **row["whole"]}.items())
-        yield f"\n{name} {value}: {row['queries']:,} queries of {row['groups']:,} groups; at {k}: {numbers}"
-    if found["queries_without"]:
-        yield f"\n{found['queries_without']:,} queries have no {name}"
+        asked, groups = counted(row["queries"], "query", "queries"), counted(row["groups"], "group")
+        yield f"\n{name} {value}: {asked} of {groups}; at {k}: {numbers}"
+    if lone := found["queries_without"]:
+        yield f"\n{counted(lone, 'query has', 'queries have')} no {name}"
 
 
 def _probes(found: dict[str, Any]) -> Iterator[str]:
@@ -146,8 +151,9 @@ def _range(interval: Sequence[float] | None) -> str:
 
 def _print_skipped(skipped: dict[str, Any]) -> None:
     if skipped["queries_without_relevant"]:
-        lone, labels = skipped["queries_without_relevant"], ", ".join(skipped["labels_without_relevant"])
-        click.echo(f"\nleft out: {lone:,} queries to which nothing in the gallery is relevant: {labels}")
+        lone = counted(skipped["queries_without_relevant"], "query", "queries")
+        labels = ", ".join(skipped["labels_without_relevant"])
+        click.echo(f"\nleft out: {lone} to which nothing in the gallery is relevant: {labels}")
     unlabelled = skipped["unlabelled_queries"] + skipped["unlabelled_gallery"]
     if unlabelled:
-        click.echo(f"\nleft out: {unlabelled:,} images without the label")
+        click.echo(f"\nleft out: {counted(unlabelled, 'image')} without the label")

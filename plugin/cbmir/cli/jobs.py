@@ -9,7 +9,7 @@ import click
 from cbmir.cli.context import Context, json_option, print_json
 from cbmir.store import jobs
 from cbmir.store.tables import Job
-from cbmir.types import JobState
+from cbmir.types import JobKind, JobState
 
 
 @click.command("jobs")
@@ -28,10 +28,19 @@ def jobs_command(context: Context, state: str | None, limit: int, as_json: bool)
         return
     for row in rows:
         share = f"{row.done:,}/{row.total:,}" if row.total else ""
-        note = row.error_message or row.message
+        note = row.error_message or _failures(row) or row.message
         click.echo(f"{row.id}  {row.created_at:%Y-%m-%d %H:%M}  {row.kind:<8}  {row.state:<9}  {share:>13}  {note}")
     if not rows:
         click.echo("No jobs.")
+
+
+def _failures(row: Job) -> str:
+    """Of an extraction that went well but for some pictures: how many, and why the first."""
+    result = row.result or {}
+    if row.kind != JobKind.EXTRACT or not result.get("failed"):
+        return ""
+    first = [f", image {frame}: {reason}" for frame, reason in result.get("reasons", {}).items()][:1]
+    return f"{result['failed']:,} failed{''.join(first)}"
 
 
 def _row(row: Job) -> dict[str, Any]:
@@ -43,6 +52,7 @@ def _row(row: Job) -> dict[str, Any]:
         "total": row.total,
         "message": row.message,
         "attempts": row.attempts,
+        "failed": (row.result or {}).get("failed", 0),
         "error": {"code": row.error_code, "reason": row.error_message} if row.error_code else None,
         "created_at": row.created_at.isoformat(),
         "finished_at": row.finished_at.isoformat() if row.finished_at else None,

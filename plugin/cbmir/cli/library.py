@@ -17,7 +17,7 @@ from cbmir.services.ingestion.run import Ingested
 @click.option(
     "--labels",
     metavar="folder|FILE.csv",
-    help="Labels from folder names, or from a manifest with the columns path, modality, subclass, group.",
+    help="Labels from folder names, or from a manifest with the columns path, modality, subclass, source, group.",
 )
 @json_option
 @click.pass_obj

@@ -42,7 +42,7 @@ def describe(dataset: Dataset, name: str) -> InstanceHeader:
 
     An invalid UID, or an element that cannot be read, is left empty: an object without a UID of its own is known by
     its content, as a plain image is. Codes are upper case and free of anything but letters, digits and simple
-    punctuation.
+    punctuation; manufacturer and model, too, so that one is one, however its software writes it.
 
     Raises:
         cbmir.errors.BrokenFile: if the header is damaged beyond that.
@@ -62,6 +62,8 @@ def describe(dataset: Dataset, name: str) -> InstanceHeader:
             burned_in_annotation=_burned_in(dataset),
             laterality=_laterality(dataset),
             view_position=_view_position(dataset),
+            manufacturer=_code(dataset, "Manufacturer", 64),
+            model_name=_code(dataset, "ManufacturerModelName", 64),
             study_date=_study_date(dataset),
             ultrasound_regions=_ultrasound_regions(dataset),
         )

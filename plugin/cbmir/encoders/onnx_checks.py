@@ -29,6 +29,9 @@ CANNOT_RUN = (
 
 Shape = list[int | None]
 
+ROUNDING = 1e-6
+"""Of the largest number of a feature in float32: what differs by less is the same."""
+
 
 @dataclass(frozen=True)
 class Extractor:
@@ -145,7 +148,17 @@ def _dimension(model: bytes, name: str, output: str, preprocessing: Preprocessin
         raise BadRequest(f"{output} of {name} is of {features[0].dtype}, not of float32.", "Choose another.")
     if not all(np.isfinite(feature).all() for feature in features):
         raise BadRequest(f"{output} of {name} is not a finite number for every picture.", "Check its export.")
+    if _all_alike(np.concatenate([feature.reshape(1, -1) for feature in features])):
+        raise BadRequest(
+            f"{output} of {name} is the same for every picture: it tells none from another.",
+            "Choose another output by --layer, or check --mean, --std and the export.",
+        )
     return features[0].size
+
+
+def _all_alike(features: FloatArray) -> bool:
+    """Whether the rows differ by no more than rounding."""
+    return bool(np.ptp(features, axis=0).max() <= ROUNDING * np.abs(features).max())
 
 
 def _pictures(preprocessing: Preprocessing) -> Iterator[FloatArray]:

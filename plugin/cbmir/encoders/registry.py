@@ -58,6 +58,22 @@ def load(architecture: str, weights: Path, sha256: str, preprocessing: Mapping[s
     return loader(data, weights.name, Preprocessing.from_json(preprocessing))
 
 
+def of_bytes(architecture: str, data: bytes, name: str, preprocessing: Mapping[str, Any]) -> Encoder:
+    """An encoder of weights that are not kept yet.
+
+    Args:
+        architecture: one of `architectures()`.
+        data: the content of a safetensors file.
+        name: what the user calls it, for the errors.
+        preprocessing: as `Preprocessing.as_json` gives it.
+
+    Raises:
+        cbmir.errors.NotFound: if the architecture is not here.
+        cbmir.errors.WeightsMismatch: if the tensors' shapes or the preprocessing do not fit.
+    """
+    return _loader(architecture)(data, name, Preprocessing.from_json(preprocessing))
+
+
 def _table() -> dict[str, EntryPoint]:
     return {each.name: each for each in (*entry_points(group=GROUP), *OWN)}
 

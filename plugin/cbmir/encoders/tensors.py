@@ -28,7 +28,9 @@ class Tensors:
         try:
             self._held = safetensors.numpy.load(data)
         except (SafetensorError, KeyError) as error:  # KeyError: a dtype that NumPy does not have
-            raise WeightsMismatch(f"The weights file {name} is not a whole safetensors file.") from error
+            raise WeightsMismatch(
+                f"The weights file {name} is not a whole safetensors file.", "Copy or fetch it once more."
+            ) from error
 
     def __contains__(self, key: str) -> bool:
         return key in self._held

@@ -30,7 +30,9 @@ def from_bytes(data: bytes, name: str) -> dict[str, Tensor]:
     try:
         return safetensors.torch.load(data)
     except SafetensorError as error:
-        raise WeightsMismatch(f"The weights file {name} is not a whole safetensors file.") from error
+        raise WeightsMismatch(
+            f"The weights file {name} is not a whole safetensors file.", "Copy or fetch it once more."
+        ) from error
 
 
 def fill(network: nn.Module, tensors: Mapping[str, Tensor], name: str) -> None:

@@ -40,10 +40,12 @@ DEFINITIONS: Mapping[str, str] = MappingProxyType(
         "duplicates": "probe: pairs of a query and an image of the gallery, of different groups, whose "
         "difference hashes differ in at most 5 of 64 bits (candidates) and whose thumbnails of 32 x 32 pixels "
         "correlate by at least 0.99; and the figures over the queries that are in no such pair",
-        "source": "probe: how well ridge regression, one value against the rest, tells another label from the "
-        "features, fitted on the gallery and tested on the queries; balanced is the mean over the values; "
-        "commonest is the accuracy of always naming the most frequent value, chance the balanced accuracy of "
-        "guessing",
+        "source": "probe: how well ridge regression, one value against the rest, tells from the features where an "
+        "image comes from, or what made it, fitted on the gallery and tested on the queries; accuracy is the share "
+        "of the tested whose value it names, and chance the share of the value most frequent among them, the most "
+        "that naming one value for all would reach; balanced is the mean over the tested values of the share of "
+        "each that it names, and balanced_chance what guessing evenly among the values fitted would reach, 1 / "
+        "their number",
         "border": "probe: the figures with the outer tenth of every picture made black at each side, queries "
         "and gallery encoded anew",
         "unseen": "probe: each label value held out of the gallery in turn, with at most 200 queries of it and "

@@ -17,6 +17,7 @@ from cbmir.evaluation.example import Example
 from cbmir.evaluation.metrics import METRICS
 from cbmir.evaluation.summary import typical
 from cbmir.evaluation.whole import WHOLE
+from cbmir.words import counted
 
 
 def write(folder: Path, result: Mapping[str, Any], examples: Sequence[Example]) -> None:
@@ -61,6 +62,7 @@ def page(result: Mapping[str, Any], drawn: Mapping[str, bytes], examples: Sequen
     """The page, complete in itself: it loads nothing from elsewhere."""
     environment = Environment(loader=PackageLoader("cbmir.evaluation", ""), autoescape=True)
     environment.filters["inline"] = lambda content, kind: f"data:{kind};base64,{base64.b64encode(content).decode()}"
+    environment.filters["counted"] = counted
     template = environment.get_template("report.html.jinja")
     return template.render(
         result=result,

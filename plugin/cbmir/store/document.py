@@ -280,6 +280,8 @@ _ROW_OPTIONAL: dict[str, Check] = {
     "burned_in_annotation": _is_text(3),
     "laterality": _is_text(1),
     "view_position": _is_text(16),
+    "manufacturer": _code,
+    "model_name": _code,
     "ultrasound_regions": _is_list(_is_region, MOST_REGIONS),
     "frame_count": _is_whole(1),
     "label_origins": _is_mapping(_code, _is_one_of(LabelOrigin)),

@@ -37,6 +37,8 @@ TEXT_COLUMNS = (
     "burned_in_annotation",
     "laterality",
     "view_position",
+    "manufacturer",
+    "model_name",
     "pipeline",
     "feature_pipeline",
 )
@@ -91,6 +93,8 @@ class Line(Struct, gc=False):
     burned_in_annotation: Answer | None = None
     laterality: Letter | None = None
     view_position: Short | None = None
+    manufacturer: Code | None = None
+    model_name: Code | None = None
     ultrasound_regions: None = None
     frame_count: Ordinal | None = None
     label_origins: dict[str, str] | None = None

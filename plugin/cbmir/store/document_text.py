@@ -26,6 +26,8 @@ BEFORE = (
     "burned_in_annotation",
     "laterality",
     "view_position",
+    "manufacturer",
+    "model_name",
     "frame_count",
 )
 AFTER = ("rows", "columns", "pipeline", "part", "feature_pipeline", "ultrasound_regions", "steps")

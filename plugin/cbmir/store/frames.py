@@ -28,6 +28,8 @@ DESCRIPTIONS: Mapping[str, Sequence[InstrumentedAttribute[Any]]] = MappingProxyT
         "burned_in_annotation": (Instance.burned_in_annotation,),
         "laterality": (Instance.laterality,),
         "view_position": (Instance.view_position,),
+        "manufacturer": (Instance.manufacturer,),
+        "model_name": (Instance.model_name,),
         "sop_class_uid": (Instance.sop_class_uid,),
         "transfer_syntax_uid": (Instance.transfer_syntax_uid,),
     }
@@ -195,6 +197,20 @@ def described(session: Session, encoder_id: str, name: str) -> Labelled:
     return Labelled(found.frame_ids, found.group_ids, values)
 
 
+def known_names(session: Session) -> list[str]:
+    """The names of all labels that images have, then those of `DESCRIPTIONS` of which any is known."""
+    labels = session.scalars(select(Label.name).distinct().order_by(Label.name)).all()
+    return [*labels, *(name for name in known_descriptions(session) if name not in labels)]
+
+
+def known_descriptions(session: Session) -> list[str]:
+    """Those of `DESCRIPTIONS` of which any image has one."""
+    columns = {name: column for name, (column, *_) in DESCRIPTIONS.items()}
+    asked = [exists(select(column).where(column.is_not(None))).label(name) for name, column in columns.items()]
+    found = session.execute(select(*asked)).one()._asdict()
+    return [name for name in DESCRIPTIONS if found[name]]
+
+
 def pictures(session: Session, encoder_id: str) -> dict[int, str]:
     """The picture's key of every frame that has a feature of this encoder, by the frame's id."""
     statement = (
@@ -205,12 +221,12 @@ def pictures(session: Session, encoder_id: str) -> dict[int, str]:
     return {frame_id: picture for frame_id, picture in session.execute(statement)}  # noqa: C416 - see `features`
 
 
-def some_pictures(session: Session, most: int) -> list[str]:
-    """The keys of all frames' pictures in the order of ids, or of `most` frames at even distances."""
+def some_pictures(session: Session, most: int) -> list[tuple[int, str]]:
+    """The ids of all frames, ascending, with the keys of their pictures; or of `most` frames at even distances."""
     every = max(1, -(-count(session) // most))
-    numbered = select(Frame.picture, func.row_number().over(order_by=Frame.id).label("number")).subquery()
-    chosen = select(numbered.c.picture).where(numbered.c.number % every == 0).order_by(numbered.c.number)
-    return list(session.scalars(chosen))
+    numbered = select(Frame.id, Frame.picture, func.row_number().over(order_by=Frame.id).label("number")).subquery()
+    chosen = select(numbered.c.id, numbered.c.picture).where(numbered.c.number % every == 0)
+    return [(frame_id, picture) for frame_id, picture in session.execute(chosen.order_by(numbered.c.number))]
 
 
 def shows(session: Session, picture: str) -> bool:

@@ -90,6 +90,10 @@ class Instance(Base):
     laterality: Mapped[str | None] = mapped_column(String(1))
     """L, R, B or U."""
     view_position: Mapped[str | None] = mapped_column(String(16))
+    manufacturer: Mapped[str | None] = mapped_column(String(64))
+    """Manufacturer (0008,0070), in capitals; None also where nobody has looked since it is kept."""
+    model_name: Mapped[str | None] = mapped_column(String(64))
+    """Manufacturer's Model Name (0008,1090), in capitals: of the kind of equipment, which names no site."""
     ultrasound_regions: Mapped[list[dict[str, int]] | None] = mapped_column(JSON(none_as_null=True))
     """`cbmir.types.UltrasoundRegion` of each as an object; None where there is none."""
     frame_count: Mapped[int] = mapped_column(default=1, server_default="1")
@@ -120,6 +124,8 @@ HEADER_COLUMNS = (
     "burned_in_annotation",
     "laterality",
     "view_position",
+    "manufacturer",
+    "model_name",
 )
 """The text columns of an instance that a DICOM header fills, named as in `cbmir.types.InstanceHeader`."""
 

@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from cbmir.errors import TrainingFailed
 from cbmir.types import Part
+from cbmir.words import counted
 
 FEWEST_GROUPS = 3
 HELD_OUT = 10
@@ -49,8 +50,8 @@ def assign(
     """
     if len(stratum_of) < FEWEST_GROUPS:
         raise TrainingFailed(
-            f"There are pictures of {len(stratum_of)} patients; a training needs {FEWEST_GROUPS} at least: "
-            "to train, to validate and to test.",
+            f"There are pictures of {counted(len(stratum_of), 'patient')}; a training needs {FEWEST_GROUPS} at "
+            "least: to train, to validate and to test.",
             "Ingest pictures of more patients; for plain images a manifest's column `group` tells patients apart.",
         )
     known = {group: part for group, part in kept.items() if group in stratum_of}

@@ -37,6 +37,16 @@ def test_a_row_is_found_by_its_path_relative_to_the_manifest(tmp_path: Path, set
     assert read.ignored_columns == ("scanner",)
 
 
+def test_where_a_picture_comes_from_has_two_names(tmp_path: Path, settings: Settings) -> None:
+    rows = "a.png,mri,north,\nb.png,mri,,south\nc.png,mri,north,south\nd.png,mri,,\n"
+    read = manifest(tmp_path, f"path,modality,source,source_repo\n{rows}")
+    found = {name: read.of(source(tmp_path, f"{name}.png", settings)) for name in "abcd"}
+    assert {name: each and each.labels.get("source") for name, each in found.items()} == {
+        "a": "north", "b": "south", "c": "north", "d": None,
+    }  # fmt: skip
+    assert read.ignored_columns == ()
+
+
 def test_two_labels_are_a_conflict_and_a_repeated_line_is_not(tmp_path: Path, settings: Settings) -> None:
     read = manifest(tmp_path, "path,subclass\na.png,one\na.png,two\nb.png,one\nb.png,one\n")
     with pytest.raises(ConflictingLabels, match=r"a\.png stands in manifest\.csv 2 times"):

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import safetensors.numpy
+from PIL import Image
 
 from cbmir.encoders import shipped
 
@@ -96,8 +97,10 @@ def test_features_are_reduced_by_what_the_own_pictures_show(
         ((), "--input"),
         (("--input", 16), "shape"),
         (("--input", 8, "--channels", 1), "shape"),
-        (("--input", 8, "--mean", "0.1,0.2"), "mean"),
-        (("--input", 8, "--std", "0"), "std"),
+        (("--input", 8, "--mean", "0.1,0.2"), "--mean has 2 numbers, and the input 3 channels. Give one number"),
+        (("--input", 8, "--std", "0"), "--std 0: a picture cannot be divided by it. Give numbers above 0."),
+        (("--input", 8, "--std", "nan"), "--std holds a number that is not finite."),
+        (("--input", 8, "--channels", 1, "--order", "BGR"), "--order BGR is one of colours"),
         (("--input", 8, "--mean", "dark"), "not a number"),
         (("--input", 8, "--layer", "other"), "other"),
         (("--input", 8, "--name", "../x"), "../x"),
@@ -113,8 +116,44 @@ def test_what_cannot_be_added_leaves_nothing(
     assert refused.status != 0
     assert says in refused.err
     assert "Traceback" not in refused.err
+    assert "Preprocessing(" not in refused.err
     assert added(cbmir) == []
     assert not (tmp_path / "data" / "weights").exists()
+
+
+def test_a_picture_of_which_the_network_gives_no_number_is_set_aside(
+    cbmir: Callable[..., Any], tmp_path: Path, library: Path, make_extractor: Make
+) -> None:
+    Image.new("L", (24, 24), 180).save(tmp_path / "bright.png")
+    assert cbmir("ingest", tmp_path / "bright.png").status == 0
+    (tmp_path / "odd.onnx").write_bytes(make_extractor(fails_above=0.6))
+    add = cbmir("encoders", "add", tmp_path / "odd.onnx", "--input", 8, "--channels", 1, "--reduce", 2, "--json")
+    assert add.status == 0
+    assert "1 picture gave a number that is not finite, image 21 first" in add.err
+    (row,) = added(cbmir)
+    assert row["training"]["reduction"] == {
+        "numbers": 2, "whitened": False, "pictures": 20, "left_out": {"pictures": 1, "first": 21},
+    }  # fmt: skip
+    for extracted in (20, 0):
+        done = cbmir("extract", "--json")
+        assert done.status == 1
+        assert (done.json["extracted"], done.json["failed"]) == (extracted, 1), "it ends, and goes on with the rest"
+        assert f"The encoder {row['encoder']} gives a number of it that is not finite" in done.json["reasons"]["21"]
+        assert "cbmir encoders add" in done.json["reasons"]["21"]
+    assert "20 there already, 1 failed." in cbmir("extract").out
+    assert len(cbmir("query", library / "7.png", "--json").json["hits"]) == 5
+    asked = cbmir("query", tmp_path / "bright.png")
+    assert (asked.status, "NaN" in asked.err) == (1, True)
+
+
+def test_a_network_that_gives_no_number_at_all_leaves_nothing_to_learn_from(
+    cbmir: Callable[..., Any], tmp_path: Path, make_extractor: Make
+) -> None:
+    Image.new("L", (24, 24), 180).save(tmp_path / "bright.png")
+    assert cbmir("ingest", tmp_path / "bright.png").status == 0
+    (tmp_path / "odd.onnx").write_bytes(make_extractor(fails_above=0.6))
+    refused = cbmir("encoders", "add", tmp_path / "odd.onnx", "--input", 8, "--channels", 1, "--reduce", 2)
+    assert (refused.status, "not finite of image 1, and of every other" in refused.err) == (1, True)
 
 
 def test_a_file_that_is_missing_is_named(cbmir: Callable[..., Any]) -> None:

@@ -39,9 +39,9 @@ def archive(cbmir: Run, tmp_path: Path) -> None:
         random = np.random.default_rng(0)
         for number in range(41):
             name = "cat" if number == 40 else ("ape", "bat")[number % 2]
-            frame = _frame(
-                session, settings, number, {"subclass": name, "modality": ("mri", "xray")[number // 2 % 2]}
-            )
+            site = ("north", "south")[number // 2 % 2]
+            labels = {"subclass": name, "modality": ("mri", "xray")[number // 2 % 2]}
+            frame = _frame(session, settings, number, {**labels, "source": site, "group_of_sites": site})
             for row, place in zip(rows, (random.random(), number % 2 + random.random() / 2), strict=True):
                 features.add_batch(session, row, [frame], np.array([[place]], np.float32))
         groups = {key: group for group, key in frames.group_keys(session).items()}
@@ -76,18 +76,20 @@ def test_every_number_is_printed_with_its_interval_and_definition(cbmir: Run) ->
     assert "all labels alike (macro)" in printed
     assert "modality mri: 8 queries of 8 groups; at 1: accuracy 1.0000" in printed
     assert "1.000–1.000" in printed
-    assert "left out: 1 queries to which nothing in the gallery is relevant: cat" in printed
+    assert "left out: 1 query to which nothing in the gallery is relevant: cat" in printed
     for name, meaning in DEFINITIONS.items():
         assert (f"\n{name}: {meaning}\n" in printed) is (name not in {*PROBES, "difference", "p"})
 
 
 @pytest.mark.usefixtures("archive")
 def test_what_a_probe_finds_is_printed_and_defined(cbmir: Run) -> None:
-    asked = ("--encoder", "near", "--k", "5", "--by", "modality", "--by", "size")
+    asked = ("--encoder", "near", "--k", "5", "--by", "modality", "--by", "group_of_sites")
     printed = cbmir("evaluate", *asked, "--probe", "leakage", "--probe", "duplicates", "--probe", "source").out
     assert "probe leakage\n  queries: 0\n" in printed
     assert "  flat: 40\n" in printed
-    assert "  modality: classes 2" in printed
+    assert "  source: classes 2  fitted 24  tested 16  accuracy " in printed
+    assert "  group_of_sites: classes 2" in printed
+    assert "  modality: classes" not in printed, "what a picture shows is no source"
     assert "  size: None" in printed, "all are 8x8"
     for name in ("leakage", "duplicates", "source"):
         assert f"{name}: {DEFINITIONS[name]}" in printed

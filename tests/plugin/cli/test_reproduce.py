@@ -53,6 +53,8 @@ def reproduced(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert "Table I" in done.stdout
     assert "ResNet50         93.74 / " in done.stdout
     assert "A quick look: about 60 of the images" in done.stderr
+    assert "The autoencoder sees 32 x 32 pixels instead of our usual 64 x 64" in done.stderr
+    assert "Rivals that were trained with 224 x 224 pixels see 32 x 32." in done.stderr
     return out
 
 
@@ -150,6 +152,14 @@ def test_weights_that_are_not_there_are_said_to_be_missing(cbmir: Callable[..., 
     assert (row["method"], row["ours"]) == ("vgg16", None)
     assert "vgg16.safetensors is not there" in row["weights"]
     assert any("Not every rival" in notice for notice in done.json["notices"])
+    assert "1 epoch instead of the paper's 35." in done.json["notices"]
+    assert not any("Rivals" in notice for notice in done.json["notices"]), "none of them was measured"
+    (drawn / "no").mkdir()
+    (drawn / "no" / "vgg16.safetensors").write_bytes(b"cut short")
+    cut = cbmir(*words, "--methods", "vgg16")
+    assert cut.status == 1
+    assert f"The weights file {drawn / 'no' / 'vgg16.safetensors'} is not a whole safetensors file." in cut.err
+    assert not list((out / "data" / "weights").glob("vgg16-*")), "no copy is kept"
 
 
 def test_an_unknown_method_is_named(cbmir: Callable[..., Any], tmp_path: Path) -> None:

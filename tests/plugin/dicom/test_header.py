@@ -154,6 +154,15 @@ def test_the_view_position_or_the_view_codes_meaning() -> None:
     assert header(ViewCodeSequence=[]).view_position == ""
 
 
+def test_the_kind_of_equipment_is_kept_and_not_which_one_it_is() -> None:
+    which = {"StationName": "WARD3", "DeviceSerialNumber": "SN77", "InstitutionName": "St Elsewhere"}
+    found = header(Manufacturer="Siemens Healthineers", ManufacturerModelName="MAGNETOM Vida <XT>", **which)
+    assert (found.manufacturer, found.model_name) == ("SIEMENS HEALTHINEERS", "MAGNETOM VIDA XT")
+    assert not [said for said in which.values() if said.upper() in repr(found).upper()]
+    assert (header().manufacturer, header().model_name) == ("", "")
+    assert len(header(Manufacturer="x" * 70).manufacturer) == 64
+
+
 def region(*corners: int, **more: int) -> Dataset:
     names = ("RegionLocationMinX0", "RegionLocationMinY0", "RegionLocationMaxX1", "RegionLocationMaxY1")
     return item(**dict(zip(names, corners, strict=False)), **more)

@@ -151,6 +151,17 @@ def test_an_output_that_is_no_number_is_refused() -> None:
     refused(network(nodes, [PICTURE], [value("log", ("n", 64))]).SerializeToString(), "finite")
 
 
+def test_an_output_that_is_always_the_same_is_refused() -> None:
+    nodes = [
+        helper.make_node("Flatten", ["picture"], ["flat"]),
+        helper.make_node("Mul", ["flat", "none"], ["black"]),
+        helper.make_node("Add", ["black", "bias"], ["y"]),
+    ]
+    none = numpy_helper.from_array(np.zeros(1, np.float32), "none")
+    bias = [none, weight("bias", 64)]
+    refused(network(nodes, [PICTURE], [value("y", ("n", 64))], bias).SerializeToString(), "same for every picture")
+
+
 def test_an_output_of_integers_is_refused() -> None:
     nodes = [
         helper.make_node("Flatten", ["picture"], ["flat"]),

@@ -35,6 +35,8 @@ HOW_IT_WAS_MADE: dict[str, Any] = {
     "burned_in_annotation": "YES",
     "laterality": "L",
     "view_position": "MLO",
+    "manufacturer": "SIEMENS",
+    "model_name": "MAGNETOM VIDA",
     "ultrasound_regions": (UltrasoundRegion(1, 2, 300, 400, 1, 2), UltrasoundRegion(0, 0, 5, 5, 3, 1)),
 }
 

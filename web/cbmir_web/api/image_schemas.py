@@ -75,6 +75,10 @@ class ImageDetailSchema(Schema):
     )
     laterality = fields.String(required=True, allow_none=True)
     view_position = fields.String(required=True, allow_none=True)
+    manufacturer = fields.String(required=True, allow_none=True)
+    model_name = fields.String(
+        required=True, allow_none=True, metadata={"description": "Manufacturer's Model Name (0008,1090)."}
+    )
     ultrasound_regions = fields.List(fields.Nested(RegionSchema), required=True, allow_none=True)
     frame_count = fields.Integer(
         required=True, metadata={"description": "Frames that the object has; `frames` may be a choice of them."}

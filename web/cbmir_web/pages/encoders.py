@@ -106,16 +106,18 @@ def _page(problem: Problem | None = None) -> str:
         counts = library.statistics(session)
         found = versions(session, counts)
         old = {each.encoder.id: outdated.count(session, each.encoder.id, here.settings) for each in found}
-        names = sorted(filters.facets(session).labels)
+        offered = filters.facets(session)
     return render_template(
-        "encoders.html", versions=found, counts=counts, label_names=names, work=_work(), problem=problem,
-        outdated=old, given=request.form, starts=_starts([each.encoder for each in found]),
+        "encoders.html", versions=found, counts=counts, label_names=sorted(offered.labels), by_names=offered.names,
+        work=_work(), problem=problem, outdated=old, given=request.form,
+        starts=_starts([each.encoder for each in found]),
     )  # fmt: skip
 
 
 def _starts(encoders: list[Encoder]) -> list[str]:
-    """Those trained here that a training by labels can go on from."""
-    own = (each for each in encoders if each.architecture == BY_LABELS and each.weights_file)
+    """Those trained here that a training by labels can go on from: it is of grey pictures."""
+    mine = (each for each in encoders if each.architecture == BY_LABELS and each.preprocessing.get("channels") == 1)
+    own = (each for each in mine if each.weights_file)
     return [each.id for each in own if each.weights_file != shipped.name()]
 
 

@@ -24,18 +24,19 @@ class Predicted:
         classes: that it was fitted on; at least 2.
         fitted, tested: images.
         accuracy: share of the tested whose class it names.
+        chance: the most that naming one class for all would reach: the share of the class most frequent among the
+            tested.
         balanced: mean over the tested classes of the share of each that it names.
-        commonest: accuracy of always naming the class most frequent among the fitted.
-        chance: balanced accuracy of guessing, 1 / tested classes.
+        balanced_chance: that of guessing among the fitted classes without looking, 1 / classes.
     """
 
     classes: int
     fitted: int
     tested: int
     accuracy: float
-    balanced: float
-    commonest: float
     chance: float
+    balanced: float
+    balanced_chance: float
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -67,9 +68,9 @@ def predict(fit: FloatArray, fit_codes: CodeArray, test: FloatArray, test_codes:
         fitted=len(fit),
         tested=int(known.sum()),
         accuracy=float((named == true).mean()),
+        chance=float(np.bincount(true).max() / len(true)),
         balanced=float(np.mean([(named[true == each] == each).mean() for each in np.unique(true)])),
-        commonest=float((true == np.bincount(fit_codes).argmax()).mean()),
-        chance=1 / len(np.unique(true)),
+        balanced_chance=1 / len(classes),
     )
 
 

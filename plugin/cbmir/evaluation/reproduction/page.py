@@ -15,6 +15,7 @@ from cbmir.evaluation.reproduction import paper
 from cbmir.evaluation.reproduction.figures import Drawer, Drawn
 from cbmir.evaluation.reproduction.tables import METRICS, as_csv
 from cbmir.files import write_whole
+from cbmir.words import counted
 
 PAGE = "index.html"
 
@@ -58,6 +59,7 @@ def page(result: Mapping[str, Any], drawn: Mapping[str, Drawn]) -> str:
         loader=PackageLoader("cbmir.evaluation.reproduction", ""), autoescape=True, undefined=StrictUndefined
     )
     environment.filters["inline"] = lambda content, kind: f"data:{kind};base64,{base64.b64encode(content).decode()}"
+    environment.filters["counted"] = counted
     return environment.get_template("page.html.jinja").render(
         result=result,
         figures=drawn,

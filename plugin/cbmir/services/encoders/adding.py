@@ -19,6 +19,7 @@ from cbmir.encoders.weights_file import WeightsFile
 from cbmir.errors import BadRequest, BrokenFile, NotFound
 from cbmir.pictures.shelf import Shelf
 from cbmir.progress import Progress
+from cbmir.services.encoders import preparing
 from cbmir.settings import Settings
 from cbmir.store import encoders, frames
 from cbmir.store.session import Database
@@ -86,11 +87,7 @@ def add_onnx(
         cbmir.errors.DiskFull, cbmir.errors.Unavailable: if it cannot be stored.
         cbmir.errors.JobCancelled: if asked to stop.
     """
-    if not preprocessing.can_be_done:
-        raise BadRequest(
-            f"{preprocessing} cannot be done.",
-            "Give 1 or 3 channels, and as many numbers for mean and std, or none.",
-        )
+    preparing.check(preprocessing)
     data = _read(file)
     extractor = onnx_checks.checked(data, file.name, preprocessing, layer)
     origin = {"file": file.name, "sha256": hashlib.sha256(data).hexdigest(), "output": extractor.output}
@@ -154,9 +151,11 @@ def _name(name: str) -> str:
 def _add(database: Database, settings: Settings, part: _Part, fewer: Fewer | None, progress: Progress) -> str:
     how, reduction = {"origin": part.origin}, None
     if fewer:
-        features = _own_features(database, settings, part, progress)
+        features, odd = _own_features(database, settings, part, progress)
         reduction = principal(features, fewer.numbers, whiten=fewer.whiten)
         how["reduction"] = {"numbers": fewer.numbers, "whitened": fewer.whiten, "pictures": len(features)}
+        if odd:
+            how["reduction"]["left_out"] = {"pictures": len(odd), "first": odd[0]}
     data = part.packed(reduction)
     file = WeightsFile.of(part.name, data)
     dimension = part.load(data, file.name, part.preprocessing).dimension
@@ -174,17 +173,28 @@ def _add(database: Database, settings: Settings, part: _Part, fewer: Fewer | Non
     return file.encoder_id
 
 
-def _own_features(database: Database, settings: Settings, part: _Part, progress: Progress) -> FloatArray:
-    """What the whole encoder gives for the installation's pictures, or for so many of them at even distances."""
+def _own_features(
+    database: Database, settings: Settings, part: _Part, progress: Progress
+) -> tuple[FloatArray, list[int]]:
+    """What the whole encoder gives for the installation's pictures, or for so many of them at even distances; and
+    the ids of the frames of which it gives a number that is not finite, from which nothing can be learned."""
     with database.read() as session:
-        keys = frames.some_pictures(session, LEARNED_FROM)
+        chosen = frames.some_pictures(session, LEARNED_FROM)
     encoder = part.load(part.packed(None), part.name, part.preprocessing)
-    shelf, features = Shelf(settings.pictures), []
-    for done, key in enumerate(keys):
-        progress.update(done, len(keys), "learning to reduce")
+    shelf, features, odd = Shelf(settings.pictures), list[FloatArray](), list[int]()
+    for done, (frame_id, key) in enumerate(chosen):
+        progress.update(done, len(chosen), "learning to reduce")
         try:
             feature = encoder.encode(part.preprocessing.apply(shelf.get(key))[np.newaxis])
-            features.append(feature / np.linalg.norm(feature) if part.unit else feature)
         except (NotFound, BrokenFile, OSError):
             continue  # extraction will tell of it
-    return np.concatenate(features) if features else np.empty((0, encoder.dimension), np.float32)
+        if np.isfinite(feature).all():
+            features.append(feature / np.linalg.norm(feature) if part.unit else feature)
+        else:
+            odd.append(frame_id)
+    if odd and not features:
+        raise BadRequest(
+            f"{part.name} gives a number that is not finite of image {odd[0]}, and of every other.",
+            "Check its export, and --mean and --std.",
+        )
+    return np.concatenate(features) if features else np.empty((0, encoder.dimension), np.float32), odd

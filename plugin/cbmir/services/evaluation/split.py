@@ -13,6 +13,7 @@ from cbmir.services.training.lineage import Seen
 from cbmir.store import encoders, frames, tables
 from cbmir.training import splits
 from cbmir.types import Part
+from cbmir.words import counted
 
 TRAIN_ANEW = "Train anew: a training keeps to the parts of the encoder that it starts from."
 
@@ -88,15 +89,20 @@ def _said(parties: list[_Party], brought: list[_Party]) -> str:
 
 
 def _left_out(groups: int) -> str:
-    return f" {groups:,} groups of it ask nothing, as an encoder was trained on them before." if groups else ""
+    if not groups:
+        return ""
+    return (
+        f" {counted(groups, 'group of it asks', 'groups of it ask')} nothing: an encoder was trained on it before."
+    )
 
 
 def _made_up(session: Session, parties: list[_Party], labels: Iterable[tuple[int, str]], seed: int) -> Split:
     keys = frames.group_keys(session)
     strata = splits.strata((keys[group], label) for group, label in labels)
     if len(strata) < splits.FEWEST_GROUPS:
+        few = counted(len(strata), "group (patient) has", "groups (patients) have")
         raise EmptyGallery(
-            f"Only {len(strata)} groups (patients) have labelled images: too few to evaluate.",
+            f"Only {few} labelled images: too few to evaluate.",
             "Ingest labelled images of more patients.",
         )
     seen = lineage.strongest(*(party.seen.parts for party in parties))

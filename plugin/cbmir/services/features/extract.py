@@ -28,6 +28,11 @@ from cbmir.types import FloatArray
 
 REASONS_SHOWN = 20
 
+NOT_FINITE = (
+    "The encoder {} gives a number of it that is not finite. Look at the picture; if it is in order, mend the "
+    "network, such as a division by 0 within, and add it anew: `cbmir encoders add`."
+)
+
 log = logging.getLogger(__name__)
 
 Given = TypeVar("Given")
@@ -89,8 +94,9 @@ def extract(database: Database, settings: Settings, encoder_id: str | None, prog
     Returns:
         `encoder`: its id; `extracted`: features that are new; `already`: those that were there, or that another
         run has added meanwhile; `outdated`: how many of all are of pictures that an earlier conversion made;
-        `failed`: frames whose picture is missing or damaged; `reasons`: why, by frame id, of the first twenty of
-        these.
+        `failed`: frames whose picture is missing or damaged, or of which the encoder gives a number that is not
+        finite: these have no feature of it, and are tried again whenever it is asked for; `reasons`: why, by frame
+        id, of the first twenty of these.
 
     Raises:
         cbmir.errors.NotFound: if there is no such encoder, or its weights are not here.
@@ -171,7 +177,7 @@ def _extracted(
     machine.keep_memory()
     missing = _missing(database, row.id, settings.batch_size, after, up_to)
     threads = settings.threads or machine.cores()
-    with closing(_in_order(lambda frames: _encode(frames, shelf, encoder), missing, threads)) as batches:
+    with closing(_in_order(lambda frames: _encode(frames, shelf, encoder, row.id), missing, threads)) as batches:
         for batch in batches:
             _keep(database, row, batch, tally)
             progress.update(tally.done, max(total, tally.done), "extracting")
@@ -207,7 +213,7 @@ def _missing(
         after = frames[-1][0]
 
 
-def _encode(frames: list[tuple[int, str]], shelf: Shelf, encoder: Encoder) -> _Batch:
+def _encode(frames: list[tuple[int, str]], shelf: Shelf, encoder: Encoder, encoder_id: str) -> _Batch:
     batch, inputs = _Batch(), []
     for frame_id, key in frames:
         try:
@@ -218,8 +224,16 @@ def _encode(frames: list[tuple[int, str]], shelf: Shelf, encoder: Encoder) -> _B
         except OSError as error:
             batch.failures[frame_id] = f"The stored picture {key} cannot be read: {error.strerror}."
     if inputs:
-        batch.vectors = encoder.encode(np.stack(inputs))
+        _take(batch, encoder.encode(np.stack(inputs)), encoder_id)
     return batch
+
+
+def _take(batch: _Batch, vectors: FloatArray, encoder_id: str) -> None:
+    """Let the batch's frames have these vectors; one that no distance can be measured to is set aside."""
+    finite = np.flatnonzero(np.isfinite(vectors).all(axis=1))
+    good = [batch.frame_ids[place] for place in finite]
+    batch.failures.update(dict.fromkeys(set(batch.frame_ids) - set(good), NOT_FINITE.format(encoder_id)))
+    batch.frame_ids, batch.vectors = good, vectors[finite]
 
 
 def _keep(database: Database, row: tables.Encoder, batch: _Batch, tally: _Tally) -> None:

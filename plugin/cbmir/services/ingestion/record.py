@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import date
 from enum import Enum, auto
 from pathlib import PurePosixPath
 
 from sqlalchemy.orm import Session
 
 from cbmir.archive.folder import Content, Source, size_of
-from cbmir.archive.manifest import Labeller
+from cbmir.archive.manifest import CONTENT, Labeller
 from cbmir.errors import ConflictingInstance, ConflictingLabels
 from cbmir.modalities import modality_class
 from cbmir.services.conversion import outdated
@@ -22,7 +21,7 @@ from cbmir.store import instances, undated
 from cbmir.store.new_instances import NewFrame, NewInstance
 from cbmir.store.session import Database
 from cbmir.store.tables import Instance
-from cbmir.types import ConvertedObject, Labelling, LabelOrigin
+from cbmir.types import ConvertedObject, InstanceHeader, Labelling, LabelOrigin
 
 
 class Outcome(Enum):
@@ -58,7 +57,7 @@ class Prepared:
         file_name: as it will be shown and exported.
         converted: None if the very bytes are known already, with pictures as they would be made today.
         frames: one for each picture of `converted`.
-        study_date: read where the very bytes are known, but not their study's date.
+        header: read where the very bytes are known, but not all that is kept of a header today.
     """
 
     source: Source
@@ -68,7 +67,7 @@ class Prepared:
     group: str
     converted: ConvertedObject | None
     frames: tuple[NewFrame, ...]
-    study_date: date | None = None
+    header: InstanceHeader | None = None
 
 
 def prepare(
@@ -100,7 +99,7 @@ def prepare(
     labelling = labeller.of(source)
     known = Prepared(source, sha256, source.file_name, labelling, "", None, ())
     if not is_new and _is_up_to_date(sha256, database, settings):
-        return replace(known, study_date=_missing_date(source, content, sha256, database, settings, isolation))
+        return replace(known, header=_missing_header(source, content, sha256, database, settings, isolation))
     name = PurePosixPath(source.file_name).name
     converted, frames = isolation.run(name, size_of(content), keep, content, name, settings, sha256)
     return replace(
@@ -118,16 +117,15 @@ def _is_up_to_date(sha256: str, database: Database, settings: Settings) -> bool:
     return bool(made_by) and not outdated.among(made_by, settings)
 
 
-def _missing_date(
+def _missing_header(
     source: Source, content: Content, sha256: str, database: Database, settings: Settings, isolation: Isolation
-) -> date | None:
-    """The Study Date of a known object that has none here, by its header."""
+) -> InstanceHeader | None:
+    """The header of a known object of which an earlier version kept less."""
     with database.read() as session:
-        if not undated.is_undated(session, sha256):
+        if not undated.is_incomplete(session, sha256):
             return None
     name = PurePosixPath(source.file_name).name
-    header = isolation.run(name, size_of(content), header_of, content, name, settings)
-    return header.study_date if header else None
+    return isolation.run(name, size_of(content), header_of, content, name, settings)
 
 
 def _shown_name(source: Source, converted: ConvertedObject, labelling: Labelling | None) -> str:
@@ -155,7 +153,7 @@ def record(session: Session, prepared: Prepared, *, believe_uid: bool = False, r
     """
     if known := instances.find_by_sha256(session, prepared.sha256):
         _label_again(session, known, prepared)
-        _date_again(session, known, prepared.study_date)
+        undated.complete(session, known, prepared.header)
         return _renewed(session, known, prepared)
     converted = prepared.converted
     if converted is None:
@@ -169,7 +167,7 @@ def record(session: Session, prepared: Prepared, *, believe_uid: bool = False, r
             return Recorded(Outcome.INCOMPARABLE)
         _refuse_other_pixels(session, known, prepared, converted)
         _label_again(session, known, prepared)
-        _date_again(session, known, converted.header.study_date if converted.header else None)
+        undated.complete(session, known, converted.header)
         return Recorded(Outcome.DUPLICATE)
     instances.add_all(session, [new_instance(prepared, converted)])
     return Recorded(Outcome.INGESTED)
@@ -273,10 +271,6 @@ def _label_again(session: Session, known: Instance, prepared: Prepared) -> None:
 
 
 def _contradicts(known: Instance, labelling: Labelling) -> bool:
+    """Whether both say something else of what the picture shows; the same picture may come from two sources."""
     labels = {label.name: label.value for label in known.labels if label.origin == labelling.origin}
-    return any(labels.get(name, value) != value for name, value in labelling.labels.items())
-
-
-def _date_again(session: Session, known: Instance, day: date | None) -> None:
-    if day and known.study_date is None:
-        undated.date_instance(session, known.id, day)
+    return any(labels.get(name, value) != value for name, value in labelling.labels.items() if name in CONTENT)

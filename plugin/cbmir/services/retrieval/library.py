@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session, joinedload, selectinload
 from cbmir.errors import NotFound
 from cbmir.store import archives
 from cbmir.store.filters import Where
+from cbmir.store.frames import known_descriptions
 from cbmir.store.tables import Feature, Frame, Group, Instance, Job, Label, Quarantined
 
 
@@ -54,11 +55,13 @@ class Facets:
         labels: label name to its values; `modality` and `subclass` among them.
         body_parts: of the DICOM header.
         dates: whether any has a study date.
+        names: what an evaluation can tell images apart by: labels, and what headers say.
     """
 
     labels: dict[str, list[tuple[str, int]]] = field(default_factory=dict)
     body_parts: list[tuple[str, int]] = field(default_factory=list)
     dates: bool = False
+    names: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -156,7 +159,8 @@ def facets(session: Session) -> Facets:
     for name, value, count in _label_counts(session):
         labels[name].append((value, count))
     dated = session.scalar(select(exists().where(Instance.study_date.is_not(None))))
-    return Facets(dict(labels), _body_part_counts(session), bool(dated))
+    names = [*labels, *(name for name in known_descriptions(session) if name not in labels)]
+    return Facets(dict(labels), _body_part_counts(session), bool(dated), names)
 
 
 def _label_counts(session: Session) -> list[tuple[str, str, int]]:

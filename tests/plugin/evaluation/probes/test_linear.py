@@ -20,7 +20,7 @@ def test_what_is_in_the_features_is_read_off() -> None:
     assert found is not None
     assert (found.classes, found.fitted, found.tested) == (3, 300, 60)
     assert found.accuracy == found.balanced == 1
-    assert (found.commonest, found.chance) == pytest.approx((1 / 3, 1 / 3))
+    assert (found.chance, found.balanced_chance) == pytest.approx((1 / 3, 1 / 3))
 
 
 def test_chance_is_chance() -> None:
@@ -30,12 +30,14 @@ def test_chance_is_chance() -> None:
     assert found.balanced == pytest.approx(0.5, abs=0.05)
 
 
-def test_balanced_is_over_classes_and_commonest_over_images() -> None:
-    fit, test = np.array([0] * 90 + [1] * 10), np.array([0] * 18 + [1] * 2 + [5] * 3)
+def test_chance_is_over_the_tested_and_that_of_balanced_over_the_fitted() -> None:
+    fit, test = np.array([0] * 70 + [1] * 10 + [2] * 10 + [3] * 10), np.array([0] * 5 + [1] * 15 + [5] * 3)
     found = predict(np.zeros((100, 2), np.float32), fit, np.zeros((23, 2), np.float32), test)
     assert found is not None
-    assert found.tested == 20, "a class that was not fitted is left out"
-    assert (found.accuracy, found.balanced, found.commonest, found.chance) == (0.9, 0.5, 0.9, 0.5)
+    assert (found.classes, found.tested) == (4, 20), "a class that was not fitted is left out"
+    assert (found.accuracy, found.balanced) == (0.25, 0.5), "without anything to go by it names the most frequent"
+    assert found.chance == 0.75, "as always naming 1 would reach, which is frequent among the tested alone"
+    assert found.balanced_chance == 0.25
 
 
 def test_it_is_ridge_regression() -> None:

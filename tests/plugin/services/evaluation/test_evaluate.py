@@ -228,15 +228,16 @@ def test_queries_are_told_apart_by_another_label(small: Bench) -> None:
         for name, place in (("glioma", 0), ("cyst", 10)):
             digest = hashlib.sha256(f"asked-{name}-{place}".encode()).hexdigest()
             (row,) = session.scalars(select(Instance).where(Instance.sha256 == digest))
-            row.body_part = "HEAD" if name == "cyst" else None
+            row.body_part = row.manufacturer = "HEAD" if name == "cyst" else None
             if name == "glioma":
                 session.add(Label(instance_id=row.id, name="source", value="here", origin="manifest"))
-    result = json.loads(json.dumps(small.run(3, by=["source", "size", "body_part"])))
+    result = json.loads(json.dumps(small.run(3, by=["source", "size", "body_part", "manufacturer"])))
     assert result["by"]["source"]["queries_without"] == result["by"]["body_part"]["queries_without"] == 1
     assert result["by"]["size"]["values"]["8x8"]["at"] == result["at"]
     glioma, cyst = result["by"]["source"]["values"]["here"], result["by"]["body_part"]["values"]["HEAD"]
     assert (glioma["queries"], glioma["groups"], glioma["intervals"]) == (1, 1, None)
     assert glioma["at"] == result["per_class"]["glioma"]["at"]
+    assert result["by"]["manufacturer"] == result["by"]["body_part"]
     assert cyst["whole"] == result["per_class"]["cyst"]["whole"]
     with pytest.raises(BadRequest, match="'colour'"):
         small.run(1, by=["colour"])

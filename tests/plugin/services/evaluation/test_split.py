@@ -76,7 +76,7 @@ def test_groups_that_the_encoder_started_from_was_trained_on_ask_nothing(bench: 
     found = bench.split(bench.encoder(SECOND, after, p0=TEST, p1=TEST, p2=TEST, p3=TRAIN, p4=TEST))
     assert bench.numbers(found.asked) == bench.numbers(found.kept_out) == {2, 4}
     assert "none of whose groups it, or an encoder that it came from, was trained on." in found.made
-    assert found.made.endswith(" 2 groups of it ask nothing, as an encoder was trained on them before.")
+    assert found.made.endswith(" 2 groups of it ask nothing, as an encoder was trained on that before.")
 
 
 def test_if_all_of_the_test_part_was_trained_on_before_it_says_so(bench: Bench) -> None:

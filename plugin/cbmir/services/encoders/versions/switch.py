@@ -49,7 +49,8 @@ def activate(database: Database, encoder_id: str, *, incomplete: bool = False) -
     if lacking and not incomplete:
         raise EncoderNotReady(
             f"{lacking:,} images that can be found now have no feature of the encoder {encoder_id} yet.",
-            f"Run `cbmir extract --encoder {encoder_id}` first.",
+            f"Run `cbmir extract --encoder {encoder_id}` first. Of what cannot be extracted it says why; to do "
+            f"without, `cbmir encoders activate {encoder_id} --incomplete`.",
         )
     with database.write() as session:
         session.get(Encoder, encoder_id, with_for_update=True)  # whoever frees its features waits, or came first

@@ -22,8 +22,11 @@ from cbmir.settings import Settings
 from cbmir.store import frames, tables
 from cbmir.store.session import Database
 
-SOURCES = ("source", "size")
-"""What a linear probe reads off the features unless queries are told apart by something else."""
+SOURCES = ("source", "manufacturer", "model_name", "size")
+"""Where a picture comes from and what made it: a linear probe reads off the features what is known of it."""
+
+CONTENT = ("modality", "subclass", "body_part", "laterality", "view_position")
+"""What a picture shows: that features tell it is their purpose, and nothing to be warned of."""
 
 
 def checked(names: Collection[str]) -> list[str]:
@@ -57,7 +60,7 @@ def probe(
         table: scores of its queries.
         ks: numbers of retrieved images.
         asked: of `PROBES`.
-        by: labels that `source` reads off the features; where there is none, those of `SOURCES` that images have.
+        by: further labels that `source` reads off the features beside `SOURCES`, unless they are of `CONTENT`.
         progress: told now and then.
 
     Returns:
@@ -92,12 +95,15 @@ def values(session: Session, encoder: tables.Encoder, name: str, sides: Sequence
     """
     found = frames.described(session, encoder.id, name)
     if all(value is None for value in found.values):
-        raise BadRequest(f"No image has a label {name!r}.", f"Use one of: {', '.join(frames.DESCRIPTIONS)}.")
+        known = ", ".join(frames.known_names(session))
+        raise BadRequest(
+            f"No image has a label {name!r}.",
+            f"What images have is: {known}. A manifest's column `source` says where they come from.",
+        )
     places = [np.searchsorted(found.frame_ids, side.frame_ids).tolist() for side in sides]
     return [[found.values[place] for place in side] for side in places]
 
 
-def _sources(session: Session, encoder: tables.Encoder, by: Sequence[str]) -> Sequence[str]:
-    if by:
-        return by
-    return [name for name in SOURCES if any(frames.described(session, encoder.id, name).values)]
+def _sources(session: Session, encoder: tables.Encoder, by: Sequence[str]) -> list[str]:
+    known = [name for name in SOURCES if any(frames.described(session, encoder.id, name).values)]
+    return known + [name for name in dict.fromkeys(by) if name not in (*SOURCES, *CONTENT)]

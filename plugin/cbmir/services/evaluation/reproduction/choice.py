@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from cbmir.archive.manifest import Manifest, Row
+from cbmir.archive.manifest import CONTENT, Manifest, Row
 from cbmir.errors import BadManifest
 from cbmir.training.splits import strata
 
@@ -50,7 +50,7 @@ def _check(files: Mapping[Path, Row], manifest: Path) -> None:
 
 def _in_turn(files: Mapping[Path, Row], groups: Mapping[str, Sequence[Path]], seed: int) -> list[str]:
     """The groups, so that of any first few of them each sub-class has about its share of the files."""
-    stratum_of = strata((row.group or "", "/".join(row.labels.values())) for row in files.values())
+    stratum_of = strata((row.group or "", _content(row)) for row in files.values())
     sizes: Counter[str] = Counter()
     for group, stratum in stratum_of.items():
         sizes[stratum] += len(groups[group])
@@ -60,3 +60,7 @@ def _in_turn(files: Mapping[Path, Row], groups: Mapping[str, Sequence[Path]], se
         place[group] = (taken[stratum] + len(groups[group]) / 2) / sizes[stratum]
         taken[stratum] += len(groups[group])
     return sorted(groups, key=lambda each: (place[each], stratum_of[each], each))
+
+
+def _content(row: Row) -> str:
+    return "/".join(row.labels[name] for name in CONTENT if name in row.labels)

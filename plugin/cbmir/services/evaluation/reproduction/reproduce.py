@@ -142,13 +142,13 @@ class Reproduction:
             return library.frames(session)
 
     def _frozen(self, name: str, parts: dict[int, Any]) -> Method:
-        found = rivals.weights_of(name, self.wanted)
+        found, folder = rivals.weights_of(name, self.wanted), self.wanted.weights
+        called = str(rivals.file_of(name, folder)) if folder else ""
         if found is None:
-            missing = rivals.file_of(name, self.wanted.weights or Path())
-            return Method(name, None, f"none: {missing} is not there; docs/reproduce.md says how to get it")
+            return Method(name, None, f"none: {called} is not there; docs/reproduce.md says how to get it")
         data, said = found
         side = self.wanted.rival_side
-        return Method(name, rivals.add(self.database, self.settings, name, data, said, side, parts), said)
+        return Method(name, rivals.add(self.database, self.settings, name, data, said, side, parts, called), said)
 
     def extract(self, methods: list[Method], progress: Progress) -> None:
         """Give every image a feature of every method.

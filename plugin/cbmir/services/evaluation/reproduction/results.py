@@ -11,9 +11,11 @@ import torch
 
 from cbmir import __version__
 from cbmir.evaluation.reproduction import paper
-from cbmir.services.evaluation.reproduction.wanted import Wanted
+from cbmir.services.evaluation.reproduction.rivals import FROZEN
+from cbmir.services.evaluation.reproduction.wanted import RIVAL_SIDE, SIDE, Wanted
 from cbmir.store.tables import Encoder
 from cbmir.store.training import TrainingFrame
+from cbmir.words import counted
 
 
 @dataclass(frozen=True)
@@ -59,17 +61,23 @@ def notices(
         methods: all of them.
         frames: all images.
     """
+    gallery = counted(evaluation["gallery"], "image")
+    own, others = (f"{side} x {side}" for side in (wanted.side, wanted.rival_side))
     short = [k for k, number in evaluation["retrieved"].items() if number < int(k)]
     said = {
         "The patients are drawn: the figures show that the machinery works, and nothing else.": not wanted.images,
         f"A quick look: about {wanted.limit} of the images, whole patients chosen by chance.": bool(wanted.limit),
-        f"{wanted.epochs} epochs instead of the paper's {paper.EPOCHS}.": wanted.epochs < paper.EPOCHS,
+        f"{counted(wanted.epochs, 'epoch')} instead of the paper's {paper.EPOCHS}.": wanted.epochs < paper.EPOCHS,
+        f"The autoencoder sees {own} pixels instead of our usual {SIDE} x {SIDE}; the paper is silent on it.": (
+            wanted.side != SIDE
+        ),
+        f"Rivals that were trained with {RIVAL_SIDE} x {RIVAL_SIDE} pixels see {others}.": (
+            wanted.rival_side != RIVAL_SIDE and any(each.encoder_id and each.name in FROZEN for each in methods)
+        ),
         "All images are of one modality: every hit is relevant, whatever the network.": (
             len({frame.modality for frame in frames}) == 1
         ),
-        f"The gallery holds {evaluation['gallery']} images: at k = {', '.join(short)} all of it was retrieved.": (
-            bool(short)
-        ),
+        f"The gallery holds {gallery}: at k = {', '.join(short)} all of it was retrieved.": bool(short),
         "Not every rival was measured; the last column of table II says why.": (
             any(each.encoder_id is None for each in methods)
         ),

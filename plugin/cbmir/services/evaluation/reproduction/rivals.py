@@ -60,8 +60,18 @@ def add(
     said: str,
     side: int,
     parts: Mapping[int, Part],
+    called: str = "",
 ) -> str:
     """Store a rival as an encoder with this split; one that is stored already is brought up to date.
+
+    Args:
+        database, settings: the installation's.
+        name: the rival's.
+        data: its weights.
+        said: where they are from, in words.
+        side: of its input in pixels.
+        parts: the split, by the row ids of the groups.
+        called: the file that they come from, for the errors; empty if from none.
 
     Returns:
         Its id.
@@ -71,7 +81,8 @@ def add(
         cbmir.errors.DiskFull: if they cannot be stored.
     """
     file, preprocessing = WeightsFile.of(name, data), Preprocessing(side, CHANNELS).as_json()
-    dimension = registry.load(name, file.write(settings.weights), file.sha256, preprocessing).dimension
+    dimension = registry.of_bytes(name, data, called or file.name, preprocessing).dimension
+    file.write(settings.weights)
     with database.write() as session:
         encoders.add(
             session,

@@ -10,6 +10,8 @@ from cbmir.evaluation.reproduction import paper
 from cbmir.training.request import TrainingRequest
 
 DEFAULT_WEIGHTS = Path("../shared/weights")
+SIDE = 64
+"""Pixels: what we take for the side of the autoencoder's input, which the paper does not give."""
 RIVAL_SIDE = 224
 """Pixels: the side that the rivals were trained with."""
 
@@ -30,7 +32,7 @@ class Wanted:
     images: Path | None = None
     limit: int | None = None
     epochs: int = paper.EPOCHS
-    side: int = 64
+    side: int = SIDE
     seed: int = 0
     methods: tuple[str, ...] = tuple(paper.NAMES)
     weights: Path | None = DEFAULT_WEIGHTS

@@ -55,6 +55,7 @@ def test_from_one_encoder_to_the_next_and_back(
     with pytest.raises(EncoderNotReady, match="12 images") as caught:
         activate(database, new)
     assert f"cbmir extract --encoder {new}" in caught.value.remedy
+    assert f"cbmir encoders activate {new} --incomplete" in caught.value.remedy
     extract(database, settings, new, Silence())
     assert states(database) == {old: "in use", new: "ready"}
     assert answered_by(database, settings) == old, "complete, but nobody has switched"

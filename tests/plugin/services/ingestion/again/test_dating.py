@@ -27,9 +27,9 @@ Make = Callable[..., bytes]
 
 
 def forget(database: Database) -> None:
-    """Make all look as if they had been ingested before dates were kept."""
+    """Make all look as if they had been ingested before dates, and what made a picture, were kept."""
     with database.write() as session:
-        session.execute(update(Instance).values(study_date=None))
+        session.execute(update(Instance).values(study_date=None, manufacturer=None, model_name=None))
 
 
 def dates(database: Database) -> dict[str, date | None]:
@@ -37,11 +37,18 @@ def dates(database: Database) -> dict[str, date | None]:
         return {row.file_name: row.study_date for row in session.scalars(select(Instance))}
 
 
+def equipment(database: Database) -> dict[str, tuple[str | None, str | None]]:
+    with database.read() as session:
+        return {row.file_name: (row.manufacturer, row.model_name) for row in session.scalars(select(Instance))}
+
+
 def filled(database: Database, settings: Settings, folder: Path, make_dicom: Make, make_png: Make) -> None:
     folder.mkdir()
     for number, name in enumerate(["kept", "changed", "gone", "archived", "dateless"]):
-        day = {} if name == "dateless" else {"StudyDate": f"2024013{number % 2}"}
-        (folder / name).write_bytes(make_dicom(number, **day))
+        told = {} if name == "dateless" else {"StudyDate": f"2024013{number % 2}"}
+        if name in ("kept", "gone", "dateless"):
+            told |= {"Manufacturer": "Siemens", "ManufacturerModelName": f"Vida {number}", "StationName": "ward-3"}
+        (folder / name).write_bytes(make_dicom(number, **told))
     (folder / "plain.png").write_bytes(make_png(9))
     ingest(database, settings, [folder], None, Silence())
 
@@ -76,11 +83,12 @@ def test_who_is_ingested_again_gets_its_date(
 ) -> None:
     folder = tmp_path / "in"
     filled(any_database, settings, folder, make_dicom, make_png)
-    told = dates(any_database)
+    told, made_by = dates(any_database), equipment(any_database)
+    assert made_by["gone"] == ("SIEMENS", "VIDA 2")
     forget(any_database)
     uid = pydicom.dcmread(folder / "kept").SOPInstanceUID
     (folder / "kept").write_bytes(
-        make_dicom(0, SOPInstanceUID=uid, StudyDate="20240130", PatientComments="other bytes")
+        make_dicom(0, SOPInstanceUID=uid, StudyDate="20240130", PatientComments="other bytes", Manufacturer="other")
     )
     with any_database.write() as session:
         known = update(Instance).where(Instance.file_name == "changed")
@@ -88,6 +96,7 @@ def test_who_is_ingested_again_gets_its_date(
     report = ingest(any_database, settings, [folder], None, Silence())
     assert (report.ingested, report.duplicates) == (0, 6)
     assert dates(any_database) == told | {"changed": date(2020, 2, 2)}, "what is known stays"
+    assert equipment(any_database) == made_by | {"kept": ("OTHER", None)}
 
 
 def test_one_that_cannot_be_read_any_more_does_not_end_it(

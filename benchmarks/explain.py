@@ -24,6 +24,7 @@ import reporting
 
 from cbmir.encoders import occlusion
 from cbmir.encoders.base import Encoder
+from cbmir.errors import EmptyGallery
 from cbmir.evaluation.deletion import Delete, deletion
 from cbmir.pictures.shelf import Shelf
 from cbmir.services.features.extract import load_encoder
@@ -78,6 +79,8 @@ def tested(
         chosen = sample(*frames.grouped(session, row.id), queries, seed)
         nearest = crowd(session, gallery).others(chosen)
         keys = frames.pictures(session, row.id)
+    if not len(chosen):
+        raise EmptyGallery(f"{row.id} has no features of two patients.", f"Run `cbmir extract --encoder {row.id}`.")
     encoder = load_encoder(row, settings)
     rows = []
     for query, ranking in zip(chosen, nearest, strict=True):

@@ -82,7 +82,8 @@ class Stock:
 def main() -> None:
     """Run, print, and write the JSON if asked to."""
     arguments = _arguments()
-    kept = neighbours_kept(arguments.images) if arguments.images else None
+    with reporting.plain_errors():
+        kept = neighbours_kept(arguments.images) if arguments.images else None
     with tempfile.TemporaryDirectory() as folder:
         stock = stocked(Path(folder), arguments)
         own_process = ProcessPoolExecutor(1, get_context("spawn"))

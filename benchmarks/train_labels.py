@@ -106,8 +106,8 @@ def _material(path: Path) -> LabelledMaterial:
 
 def _epochs(arguments: argparse.Namespace) -> int:
     """So many that there are enough steps."""
-    an_epoch, wanted = max(1, (PICTURES - LABELS) // arguments.batch), arguments.steps + WARM_UP
-    return math.ceil(wanted / an_epoch)
+    an_epoch: int = max(1, (PICTURES - LABELS) // arguments.batch)
+    return math.ceil((arguments.steps + WARM_UP) / an_epoch)
 
 
 def _arguments() -> argparse.Namespace:

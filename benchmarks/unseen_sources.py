@@ -51,7 +51,7 @@ from cbmir.types import FloatArray, Part
 
 LEFT_OUT = ("brain_glioma", "brain_meningioma", "brain_no_tumor", "brain_pituitary_tumor")
 """The brain MR of the tumour collection."""
-ALONE = f"its trained ending alone, {DIMENSION} numbers"
+ALONE = f"its trained ending alone, {DIMENSION}"
 NOT_BELOW = 0.0
 """Below the best frozen network: an archive holds what no training saw, and must not lose by ours."""
 

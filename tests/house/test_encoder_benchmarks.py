@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from cbmir.encoders.base import Preprocessing
+from cbmir.errors import BadManifest
 from cbmir.types import FloatArray
 
 sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
@@ -48,6 +49,14 @@ def test_an_open_licence_is_one(licence: str) -> None:
 @pytest.mark.parametrize("licence", OTHERS)
 def test_any_other_is_none(licence: str) -> None:
     assert not OPEN.match(licence)
+
+
+def test_a_manifest_without_licences_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadManifest, match=r"There is no .*manifest\.csv"):
+        Images.read(tmp_path)
+    (tmp_path / "manifest.csv").write_text("path,modality,subclass,group\n1.png,xray,hand,g\n")
+    with pytest.raises(BadManifest, match="licence"):
+        Images.read(tmp_path)
 
 
 class Mean:

@@ -106,8 +106,8 @@ def _material(path: Path) -> LabelledMaterial:
 
 def _epochs(arguments: argparse.Namespace) -> int:
     """So many that there are enough steps."""
-    an_epoch: int = max(1, (PICTURES - LABELS) // arguments.batch)
-    return math.ceil((arguments.steps + WARM_UP) / an_epoch)
+    steps, batch = int(arguments.steps), int(arguments.batch)
+    return math.ceil((steps + WARM_UP) / max(1, (PICTURES - LABELS) // batch))
 
 
 def _arguments() -> argparse.Namespace:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from encoder_trials import DEPTHS, LABEL, MODALITY, NEAR, Figure, figures, less, near
+from encoder_trials import CLAIMED, DEPTHS, LABEL, MACRO, MODALITY, NEAR, Figure, figures, less, near
 
 from cbmir.evaluation.scores import Table
 
@@ -68,7 +68,7 @@ class Goal:
 def blocks(modalities: npt.NDArray[np.str_]) -> list[list[str]]:
     """The names of the figures of each table that is printed."""
     deep = [[f"{what} P@{depth}" for depth in DEPTHS] for what in (MODALITY, LABEL)]
-    return [*deep, [f"macro P@{NEAR}", *(f"{name} P@{NEAR}" for name in np.unique(modalities).tolist())]]
+    return [*deep, [MACRO, CLAIMED, *(f"{name} P@{NEAR}" for name in np.unique(modalities).tolist())]]
 
 
 def show(comparison: Comparison, tables: Mapping[str, Figures], lead: Mapping[str, tuple[str, Figure]]) -> None:

@@ -119,6 +119,25 @@ def test_figures_are_those_of_the_queries_together(images: Images) -> None:
     assert ahead["sub-class P@5"].value == pytest.approx(1 - worse["sub-class P@5"].value)
 
 
+def test_a_label_of_one_group_is_no_ground_for_a_claim(images: Images) -> None:
+    perfect = np.stack([images.modality == "mri", np.char.endswith(images.label, "1")], axis=1).astype(np.float32)
+    trials = [trial(images, ["g0", "g1", "g5"], 0)]
+    table = asked(images, [perfect], trials)
+    values = table.values * (images.modality[queries(images, trials)] == "xray")[:, None]  # nothing of mri is found
+    found = figures(replace(table, values=values), images.modality[queries(images, trials)])
+    assert found["macro P@5"].value == pytest.approx(0.4)  # four of the five nearest can be right
+    assert found["macro P@5, 2+ groups"].value == pytest.approx(0.8)
+
+
+def test_without_such_a_label_there_is_no_mean(images: Images) -> None:
+    trials = [trial(images, ["g0"], 0)]
+    found = figures(
+        asked(images, [np.zeros((32, 1), np.float32)], trials), images.modality[queries(images, trials)]
+    )
+    assert np.isnan(found["macro P@5, 2+ groups"].value)
+    assert found["sub-class P@5"].interval is None
+
+
 def test_the_lead_is_over_the_best_of_each_figure(images: Images) -> None:
     trials = [trial(images, ["g0", "g5"], 0)]
     perfect = np.stack([images.modality == "mri", np.char.endswith(images.label, "1")], axis=1).astype(np.float32)

@@ -1,12 +1,10 @@
-"""DINOv2 ViT-S/14 with registers, frozen: a peer that `encoders.py` measures, and no part of the product.
+"""DINOv2 ViT-S/14 with registers, frozen: a peer that `encoder_rivals.py` brings, and no part of the product.
 
 From 'DINOv2: Learning Robust Visual Features without Supervision' (Oquab et al., 2023) and 'Vision Transformers
 Need Registers' (Darcet et al., 2023); the weights' names are those under which they are published.
 """
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import numpy as np
 import safetensors.torch
@@ -22,17 +20,18 @@ WIDTH, HEADS, PATCH, SIDE, BLOCKS, EPSILON = 384, 6, 14, 224, 12, 1e-6
 
 
 class Dinov2:
-    """Its CLS token after the last norm.
+    """Its CLS token after the last norm; torch is set to one thread, as who encodes much does so by several.
 
     Args:
-        path: of the weights, safetensors.
+        data: the weights, safetensors.
     """
 
     dimension = WIDTH
     preprocessing = Preprocessing(SIDE, 3, mean=photographs.MEAN, std=photographs.DEVIATION)
 
-    def __init__(self, path: Path) -> None:
-        self._weights = safetensors.torch.load_file(path)
+    def __init__(self, data: bytes) -> None:
+        torch.set_num_threads(1)
+        self._weights = safetensors.torch.load(data)
 
     @torch.inference_mode()
     def encode(self, inputs: FloatArray) -> FloatArray:

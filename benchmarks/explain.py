@@ -14,16 +14,17 @@ import argparse
 import json
 import os
 import platform
-import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import reporting
 
 from cbmir.encoders import occlusion
 from cbmir.encoders.base import Encoder
+from cbmir.errors import EmptyGallery
 from cbmir.evaluation.deletion import Delete, deletion
 from cbmir.pictures.shelf import Shelf
 from cbmir.services.features.extract import load_encoder
@@ -40,15 +41,16 @@ COPIES = occlusion.CELLS * occlusion.CELLS + 1
 def main() -> None:
     """Ask, test, and print medians and quartiles."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--data", type=reporting.installation, required=True)
     parser.add_argument("--encoder")
-    parser.add_argument("--queries", type=int, default=30)
+    parser.add_argument("--queries", type=reporting.positive, default=30)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
     settings = Settings(data=asked.data)
     database = Database(settings.resolved_database_url)
-    result = {"machine": machine(), **tested(database, settings, asked.encoder, asked.queries, asked.seed)}
+    with reporting.plain_errors():
+        result = {"machine": machine(), **tested(database, settings, asked.encoder, asked.queries, asked.seed)}
     show(result)
     if asked.json:
         asked.json.write_text(json.dumps(result, indent=2), "utf-8")
@@ -77,6 +79,8 @@ def tested(
         chosen = sample(*frames.grouped(session, row.id), queries, seed)
         nearest = crowd(session, gallery).others(chosen)
         keys = frames.pictures(session, row.id)
+    if not len(chosen):
+        raise EmptyGallery(f"{row.id} has no features of two patients.", f"Run `cbmir extract --encoder {row.id}`.")
     encoder = load_encoder(row, settings)
     rows = []
     for query, ranking in zip(chosen, nearest, strict=True):
@@ -122,7 +126,7 @@ def show(result: dict[str, Any]) -> None:
     print(" | ".join(f"{name} {value}" for name, value in result["machine"].items()))
     print(f"{result['encoder']}, {result['queries']} queries")
     for name in result["rows"][0]:
-        low, middle, high = statistics.quantiles([row[name] for row in result["rows"]], n=4)
+        low, middle, high = reporting.quartiles([row[name] for row in result["rows"]])
         print(f"{name:<18}{middle:>9.3f}   quartiles {low:.3f} to {high:.3f}")
     better = sum(row["by_map"] > row["by_chance"] for row in result["rows"])
     print(f"the map did better than chance in {better} of {result['queries']}")

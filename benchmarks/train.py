@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import reporting
 
 from cbmir.encoders.base import scaled
 
@@ -73,10 +74,10 @@ def main() -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Time the training beside its peers.")
-    parser.add_argument("--side", type=int, default=128)
-    parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--side", type=reporting.positive, default=128)
+    parser.add_argument("--batch", type=reporting.positive, default=32)
+    parser.add_argument("--rounds", type=reporting.positive, default=5)
+    parser.add_argument("--threads", type=reporting.positive, default=1)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--child", help=argparse.SUPPRESS)
     parser.add_argument("--pictures", help=argparse.SUPPRESS)
@@ -346,7 +347,7 @@ def tabulate(said: dict[str, list[dict[str, float]]], side: int, batch: int) -> 
 def _row(rounds: list[dict[str, float]], pictures: float) -> dict[str, Any]:
     """The figures of one contender, whose round is worth so many pictures."""
     rates = [pictures / each["seconds"] for each in rounds]
-    quartiles = statistics.quantiles(rates, n=4)
+    quartiles = reporting.quartiles(rates)
     return {
         "pictures_a_second": statistics.median(rates),
         "quartiles": [quartiles[0], quartiles[2]],

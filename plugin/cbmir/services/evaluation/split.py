@@ -91,9 +91,8 @@ def _said(parties: list[_Party], brought: list[_Party]) -> str:
 def _left_out(groups: int) -> str:
     if not groups:
         return ""
-    return (
-        f" {counted(groups, 'group of it asks', 'groups of it ask')} nothing: an encoder was trained on it before."
-    )
+    asking = counted(groups, "group of it asks", "groups of it ask")
+    return f" {asking} nothing, as an encoder was trained on that before."
 
 
 def _made_up(session: Session, parties: list[_Party], labels: Iterable[tuple[int, str]], seed: int) -> Split:

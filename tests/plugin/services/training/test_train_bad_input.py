@@ -99,7 +99,7 @@ def test_the_image_that_is_alone_in_its_class_is_trained_on(
 
 def test_images_of_one_patient_cannot_be_split(database: Database, settings: Settings, hold: Hold) -> None:
     hold([("p", f"class-{number}") for number in range(9)])
-    with pytest.raises(TrainingFailed, match="1 patients") as raised:
+    with pytest.raises(TrainingFailed, match="1 patient;") as raised:
         train(database, settings, REQUEST, Silence())
     assert "group" in raised.value.remedy
     assert stored(database) == []

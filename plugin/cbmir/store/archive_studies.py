@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 
 from sqlalchemy import Select, delete, select
@@ -31,6 +32,22 @@ def drop(session: Session, archive_id: int, study_instance_uid: str) -> None:
     """Forget how the archive lists a study."""
     mine = delete(ArchiveStudy).where(ArchiveStudy.archive_id == archive_id)
     session.execute(mine.where(ArchiveStudy.study_instance_uid == study_instance_uid))
+
+
+def unsettle(session: Session, archive_id: int, study_instance_uids: Collection[str]) -> None:
+    """Have these studies looked into by the next sweep, whatever the archive says of them then."""
+    mine = select(ArchiveStudy).where(ArchiveStudy.archive_id == archive_id)
+    for row in session.scalars(mine.where(ArchiveStudy.study_instance_uid.in_(study_instance_uids))):
+        row.stamp = in_part(row.stamp.split(" ")[0])
+
+
+def in_part(patient: str) -> str:
+    """Stands for the stamp of a study of which not all is known.
+
+    Args:
+        patient: what stamps begin with, the patient's pseudonym.
+    """
+    return f"{patient} in part"
 
 
 def forget(session: Session, archive_id: int) -> None:

@@ -10,7 +10,7 @@ from cbmir.archive.base import Logged
 from cbmir.services.archives.forget import forget
 from cbmir.services.archives.registered import Followed
 from cbmir.services.archives.sweep import sweep
-from cbmir.store import archives, ledger
+from cbmir.store import archive_studies, archives, ledger
 from cbmir.store.tables import ArchiveNotice, now
 
 NOTICES = 1000
@@ -95,6 +95,8 @@ class Follower:
             with self.followed.database.write() as session:
                 keeps = self.followed.keeps
                 ledger.take_in(session, self.followed.id, described, keeps, replaced=True)
+                # the archive's times are in seconds: a study can change twice within one and look as before
+                archive_studies.unsettle(session, self.followed.id, {each.study_instance_uid for each in described})
                 wanted = {} if cursor else {"sweep_wanted": True}
                 archives.change(session, self.followed.id, cursor=changes.cursor, **wanted, **fresh)
             cursor = changes.cursor

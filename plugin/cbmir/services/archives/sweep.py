@@ -29,9 +29,6 @@ UNCOUNTED = 1000
 """The same of studies whose objects the archive does not count: nothing tells of a change within one. They are
 compared in every sweep, or, of a larger archive, in turns."""
 
-IN_PART = "in part"
-"""Stands for the stamp of a study whose list of objects was shorter than the archive says: it is asked again."""
-
 MASS = 1000
 """An archive that lists nothing at all, and listed so many objects before, is not believed at once."""
 
@@ -190,7 +187,7 @@ def _compare(
         if whole and not listed:
             archive_studies.drop(session, followed.id, uid)
             return False
-        stamp = _stamp(followed, study) if whole else f"{_patient(followed, study)} {IN_PART}"
+        stamp = _stamp(followed, study) if whole else archive_studies.in_part(_patient(followed, study))
         archive_studies.keep(session, followed.id, uid, instances=study.instances, listed=len(listed), stamp=stamp)
     return bool(listed)
 

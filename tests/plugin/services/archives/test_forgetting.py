@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 
+from cbmir.archive.base import Logged
 from cbmir.archive.connection import Connection
 from cbmir.progress import Silence
 from cbmir.services.archives.registered import Followed, add, followed, remove
@@ -19,7 +21,7 @@ from cbmir.services.conversion.isolation import Isolation
 from cbmir.services.features.extract import extract
 from cbmir.services.retrieval.retrieve import Question, retrieve
 from cbmir.settings import Settings
-from cbmir.store import archives, jobs, ledger, quarantine, queries
+from cbmir.store import archive_studies, archives, jobs, ledger, quarantine, queries
 from cbmir.store.session import Database
 from cbmir.store.tables import Feature, Instance, Job, Query
 from cbmir.types import JobKind, ObjectState
@@ -113,3 +115,18 @@ def test_a_removed_archive_takes_its_images_with_it_if_that_is_wished(
         assert len(session.scalars(select(Instance)).all()) == int(not delete_images)
         assert archives.listing(session) == []
         assert ledger.all_alive(session, archive.id) == []
+
+
+def test_a_study_of_which_the_log_spoke_is_looked_into_though_it_looks_as_before(
+    database: Database, archive: Followed, pacs: Any, make_object: Any, follow: Callable[[], Any]
+) -> None:
+    if not isinstance(archive.archive, Logged):
+        pytest.skip("an archive without a log is swept at every look")
+    pacs.send(make_object(0))
+    follow()
+    pacs.send(make_object(1))  # within the same second its study may get the time that it had before
+    follow()
+    with database.read() as session:
+        (study,) = archive_studies.known(session, archive.id).values()
+    assert (study.instances, study.stamp) == (1, archive_studies.in_part(study.stamp.split(" ")[0]))
+    assert sweep(archive).compared == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from typing import Any
 
 import numpy as np
@@ -70,9 +71,9 @@ class _Faiss(Contender):
             selector = faiss.IDSelectorBitmap(np.packbits(kept, bitorder="little"))
             self.parts.append(self.parameters(faiss, sel=selector))
 
+    @abstractmethod
     def made(self, faiss: Any, count: int, dimension: int) -> Any:
         """The empty index."""
-        raise NotImplementedError
 
     def parameters(self, faiss: Any, **selector: Any) -> Any:
         """Of a search, perhaps among some."""

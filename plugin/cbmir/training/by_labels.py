@@ -157,8 +157,7 @@ class LabelTraining:
 
     def _made(self, make: Callable[[Tensor], Tensor], weights: Tensors, rows: Rows) -> FloatArray:
         self._trained.average.load_state_dict(weights)
-        with torch.inference_mode():
-            return torch.cat([make(self._inputs(piece)).cpu() for piece in self._pieces(rows)]).numpy()
+        return self._through(make, rows).cpu().numpy()
 
     def _epoch(self, record: Record, progress: Progress) -> None:
         start, epoch = time.monotonic(), record.epoch + 1
@@ -220,13 +219,14 @@ class LabelTraining:
 
     def _precision(self) -> float:
         """precision@5 of the pictures that validate, among those to train on."""
-        asking, gallery = (self._average(rows) for rows in (self._material.validation, self._gallery))
-        wanted, labels = (self._targets(rows) for rows in (self._material.validation, self._gallery))
+        both = (self._material.validation, self._gallery)
+        asking, gallery = (self._through(self._trained.average, rows) for rows in both)
+        wanted, labels = map(self._targets, both)
         return neighbours.precision(asking, wanted, gallery, labels)
 
     @torch.inference_mode()
-    def _average(self, rows: Rows) -> Tensor:
-        return torch.cat([self._trained.average(self._inputs(piece)) for piece in self._pieces(rows)])
+    def _through(self, make: Callable[[Tensor], Tensor], rows: Rows) -> Tensor:
+        return torch.cat([make(self._inputs(piece)) for piece in self._pieces(rows)])
 
     def _pieces(self, rows: Rows) -> list[Rows]:
         size = self._recipe.batch_size

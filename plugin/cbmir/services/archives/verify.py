@@ -84,15 +84,19 @@ def verify(followed: Followed, progress: Progress) -> Verified:
         here = {each.sop_instance_uid: each for each in ledger.all_alive(session, followed.id)}
         lost = {each.sop_instance_uid for each in ledger.held_without_instance(session, followed.id)}
     listed |= _outside(followed, listed, here)
-    both = [(here[uid], listed[uid].digest) for uid in listed.keys() & here.keys()]
-    states = [row.state for row, _ in both]
+    alike = [
+        (row, listed[uid].digest)
+        for uid, row in here.items()
+        if uid in listed and not _kind(listed[uid], row, lost)
+    ]
+    states = [row.state for row, _ in alike]
     return Verified(
         listed=len(listed),
         held=states.count(ObjectState.HELD),
         skipped=states.count(ObjectState.SKIPPED),
         set_aside=states.count(ObjectState.SET_ASIDE),
         differences=[*_differences(listed, here, lost)],
-        by_uid_alone=sum(row.state == ObjectState.HELD and not (row.digest and digest) for row, digest in both),
+        by_uid_alone=sum(row.state == ObjectState.HELD and not (row.digest and digest) for row, digest in alike),
     )
 
 

@@ -107,7 +107,9 @@ def test_differences_are_named(
     with database.write() as session:
         (lost,) = instances.of_uids(session, [uid_of(1)])
         instances.delete(session, lost)
-    found = {(each.kind, each.sop_instance_uid) for each in verify(archive, Silence()).differences}
+    verified = verify(archive, Silence())
+    assert (verified.listed, verified.held) == (3, 1)
+    found = {(each.kind, each.sop_instance_uid) for each in verified.differences}
     assert found == {(Kind.UNKNOWN, uid_of(9)), (Kind.GONE, uid_of(0)), (Kind.LOST, uid_of(1))}
 
 

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from cbmir.encoders import efficientnet_lite, shipped, weights
 from cbmir.encoders.base import Preprocessing
-from cbmir.encoders.efficientnet_lite import BESIDE
+from cbmir.encoders.efficientnet_lite import BESIDE, COUNT
 from cbmir.encoders.efficientnet_network import KEPT_BLOCKS, SECOND_ENDING, EfficientNetLite
 from cbmir.encoders.runtime import OnnxEncoder
 
@@ -22,7 +22,7 @@ def load() -> OnnxEncoder:
 class DefaultEncoder(nn.Module):
     """float32 (n, 1, side, side) in [0, 1] -> its feature, (n, dimension).
 
-    A file without a second ending is taken too. What both endings start from is computed once, as there.
+    What both endings start from is computed once, as there.
     """
 
     def __init__(self) -> None:
@@ -30,24 +30,30 @@ class DefaultEncoder(nn.Module):
         tensors = {name: each.float() for name, each in weights.from_bytes(shipped.weights(), shipped.FILE).items()}
         own = {name: each for name, each in tensors.items() if not name.startswith(("reduce.", BESIDE))}
         second = {name.removeprefix(BESIDE): each for name, each in tensors.items() if name.startswith(BESIDE)}
-        self.first, self.second = _filled(own), _filled({**own, **second}) if second else None
-        dimension, means = tensors["reduce.weight"].shape
-        self.reduce = nn.Linear(means, dimension)
-        weights.fill(self.reduce, {name: tensors[f"reduce.{name}"] for name in ("weight", "bias")}, shipped.FILE)
+        self.first, self.second = _filled(own), _filled({**own, **second})
+        looked_at = [name.removeprefix("reduce.").removesuffix(".weight") for name in tensors]
+        self.views = [name for name in looked_at if f"reduce.{name}.weight" in tensors]
+        weight = torch.cat([tensors[f"reduce.{name}.weight"] for name in self.views], 1)
+        self.reduce = nn.Linear(weight.shape[1], weight.shape[0])
+        weights.fill(self.reduce, {"weight": weight, "bias": tensors["reduce.bias"]}, shipped.FILE)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """See the class."""
         shared = self.first.blocks[:KEPT_BLOCKS](functional.relu6(self.first.stem(inputs)))
-        last = functional.relu6(self.first.head(self.first.blocks[KEPT_BLOCKS:](shared)))
-        endings = [last] if self.second is None else [last, self._beside(shared)]
-        means = [functional.normalize(each.mean((2, 3))) for each in endings]
+        maps = _maps(self.first, shared, COUNT)
+        maps["head"] = functional.relu6(self.first.head(maps[f"blocks.{COUNT - 1}"]))
+        maps |= {BESIDE + name: each for name, each in _maps(self.second, shared, SECOND_ENDING.stop).items()}
+        means = [functional.normalize(maps[name].mean((2, 3))) for name in self.views]
         feature: Tensor = self.reduce(torch.cat(means, 1))
         return feature
 
-    def _beside(self, shared: Tensor) -> Tensor:
-        assert self.second is not None
-        maps: Tensor = self.second.blocks[SECOND_ENDING.start : SECOND_ENDING.stop](shared)
-        return maps
+
+def _maps(network: EfficientNetLite, shared: Tensor, stop: int) -> dict[str, Tensor]:
+    """Behind each block from the kept ones on."""
+    x, maps = shared, {}
+    for number in range(KEPT_BLOCKS, stop):
+        x = maps[f"blocks.{number}"] = network.blocks[number](x)
+    return maps
 
 
 def _filled(tensors: dict[str, Tensor]) -> EfficientNetLite:

@@ -5,10 +5,11 @@ the map. Batch norms are folded into the convolutions; activations are ReLU6. Fr
 Scaling for Convolutional Neural Networks' (Tan and Le, 2019), less its squeeze-and-excitation and swish.
 
 The tensors of its file, float32 or float16: the `weight` and the `norm` of `stem`, of `blocks.0` to `blocks.15`
-with `widen` (not in the first), `depthwise` and `narrow`, and of `head`. Two parts may be absent. `reduce` is a
-dense layer after the mean was brought to unit length. `beside.blocks.N` to `beside.blocks.M` are a second ending,
-which starts from the same map as `blocks.N`: the mean over its last map, of unit length too, stands behind the
-first one's. Where there is a `beside.head`, that mean is taken behind it.
+with `widen` (not in the first), `depthwise` and `narrow`, and of `head`. Two parts may be absent. `beside.blocks.N`
+to `beside.blocks.M` are a second ending, which starts from the same map as `blocks.N`; a `beside.head` may follow.
+`reduce` is a dense layer: `reduce.MAP.weight` for the mean over each map that is looked at, brought to unit length,
+and `reduce.bias`. MAP is what the map lies behind: a block or a head of either ending. One `reduce.weight` is for
+the means behind the head and behind the second ending's last part.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from cbmir.encoders.base import Preprocessing
 from cbmir.encoders.graph import INPUT, Graph
 from cbmir.encoders.runtime import OnnxEncoder
 from cbmir.encoders.tensors import Tensors
+from cbmir.errors import WeightsMismatch
+from cbmir.types import FloatArray
 
 NAME = "efficientnet-lite0"
 STEM, HEAD = 32, 1280
@@ -89,45 +92,61 @@ def model(tensors: Tensors, preprocessing: Preprocessing) -> bytes:
         cbmir.errors.WeightsMismatch: if the weights are not of this architecture.
     """
     graph = Graph(preprocessing.channels, preprocessing.side)
-    conv, beside = _Convolutions(graph, tensors), _second_ending(tensors)
-    stem = graph.relu6(conv(INPUT, "stem", STEM, preprocessing.channels, 3, stride=2))
-    shared = _through(graph, conv, stem, range(beside.start))
-    x, dimension = _behind_head(graph, conv, _through(graph, conv, shared, range(beside.start, COUNT))), HEAD
-    if "reduce.weight" in tensors:
-        x = graph.unit_length(x)
-        if beside:
-            second, more = _mean_beside(graph, conv, shared, beside)
-            x, dimension = graph.joined(x, graph.unit_length(second)), dimension + more
-        weight = tensors.take("reduce.weight", None, dimension)
-        dimension = len(weight)
-        x = graph.dense(x, weight, tensors.take("reduce.bias", dimension))
-    return graph.model(x, dimension)
+    maps = _maps(graph, _Convolutions(graph, tensors), preprocessing.channels)
+    if "reduce.bias" not in tensors:
+        return graph.model(graph.mean_over_map(maps["head"]), HEAD)
+    views, weight = _reduction(tensors, list(maps))
+    means = [graph.unit_length(graph.mean_over_map(maps[name])) for name in views]
+    x = graph.dense(graph.joined(*means), weight, tensors.take("reduce.bias", len(weight)))
+    return graph.model(x, len(weight))
+
+
+def channels_of(name: str) -> int:
+    """Channels of a map: `blocks.0` to `blocks.15` and `head`, of either ending."""
+    part, _, number = name.removeprefix(BESIDE).partition(".")
+    return channels_before(int(number) + 1) if part == "blocks" else HEAD
+
+
+def _reduction(tensors: Tensors, maps: list[str]) -> tuple[list[str], FloatArray]:
+    """The maps that are looked at, and one weight for all their means, one behind the other."""
+    if "reduce.weight" in tensors:  # as all files up to version 0.1 had it
+        second = [name for name in maps if name.startswith(BESIDE)]
+        views = ["head", *second[-1:]]
+        return views, tensors.take("reduce.weight", None, sum(map(channels_of, views)))
+    views = [name for name in maps if f"reduce.{name}.weight" in tensors]
+    if not views:
+        raise WeightsMismatch(
+            "The weights' reduction looks at no map of the network.", "Copy or fetch the file anew."
+        )
+    rows = len(tensors.take("reduce.bias", None))
+    return views, np.hstack([tensors.take(f"reduce.{name}.weight", rows, channels_of(name)) for name in views])
+
+
+def _maps(graph: Graph, conv: _Convolutions, channels: int) -> dict[str, str]:
+    """Behind each block and the head, of both endings: its name in the graph by its name in the file."""
+    stem = graph.relu6(conv(INPUT, "stem", STEM, channels, 3, stride=2))
+    maps = _through(graph, conv, stem, range(COUNT + 1))
+    if beside := _second_ending(conv.tensors):
+        maps |= _through(graph, conv, maps[f"blocks.{beside.start - 1}"], beside, BESIDE)
+    return maps
 
 
 def _second_ending(tensors: Tensors) -> range:
-    """The blocks of the second ending; an empty range from 0 where there is none."""
-    there = [number for number in range(COUNT) if f"{BESIDE}blocks.{number}.narrow.weight" in tensors]
-    return range(there[0], there[-1] + 1) if there else range(0)
+    """The blocks of the second ending, the head counted as one; empty where there is none."""
+    there = [number for number in range(1, COUNT) if f"{BESIDE}blocks.{number}.narrow.weight" in tensors]
+    has_head = f"{BESIDE}head.weight" in tensors
+    return range(there[0], there[-1] + 1 + has_head) if there else range(0)
 
 
-def _mean_beside(graph: Graph, conv: _Convolutions, shared: str, numbers: range) -> tuple[str, int]:
-    """The mean over the second ending's last map, and how many numbers it has."""
-    x = _through(graph, conv, shared, numbers, BESIDE)
-    if f"{BESIDE}head.weight" in conv.tensors:
-        return _behind_head(graph, conv, x, BESIDE), HEAD
-    return graph.mean_over_map(x), channels_before(numbers.stop)
-
-
-def _behind_head(graph: Graph, conv: _Convolutions, x: str, at: str = "") -> str:
-    """From the last block's map to the mean over the head's, (1, 1280)."""
-    return graph.mean_over_map(graph.relu6(conv(x, f"{at}head", HEAD, channels_before(COUNT), 1)))
-
-
-def _through(graph: Graph, conv: _Convolutions, x: str, numbers: range, at: str = "") -> str:
-    """From the map before some blocks to the one behind them."""
+def _through(graph: Graph, conv: _Convolutions, x: str, numbers: range, at: str = "") -> dict[str, str]:
+    """The maps behind some blocks, and behind the head, which is the last number."""
+    maps = {}
     for number, block in list(enumerate(blocks()))[numbers.start : numbers.stop]:
-        x = _block(graph, conv, x, f"{at}blocks.{number}", channels_before(number), block)
-    return x
+        name = f"{at}blocks.{number}"
+        x = maps[name] = _block(graph, conv, x, name, channels_before(number), block)
+    if COUNT in numbers:
+        maps[f"{at}head"] = graph.relu6(conv(x, f"{at}head", HEAD, channels_before(COUNT), 1))
+    return maps
 
 
 def _block(graph: Graph, conv: _Convolutions, x: str, at: str, channels: int, block: Block) -> str:

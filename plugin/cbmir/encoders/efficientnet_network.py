@@ -5,7 +5,7 @@ The names in the network's state are those that `efficientnet_lite` reads.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -20,10 +20,8 @@ DROPOUT = 0.2
 KEPT_BLOCKS = 5
 """Blocks from the input on whose weights stay as they are: edges and textures are the same in every picture."""
 
-
-SECOND_ENDING = range(KEPT_BLOCKS, 11)
-"""Blocks that are there twice, once as they were before the training. The map behind the last of them tells apart
-what no label spoke of better than that behind any other block, or than the head's; docs/decisions/encoders.md."""
+SECOND_ENDING = range(KEPT_BLOCKS, 15)
+"""Blocks that are there twice, once as they were before the training."""
 
 
 class NormedConv(nn.Conv2d):
@@ -101,10 +99,23 @@ class EfficientNetLite(nn.Module):
         x = self.blocks[KEPT_BLOCKS:](x)
         return functional.normalize(self._dropout(functional.relu6(self.head(x)).mean((2, 3))))
 
-    def second(self, inputs: Tensor) -> Tensor:
-        """What a second ending with these weights gives: the mean over its last map, of unit length, (n, 112)."""
-        x = self.blocks[: SECOND_ENDING.stop](functional.relu6(self.stem(inputs)))
-        return functional.normalize(x.mean((2, 3)))
+    def means(self, inputs: Tensor, names: Sequence[str]) -> Tensor:
+        """The means over some maps, each of unit length, one behind the other.
+
+        Args:
+            inputs: float32 (n, 1, side, side).
+            names: of the maps: `blocks.0` to `blocks.15`, `head`.
+
+        Returns:
+            float32 (n, the channels of all).
+        """
+        x, found = functional.relu6(self.stem(inputs)), dict[str, Tensor]()
+        for number, block in enumerate(self.blocks):
+            x = block(x)
+            found[f"blocks.{number}"] = x.mean((2, 3))
+        if "head" in names:
+            found["head"] = functional.relu6(self.head(x)).mean((2, 3))
+        return torch.cat([functional.normalize(found[name]) for name in names], 1)
 
 
 def is_kept(name: str) -> bool:

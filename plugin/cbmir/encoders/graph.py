@@ -77,9 +77,9 @@ class Graph:
         """x / |x| along its channels: (1, channels)."""
         return self._node("LpNormalization", [x], axis=1, p=2)
 
-    def joined(self, x: str, y: str) -> str:
-        """(1, n) and (1, m), one behind the other: (1, n + m)."""
-        return self._node("Concat", [x, y], axis=1)
+    def joined(self, *parts: str) -> str:
+        """(1, n), (1, m) and so on, one behind the other: (1, n + m + …)."""
+        return self._node("Concat", list(parts), axis=1) if len(parts) > 1 else parts[0]
 
     def model(self, x: str, dimension: int) -> bytes:
         """The whole model, serialised; its output is `x`, (1, dimension)."""

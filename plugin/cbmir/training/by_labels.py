@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from cbmir.encoders.efficientnet_lite import HEAD
+from cbmir.encoders.efficientnet_lite import HEAD, channels_of
 from cbmir.encoders.efficientnet_network import EfficientNetLite
 from cbmir.progress import Progress
 from cbmir.training import checkpoint, checks, history, neighbours
@@ -144,20 +144,21 @@ class LabelTraining:
 
     def features(self, weights: Tensors, rows: Rows) -> FloatArray:
         """What the network with these weights makes of pictures: float32 (n, 1280), of unit length."""
-        return self._made(self._trained.average, weights, rows)
+        return self.means(weights, rows, ["head"])["head"]
 
-    def second_features(self, weights: Tensors, rows: Rows) -> FloatArray:
-        """What a second ending with these weights makes of pictures: float32 (n, 112), of unit length."""
-        return self._made(self._trained.average.second, weights, rows)
+    def means(self, weights: Tensors, rows: Rows, names: Sequence[str]) -> dict[str, FloatArray]:
+        """What these weights make of pictures behind some of the network's maps: by the name of each float32
+        (n, channels), of unit length. See `EfficientNetLite.means`."""
+        average = self._trained.average
+        average.load_state_dict(weights)
+        made = self._through(lambda inputs: average.means(inputs, names), rows).cpu().numpy()
+        ends = np.cumsum([channels_of(name) for name in names])
+        return dict(zip(names, np.split(made, ends[:-1], axis=1), strict=True))
 
     def loss(self, weights: Tensors, rows: Rows) -> float:
         """Cross-entropy of these pictures' labels with these weights; 0 where none is labelled."""
         self._trained.average.load_state_dict(weights)
         return self._mean(rows)
-
-    def _made(self, make: Callable[[Tensor], Tensor], weights: Tensors, rows: Rows) -> FloatArray:
-        self._trained.average.load_state_dict(weights)
-        return self._through(make, rows).cpu().numpy()
 
     def _epoch(self, record: Record, progress: Progress) -> None:
         start, epoch = time.monotonic(), record.epoch + 1

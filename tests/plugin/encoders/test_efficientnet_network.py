@@ -58,35 +58,61 @@ def other(network: EfficientNetLite) -> EfficientNetLite:
     return other
 
 
-def file_of_both(network: EfficientNetLite, beside: dict[str, Tensor], reduce: Tensor) -> bytes:
+def file_of_both(network: EfficientNetLite, beside: dict[str, Tensor], reduce: dict[str, Tensor]) -> bytes:
     """In half precision, as a training writes it."""
     tensors = {**network.state_dict(), **{f"beside.{name}": each for name, each in beside.items()}}
     small = {name: each.half() if each.dim() > 1 else each for name, each in tensors.items()}
-    return weights.to_bytes({**small, "reduce.weight": reduce, "reduce.bias": torch.full((len(reduce),), 0.5)})
+    return weights.to_bytes({**small, **reduce, "reduce.bias": torch.full((5,), 0.5)})
 
 
 def encoded(data: bytes, inputs: Tensor) -> FloatArray:
     return efficientnet_lite.load(data, "net.safetensors", Preprocessing(SIDE)).encode(inputs.numpy())
 
 
-def test_two_endings_stand_one_behind_the_other(network: EfficientNetLite, other: EfficientNetLite) -> None:
-    """The second starts where the first one's training did, and ends in the middle."""
+def test_the_means_of_some_maps_stand_one_behind_the_other(
+    network: EfficientNetLite, other: EfficientNetLite
+) -> None:
+    """The second ending starts where the first one's training did, and has maps of its own of the same names."""
     network.eval()
-    inputs, reduce = torch.rand(3, 1, SIDE, SIDE), torch.rand(5, 1280 + 112)
-    expected = torch.cat([network(inputs), other.second(inputs)], 1) @ reduce.T + 0.5
+    inputs, channels = torch.rand(3, 1, SIDE, SIDE), {"blocks.4": 40, "blocks.14": 192, "head": 1280}
+    own = {name: torch.rand(5, count) for name, count in channels.items()}
+    second = {"blocks.7": torch.rand(5, 80), "blocks.14": torch.rand(5, 192)}
+    expected = network.means(inputs, list(own)) @ torch.cat([*own.values()], 1).T
+    expected += other.means(inputs, list(second)) @ torch.cat([*second.values()], 1).T
+    reduce = {f"reduce.{name}.weight": each for name, each in own.items()}
+    reduce |= {f"reduce.beside.{name}.weight": each for name, each in second.items()}
     beside = {name: each for name, each in other.state_dict().items() if is_of_second(name)}
     found = encoded(file_of_both(network, beside, reduce), inputs)
-    np.testing.assert_allclose(found, expected.detach().numpy(), atol=2e-3)
+    np.testing.assert_allclose(found, expected.detach().numpy() + 0.5, atol=2e-3)
 
 
-def test_a_second_ending_may_go_to_the_head(network: EfficientNetLite, other: EfficientNetLite) -> None:
-    """As in the files of earlier versions."""
+@pytest.mark.parametrize(("last", "channels"), [("blocks.10", 112), ("head", 1280)])
+def test_files_of_earlier_versions_are_read(
+    network: EfficientNetLite, other: EfficientNetLite, last: str, channels: int
+) -> None:
+    """They look at the first ending's head, and at the last part of the second."""
     network.eval()
-    inputs, reduce = torch.rand(3, 1, SIDE, SIDE), torch.rand(5, 2560)
-    expected = torch.cat([network(inputs), other(inputs)], 1) @ reduce.T + 0.5
-    beside = {name: each for name, each in other.state_dict().items() if not is_kept(name)}
-    found = encoded(file_of_both(network, beside, reduce), inputs)
+    inputs, reduce = torch.rand(3, 1, SIDE, SIDE), torch.rand(5, 1280 + channels)
+    expected = torch.cat([network(inputs), other.means(inputs, [last])], 1) @ reduce.T + 0.5
+    reaches = [number for number in range(KEPT_BLOCKS, 16) if last == "head" or number <= 10]
+    parts = [*(f"blocks.{number}." for number in reaches), *(["head."] if last == "head" else [])]
+    beside = {name: each for name, each in other.state_dict().items() if name.startswith(tuple(parts))}
+    found = encoded(file_of_both(network, beside, {"reduce.weight": reduce}), inputs)
     np.testing.assert_allclose(found, expected.detach().numpy(), atol=2e-3)
+
+
+def test_a_map_of_other_channels_is_refused(network: EfficientNetLite) -> None:
+    with pytest.raises(WeightsMismatch, match=r"reduce\.blocks\.14\.weight"):
+        encoded(
+            file_of_both(network, {}, {"reduce.blocks.14.weight": torch.rand(5, 7)}), torch.rand(1, 1, SIDE, SIDE)
+        )
+
+
+def test_a_reduction_that_looks_at_nothing_is_refused(network: EfficientNetLite) -> None:
+    with pytest.raises(WeightsMismatch, match="looks at no map"):
+        encoded(
+            file_of_both(network, {}, {"reduce.blocks.99.weight": torch.rand(5, 7)}), torch.rand(1, 1, SIDE, SIDE)
+        )
 
 
 @pytest.mark.parametrize("part", ["blocks.9.depthwise.weight", "blocks.7.narrow.weight"])
@@ -94,4 +120,4 @@ def test_a_second_ending_that_lacks_a_part_is_refused(network: EfficientNetLite,
     beside = {name: each.clone() for name, each in network.state_dict().items() if is_of_second(name)}
     del beside[part]
     with pytest.raises(WeightsMismatch, match=rf"beside\.{re.escape(part)}"):
-        encoded(file_of_both(network, beside, torch.rand(5, 1392)), torch.rand(1, 1, SIDE, SIDE))
+        encoded(file_of_both(network, beside, {"reduce.weight": torch.rand(5, 1392)}), torch.rand(1, 1, SIDE, SIDE))

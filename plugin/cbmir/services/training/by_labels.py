@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from cbmir.encoders.efficientnet_network import SECOND_ENDING, EfficientNetLite
+from cbmir.encoders.efficientnet_network import EfficientNetLite
 from cbmir.errors import TrainingFailed
 from cbmir.evaluation.labels import LabelSets
 from cbmir.progress import Progress
-from cbmir.services.training.joining import DIMENSION, SHARE, WHITENING, joined
+from cbmir.services.training.joining import DIMENSION, WHITENING, joined
 from cbmir.services.training.plan import Plan, Trained, Workshop
 from cbmir.services.training.start import Start, find
 from cbmir.training.by_labels import LabelledMaterial, LabelRecipe, LabelTraining
@@ -38,8 +38,8 @@ def fit(plan: Plan, workshop: Workshop, prepared: PreparedPictures, progress: Pr
     training = LabelTraining(network, material, recipe, workshop.folder, _device())
     record = training.run(progress)
     test_loss = training.loss(record.best, rows[Part.TEST])
-    record.best, dimension = joined(training, record.best, start.beside(), rows[Part.TRAIN])
-    how = _how(recipe, names, targets[rows[Part.TRAIN]], start)
+    record.best, shares, dimension = joined(training, record.best, start.beside(), rows[Part.TRAIN])
+    how = _how(recipe, names, targets[rows[Part.TRAIN]], start) | {"maps": shares}
     return Trained(record, rows, len(prepared.unreadable), test_loss, dimension, how)
 
 
@@ -68,7 +68,6 @@ def _how(recipe: LabelRecipe, names: list[str], trained: FloatArray, start: Star
     return {
         "loss": "softmax over cosines to a proxy of each label",
         "reduction": {"principal_components": DIMENSION, "whitening": WHITENING},
-        "beside": {"share": SHARE if start.beside() else 0.0, "blocks": [*SECOND_ENDING]},
         "mixing": recipe.mixing,
         "optimiser": {
             "name": "adamw",

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from cbmir.encoders.efficientnet_lite import BESIDE
-from cbmir.encoders.reduction import Reduction, principal, principal_of_both
+from cbmir.encoders.reduction import principal_of_parts
 from cbmir.services.training.start import COUNTERS
 from cbmir.training.by_labels import LabelTraining
 from cbmir.training.checkpoint import Tensors
@@ -16,39 +16,48 @@ from cbmir.training.objectives import Rows
 
 DIMENSION = 48
 WHITENING = 0.0
-"""Measured beside 0.5 and 1, on sources that were trained on and on some that were not: it is as good."""
-SHARE = 0.75
-"""Of all variance that of the ending that was not trained: as much as takes nothing from what was trained on, on
-the validation parts; docs/decisions/encoders.md."""
+"""Measured beside 0.25, 0.5 and 1, on sources that were trained on and on some that were not: it is as good."""
+SHARES = {"head": 0.2, "blocks.14": 0.2, "beside.blocks.7": 0.3, "beside.blocks.14": 0.3}
+"""The maps that are looked at, and the share of all variance that each is given; docs/decisions/encoders.md."""
 
 
 def joined(
     training: LabelTraining, learnt: Tensors, beside: Mapping[str, Tensor], rows: Rows
-) -> tuple[Tensors, int]:
-    """The tensors of the encoder's file, and its dimension.
+) -> tuple[Tensors, dict[str, float], int]:
+    """The tensors of the encoder's file, the share of each map that is looked at, and the dimension.
 
-    Convolutions are kept as float16 where there are two endings: their rounding is far below what a training
-    changes, and the file is no larger than one of a single ending.
+    Convolutions are kept as float16: their rounding is far below what a training changes.
 
     Args:
-        training: which makes features.
+        training: which looks at pictures.
         learnt: the network's state.
         beside: the blocks of a second ending, by the names that they have in a state; empty for none.
         rows: of the pictures from which the principal directions are learnt.
     """
-    if not beside:
-        reduced = principal(training.features(learnt, rows), DIMENSION, whiten=WHITENING, at_most=True)
-        return _with({}, learnt, reduced)
     learnt, other = _small(learnt), _small(beside)
-    both = training.features(learnt, rows), training.second_features({**learnt, **other}, rows)
-    reduced = principal_of_both(*both, DIMENSION, share=SHARE, whiten=WHITENING, at_most=True)
-    return _with({BESIDE + name: each for name, each in other.items()}, learnt, reduced)
+    own, second = _views("", learnt), _views(BESIDE, other)
+    means = training.means(learnt, rows, own)
+    if second:
+        made = training.means({**learnt, **other}, rows, second)
+        means |= {BESIDE + name: each for name, each in made.items()}
+    shares = {name: SHARES[name] for name in means}
+    reduce, bias = principal_of_parts(means, shares, DIMENSION, whiten=WHITENING, at_most=True)
+    parts = {f"reduce.{name}.weight": each for name, each in reduce.items()} | {"reduce.bias": bias}
+    return (
+        {
+            **{name: each for name, each in learnt.items() if not name.endswith(COUNTERS)},
+            **{BESIDE + name: each for name, each in other.items()},
+            **{name: torch.from_numpy(each) for name, each in parts.items()},
+        },
+        shares,
+        len(bias),
+    )
 
 
-def _with(beside: Tensors, learnt: Tensors, reduced: Reduction) -> tuple[Tensors, int]:
-    own = {name: each for name, each in learnt.items() if not name.endswith(COUNTERS)}
-    parts = {f"reduce.{part}": torch.from_numpy(getattr(reduced, part)) for part in ("weight", "bias")}
-    return {**own, **beside, **parts}, len(reduced.bias)
+def _views(ending: str, tensors: Tensors) -> list[str]:
+    """The maps of an ending that are looked at, as far as it reaches."""
+    names = [name.removeprefix(ending) for name in SHARES if name.startswith(BESIDE) == bool(ending)]
+    return [name for name in names if any(each.startswith(f"{name}.") for each in tensors)]
 
 
 def _small(tensors: Mapping[str, Tensor]) -> Tensors:

@@ -14,6 +14,7 @@ from cbmir.encoders.efficientnet_network import SECOND_ENDING
 from cbmir.errors import BadRequest, NotFound, TrainingFailed
 from cbmir.progress import Silence
 from cbmir.services.features.extract import load_encoder
+from cbmir.services.training.joining import SHARES
 from cbmir.services.training.train import TrainingRequest, train
 from cbmir.settings import Settings
 from cbmir.store import encoders
@@ -78,6 +79,8 @@ def test_what_it_knew_before_stays_beside_what_it_learns(
     assert {name.split(".")[2] for name in beside[0]} == {str(number) for number in SECOND_ENDING}
     assert beside[0].keys() == beside[1].keys()
     assert all(torch.equal(each, beside[1][name]) for name, each in beside[0].items())
+    looked_at = {name for name in made[0] if name.startswith("reduce.")}
+    assert looked_at == {"reduce.bias", *(f"reduce.{name}.weight" for name in SHARES)}
     learnt = f"blocks.{SECOND_ENDING.start}.widen.weight"
     assert not torch.equal(made[0][learnt], made[0][f"beside.{learnt}"])
 

@@ -1,6 +1,6 @@
 """The whole path, from compressed DICOM to stored feature, beside its slowest stage: the decoder alone.
 
-    python benchmarks/extract_dicom.py [--objects 64] [--pixels 512] [--side 128] [--rounds 3] [--json FILE]
+    python benchmarks/extract_dicom.py [--objects 256] [--pixels 512] [--side 128] [--rounds 3] [--json FILE]
 
 Objects are drawn, `--pixels` a side with 12 bits, in JPEG 2000 (lossless), JPEG-LS and native; the encoder is the
 paper's, untrained. A round ingests them into a new installation and extracts their features; in between the
@@ -87,7 +87,7 @@ def main() -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Time the path from DICOM to features beside its decoder.")
-    parser.add_argument("--objects", type=int, default=64)
+    parser.add_argument("--objects", type=int, default=256)
     parser.add_argument("--pixels", type=int, default=512, help="rows and columns, a multiple of 8")
     parser.add_argument("--side", type=int, default=128, help="of the encoder's input")
     parser.add_argument("--rounds", type=int, default=3)

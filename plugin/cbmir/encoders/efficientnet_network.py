@@ -20,7 +20,7 @@ DROPOUT = 0.2
 KEPT_BLOCKS = 5
 """Blocks from the input on whose weights stay as they are: edges and textures are the same in every picture."""
 
-SECOND_ENDING = range(KEPT_BLOCKS, 11)
+SECOND_ENDING = range(KEPT_BLOCKS, 8)
 """Blocks that are there twice, once as they were before the training."""
 
 

@@ -76,7 +76,7 @@ def test_the_means_of_some_maps_stand_one_behind_the_other(
     network.eval()
     inputs, channels = torch.rand(3, 1, SIDE, SIDE), {"blocks.4": 40, "blocks.14": 192, "head": 1280}
     own = {name: torch.rand(5, count) for name, count in channels.items()}
-    second = {"blocks.7": torch.rand(5, 80), "blocks.14": torch.rand(5, 192)}
+    second = {"blocks.5": torch.rand(5, 80), "blocks.7": torch.rand(5, 80)}
     expected = network.means(inputs, list(own)) @ torch.cat([*own.values()], 1).T
     expected += other.means(inputs, list(second)) @ torch.cat([*second.values()], 1).T
     reduce = {f"reduce.{name}.weight": each for name, each in own.items()}

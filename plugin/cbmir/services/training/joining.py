@@ -17,7 +17,7 @@ from cbmir.training.objectives import Rows
 DIMENSION = 48
 WHITENING = 0.25
 """The power of the deviation that each direction is divided by."""
-SHARES = {"head": 0.2, "blocks.14": 0.2, "beside.blocks.7": 0.3, "beside.blocks.10": 0.3}
+SHARES = {"head": 0.2, "blocks.12": 0.2, "blocks.14": 0.2, "beside.blocks.7": 0.4}
 """The maps that are looked at, and the share of all variance that each is given. What this and the whitening were
 chosen by stands in docs/decisions/encoders.md."""
 

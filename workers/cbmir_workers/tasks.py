@@ -102,6 +102,7 @@ def _duty(bench: Bench, job: Job, progress: JobProgress) -> duties.Duty:
 def _record_success(bench: Bench, job: Job, kind: JobKind, result: dict[str, Any]) -> str:
     next_up = _next_up(bench, kind, result)
     with bench.database.write() as session:
+        result = duties.of_today(session, kind, job.parameters, result)
         if not jobs.succeed(session, job.id, result, claimed=job.started_at):
             return LOST
         duties.remember(session, kind, job.id, job.parameters, result)

@@ -79,6 +79,11 @@ def by_id(session: Session, frame_ids: Sequence[int]) -> dict[int, Frame]:
     return {frame.id: frame for frame in session.scalars(statement)}
 
 
+def shown(session: Session, pictures: Collection[str]) -> set[str]:
+    """Those of these pictures, at most some hundred, that a frame shows."""
+    return set(session.scalars(select(Frame.picture).where(Frame.picture.in_(pictures)).distinct()))
+
+
 def held(session: Session, frame_ids: Collection[int]) -> set[int]:
     """Those of these frames that are there, and stay until this session ends: who deletes them waits, and then sees
     what it has written."""

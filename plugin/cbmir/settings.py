@@ -101,6 +101,10 @@ class Settings:
     milvus_url: str = field(default="", repr=False)
     """`http://USER:PASSWORD@HOST:19530` of a Milvus, or a file that `milvus-lite` opens for one process alone."""
 
+    queries_kept_days: int = 0
+    """Days after which a search is deleted with its answer, its explanations and the picture that was handed in for
+    it; 0 keeps them for ever."""
+
     heartbeat_seconds: float = 5.0
     """How often a running job says that it lives, in seconds."""
 

@@ -1,5 +1,5 @@
-"""What has to go once a day though no job and no deletion finds it: what killed processes left, and features that
-were deleted and still lie in an index."""
+"""What has to go once a day though no job and no deletion finds it: what killed processes left, features that were
+deleted and still lie in an index, and searches that are old."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from cbmir.errors import CbmirError
 from cbmir.services.archives import sync
 from cbmir.services.ingestion.strays import discard_strays
 from cbmir.services.reporting import originals
+from cbmir.services.retrieval.forgetting import forget_old
 from cbmir.services.retrieval.indexes.index_files import purge
 from cbmir.settings import Settings
 from cbmir.store import encoders
@@ -32,9 +33,13 @@ def keep_house(database: Database, settings: Settings) -> None:
         cbmir.errors.CbmirError, OSError: if database, disk or index fail; the next time makes up for it.
     """
     left = discard_left(settings)
+    forgotten = forget_old(database, settings)
     strays = discard_strays(database, settings)
     purged = _purge(database, settings)
-    log.info("housekeeping: %d leftovers and %d pictures removed, %d indexes made anew", left, strays, purged)
+    log.info(
+        "housekeeping: %d leftovers, %d searches and %d pictures without a row removed, %d indexes made anew",
+        *(left, forgotten, strays, purged),
+    )
 
 
 def discard_left(settings: Settings) -> int:

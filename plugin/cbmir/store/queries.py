@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Text, cast, delete, false, or_, select
@@ -114,6 +115,19 @@ def forget(session: Session, instances: Sequence[Instance]) -> set[str]:
             job.result = {**result, **{name: _without(result.get(name, []), gone) for name in HIT_LISTS}}
     session.flush()
     return pictures
+
+
+def forget_old(session: Session, before: datetime) -> tuple[int, set[str]]:
+    """Delete the searches and explanations that ended before this moment, well or not, with their answers.
+
+    Returns:
+        How many searches, and keys of the pictures that they showed.
+    """
+    old = Job.kind == JobKind.RETRIEVE, Job.finished_at < before
+    pictures = set(session.scalars(select(Query.picture).join(Job, Job.id == Query.job_id).where(*old)))
+    forgotten = session.scalars(delete(Job).where(*old).returning(Job.id)).all()  # their answers with them
+    session.execute(delete(Job).where(Job.kind == JobKind.EXPLAIN, Job.finished_at < before))
+    return len(forgotten), pictures
 
 
 def _telling_of(session: Session, instances: Sequence[Instance]) -> list[tuple[Job, Query]]:

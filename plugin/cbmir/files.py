@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from cbmir.errors import DiskFull, Unavailable
+
+DRAFTS = ".*.draft"
+"""What `written_whole` writes until it is whole, and a killed process leaves."""
 
 
 @contextmanager
@@ -62,6 +67,21 @@ def written(path: Path) -> Iterator[BinaryIO]:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("wb") as stream:
             yield stream
+
+
+def discard_left(folder: Path, pattern: str, seconds: float) -> int:
+    """Remove files and folders of this pattern that nothing was added to for so long: their process has died.
+
+    Returns:
+        How many.
+    """
+    oldest, discarded = time.time() - seconds, 0
+    for left in folder.glob(pattern):
+        with suppress(FileNotFoundError):  # another process was quicker
+            if left.stat().st_mtime < oldest:
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
+                discarded += 1
+    return discarded
 
 
 @contextmanager

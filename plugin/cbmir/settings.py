@@ -14,6 +14,9 @@ from typing import get_type_hints
 
 from cbmir.errors import BadRequest
 
+SECRET_BYTES = 32
+"""Of a secret key that is made here; it is written in hexadecimal digits."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -98,6 +101,10 @@ class Settings:
     milvus_url: str = field(default="", repr=False)
     """`http://USER:PASSWORD@HOST:19530` of a Milvus, or a file that `milvus-lite` opens for one process alone."""
 
+    queries_kept_days: int = 0
+    """Days after which a search is deleted with its answer, its explanations and the picture that was handed in for
+    it; 0 keeps them for ever."""
+
     heartbeat_seconds: float = 5.0
     """How often a running job says that it lives, in seconds."""
 
@@ -156,7 +163,11 @@ class Settings:
 
     @property
     def resolved_secret_key(self) -> str:
-        """The secret key; made and kept in `data`, readable by its owner alone, where none is configured."""
+        """The secret key; made and kept in `data`, readable by its owner alone, where none is configured.
+
+        Raises:
+            cbmir.errors.BadRequest: if the kept one is not whole.
+        """
         return self.secret_key or _kept_secret((self.data / "secret.key").absolute())
 
     @classmethod
@@ -223,11 +234,25 @@ def _parse(name: str, text: str, kind: type) -> object:
 @lru_cache(maxsize=8)  # it is asked for with each object, and never changes
 def _kept_secret(path: Path) -> str:
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_suffix(f".{secrets.token_hex(8)}")  # threads of one process may race too
-        draft.touch(0o600)
-        draft.write_text(secrets.token_hex(32), encoding="ascii")
+        _keep_secret(path, secrets.token_hex(SECRET_BYTES))
+    kept = path.read_text(encoding="ascii").strip()
+    if len(kept) < 2 * SECRET_BYTES:  # anybody could make the pseudonyms of a key that is empty
+        raise BadRequest(
+            f"The secret key in {path} is empty or cut off.",
+            "Put it back from a backup. If it is lost, remove the file: known patients get other pseudonyms then.",
+        )
+    return kept
+
+
+def _keep_secret(path: Path, secret: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_suffix(f".{secrets.token_hex(8)}")  # threads of one process may race too
+    try:
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+            file.write(secret)
+            file.flush()
+            os.fsync(file.fileno())  # an empty file after a power failure would be taken for the key
         with suppress(FileExistsError):  # another process was first: its key counts
             os.link(draft, path)
-        draft.unlink()
-    return path.read_text(encoding="ascii")
+    finally:
+        draft.unlink(missing_ok=True)

@@ -10,16 +10,20 @@ from typing import Any
 
 import pytest
 from celery import Celery
+from sqlalchemy import select
 
+from cbmir.services.archives.leasing import LEASE_SECONDS
 from cbmir.settings import Settings
-from cbmir.store import jobs
+from cbmir.store import archives, jobs, ledger
+from cbmir.store.clock import NEVER_BEYOND
 from cbmir.store.session import Database
-from cbmir.store.tables import Job, now
-from cbmir.types import JobKind, JobState
+from cbmir.store.tables import Archive, ArchiveObject, Job, now
+from cbmir.types import JobKind, JobState, RemoteInstance
 from cbmir_workers import client, embedded_redis
 from cbmir_workers.sweeper import GIVEN_UP_TIMEOUTS, Sweeper, sweep
 
 LONG_AGO = timedelta(hours=1)
+YEAR = timedelta(days=365)
 TIMEOUT = timedelta(seconds=5)
 """The heartbeat timeout of the settings here."""
 WaitFor = Callable[..., None]
@@ -181,3 +185,42 @@ def test_the_thread_survives_a_database_that_does_not_answer(
     stop.set()
     sweeper.join()
     empty.dispose()
+
+
+@pytest.mark.usefixtures("broker")
+def test_a_dead_job_of_a_clock_that_was_set_back_is_found(house: House) -> None:
+    running, queued = house.sent(), house.sent()
+    house.claim(running)
+    house.lose_messages()
+    house.age(running, "heartbeat_at", "started_at", by=-YEAR)
+    house.age(queued, "sent_at", "created_at", by=-YEAR)
+    assert house.sweep() == [], "it may live: it says so within a timeout"
+    for each in (running, queued):
+        assert max(house.look(each).heartbeat_at or now(), house.look(each).sent_at or now()) <= now()
+    house.age(running, "heartbeat_at")
+    house.age(queued, "sent_at")
+    assert sorted(house.sweep()) == sorted([running, queued])
+
+
+def test_an_archive_of_a_clock_that_was_set_back_is_followed_again(house: House) -> None:
+    described = {"kind": "orthanc", "address": "http://pacs", "options": {}, "sealed_credentials": b""}
+    with house.database.write() as session:
+        archive = archives.add(session, name="pacs", **described)
+        archives.change(session, archive.id, follower="dead", followed_until=now() + YEAR)
+        seen = RemoteInstance(sop_instance_uid="1.2", series_instance_uid="1.3", study_instance_uid="1.4")
+        ledger.take_in(session, archive.id, [seen], lambda _: True)
+        (row,) = ledger.pending(session, archive.id, 9)
+        row.retry_at = now() + YEAR
+    house.sweep()
+    with house.database.read() as session:
+        found = archives.get(session, "pacs")
+        assert found.followed_until is not None
+        assert found.followed_until < now() + timedelta(seconds=2 * LEASE_SECONDS + 1)
+        (retry_at,) = session.scalars(select(ArchiveObject.retry_at))
+        assert retry_at is not None
+        assert retry_at < now() + timedelta(seconds=ledger.LONGEST_PAUSE_SECONDS + 1)
+
+
+def test_no_moment_is_set_further_ahead_than_a_right_clock_would() -> None:
+    assert NEVER_BEYOND[Archive.followed_until] >= LEASE_SECONDS
+    assert NEVER_BEYOND[ArchiveObject.retry_at] >= ledger.LONGEST_PAUSE_SECONDS

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from threading import Thread
 from typing import Any
 
@@ -15,6 +17,7 @@ from sqlalchemy import func, select
 
 from cbmir.settings import Settings
 from cbmir.store import encoders, features, jobs, quarantine, tables
+from cbmir.store import session as session_module
 from cbmir.store.session import Database
 from cbmir.store.tables import Job
 from cbmir.types import JobKind, JobState
@@ -158,6 +161,28 @@ def test_an_unexpected_error_fails_the_job_and_its_words_stay_out_of_log_and_row
     assert (job.state, job.error_code) == (JobState.FAILED, "internal")
     assert "Doe" not in f"{job.error_message}{caplog.text}"
     assert job_id in caplog.text
+
+
+def test_an_outcome_that_cannot_be_recorded_is_logged_without_its_words(
+    bench: Bench, settings: Settings, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_module, "BUSY_TIMEOUT_SECONDS", 0.05)
+    impatient = Bench(settings, Database(settings.resolved_database_url), bench.app)
+    register(impatient)
+    job_id = queued(bench, JobKind.EVALUATE, {})
+    with closing(sqlite3.connect(settings.data / "cbmir.sqlite", isolation_level=None)) as other:
+
+        def lock(_duty: duties.Duty) -> duties.Result:
+            other.execute("BEGIN IMMEDIATE")
+            return {"file_name": "DOE^JANE.dcm"}
+
+        monkeypatch.setitem(duties.DUTIES, JobKind.EVALUATE, lock)
+        bench.app.tasks[client.TASKS[JobKind.EVALUATE]].apply(task_id=job_id)
+    impatient.database.dispose()
+    assert "DOE" not in caplog.text
+    assert "[SQL" not in caplog.text
+    assert f"job {job_id}: what came of it cannot be recorded" in caplog.text
+    assert "DatabaseUnavailable" in caplog.text
 
 
 def test_a_row_that_is_not_there_is_no_error(bench: Bench) -> None:

@@ -114,3 +114,30 @@ def test_an_explanation_of_an_image_deleted_meanwhile_is_not_kept(
         perform(bench, job.id)
         assert job_of(job.id).state == state
     assert job_of(job.id).result is None
+
+
+@pytest.mark.parametrize("gone", [1, 2])
+def test_an_answer_names_no_image_that_was_deleted_while_it_was_given(
+    bench: Bench,
+    two: tuple[str, str],
+    job_of: Callable[[str], tables.Job],
+    monkeypatch: pytest.MonkeyPatch,
+    gone: int,
+) -> None:
+    active, _ = two
+
+    def retrieve(duty: duties.Duty) -> duties.Result:
+        with duty.database.write() as session:
+            session.delete(frames.by_id(session, [gone])[gone])
+        asked = {"frame_id": 1, "picture": "0" * 64}
+        return {"encoder": active, "query": asked, "hits": [{"frame_id": 2}, {"frame_id": 3}], "priors": []}
+
+    monkeypatch.setitem(duties.DUTIES, JobKind.RETRIEVE, retrieve)
+    job = client.enqueue(bench.database, bench.app, JobKind.RETRIEVE, {"k": 2, "where": {}})
+    perform(bench, job.id)
+    with bench.database.read() as session:
+        kept = session.get(tables.Query, job.id)
+    if gone == 1:
+        assert (job_of(job.id).error_code, job_of(job.id).result, kept) == ("not-found", None, None)
+    else:
+        assert job_of(job.id).result["hits"] == kept.hits == [{"frame_id": 3}]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import traceback
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, SecurityEr
 
 from cbmir import errors
 from cbmir.errors import CbmirError, JobCancelled
+from cbmir.quiet import places
 from cbmir.store import jobs
 from cbmir.store.tables import Job
 from cbmir_web.arguments import sentence
@@ -183,8 +183,7 @@ def _validation_reason(error: HTTPException) -> str:
 def _answer_unforeseen(error: Exception) -> Response:
     reference = uuid.uuid4().hex[:8]
     # the error's own words may quote a file, and so a patient: its kind and place are enough
-    places = "".join(traceback.format_tb(error.__traceback__))
-    log.error("error %s at %s: %s\n%s", reference, request.url_rule, type(error).__name__, places)
+    log.error("error %s at %s\n%s", reference, request.url_rule, places(error))
     return answer(
         Problem("internal", f"Something went wrong here (reference {reference}).", "The log says more about it.")
     )

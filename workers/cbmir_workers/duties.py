@@ -317,14 +317,19 @@ def _extraction(session: Session, encoder_id: str | None) -> FollowUp | None:
     return JobKind.EXTRACT, {"encoder": encoder_id}
 
 
-def remember(session: Session, kind: JobKind, job_id: str, asked: dict[str, Any], result: Result) -> None:
-    """Keep a query and its answer; keep no explanation of an image that was deleted meanwhile.
+def of_today(session: Session, kind: JobKind, asked: dict[str, Any], result: Result) -> Result:
+    """The result as it may be recorded: it names no image that was deleted while the job ran.
 
     Raises:
         cbmir.errors.NotFound: if what the result is about is not there any more: it must not be recorded.
     """
     if kind is JobKind.EXPLAIN:
-        hit_of(session, asked["query"], asked["frame_id"])
+        hit_of(session, asked["query"], asked["frame_id"], hold=True)
+    return queries.of_today(session, result) if kind is JobKind.RETRIEVE else result
+
+
+def remember(session: Session, kind: JobKind, job_id: str, asked: dict[str, Any], result: Result) -> None:
+    """Keep a query and its answer."""
     if kind is JobKind.RETRIEVE:
         queries.save(
             session,

@@ -12,7 +12,7 @@ from celery import Celery
 from cbmir.errors import CbmirError
 from cbmir.settings import Settings
 from cbmir.store import jobs
-from cbmir.store.clock import clock
+from cbmir.store.clock import clock, heed_a_step_back
 from cbmir.store.session import Database
 from cbmir.store.tables import Job
 from cbmir.types import JobKind, JobState
@@ -33,7 +33,8 @@ def sweep(database: Database, app: Celery, settings: Settings) -> list[str]:
 
     A running job whose heartbeat has been silent for the timeout is queued again; one that has died three times
     fails. A queued job is sent if it never was, if its queue is empty though it was sent a timeout ago, or if it
-    was sent `GIVEN_UP_TIMEOUTS` ago. One message too many does no harm: only one worker can claim the row.
+    was sent `GIVEN_UP_TIMEOUTS` ago. One message too many does no harm: only one worker can claim the row. What was
+    written by a clock that has been set back since counts from now.
 
     Returns:
         The ids of the jobs that were sent.
@@ -43,6 +44,7 @@ def sweep(database: Database, app: Celery, settings: Settings) -> list[str]:
     """
     timeout = timedelta(seconds=settings.heartbeat_timeout_seconds)
     with database.write() as session:
+        heed_a_step_back(session)
         dead = jobs.requeue_dead(session, silent_since=clock(session) - timeout)
     for job in dead:
         log.warning("job %s (%s) was left by a dead worker: %s", job.id, job.kind, job.state)

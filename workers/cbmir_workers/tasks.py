@@ -7,7 +7,6 @@ delivers twice, there is nothing to do.
 from __future__ import annotations
 
 import logging
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import Event
@@ -17,6 +16,7 @@ from celery import Celery, Task
 from sqlalchemy.orm import Session
 
 from cbmir.errors import CbmirError, JobCancelled
+from cbmir.quiet import places
 from cbmir.settings import Settings
 from cbmir.store import jobs
 from cbmir.store.session import Database
@@ -44,12 +44,16 @@ class Bench:
 def register(bench: Bench) -> None:
     """Give the bench's application one task for each kind of job."""
     for name in TASKS.values():
-        bench.app.task(name=name, bind=True)(_doorway(bench))
+        bench.app.task(name=name, bind=True, shared=False)(_doorway(bench))
 
 
 def _doorway(bench: Bench) -> Callable[[Task[Any, Any]], None]:
     def doorway(task: Task[Any, Any]) -> None:
-        perform(bench, str(task.request.id))
+        job_id = str(task.request.id)
+        try:
+            perform(bench, job_id)
+        except Exception as error:  # noqa: BLE001 - Celery would log its words, which may quote what was to be kept
+            log.error("job %s: what came of it cannot be recorded\n%s", job_id, places(error))
 
     return doorway
 
@@ -102,6 +106,7 @@ def _duty(bench: Bench, job: Job, progress: JobProgress) -> duties.Duty:
 def _record_success(bench: Bench, job: Job, kind: JobKind, result: dict[str, Any]) -> str:
     next_up = _next_up(bench, kind, result)
     with bench.database.write() as session:
+        result = duties.of_today(session, kind, job.parameters, result)
         if not jobs.succeed(session, job.id, result, claimed=job.started_at):
             return LOST
         duties.remember(session, kind, job.id, job.parameters, result)
@@ -162,9 +167,5 @@ def _give_back(bench: Bench, job: Job) -> str:
 
 def _unexpected(job: Job, error: Exception) -> str:
     # the error's own words may quote a header, and so a patient: only its kind and place are told
-    log.error("job %s (%s): %s\n%s", job.id, job.kind, type(error).__name__, _places(error))
+    log.error("job %s (%s) failed\n%s", job.id, job.kind, places(error))
     return f"An unexpected {type(error).__name__}; the worker's log has its place under this job's id."
-
-
-def _places(error: Exception) -> str:
-    return "".join(traceback.format_tb(error.__traceback__))

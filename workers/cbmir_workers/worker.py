@@ -22,6 +22,7 @@ from cbmir.types import JobKind
 from cbmir_workers import duties, embedded_redis, tasks
 from cbmir_workers.client import QUEUES, ROLES, make_app
 from cbmir_workers.follower import Followers
+from cbmir_workers.housekeeping import Housekeeper
 from cbmir_workers.sweeper import Sweeper
 
 SEARCHING = {JobKind.RETRIEVE, JobKind.EXTRACT, JobKind.SYNC}
@@ -94,6 +95,8 @@ def _listen(bench: tasks.Bench, kinds: Collection[JobKind]) -> None:
     _on(signals.worker_ready, sweeper.start)
     if JobKind.SYNC in kinds:
         _on(signals.worker_ready, followers.start)
+    if JobKind.INGEST in kinds:
+        _on(signals.worker_ready, Housekeeper(bench.database, bench.settings, bench.stop).start)
     _on(signals.worker_ready, lambda: log.info("ready"))
     _on(signals.worker_shutting_down, bench.stop.set)
 

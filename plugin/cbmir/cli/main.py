@@ -15,6 +15,7 @@ import click
 from cbmir import __version__
 from cbmir.cli.context import Context
 from cbmir.errors import CbmirError
+from cbmir.quiet import tell_places_only
 from cbmir.settings import Settings
 
 OWN = {
@@ -105,6 +106,7 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line: exit status 0, 1 after an error, 2 after a wrong call, 130 after an interrupt."""
+    tell_places_only()
     sys.exit(_run())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import logging
 import os
 import re
 import tempfile
@@ -19,7 +20,12 @@ from PIL import Image
 from cbmir.errors import BrokenFile, DiskFull, NotFound, Unavailable
 from cbmir.types import ByteArray
 
+log = logging.getLogger(__name__)
+
 KEY = re.compile(r"[0-9a-f]{64}")
+
+PARTS = 256
+"""Into so many parts the keys fall by their first two digits, and the files by their folders."""
 
 COMPRESSION = 1
 """zlib's level for stored pictures: a tenth larger than the default, and several times as fast."""
@@ -65,7 +71,7 @@ class Shelf:
             pixels = np.ascontiguousarray(pixels, np.uint8)
             key = hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()
             path = self._path(key)
-            if path not in drafts and not _is_whole(path):
+            if path not in drafts and not (_is_whole(path) and _touched(path)):
                 with _translated():
                     drafts[path] = _draft(path, _stored(pixels))
             return key
@@ -122,6 +128,16 @@ class Shelf:
         """
         self._path(key).unlink(missing_ok=True)
 
+    def put_before(self, moment: float, part: int) -> list[str]:
+        """Keys, in one of the `PARTS`, of the pictures that nobody has put since a moment, in seconds as of
+        `time.time`."""
+        paths = (self._folder / f"{part:02x}").glob("*/*.png")
+        return [path.stem for path in paths if KEY.fullmatch(path.stem) and _put_at(path) < moment]
+
+    def is_put_before(self, moment: float, key: str) -> bool:
+        """Whether there is a picture of this key, and nobody has put it since."""
+        return _put_at(self._path(key)) < moment
+
     def _path(self, key: str) -> Path:
         if not KEY.fullmatch(key):
             raise _missing(key)
@@ -140,6 +156,25 @@ def _is_whole(path: Path) -> bool:
             return stream.read() == END
     except OSError:
         return False
+
+
+def _touched(path: Path) -> bool:
+    """Note that somebody puts the picture which is there; False if it is there no more."""
+    try:
+        os.utime(path)
+    except FileNotFoundError:
+        return False
+    except OSError as error:  # what nobody may write nobody can discard either
+        log.debug("a stored picture keeps its time: %s", error.strerror)
+    return True
+
+
+def _put_at(path: Path) -> float:
+    """When the picture was last put; never, for one that is not there."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return float("inf")
 
 
 def _stored(pixels: ByteArray) -> bytes:

@@ -79,6 +79,21 @@ def by_id(session: Session, frame_ids: Sequence[int]) -> dict[int, Frame]:
     return {frame.id: frame for frame in session.scalars(statement)}
 
 
+def shown(session: Session, pictures: Collection[str]) -> set[str]:
+    """Those of these pictures, at most some hundred, that a frame shows."""
+    return set(session.scalars(select(Frame.picture).where(Frame.picture.in_(pictures)).distinct()))
+
+
+def held(session: Session, frame_ids: Collection[int]) -> set[int]:
+    """Those of these frames that are there, and stay until this session ends: who deletes them waits, and then sees
+    what it has written."""
+    found: set[int] = set()
+    for some in in_pieces(sorted(frame_ids)):
+        there = select(Frame.id).where(Frame.id.in_(some)).order_by(Frame.id)
+        found.update(session.scalars(there.with_for_update(read=True, key_share=True)))
+    return found
+
+
 def ids_of_groups(session: Session, keys: Collection[str], *, without_study: str | None = None) -> list[int]:
     """Frames of all instances in the groups of these keys, ascending; those of one study may be left out."""
     study = func.coalesce(Instance.study_instance_uid, "")

@@ -304,13 +304,19 @@ def bump_encoders_of(session: Session, *instance_ids: int) -> None:
 
     The frames are locked first, in the order of `features.add_batch`: an extraction that runs meanwhile waits.
     """
+    lock_frames(session, *instance_ids)
     frame_ids = select(Frame.id).where(Frame.instance_id.in_(instance_ids))
-    session.execute(frame_ids.order_by(Frame.id).with_for_update())
     encoders = select(Feature.encoder_id).where(Feature.frame_id.in_(frame_ids))
     session.execute(update(Encoder).where(Encoder.id.in_(encoders)).values(generation=Encoder.generation + 1))
     gone = select(Feature.encoder_id, Encoder.generation, Feature.frame_id)
     gone = gone.where(Encoder.id == Feature.encoder_id, Feature.frame_id.in_(frame_ids))
     session.execute(insert(DroppedFeature).from_select(["encoder_id", "generation", "frame_id"], gone))
+
+
+def lock_frames(session: Session, *instance_ids: int) -> None:
+    """Let whoever writes about the frames of these instances do so before, or wait until this session ends."""
+    frame_ids = select(Frame.id).where(Frame.instance_id.in_(instance_ids))
+    session.execute(frame_ids.order_by(Frame.id).with_for_update())
 
 
 def tell_anew(session: Session, *instance_ids: int) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Text, cast, delete, false, or_, select
 from sqlalchemy.orm import Session
 
 from cbmir.errors import NotFound
-from cbmir.store import encoders
+from cbmir.store import encoders, frames
 from cbmir.store.tables import Instance, Job, Query
 from cbmir.types import JobKind
 
@@ -58,6 +59,21 @@ def save(
     return row
 
 
+def of_today(session: Session, result: Mapping[str, Any]) -> dict[str, Any]:
+    """An answer without the images that were deleted while it was given; those left stay until the session ends.
+
+    Raises:
+        cbmir.errors.NotFound: if the image that was asked about was deleted.
+    """
+    asked = result["query"]["frame_id"]
+    named = {hit["frame_id"] for name in HIT_LISTS for hit in result.get(name, [])}
+    there = frames.held(session, named | ({asked} - {None}))
+    if asked is not None and asked not in there:
+        raise NotFound("The image that was asked about was deleted meanwhile.")
+    kept = {name: [hit for hit in result.get(name, []) if hit["frame_id"] in there] for name in HIT_LISTS}
+    return {**result, **kept}
+
+
 def get(session: Session, job_id: str) -> Query:
     """The question of this job, answered.
 
@@ -85,20 +101,33 @@ def forget(session: Session, instances: Sequence[Instance]) -> set[str]:
         Keys of the pictures that the questions showed.
     """
     uids = {each.sop_instance_uid for each in instances}
-    frames = {frame.id for each in instances for frame in each.frames}
+    gone = {frame.id for each in instances for frame in each.frames}
     pictures: set[str] = set()
     session.execute(delete(Job).where(Job.kind == JobKind.EXPLAIN, *_named(instances)))
     for job, query in _telling_of(session, instances):
         result = job.result or {}
-        if query.frame_id in frames or result.get("query", {}).get("sop_instance_uid") in uids:
+        if query.frame_id in gone or result.get("query", {}).get("sop_instance_uid") in uids:
             pictures.add(query.picture)
             session.execute(delete(Query).where(Query.job_id == job.id))
             session.execute(delete(Job).where(Job.id == job.id))
         else:
-            query.hits = _without(query.hits, frames)
-            job.result = {**result, **{name: _without(result.get(name, []), frames) for name in HIT_LISTS}}
+            query.hits = _without(query.hits, gone)
+            job.result = {**result, **{name: _without(result.get(name, []), gone) for name in HIT_LISTS}}
     session.flush()
     return pictures
+
+
+def forget_old(session: Session, before: datetime) -> tuple[int, set[str]]:
+    """Delete the searches and explanations that ended before this moment, well or not, with their answers.
+
+    Returns:
+        How many searches, and keys of the pictures that they showed.
+    """
+    old = Job.kind == JobKind.RETRIEVE, Job.finished_at < before
+    pictures = set(session.scalars(select(Query.picture).join(Job, Job.id == Query.job_id).where(*old)))
+    forgotten = session.scalars(delete(Job).where(*old).returning(Job.id)).all()  # their answers with them
+    session.execute(delete(Job).where(Job.kind == JobKind.EXPLAIN, Job.finished_at < before))
+    return len(forgotten), pictures
 
 
 def _telling_of(session: Session, instances: Sequence[Instance]) -> list[tuple[Job, Query]]:
@@ -114,5 +143,5 @@ def _named(instances: Sequence[Instance]) -> list[ColumnElement[bool]]:
     return [or_(false(), *(cast(Job.result, Text).contains(name, autoescape=True) for name in names))]
 
 
-def _without(hits: Sequence[Any], frames: Collection[int]) -> list[Any]:
-    return [hit for hit in hits if hit["frame_id"] not in frames]
+def _without(hits: Sequence[Any], gone: Collection[int]) -> list[Any]:
+    return [hit for hit in hits if hit["frame_id"] not in gone]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +34,8 @@ def cbmir(
 ) -> Callable[..., Result]:
     """Runs a command line in this process, on an installation of the test's own."""
     monkeypatch.setenv("CBMIR_DATA", str(tmp_path / "data"))
+    for module in (sys, threading):  # which a command line changes for its whole process
+        monkeypatch.setattr(module, "excepthook", module.excepthook)
 
     def run(*words: object) -> Result:
         monkeypatch.setattr("sys.argv", ["cbmir", *map(str, words)])

@@ -11,6 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 
 from cbmir.errors import BadRequest, DatabaseUnavailable, DiskFull, SchemaOutdated
+from cbmir.settings import Settings
 from cbmir.store import jobs
 from cbmir.store import session as session_module
 from cbmir.store.session import Database
@@ -150,3 +151,25 @@ def test_a_full_disk(database: Database) -> None:
 
     with pytest.raises(DiskFull):
         fill()
+
+
+def test_no_error_quotes_what_was_to_be_written(any_database: Database) -> None:
+    with pytest.raises(IntegrityError) as caught, any_database.write() as session:
+        session.add(Instance(group_id=77, file_name="DOE^JANE.dcm", sha256="0" * 64))
+    assert "INSERT INTO instances" in str(caught.value)
+    assert "DOE" not in str(caught.value)
+
+
+def test_what_is_deleted_is_overwritten_in_the_file(database: Database, settings: Settings) -> None:
+    marker = "a-patients-feature-" * 40
+    with database.write() as session:
+        job = jobs.create(session, JobKind.TRAIN, {"kept": marker})
+        assert session.scalar(text("PRAGMA secure_delete")) == 1, "by itself only where SQLite was built so"
+    with database.write() as session:
+        session.delete(jobs.get(session, job.id))
+    with database.engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    database.dispose()
+    files = [each for each in settings.data.iterdir() if each.name.startswith("cbmir.sqlite")]
+    assert files
+    assert all(marker.encode() not in each.read_bytes() for each in files)

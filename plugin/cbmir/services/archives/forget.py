@@ -84,6 +84,7 @@ def delete_instances(session: Session, shelf: Shelf, sop_instance_uids: Sequence
         How many there were.
     """
     found = instances.of_uids(session, sop_instance_uids)
+    instances.lock_frames(session, *(each.id for each in found))  # answers that are being recorded are seen then
     pictures = queries.forget(session, found)
     for instance in found:
         pictures.update(instances.delete(session, instance))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from sqlalchemy.orm import Session
 from cbmir.archive.base import Fetched
 from cbmir.archive.folder import Unlisted, source_of
 from cbmir.errors import CbmirError, NoPixels, NotFound, UnusableInput
+from cbmir.files import discard_left
 from cbmir.pictures.shelf import Shelf
 from cbmir.progress import Progress
 from cbmir.services.archives.forget import delete_instances
@@ -69,7 +69,7 @@ def synchronise(
         cbmir.errors.JobCancelled: if asked to stop; the rest stays pending.
         cbmir.errors.Unavailable: if the database or the disk fails; the rest stays pending.
     """
-    _sweep_spool(followed.settings.spool)
+    discard_left(followed.settings.spool, f"{PREFIX}*", STALE_SECONDS)
     synced, until = Ingested(), time.monotonic() + linger_seconds
     while True:
         waits = more_may_come()  # asked first: what it found last is pending by now
@@ -86,13 +86,6 @@ def synchronise(
 def _is_due(followed: Followed) -> bool:
     with followed.database.read() as session:
         return ledger.is_due(session, followed.id)
-
-
-def _sweep_spool(spool: Path) -> None:
-    oldest = time.time() - STALE_SECONDS
-    for left in spool.glob(f"{PREFIX}*"):
-        if left.stat().st_mtime < oldest:
-            shutil.rmtree(left, ignore_errors=True)
 
 
 def _total(followed: Followed) -> int:

@@ -15,12 +15,15 @@ from cbmir.errors import CbmirError, NotFound
 from cbmir.reports.reference import Reference
 from cbmir.settings import Settings
 
+PREFIX = "reporting-"
+"""Of the folders for a moment, in the data folder."""
+
 
 @contextmanager
 def passing_folder(settings: Settings) -> Iterator[Path]:
     """A folder within the installation's data, for its user alone, that is gone when the block ends."""
     settings.data.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="reporting-", dir=settings.data) as folder:
+    with tempfile.TemporaryDirectory(prefix=PREFIX, dir=settings.data) as folder:
         yield Path(folder)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -12,7 +13,9 @@ from sqlalchemy import select
 
 from cbmir.archive.base import Logged
 from cbmir.archive.connection import Connection
+from cbmir.pictures.shelf import Shelf
 from cbmir.progress import Silence
+from cbmir.services.archives.forget import delete_instances
 from cbmir.services.archives.registered import Followed, add, followed, remove
 from cbmir.services.archives.status import of
 from cbmir.services.archives.sweep import sweep
@@ -21,9 +24,9 @@ from cbmir.services.conversion.isolation import Isolation
 from cbmir.services.features.extract import extract
 from cbmir.services.retrieval.retrieve import Question, retrieve
 from cbmir.settings import Settings
-from cbmir.store import archive_studies, archives, jobs, ledger, quarantine, queries
+from cbmir.store import archive_studies, archives, instances, jobs, ledger, quarantine, queries
 from cbmir.store.session import Database
-from cbmir.store.tables import Feature, Instance, Job, Query
+from cbmir.store.tables import Feature, Frame, Group, Instance, Job, Query
 from cbmir.types import JobKind, ObjectState
 
 
@@ -130,3 +133,44 @@ def test_a_study_of_which_the_log_spoke_is_looked_into_though_it_looks_as_before
         (study,) = archive_studies.known(session, archive.id).values()
     assert (study.instances, study.stamp) == (1, archive_studies.in_part(study.stamp.split(" ")[0]))
     assert sweep(archive).compared == 1
+
+
+def test_a_deletion_waits_for_an_answer_that_is_being_recorded_and_then_cuts_it(
+    any_database: Database, settings: Settings, add_network: Any
+) -> None:
+    uids = ["1.2.3", "1.2.4"]
+    encoder = add_network(any_database)
+    with any_database.write() as session:
+        for uid in uids:
+            frame = Frame(frame_number=1, picture=uid[-1] * 64, rows=8, columns=8, pipeline="test")
+            named = {"sop_instance_uid": uid, "study_instance_uid": f"{uid}.5", "sha256": uid[-1] * 64}
+            session.add(Instance(group=Group(key=f"p-{uid}"), file_name="a", frames=[frame], **named))
+        session.flush()
+        (shown,) = instances.frames_of(session, uids[1])
+        hits = [{"frame_id": shown.id, "study_instance_uid": f"{uids[1]}.5"}]
+        job = jobs.claim(session, jobs.create(session, JobKind.RETRIEVE, {}).id)
+    assert job is not None
+    result = {"query": {"frame_id": None}, "hits": hits}
+    recording, began = any_database.write(), threading.Event()
+    session = recording.__enter__()
+    result = queries.of_today(session, result)
+    assert len(result["hits"]) == 1
+    jobs.succeed(session, job.id, result)
+    queries.save(
+        session, job_id=job.id, encoder_id=encoder, picture="", frame_id=None, k=1, where={}, hits=result["hits"]
+    )
+
+    def delete() -> None:
+        began.set()
+        with any_database.write() as own:
+            delete_instances(own, Shelf(settings.pictures), [uids[1]])
+
+    deleting = threading.Thread(target=delete)
+    deleting.start()
+    began.wait()
+    deleting.join(0.5)
+    assert deleting.is_alive(), "it waits"
+    recording.__exit__(None, None, None)
+    deleting.join(30)
+    with any_database.read() as session:
+        assert session.get(Job, job.id).result["hits"] == session.get(Query, job.id).hits == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -125,8 +126,24 @@ def keep_up(database: Database, settings: Settings, encoder_id: str) -> bool:
     Raises:
         as `rebuild`.
     """
+    return _made_if(is_due, database, settings, encoder_id)
+
+
+def purge(database: Database, settings: Settings, encoder_id: str) -> bool:
+    """Make the index anew if it holds a feature that was deleted, which is patient data although nobody finds it,
+    unless another process does it already; whether it was made.
+
+    Raises:
+        as `rebuild`.
+    """
+    return _made_if(holds_deleted, database, settings, encoder_id)
+
+
+def _made_if(
+    wanted: Callable[[Session, Encoder, Settings], bool], database: Database, settings: Settings, encoder_id: str
+) -> bool:
     with database.read() as session:
-        if not is_due(session, encoders.get(session, encoder_id), settings):
+        if not wanted(session, encoders.get(session, encoder_id), settings):
             return False
     try:
         with _alone(settings, encoder_id, 0):
@@ -161,6 +178,17 @@ def is_due(session: Session, encoder: Encoder, settings: Settings) -> bool:
     except (NotFound, BrokenFile):
         return True
     return lag > most_changes(features.count(session, encoder.id))
+
+
+def holds_deleted(session: Session, encoder: Encoder, settings: Settings) -> bool:
+    """Whether there is an index, and in it a feature that was deleted since it was made."""
+    try:
+        made = _usable(session, settings).stamp(session, encoder.id).generation
+    except NotFound:
+        return False
+    except BrokenFile:  # nobody knows what is in it
+        return True
+    return encoder.followed_from > made or len(features.dropped(session, encoder, made)) > 0
 
 
 def most_changes(count: int) -> int:

@@ -25,7 +25,7 @@ from cbmir.dicom.layout import SUBSAMPLED, Layout
 from cbmir.dicom.octets import Octets
 from cbmir.dicom.packing import single_bits, twelve_bits
 from cbmir.dicom.read import DicomObject
-from cbmir.dicom.syntaxes import DEFLATED_FRAMES, UNCOMPRESSED_IN_ITEMS
+from cbmir.dicom.syntaxes import DEFLATED_FRAMES, REVERSIBLE, UNCOMPRESSED_IN_ITEMS
 from cbmir.errors import BrokenFile, Undecodable
 
 NATIVE = (
@@ -263,7 +263,7 @@ def _decompressed(codec: Codec, frame: bytes, layout: Layout, halvings: int) -> 
         samples, by = codec.decode(frame, layout), codec.name
     _check_samples(samples, layout, halvings)
     photometric = "RGB" if layout.photometric in codec.rgb else layout.photometric
-    if layout.syntax in UNTOUCHED:
+    if layout.syntax in UNTOUCHED or (not halvings and _are_cells(samples, frame, layout)):
         return _cleaned(_as_signed(samples, layout), layout, photometric, by)
     return Decoded(_extended(samples, frame, layout), photometric, by, shifted=halvings if codec.shifts else 0)
 
@@ -272,6 +272,15 @@ def _check_samples(samples: npt.NDArray[Any], layout: Layout, halvings: int) -> 
     rows, columns = (-(-side // 2**halvings) for side in layout.shape[:2])
     if samples.shape != (rows, columns, *layout.shape[2:]) or samples.dtype.kind not in "iu":
         raise ValueError("the decoder gave something else than the header promises")
+
+
+def _are_cells(samples: npt.NDArray[Any], frame: bytes, layout: Layout) -> bool:
+    """Whether samples are cells with more bits than the value, of which nothing was lost: some archives compress
+    them with the overlays in their unused bits. A sign of their own is believed, as `_extended` says."""
+    if layout.syntax not in REVERSIBLE or samples.dtype.kind == "i":
+        return False
+    declared = jpeg_precision(frame) or j2k_sample(frame)[0]
+    return layout.stored < declared and layout.high < declared
 
 
 def _as_signed(cells: npt.NDArray[Any], layout: Layout) -> npt.NDArray[Any]:
@@ -291,8 +300,8 @@ def _cleaned(cells: npt.NDArray[Any], layout: Layout, photometric: str, by: str)
 def _extended(samples: npt.NDArray[Any], frame: bytes, layout: Layout) -> npt.NDArray[Any]:
     """Give samples the sign that the header promises and the codestream does not tell.
 
-    JPEG frames hold nothing but the value, from bit 0: masking would turn a lossy value just above the highest into
-    black. A JPEG 2000 codestream that says that it is signed is believed: some scanners say unsigned in the header.
+    Lossy frames hold nothing but the value, from bit 0: masking would turn one just above the highest into black. A
+    JPEG 2000 codestream that says that it is signed is believed: some scanners say unsigned in the header.
     """
     if not layout.signed or samples.dtype.kind == "i":
         return samples

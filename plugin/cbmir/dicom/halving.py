@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydicom import Dataset
 from pydicom.uid import JPEGBaseline8Bit, JPEGExtended12Bit
 
-from cbmir.dicom import values
+from cbmir.dicom import overlays, values
 from cbmir.dicom.aspect import aspect
 from cbmir.dicom.codecs import RETIRED
 from cbmir.dicom.grey import GreyScale
@@ -51,9 +51,10 @@ def _filtered(dataset: Dataset, layout: Layout, index: int, rendering: Rendering
 
     99 % of the pixels are then within 9 of 255 levels of what the whole frame gives, all on the average within 1,
     from 128 pixels a side up.
-    Not with padding, which would run into what it surrounds, nor with percentiles, which would be of other values.
+    Not with padding or an overlay in the cells, which would run into the values beside them, nor with percentiles,
+    which would be of other values.
     """
     spare = max(layout.shape) // (OVERSAMPLED * rendering.side)
     if spare < 2 or values.has(dataset, "PixelPaddingValue") or not is_given(dataset, index, rendering):
         return 0
-    return spare.bit_length() - 1
+    return 0 if overlays.are_embedded(dataset) else spare.bit_length() - 1

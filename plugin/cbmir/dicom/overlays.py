@@ -53,6 +53,11 @@ def count(dataset: Dataset) -> int:
     return sum(1 for _ in _planes(dataset))
 
 
+def are_embedded(dataset: Dataset) -> bool:
+    """Whether any of them lies in unused bits of the pixel cells."""
+    return any(plane.bit >= 0 for plane in _planes(dataset))
+
+
 def read_overlays(
     dataset: Dataset, index: int, shape: tuple[int, int], cells: Cells | None
 ) -> npt.NDArray[np.bool_]:
@@ -66,7 +71,7 @@ def read_overlays(
         index: of the frame, 0-based.
         shape: rows and columns of the image.
         cells: the frame's pixel cells as stored, `shape`, unused bits included; None where these are not known,
-            such as with compressed pixels.
+            such as with lossy pixels.
 
     Returns:
         bool `shape`, True where any plane is set.

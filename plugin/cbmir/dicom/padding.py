@@ -46,7 +46,12 @@ def read_padding(dataset: Dataset, dtype: np.dtype[Any]) -> Padding | None:
 
 
 def _as_stored(value: float | None, dtype: np.dtype[Any]) -> Any:
-    """The value as a number of the pixels' dtype: writers confuse 63536 with -2000, which are the same 16 bits."""
+    """The value as a number of the pixels' dtype; None where none of them can be it.
+
+    Writers confuse 63536 with -2000, which are the same 16 bits. Where bytes were made from a CT they may have kept
+    its -2000, which no byte is.
+    """
     if value is None or dtype.kind == "f":
         return value
-    return np.int64(value).astype(dtype)
+    bits = 8 * dtype.itemsize
+    return np.int64(value).astype(dtype) if -(1 << bits - 1) <= value < 1 << bits else None

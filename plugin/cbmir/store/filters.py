@@ -16,6 +16,7 @@ from cbmir.modalities import modality_class
 from cbmir.store import study_dates
 from cbmir.store.study_dates import Days
 from cbmir.store.tables import Archive, ArchiveObject, Group, Instance, Label
+from cbmir.types import ObjectState
 
 
 @dataclass(frozen=True)
@@ -219,6 +220,7 @@ def _labelled(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
 
 def _listed_by(name: str) -> ColumnElement[bool]:
     mine = select(ArchiveObject.sop_instance_uid).join(Archive, Archive.id == ArchiveObject.archive_id)
+    mine = mine.where(ArchiveObject.state != ObjectState.DELETED)
     return func.coalesce(Instance.sop_instance_uid, "").in_(mine.where(Archive.name == name))
 
 

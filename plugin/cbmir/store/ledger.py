@@ -49,11 +49,13 @@ def take_in(
         _add(session, archive_id, new, keeps)
         fresh += sum(map(keeps, new))
         indexed = _indexed(session, known.values(), {each.sop_instance_uid for each in some if not keeps(each)})
+        back = [uid for uid, row in known.items() if row.state == ObjectState.DELETED]
         for each in some:
             row, kept = known.get(each.sop_instance_uid), each.sop_instance_uid in indexed or keeps(each)
             if row and (_differs(row, each, replaced) or _decided_otherwise(row, kept)):
                 _renew(row, each, kept)
                 fresh += row.state == ObjectState.PENDING
+        _tell_anew(session, back)
     session.flush()
     return fresh
 
@@ -85,8 +87,13 @@ def _add(session: Session, archive_id: int, new: Sequence[RemoteInstance], keeps
     if new:
         rows = [{"archive_id": archive_id, "changed_at": now(), **_row(each, keeps(each))} for each in new]
         session.execute(insert(session, ArchiveObject).on_conflict_do_nothing(), rows)
-        known = select(Instance.id).where(Instance.sop_instance_uid.in_([each.sop_instance_uid for each in new]))
-        tell_anew(session, *session.scalars(known))
+        _tell_anew(session, [each.sop_instance_uid for each in new])
+
+
+def _tell_anew(session: Session, uids: Collection[str]) -> None:
+    """Which archives list these objects has changed: tell it of those that the index holds."""
+    if uids:
+        tell_anew(session, *session.scalars(select(Instance.id).where(Instance.sop_instance_uid.in_(uids))))
 
 
 def _row(each: RemoteInstance, kept: bool) -> dict[str, Any]:
@@ -291,12 +298,13 @@ def unchanged(session: Session, objects: Sequence[ArchiveObject]) -> list[Archiv
 
 
 def mark_deleted(session: Session, object_ids: Collection[int]) -> None:
-    """Note that the archive no longer holds these, nor do we."""
+    """Note that the archive no longer holds these, nor do we, but for what another archive holds too."""
     gone: dict[str, Any] = {"state": ObjectState.DELETED, "revision": ArchiveObject.revision + 1, "retry_at": None}
     for some in in_pieces(object_ids):
         _lock(session, some)
-        rows = update(ArchiveObject).where(ArchiveObject.id.in_(some))
-        session.execute(rows.values(**gone, error_code=None, error_message=None, changed_at=now()))
+        rows = update(ArchiveObject).where(ArchiveObject.id.in_(some)).returning(ArchiveObject.sop_instance_uid)
+        marked = rows.values(**gone, error_code=None, error_message=None, changed_at=now())
+        _tell_anew(session, session.scalars(marked).all())
 
 
 def leave_out(session: Session, object_ids: Collection[int]) -> None:

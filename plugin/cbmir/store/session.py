@@ -116,6 +116,8 @@ def _translate(error: DBAPIError) -> CbmirError | None:
         return DiskFull("The database's disk is full.", "Free space, then repeat.")
     if code.startswith(BUSY):
         return DatabaseUnavailable("The database is busy with another writer.", "Repeat in a minute.")
+    if "NUL (0x00)" in said:  # of psycopg; SQLite keeps such text
+        return BadRequest("A text holds the character NUL, which the database does not take.", "Leave it out.")
     if (isinstance(error, OperationalError | InterfaceError) and code != "SQLITE_ERROR") or code in UNREADABLE:
         return DatabaseUnavailable(
             f"The database does not answer: {said}.", "Check that it runs and that its URL is right."

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, and_, select
 from sqlalchemy.orm import Session
 
 from cbmir.store.features import ROWS_AT_ONCE, in_generations
 from cbmir.store.tables import ArchiveObject, Encoder, Feature, Frame, Instance, Label
+from cbmir.types import ObjectState
 
 CODE, BODY_PART, STUDY_DATE, ARCHIVE = "code", "body_part", "study_date", "archive"
 """Names of terms: the DICOM modality, Body Part Examined, the study's date as ISO 8601 writes it, and the row id of
@@ -30,7 +31,9 @@ def terms_of(session: Session, encoder: Encoder, after: int = -1) -> Iterator[tu
     for frame_id, name, value in _rows(session, labels.join(Label, Label.instance_id == Frame.instance_id)):
         yield frame_id, LABEL + name, value
     listed = _frames(encoder, after).add_columns(ArchiveObject.archive_id).join(Instance)
-    same = ArchiveObject.sop_instance_uid == Instance.sop_instance_uid
+    same = and_(
+        ArchiveObject.sop_instance_uid == Instance.sop_instance_uid, ArchiveObject.state != ObjectState.DELETED
+    )
     for frame_id, archive_id in _rows(session, listed.join(ArchiveObject, same)):
         yield frame_id, ARCHIVE, str(archive_id)
 

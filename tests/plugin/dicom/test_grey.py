@@ -221,6 +221,15 @@ def test_a_padding_value_of_the_wrong_sign_is_understood(make_object: Any, encod
     assert convert_all(encode(dataset))[0][0, 0] == 0
 
 
+@pytest.mark.parametrize("kept", [-2000, 63536, 256])
+def test_a_padding_value_that_no_byte_can_have_is_none(
+    make_object: Any, encode: Any, convert_all: Any, kept: int
+) -> None:
+    dataset = make_object(np.arange(256, dtype=np.uint8).reshape(16, 16))
+    dataset.add_new("PixelPaddingValue", "SS" if kept < 0 else "US", kept)
+    assert np.array_equal(np.rint(convert_all(encode(dataset))[0] * 255), np.arange(256).reshape(16, 16))
+
+
 def test_padding_of_an_inverted_picture_is_black_too(show: Any) -> None:
     values = np.array([[0, 0, 100, 200]], np.uint8)
     shown = show(values, PhotometricInterpretation="MONOCHROME1", PixelPaddingValue=0)

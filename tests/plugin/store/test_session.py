@@ -111,6 +111,13 @@ def test_a_mistake_in_our_own_sql_is_not_passed_off_as_an_outage(any_database: D
         session.execute(text(statement))
 
 
+def test_text_that_postgresql_does_not_take_is_the_askers_mistake(postgres_url: str) -> None:
+    database = Database(postgres_url)
+    with pytest.raises(BadRequest, match="NUL"), database.read() as session:
+        session.execute(text("SELECT :given"), {"given": "a\0b"})
+    database.dispose()
+
+
 def test_a_server_that_is_away_is_named_without_its_password() -> None:
     database = Database("postgresql://nobody:s3cret@127.0.0.1:1/none")
     with pytest.raises(DatabaseUnavailable, match="does not answer") as caught, database.read() as session:

@@ -119,6 +119,12 @@ class Hospital:
                 found = narrowing.kept(session, held.terms, where)
                 assert found.tolist() == features.frame_ids_where(session, encoder.id, where).tolist(), where
 
+    def found(self, where: Where) -> int:
+        """How many frames a filter keeps of the open gallery."""
+        with self.database.read() as session:
+            held = self.open.of(self.database, session, encoders.get(session, self.encoder_id), self.settings)
+            return len(narrowing.kept(session, held.terms, where))
+
     def filters(self) -> list[Where]:
         single = [Where.parse([term]) for term in TERMS]
         pairs = [[self.choice(tuple(TERMS)) for _ in range(3)] for _ in range(40)]
@@ -200,25 +206,42 @@ def test_dates_that_become_known_are_followed(hospital: Hospital) -> None:
     hospital.compare()
 
 
-def test_an_archive_that_lists_what_is_known_is_followed(hospital: Hospital) -> None:
-    hospital.compare()
-    listed = [
-        RemoteInstance(f"1.2.{number}", "1.4.1", "1.3.1", "1.2.840.10008.5.1.4.1.1.4") for number in range(15)
-    ]
+LISTED = [RemoteInstance(f"1.2.{number}", "1.4.1", "1.3.1", "1.2.840.10008.5.1.4.1.1.4") for number in range(15)]
+
+
+def add_archive(hospital: Hospital, name: str) -> int:
+    """An archive that lists some of what is known; its row id."""
     with hospital.database.write() as session:
-        archive = Archive(name="pacs", kind="dicomweb", address="", options={}, sealed_credentials=b"")
+        archive = Archive(name=name, kind="dicomweb", address="", options={}, sealed_credentials=b"")
         session.add(archive)
         session.flush()
-        ledger.take_in(session, archive.id, listed, lambda _: True)
+        ledger.take_in(session, archive.id, LISTED, lambda _: True)
+    return archive.id
+
+
+def test_an_archive_that_lists_what_is_known_is_followed(hospital: Hospital) -> None:
     hospital.compare()
-    with hospital.database.read() as session:
-        held = hospital.open.of(
-            hospital.database, session, encoders.get(session, hospital.encoder_id), hospital.settings
-        )
-        assert len(narrowing.kept(session, held.terms, Where(archive="pacs"))) > 0
+    add_archive(hospital, "pacs")
+    hospital.compare()
+    assert hospital.found(Where(archive="pacs")) > 0
     with hospital.database.write() as session:
         session.execute(delete(Archive))
     hospital.compare()
+
+
+def test_what_one_of_two_archives_deleted_is_listed_by_the_other_alone(hospital: Hospital) -> None:
+    archive_id, _ = add_archive(hospital, "pacs"), add_archive(hospital, "vna")
+    both = hospital.found(Where(archive="pacs"))
+    assert hospital.found(Where(archive="vna")) == both > 0
+    with hospital.database.write() as session:
+        ledger.mark_deleted(session, [each.id for each in ledger.all_alive(session, archive_id)])
+    hospital.compare()
+    assert hospital.found(Where(archive="pacs")) == 0
+    assert hospital.found(Where.parse(["archive!=pacs", "archive=vna"])) == both
+    with hospital.database.write() as session:
+        ledger.take_in(session, archive_id, LISTED, lambda _: True)
+    hospital.compare()
+    assert hospital.found(Where(archive="pacs")) == both
 
 
 def damaged(path: Path) -> None:

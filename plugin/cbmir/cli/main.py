@@ -21,6 +21,7 @@ from cbmir.settings import Settings
 OWN = {
     "convert": "convert",
     "ingest": "library",
+    "delete": "deletion",
     "quarantine": "quarantine",
     "export": "exchange",
     "import": "exchange",

@@ -38,8 +38,29 @@ def find_by_sop_instance_uid(session: Session, uid: str) -> Instance | None:
 
 def of_uids(session: Session, uids: Sequence[str]) -> list[Instance]:
     """The DICOM instances of these UIDs, as far as they are stored, frames loaded, by id."""
-    statement = select(Instance).where(Instance.sop_instance_uid.in_(uids)).options(selectinload(Instance.frames))
+    return _with_frames(session, Instance.sop_instance_uid.in_(uids))
+
+
+def of_ids(session: Session, ids: Collection[int]) -> list[Instance]:
+    """The instances of these ids, as far as they are stored, frames loaded, by id."""
+    return _with_frames(session, Instance.id.in_(ids))
+
+
+def _with_frames(session: Session, which: ColumnElement[bool]) -> list[Instance]:
+    statement = select(Instance).where(which).options(selectinload(Instance.frames))
     return list(session.scalars(statement.order_by(Instance.id)))
+
+
+def named(session: Session, name: str) -> list[Instance]:
+    """The instances of a SOP, series or study instance UID, of a file's SHA-256, or of a group's key."""
+    uids = (Instance.sop_instance_uid, Instance.series_instance_uid, Instance.study_instance_uid, Instance.sha256)
+    group = Instance.group_id.in_(select(Group.id).where(Group.key == name))
+    return list(session.scalars(select(Instance).where(or_(group, *(each == name for each in uids)))))
+
+
+def of_groups(session: Session, group_ids: Collection[int]) -> list[Instance]:
+    """The instances of these groups."""
+    return list(session.scalars(select(Instance).where(Instance.group_id.in_(group_ids))))
 
 
 def known_uids(session: Session, uids: Collection[str]) -> set[str]:

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from sqlalchemy.orm import Session
 
 from cbmir.pictures.shelf import Shelf
+from cbmir.services.ingestion import removal
 from cbmir.services.ingestion.origin import origin_of
 from cbmir.settings import Settings
-from cbmir.store import instances, ledger, quarantine, queries
+from cbmir.store import instances, ledger, quarantine
 from cbmir.store.session import Database
 from cbmir.store.tables import ArchiveObject
 from cbmir.store.writing import in_pieces
@@ -75,19 +76,5 @@ def leave_out(
 
 
 def delete_instances(session: Session, shelf: Shelf, sop_instance_uids: Sequence[str]) -> int:
-    """Delete the instances of these UIDs, and what else shows or names them.
-
-    Their pictures go before the session commits: were it cut off, rows without pictures would be left to be deleted
-    again, not patients' pictures that no row names.
-
-    Returns:
-        How many there were.
-    """
-    found = instances.of_uids(session, sop_instance_uids)
-    instances.lock_frames(session, *(each.id for each in found))  # answers that are being recorded are seen then
-    pictures = queries.forget(session, found)
-    for instance in found:
-        pictures.update(instances.delete(session, instance))
-    for key in instances.unused_pictures(session, pictures):
-        shelf.discard(key)
-    return len(found)
+    """Delete the instances of these UIDs, and what else shows or names them; how many there were."""
+    return removal.delete_instances(session, shelf, instances.of_uids(session, sop_instance_uids))

@@ -13,6 +13,7 @@ from sqlalchemy import select
 
 from cbmir.archive.base import Logged
 from cbmir.archive.connection import Connection
+from cbmir.errors import BadRequest
 from cbmir.pictures.shelf import Shelf
 from cbmir.progress import Silence
 from cbmir.services.archives.forget import delete_instances
@@ -22,6 +23,7 @@ from cbmir.services.archives.sweep import sweep
 from cbmir.services.archives.sync import synchronise
 from cbmir.services.conversion.isolation import Isolation
 from cbmir.services.features.extract import extract
+from cbmir.services.ingestion import removal
 from cbmir.services.retrieval.retrieve import Question, retrieve
 from cbmir.settings import Settings
 from cbmir.store import archive_studies, archives, instances, jobs, ledger, quarantine, queries
@@ -49,6 +51,18 @@ def ask(database: Database, settings: Settings, add_network: Any) -> Any:
 
     add_network(database)
     return question
+
+
+@pytest.mark.usefixtures("archive")
+def test_what_an_archive_holds_is_deleted_there(
+    database: Database, pacs: Any, make_object: Any, uid_of: Any, follow: Any
+) -> None:
+    pacs.send(make_object(0))
+    follow()
+    with pytest.raises(BadRequest, match="1 of these images is in an archive that is followed: pacs"):
+        removal.named(database, [uid_of(0)])
+    with database.read() as session:
+        assert instances.of_uids(session, [uid_of(0)])
 
 
 def test_questions_about_it_go_and_other_answers_name_it_no_more(

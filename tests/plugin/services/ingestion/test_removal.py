@@ -1,0 +1,92 @@
+"""Somebody wants images out of the index: they go with all that shows them, and nothing else does."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+
+import pytest
+from sqlalchemy import func, select
+
+from cbmir.errors import NotFound
+from cbmir.services.ingestion import removal
+from cbmir.services.ingestion.removal import Removal, named, remove
+from cbmir.settings import Settings
+from cbmir.store import instances
+from cbmir.store.session import Database
+from cbmir.store.tables import Frame, Group, Instance
+
+Stock = Callable[..., None]
+
+
+def sha256_of(number: int) -> str:
+    """The hash of the file of this number, as the stock has it."""
+    return hashlib.sha256(str(number).encode()).hexdigest()
+
+
+def pictures(settings: Settings) -> int:
+    return len(list(settings.pictures.rglob("*.png")))
+
+
+def left(database: Database) -> list[str]:
+    with database.read() as session:
+        return list(session.scalars(select(Instance.file_name).order_by(Instance.id)))
+
+
+def test_a_patient_goes_with_pictures_and_group(database: Database, settings: Settings, stock: Stock) -> None:
+    stock(database, patients=3)
+    before = pictures(settings)
+    removal = named(database, ["patient-1"])
+    assert removal.as_json() == {"images": 2, "patients": 1}
+    assert remove(database, settings, removal) == 2
+    assert left(database) == ["0.png", "1.png", "4.png", "5.png"]
+    assert pictures(settings) == before - 2
+    with database.read() as session:
+        assert set(session.scalars(select(Group.key))) == {"patient-0", "patient-2"}
+
+
+def test_a_file_goes_alone_or_with_the_whole_patient(database: Database, settings: Settings, stock: Stock) -> None:
+    stock(database, patients=3)
+    assert named(database, [sha256_of(0), sha256_of(0)]) == Removal(named(database, [sha256_of(0)]).instance_ids, 1)
+    assert remove(database, settings, named(database, [sha256_of(0)])) == 1
+    assert remove(database, settings, named(database, [sha256_of(2), "patient-2"], whole_patients=True)) == 4
+    assert left(database) == ["1.png"]
+
+
+def test_a_picture_that_another_image_shows_stays(database: Database, settings: Settings, stock: Stock) -> None:
+    stock(database, patients=2)
+    with database.write() as session:
+        one, other = session.scalars(select(Frame).order_by(Frame.id).limit(2))
+        other.picture = one.picture
+        key = one.picture
+    remove(database, settings, named(database, [sha256_of(0)]))
+    assert list(settings.pictures.rglob(f"{key}.png"))
+
+
+def test_a_name_of_nothing_deletes_nothing(database: Database, stock: Stock) -> None:
+    stock(database, patients=2)
+    with pytest.raises(NotFound, match=r"Nothing here is called 1\.2\.3"):
+        named(database, ["patient-1", "1.2.3"])
+
+
+def test_what_is_cut_off_leaves_whole_images(
+    database: Database, settings: Settings, stock: Stock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stock(database, patients=3)
+    monkeypatch.setattr(removal, "AT_ONCE", 2)
+    wanted, calls = named(database, ["patient-0", "patient-1", "patient-2"]), iter(range(9))
+    of_ids = instances.of_ids
+
+    def dying(*given: object) -> object:
+        if next(calls) == 2:
+            raise KeyboardInterrupt
+        return of_ids(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(instances, "of_ids", dying)
+    with pytest.raises(KeyboardInterrupt):
+        remove(database, settings, wanted)
+    assert left(database) == ["4.png", "5.png"]
+    monkeypatch.undo()
+    assert remove(database, settings, wanted) == 2, "done again it does the rest"
+    with database.read() as session:
+        assert session.scalar(select(func.count()).select_from(Frame)) == 0

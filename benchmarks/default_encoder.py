@@ -31,8 +31,8 @@ class DefaultEncoder(nn.Module):
         own = {name: each for name, each in tensors.items() if not name.startswith(("reduce.", BESIDE))}
         second = {name.removeprefix(BESIDE): each for name, each in tensors.items() if name.startswith(BESIDE)}
         self.first, self.second = _filled(own), _filled({**own, **second})
-        looked_at = [name.removeprefix("reduce.").removesuffix(".weight") for name in tensors]
-        self.views = [name for name in looked_at if f"reduce.{name}.weight" in tensors]
+        parts = (name.removesuffix(".weight") for name in tensors if name.endswith(".weight"))
+        self.views = [part.removeprefix("reduce.") for part in parts if part.startswith("reduce.")]
         weight = torch.cat([tensors[f"reduce.{name}.weight"] for name in self.views], 1)
         self.reduce = nn.Linear(weight.shape[1], weight.shape[0])
         weights.fill(self.reduce, {"weight": weight, "bias": tensors["reduce.bias"]}, shipped.FILE)

@@ -14,7 +14,7 @@ the means behind the head and behind the second ending's last part.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -95,7 +95,7 @@ def model(tensors: Tensors, preprocessing: Preprocessing) -> bytes:
     maps = _maps(graph, _Convolutions(graph, tensors), preprocessing.channels)
     if "reduce.bias" not in tensors:
         return graph.model(graph.mean_over_map(maps["head"]), HEAD)
-    views, weight = _reduction(tensors, list(maps))
+    views, weight = _reduction(tensors, maps)
     means = [graph.unit_length(graph.mean_over_map(maps[name])) for name in views]
     x = graph.dense(graph.joined(*means), weight, tensors.take("reduce.bias", len(weight)))
     return graph.model(x, len(weight))
@@ -107,16 +107,17 @@ def channels_of(name: str) -> int:
     return channels_before(int(number) + 1) if part == "blocks" else HEAD
 
 
-def _reduction(tensors: Tensors, maps: list[str]) -> tuple[list[str], FloatArray]:
+def _reduction(tensors: Tensors, maps: Collection[str]) -> tuple[list[str], FloatArray]:
     """The maps that are looked at, and one weight for all their means, one behind the other."""
-    if "reduce.weight" in tensors:  # as all files up to version 0.1 had it
+    views = tensors.between("reduce.", ".weight")
+    if not views:  # as all files up to version 0.1 had it
         second = [name for name in maps if name.startswith(BESIDE)]
         views = ["head", *second[-1:]]
         return views, tensors.take("reduce.weight", None, sum(map(channels_of, views)))
-    views = [name for name in maps if f"reduce.{name}.weight" in tensors]
-    if not views:
+    if lacking := set(views) - set(maps):
         raise WeightsMismatch(
-            "The weights' reduction looks at no map of the network.", "Copy or fetch the file anew."
+            f"The weights look at what is no part of the network: {', '.join(sorted(lacking))}.",
+            "Copy or fetch the file once more.",
         )
     rows = len(tensors.take("reduce.bias", None))
     return views, np.hstack([tensors.take(f"reduce.{name}.weight", rows, channels_of(name)) for name in views])
@@ -133,9 +134,10 @@ def _maps(graph: Graph, conv: _Convolutions, channels: int) -> dict[str, str]:
 
 def _second_ending(tensors: Tensors) -> range:
     """The blocks of the second ending, the head counted as one; empty where there is none."""
-    there = [number for number in range(1, COUNT) if f"{BESIDE}blocks.{number}.narrow.weight" in tensors]
+    parts = (rest.partition(".")[0] for rest in tensors.between(f"{BESIDE}blocks.", ".weight"))
+    there = {int(part) for part in parts if part.isdecimal()}
     has_head = f"{BESIDE}head.weight" in tensors
-    return range(there[0], there[-1] + 1 + has_head) if there else range(0)
+    return range(max(1, min(there)), max(there) + 1 + has_head) if there else range(0)
 
 
 def _through(graph: Graph, conv: _Convolutions, x: str, numbers: range, at: str = "") -> dict[str, str]:

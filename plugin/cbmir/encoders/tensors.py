@@ -35,6 +35,11 @@ class Tensors:
     def __contains__(self, key: str) -> bool:
         return key in self._held
 
+    def between(self, start: str, end: str) -> list[str]:
+        """What stands between such a start and end of the tensors' names."""
+        fits = (key for key in self._held if key.startswith(start) and key.endswith(end))
+        return [key[len(start) : -len(end)] for key in fits if len(key) > len(start) + len(end)]
+
     def take(self, key: str, *shape: int | None) -> FloatArray:
         """The tensor of this name in float32, which must have this shape; None stands for any length. A file may
         keep it as float16.

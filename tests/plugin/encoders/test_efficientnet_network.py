@@ -108,14 +108,15 @@ def test_a_map_of_other_channels_is_refused(network: EfficientNetLite) -> None:
         )
 
 
-def test_a_reduction_that_looks_at_nothing_is_refused(network: EfficientNetLite) -> None:
-    with pytest.raises(WeightsMismatch, match="looks at no map"):
+@pytest.mark.parametrize("name", ["blocks.99", "beside.blocks.7", "blocks.14.narrow"])
+def test_a_map_that_is_not_there_is_refused(network: EfficientNetLite, name: str) -> None:
+    with pytest.raises(WeightsMismatch, match=f"no part of the network: {re.escape(name)}"):
         encoded(
-            file_of_both(network, {}, {"reduce.blocks.99.weight": torch.rand(5, 7)}), torch.rand(1, 1, SIDE, SIDE)
+            file_of_both(network, {}, {f"reduce.{name}.weight": torch.rand(5, 80)}), torch.rand(1, 1, SIDE, SIDE)
         )
 
 
-@pytest.mark.parametrize("part", ["blocks.9.depthwise.weight", "blocks.7.narrow.weight"])
+@pytest.mark.parametrize("part", ["blocks.5.narrow.weight", "blocks.6.depthwise.weight", "blocks.7.narrow.weight"])
 def test_a_second_ending_that_lacks_a_part_is_refused(network: EfficientNetLite, part: str) -> None:
     beside = {name: each.clone() for name, each in network.state_dict().items() if is_of_second(name)}
     del beside[part]

@@ -7,6 +7,7 @@ between them drawn evenly, and Gaussian noise of a twentieth of their distance.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -74,7 +75,7 @@ def like(vectors: FloatArray) -> Draw:
         chosen = random.integers(0, len(vectors), count)
         others = vectors[near[chosen, random.integers(0, near.shape[1], count)]]
         between = random.random((count, 1), dtype=np.float32)
-        apart = np.linalg.norm(others - vectors[chosen], axis=1, keepdims=True) / 20 / np.sqrt(vectors.shape[1])
+        apart = np.linalg.norm(others - vectors[chosen], axis=1, keepdims=True) / 20 / math.sqrt(vectors.shape[1])
         jitter = random.standard_normal(others.shape, dtype=np.float32) * apart
         return vectors[chosen] + between * (others - vectors[chosen]) + jitter
 

@@ -1,12 +1,9 @@
-"""Keeps the warnings and the chatter of foreign decoders, and the words of errors that nobody foresaw, which may
-quote a file and so a patient, away from the user and out of the logs."""
+"""Keeps the warnings and the chatter of foreign decoders away from the user and out of the logs."""
 
 from __future__ import annotations
 
 import logging
-import sys
 import threading
-import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -41,21 +38,3 @@ def _contained() -> Iterator[None]:
             yield
         finally:
             _held.depth = 0
-
-
-def places(error: BaseException) -> str:
-    """Kind and place of an error and of those behind it, the first one first, as a traceback shows them; without
-    their words."""
-    before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-    here = "".join(traceback.format_tb(error.__traceback__))
-    return f"{places(before) if before else ''}{here}{type(error).__name__}\n"
-
-
-def tell_places_only() -> None:
-    """Let what ends this process, or one of its threads, be told by kind and place."""
-    sys.excepthook = lambda _kind, error, _trace: _tell(error)
-    threading.excepthook = lambda told: _tell(told.exc_value) if told.exc_value else None
-
-
-def _tell(error: BaseException) -> None:
-    sys.stderr.write(f"cbmir: something unforeseen happened; please report these places:\n{places(error)}")

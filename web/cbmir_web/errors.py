@@ -15,9 +15,9 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, SecurityEr
 
 from cbmir import errors
 from cbmir.errors import CbmirError, JobCancelled
-from cbmir.quiet import places
 from cbmir.store import jobs
 from cbmir.store.tables import Job
+from cbmir.unforeseen import places
 from cbmir_web.arguments import sentence
 
 log = logging.getLogger(__name__)

@@ -16,12 +16,12 @@ from celery import Celery, Task
 from sqlalchemy.orm import Session
 
 from cbmir.errors import CbmirError, JobCancelled
-from cbmir.quiet import places
 from cbmir.settings import Settings
 from cbmir.store import jobs
 from cbmir.store.session import Database
 from cbmir.store.tables import Job
 from cbmir.types import JobKind
+from cbmir.unforeseen import places
 from cbmir_workers import duties, uploads
 from cbmir_workers.client import TASKS, enqueue, send
 from cbmir_workers.progress import JobProgress, heartbeat

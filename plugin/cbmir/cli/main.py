@@ -15,8 +15,8 @@ import click
 from cbmir import __version__
 from cbmir.cli.context import Context
 from cbmir.errors import CbmirError
-from cbmir.quiet import tell_places_only
 from cbmir.settings import Settings
+from cbmir.unforeseen import tell_places_only
 
 OWN = {
     "convert": "convert",

@@ -142,10 +142,6 @@ class LabelTraining:
             self._tell(progress, record, record.step)
         return record
 
-    def features(self, weights: Tensors, rows: Rows) -> FloatArray:
-        """What the network with these weights makes of pictures: float32 (n, 1280), of unit length."""
-        return self.means(weights, rows, ["head"])["head"]
-
     def means(self, weights: Tensors, rows: Rows, names: Sequence[str]) -> dict[str, FloatArray]:
         """What these weights make of pictures behind some of the network's maps: by the name of each float32
         (n, channels), of unit length. See `EfficientNetLite.means`."""

@@ -69,7 +69,8 @@ def test_the_epoch_is_kept_after_which_most_neighbours_are_right(tmp_path: Path)
     precisions = [row["validation_precision"] for row in record.history]
     assert record.best_epoch == max(epoch for epoch in range(1, 5) if precisions[epoch - 1] == max(precisions))
     rows, few = material().validation, material().train
-    (asking, gallery), targets = (torch.from_numpy(it.features(record.best, each)) for each in (rows, few)), TARGETS
+    seen, targets = (it.means(record.best, each, ["head"])["head"] for each in (rows, few)), TARGETS
+    asking, gallery = map(torch.from_numpy, seen)
     assert precision(asking, targets[rows], gallery, targets[few]) == max(precisions)
 
 

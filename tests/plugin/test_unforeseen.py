@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from cbmir.quiet import places
+from cbmir.unforeseen import places
 
 FAILING = """
 def read(value):
@@ -16,7 +16,7 @@ def read(value):
     except ValueError as error:
         raise LookupError(value) from error
 """
-ENDS = "import sys, threading\nfrom cbmir.quiet import tell_places_only\ntell_places_only()\n" + FAILING
+ENDS = "import sys, threading\nfrom cbmir.unforeseen import tell_places_only\ntell_places_only()\n" + FAILING
 
 
 @pytest.mark.parametrize(

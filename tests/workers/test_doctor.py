@@ -14,6 +14,7 @@ from sqlalchemy import text
 
 from cbmir.cli.context import Context
 from cbmir.dicom.codecs import CODECS
+from cbmir.encoders import shipped
 from cbmir.settings import Settings
 from cbmir.store import encoders, features, instances, jobs
 from cbmir.store.instances import NewFrame
@@ -98,6 +99,23 @@ def test_a_job_without_a_heartbeat_and_weights_that_are_gone_are_found(
             )
         )
     assert set(wrong(settings)) == {"dead jobs", "encoder lost"}
+
+
+def test_the_encoder_that_comes_with_the_product_lacks_nothing(settings: Settings, database: Database) -> None:
+    described = {name: shipped.description()[name] for name in ("architecture", "dimension", "preprocessing")}
+    with database.write() as session:
+        session.add(
+            Encoder(
+                id="default",
+                weights_file=shipped.name(),
+                weights_sha256="0" * 64,
+                training={},
+                metrics={},
+                **described,
+            )
+        )
+    assert not (settings.weights / shipped.name()).exists()
+    assert not wrong(settings)
 
 
 def test_features_of_an_earlier_conversion_are_found(settings: Settings, database: Database) -> None:

@@ -16,6 +16,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 import cbmir_migrations
+from cbmir.encoders import shipped
 from cbmir.encoders.machine import cores
 from cbmir.errors import CbmirError
 from cbmir.services.archives.status import overview
@@ -155,7 +156,8 @@ def _archives(session: Session) -> Iterator[Finding]:
 
 
 def _encoder(settings: Settings, encoder: Encoder, count: int) -> Finding:
-    there = not encoder.weights_file or (settings.weights / encoder.weights_file).is_file()
+    file = encoder.weights_file
+    there = not file or (settings.weights / file).is_file() or file == shipped.name()  # which comes when it is used
     detail = f"{count} features of {encoder.dimension} numbers{'' if there else '; its weights are missing.'}"
     remedy = f"Put {encoder.weights_file} back into {settings.weights}, or train again." if not there else ""
     return Finding(f"encoder {encoder.id}", there, detail, remedy)

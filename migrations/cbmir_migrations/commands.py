@@ -1,4 +1,4 @@
-"""`cbmir db`: the database's schema, brought up to date or checked."""
+"""`cbmir db`: the database's schema, brought up to date or checked, and the key that belongs to it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON inste
 
 @click.group()
 def db() -> None:
-    """The database's schema."""
+    """The database's schema, and the key that belongs to it."""
 
 
 @db.command("upgrade")
@@ -45,6 +45,18 @@ def check_command(context: click.Context, as_json: bool) -> None:
     found = state(context.obj.settings.resolved_database_url)
     _tell(found, as_json)
     context.exit(0 if found == State.CURRENT else 1)
+
+
+@db.command("accept-key")
+@click.confirmation_option(
+    prompt="Known patients will be taken for others when more of them comes, and archives need their passwords "
+    "again. Accept the present secret key?"
+)
+@click.pass_obj
+def accept_key_command(context: Context) -> None:
+    """Take the present secret key for the database's, where the former one is lost."""
+    context.accept_key()
+    click.echo("The present secret key is the database's from now on.")
 
 
 def _tell(found: State, as_json: bool) -> None:

@@ -108,6 +108,16 @@ def _database(settings: Settings) -> Iterator[Finding]:
     yield Finding("database", made, detail, "" if made else remedy)
 
 
+def _key(settings: Settings) -> Iterator[Finding]:
+    from cbmir.services.ingestion import keys
+
+    if cbmir_migrations.state(settings.resolved_database_url) != "current":
+        return
+    with _opened(settings) as database:
+        keys.check(database, settings)
+    yield Finding("secret key", True, "the database's")
+
+
 def _index(settings: Settings) -> Iterator[Finding]:
     from cbmir.services.retrieval.indexes.backends.choose import check
 
@@ -210,6 +220,7 @@ CHECKS: tuple[Check, ...] = (
     _decoders,
     _folder,
     _guarded("database", _database),
+    _guarded("secret key", _key),
     _guarded("index", _index),
     _guarded("broker", _broker),
     _guarded("contents", _contents),

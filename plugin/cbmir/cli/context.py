@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cached_property
 from importlib.metadata import entry_points
 from typing import Any
@@ -11,6 +12,7 @@ import click
 import orjson
 
 from cbmir.cli.bar import Bar
+from cbmir.errors import DatabaseUnavailable
 from cbmir.settings import Settings
 from cbmir.store.session import Database
 
@@ -23,7 +25,21 @@ class Context:
 
     @cached_property
     def database(self) -> Database:
-        """The installation's database; an embedded one is made and brought up to date by itself."""
+        """The installation's database; an embedded one is made and brought up to date by itself.
+
+        Raises:
+            cbmir.errors.BadRequest: if it was filled under another secret key.
+        """
+        database = self._opened()
+        with suppress(DatabaseUnavailable):  # the web starts without one; whoever asks it is told
+            _hook("check-key")(database, self.settings)
+        return database
+
+    def accept_key(self) -> None:
+        """Let the present secret key be that of the database."""
+        _hook("accept-key")(self._opened(), self.settings)
+
+    def _opened(self) -> Database:
         if not self.settings.database_url:
             self.settings.data.mkdir(parents=True, exist_ok=True)
             _hook("upgrade")(self.settings.resolved_database_url)
@@ -44,9 +60,9 @@ class Context:
         return Bar(title)
 
 
-def _hook(name: str) -> Callable[[Any], object]:
+def _hook(name: str) -> Callable[..., object]:
     (found,) = entry_points(group="cbmir.database", name=name)
-    hook: Callable[[Any], object] = found.load()
+    hook: Callable[..., object] = found.load()
     return hook
 
 

@@ -11,6 +11,7 @@ jobs 1──1 queries          quarantine
 archives 1──n archive_studies
        ├──n archive_objects    (known to instances by UID alone)
        └──n archive_notices
+secret_keys                   (one row)
 """
 
 from __future__ import annotations
@@ -354,3 +355,13 @@ class Query(Base):
     hits: Mapped[list[Any]] = mapped_column(JSON)
     """`cbmir.types.Hit.as_json` of each."""
     created_at: Mapped[datetime] = mapped_column(Moment, default=now, index=True)
+
+
+class SecretKey(Base):
+    """What tells the secret key under which everything here was made from every other; never the key itself."""
+
+    __tablename__ = "secret_keys"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    """1: there is one row."""
+    fingerprint: Mapped[str] = mapped_column(String(64))

@@ -79,8 +79,9 @@ def choose(
     """Choose how a frame becomes grey.
 
     What is wanted comes first. Else, in this order: the object's VOI LUT; its window; without either, all segments
-    of a label map; the whole range that can be stored where that is at most 8 bits and was not rescaled, since such
-    pictures were made for the screen; else the percentiles of `PERCENTILES` and `cbmir.contrast`, of this frame.
+    or fractions of a segmentation; the whole range that can be stored where that is at most 8 bits and was not
+    rescaled, since such pictures were made for the screen; else the percentiles of `PERCENTILES` and
+    `cbmir.contrast`, of this frame.
 
     Args:
         dataset: the object's header.
@@ -99,8 +100,8 @@ def choose(
     little_endian = is_little_endian(dataset)
     if own := _own(described, rendering.window_number, little_endian, fractions, lambda: ranged((0.0, 100.0))):
         return own
-    if rendering.window == "auto" and (labels := _labels(dataset)):
-        return _stretched(0.0, labels, "segments")
+    if rendering.window == "auto" and (white := _segments(dataset)):
+        return _stretched(0.0, white, "segments")
     if rendering.window == "auto" and as_stored and layout.stored <= 8:
         return _stretched(*_storable(layout), f"all of {layout.stored} bits")
     percentiles = _percentiles(dataset) if rendering.window == "auto" else (0.0, 100.0)
@@ -164,9 +165,13 @@ def _stretched(low: float, high: float, why: str) -> Voi:
     return Voi(lambda inputs: stretch(inputs, low, high), f"{why}: {low:g} to {high:g}")
 
 
-def _labels(dataset: Dataset) -> float:
-    """The highest number of a segment where pixels hold such numbers (PS3.3 C.8.20.2); 0 of anything else."""
-    if values.text(dataset, "SegmentationType") != "LABELMAP":
+def _segments(dataset: Dataset) -> float:
+    """What is white in a segmentation (PS3.3 C.8.20.2): Maximum Fractional Value where pixels hold fractions, the
+    highest number of a segment where they hold such numbers; 0 of anything else."""
+    kind = values.text(dataset, "SegmentationType")
+    if kind == "FRACTIONAL":
+        return max(values.number(dataset, "MaximumFractionalValue") or 0.0, 0.0)
+    if kind != "LABELMAP":
         return 0.0
     numbers = (values.number(item, "SegmentNumber") for item in values.items(dataset, "SegmentSequence"))
     return max((number for number in numbers if number), default=0.0)

@@ -190,6 +190,20 @@ def test_eight_bits_without_a_window_are_shown_as_they_are(show: Any) -> None:
     np.testing.assert_allclose(show(signed)[0], [0, 128 / 255, 1], atol=HALF)
 
 
+def test_segmentations_are_white_at_the_highest_value_that_they_name(show: Any) -> None:
+    """PS3.3 C.8.20.2: a share of Maximum Fractional Value, or the number of a segment, is no level of a screen."""
+    stored = np.arange(41, dtype=np.uint8).reshape(1, 41)
+    fractions = show(stored, Modality="SEG", SegmentationType="FRACTIONAL", MaximumFractionalValue=40)
+    np.testing.assert_allclose(fractions, stored / 40, atol=HALF)
+    segments = [Dataset(), Dataset()]
+    for number, each in enumerate(segments, start=19):
+        each.SegmentNumber = number
+    labels = show(stored, Modality="SEG", SegmentationType="LABELMAP", SegmentSequence=segments)
+    np.testing.assert_allclose(labels, np.minimum(stored / 20, 1), atol=HALF)
+    unknown = show(stored, Modality="SEG", SegmentationType="FRACTIONAL")
+    np.testing.assert_allclose(unknown, stored / 255, atol=HALF)
+
+
 def test_more_bits_without_a_window_are_stretched_between_percentiles(show: Any) -> None:
     values = np.linspace(1000, 3000, 10_000).astype(np.uint16).reshape(100, 100)
     values[0, 0], values[-1, -1] = 0, 60_000

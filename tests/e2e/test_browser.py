@@ -121,7 +121,8 @@ def test_a_dropped_file_is_taken(page: Page) -> None:
     page.evaluate("""() => {
         const carried = new DataTransfer();
         carried.items.add(new File(["x"], "dropped.png", { type: "text/plain" }));
-        document.querySelector("[data-drop]").dispatchEvent(new DragEvent("drop", { dataTransfer: carried }));
+        const drop = new DragEvent("drop", { bubbles: true, dataTransfer: carried });
+        document.querySelector("[data-drop]").dispatchEvent(drop);
     }""")
     expect(page.locator("[data-chosen]")).to_contain_text("dropped.png")
     assert page.evaluate("document.querySelector('#file').files[0].name") == "dropped.png"

@@ -69,6 +69,16 @@ def test_files_are_ingested(client: FlaskClient, database: Database, settings: S
     assert (settings.uploads / job.parameters["upload"] / "1").read_bytes() == b"two"
 
 
+def test_a_body_that_is_no_json_is_refused(client: FlaskClient) -> None:
+    response = client.post(f"{API}/query", data="{frame_id", content_type="application/json")
+    assert (response.status_code, response.json["error"]["reason"]) == (400, "The body is not valid JSON.")
+
+
+def test_a_misspelt_filter_does_not_let_everything_through(client: FlaskClient) -> None:
+    response = client.get(f"{API}/images?wehre=modality=MR")
+    assert (response.status_code, response.json["error"]["reason"]) == (422, "wehre: Unknown field.")
+
+
 def test_an_ingest_without_files_is_refused(client: FlaskClient, settings: Settings) -> None:
     response = client.post(f"{API}/ingest")
     assert response.status_code == 422
@@ -113,7 +123,7 @@ def test_a_query_in_json_becomes_a_job(client: FlaskClient, database: Database, 
         ({"frame_id": 1, "where": ["modality=MR", "modality=CR"]}, "The filter gives modality twice."),
         ({"frame_id": 1, "hits": 5}, "hits: Unknown field."),
         ({"sop_instance_uid": "1.2'; DROP TABLE jobs"}, "sop_instance_uid: Not a DICOM UID."),
-        ([], "Invalid input type."),
+        ([], "The body is no JSON object."),
     ],
 )
 def test_a_query_that_makes_no_sense_is_refused(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -103,8 +104,17 @@ def test_what_nobody_foresaw_shows_no_trace(app: Flask, caplog: pytest.LogCaptur
 def test_a_form_without_its_token_is_refused(client: FlaskClient, token: Callable[..., str]) -> None:
     response = client.post("/upload", data={"csrf_token": "wrong"})
     assert response.status_code == 400
-    assert "Reload the page and send it again." in response.text
+    assert "Go back to it, reload it and send it again." in response.text
     assert client.post("/", data={"csrf_token": token(), "frame_id": "1"}).status_code == 303
+
+
+def test_a_form_that_was_open_all_day_is_taken(
+    client: FlaskClient, token: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as morning:
+        morning.setattr("itsdangerous.TimestampSigner.get_timestamp", lambda _: int(time.time()) - 10 * 3600)
+        opened = token()
+    assert client.post("/", data={"csrf_token": opened, "frame_id": "1"}).status_code == 303
 
 
 def test_a_missing_schema_is_said(settings: Settings) -> None:

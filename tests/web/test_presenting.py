@@ -21,10 +21,22 @@ def test_moments_are_told_by_their_distance(seconds: int, shown: str) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "shown"),
-    [(None, ""), (0.44, "0.4 s"), (12.3, "12 s"), (200, "3 min 20 s"), (7500, "2 h 5 min")],
+    [
+        (None, ""),
+        (0.04, "less than 0.1 s"),
+        (0.44, "0.4 s"),
+        (12.3, "12 s"),
+        (200, "3 min 20 s"),
+        (7500, "2 h 5 min"),
+    ],
 )
 def test_spans_of_time(seconds: float | None, shown: str) -> None:
     assert presenting.duration(seconds) == shown
+
+
+def test_labels_begin_with_what_was_found() -> None:
+    labels = {"modality": "mri", "side": "left", "source": "a place", "subclass": "tear"}
+    assert list(presenting.findings_first(labels)) == ["side", "subclass", "modality", "source"]
 
 
 def test_numbers_with_their_nouns() -> None:

@@ -106,12 +106,12 @@ def _uid(result: Mapping[str, Any]) -> str:
     return result.get("query", {}).get("sop_instance_uid") or ""
 
 
-def again(job: Job, query: Query) -> dict[str, list[str]]:
+def again(job: Job) -> dict[str, list[str]]:
     """The fields of a form that asks the same of another image."""
     asked = job.parameters
     return {
-        "k": [str(query.k)],
-        "where": terms(query.where),
+        "k": [str(asked["k"])] if asked.get("k") else [],
+        "where": terms(asked.get("where") or {}),
         "encoder": [asked["encoder"]] if asked.get("encoder") else [],
         "one_per": [asked["one_per"]] if asked.get("one_per") else [],
         "same_patient": [] if asked.get("exclude_same_patient") else ["true"],

@@ -71,6 +71,7 @@ def _configure(app: Flask, settings: Settings) -> None:
         MAX_FORM_PARTS=MOST_PARTS,
         TRUSTED_HOSTS=security.trusted_hosts(settings),
         SESSION_COOKIE_NAME="cbmir",
+        WTF_CSRF_TIME_LIMIT=None,  # in a reading room a page stays open all day; the token ends with the session
         PROPAGATE_EXCEPTIONS=False,
         API_TITLE="cbmir",
         API_VERSION=__version__,

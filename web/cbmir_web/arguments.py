@@ -8,6 +8,7 @@ from typing import Any, Literal
 from flask import request
 from marshmallow import Schema, ValidationError
 from webargs.multidictproxy import MultiDictProxy
+from werkzeug import exceptions
 from werkzeug.datastructures import MultiDict
 
 from cbmir.errors import BadRequest
@@ -35,7 +36,7 @@ def from_request(schema: Schema) -> dict[str, Any]:
         werkzeug.exceptions.BadRequest: for a body that is no JSON though it says so.
     """
     if request.is_json:
-        return _loaded(schema, request.get_json())
+        return _loaded(schema, _document())
     return _loaded(schema, MultiDictProxy(request.form, schema))
 
 
@@ -52,7 +53,7 @@ def sentence(messages: Any) -> str:
     """What marshmallow found wrong, in one line: `epochs: Must be greater than or equal to 1.`"""
     if not isinstance(messages, dict):
         return _flat(messages)
-    return " ".join(f"{name}: {_flat(said)}" for name, said in messages.items())
+    return " ".join(_about(name, said) for name, said in messages.items())
 
 
 def _loaded(schema: Schema, given: Any, unknown: Literal["exclude"] | None = None) -> dict[str, Any]:
@@ -61,6 +62,18 @@ def _loaded(schema: Schema, given: Any, unknown: Literal["exclude"] | None = Non
     except ValidationError as error:
         raise BadRequest(sentence(error.messages)) from error
     return loaded
+
+
+def _document() -> Any:
+    try:
+        return request.get_json()
+    except exceptions.BadRequest as error:
+        raise exceptions.BadRequest("The body is not valid JSON.") from error
+
+
+def _about(name: str, said: Any) -> str:
+    """Of one field, or of the document as a whole, which marshmallow finds wrong only where it is no object."""
+    return "The body is no JSON object." if name == "_schema" else f"{name}: {_flat(said)}"
 
 
 def _flat(said: Any) -> str:

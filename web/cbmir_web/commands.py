@@ -25,7 +25,8 @@ def web(context: Context, host: str | None, port: int | None) -> None:
     )
     context.database.dispose()  # asked for only so that an embedded database is brought up to date
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s")
-    for name in ("cbmir_web", "cbmir.services.archives"):  # what is asked for, and what is done to an archive
+    # what is asked for, what is done to an archive, and what is deleted
+    for name in ("cbmir_web", "cbmir.services.archives", "cbmir.services.ingestion.removal"):
         logging.getLogger(name).setLevel(logging.INFO)
     server = make_server(settings)
     click.echo(f"cbmir is at http://{settings.host}:{server.effective_port}", err=True)

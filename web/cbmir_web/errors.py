@@ -111,7 +111,11 @@ def answer(problem: Problem) -> Response:
     """The problem as JSON for programs, as a page for people."""
     if wants_json():
         return make_response(jsonify(problem.as_json()), problem.status)
-    if problem.code == UNTRUSTED or not _is_asked_by_name():  # no address of ours can be built, and so no page
+    bare = problem.code in (
+        UNTRUSTED,
+        "unauthorized",
+    )  # strangers see no page of ours, nor could it load its styles
+    if bare or not _is_asked_by_name():  # no address of ours can be built, and so no page
         return Response(f"{problem.reason} {problem.remedy}", problem.status, mimetype="text/plain")
     return make_response(render_template("error.html", problem=problem), problem.status)
 
@@ -141,7 +145,9 @@ def _answer_http(error: HTTPException) -> Response:
 
 def _problem_of_http(error: HTTPException) -> Problem:
     if isinstance(error, CSRFError):
-        return Problem("form-expired", "The form was opened too long ago.", "Reload the page and send it again.")
+        return Problem(
+            "form-expired", "The form is of an earlier session.", "Go back to it, reload it and send it again."
+        )
     if isinstance(error, SecurityError):
         return Problem(
             UNTRUSTED,

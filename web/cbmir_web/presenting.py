@@ -36,6 +36,7 @@ def install(app: Flask) -> None:
     app.jinja_env.filters.update(
         ago=ago, moment=moment, duration=duration, count=count, size=size, spaced=spaced, decimal=decimal,
         meaning=meaning, job_title=job_title, job_subject=job_subject, said=said, terms=terms,
+        findings_first=findings_first,
     )  # fmt: skip
     app.jinja_env.globals.update(version=__version__, is_open=is_open, draw=curves.draw, elapsed=elapsed)
 
@@ -63,6 +64,8 @@ def duration(seconds: float | None) -> str:
     """A span of time: `0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`."""
     if seconds is None:
         return ""
+    if seconds < 0.1:
+        return "less than 0.1 s"
     if seconds < 60:
         return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -91,6 +94,12 @@ def size(number: float) -> str:
 def spaced(name: str) -> str:
     """A label's value for reading: `brain_glioma` as `brain glioma`."""
     return name.replace("_", " ")
+
+
+def findings_first(labels: Mapping[str, str]) -> dict[str, str]:
+    """Labels in a reader's order: what was found, then how it was imaged, then where it comes from."""
+    last = ("modality", "source")
+    return dict(sorted(labels.items(), key=lambda pair: last.index(pair[0]) if pair[0] in last else -1))
 
 
 def decimal(value: Any, digits: int = 3) -> str:

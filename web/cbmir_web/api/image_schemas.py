@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from marshmallow import Schema, fields
+from marshmallow import Schema, fields, validate
 
 from cbmir.services.conversion.convert import is_outdated
+from cbmir.services.ingestion.removal import Extent
+from cbmir_web.api.schemas import Input
 from cbmir_web.conversion import syntax_name
 from cbmir_web.installation import installation
 
@@ -88,3 +90,15 @@ class ImageDetailSchema(Schema):
     )
     frames = fields.List(fields.Nested(FrameSchema), required=True)
     created_at = fields.DateTime(required=True)
+
+
+class DeletionSchema(Input):
+    of = fields.String(
+        load_default=Extent.IMAGE.value,
+        validate=validate.OneOf([each.value for each in Extent]),
+        metadata={"description": "What goes: the image alone, or all of its study or patient."},
+    )
+
+
+class DeletedSchema(Schema):
+    deleted = fields.Integer(required=True, metadata={"description": "Images that were deleted."})

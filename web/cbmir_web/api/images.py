@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from flask import Response
-from flask_smorest import Blueprint
 
 from cbmir.services.retrieval import library
 from cbmir.store.filters import Where
 from cbmir.store.tables import Instance
-from cbmir_web import pictures
-from cbmir_web.api.image_schemas import ImageDetailSchema, ImagesSchema
+from cbmir_web import deleting, pictures
+from cbmir_web.api.blueprint import Blueprint
+from cbmir_web.api.image_schemas import DeletedSchema, DeletionSchema, ImageDetailSchema, ImagesSchema
 from cbmir_web.api.schemas import ErrorSchema, ImagesPageSchema, ThumbnailSchema
 from cbmir_web.installation import installation
 
@@ -37,6 +37,16 @@ def one(instance_id: int) -> Instance:
     """One image: its UIDs, labels with their origin, and frames."""
     with installation().database.read() as session:
         return library.instance(session, instance_id)
+
+
+@blueprint.route("/images/<int:instance_id>", methods=["DELETE"])
+@blueprint.arguments(DeletionSchema, location="query")
+@blueprint.response(200, DeletedSchema)
+@blueprint.alt_response(404, schema=ErrorSchema)
+@blueprint.alt_response(422, schema=ErrorSchema, description="An archive that is followed holds it.")
+def delete(asked: dict[str, str], instance_id: int) -> dict[str, int]:
+    """Delete an image with all that shows it; `of` says whether its whole study or patient goes, too."""
+    return {"deleted": deleting.delete(installation(), instance_id, asked["of"])}
 
 
 @blueprint.route("/frames/<int:frame_id>/picture.png")

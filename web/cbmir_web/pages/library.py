@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import math
+from http import HTTPStatus
 from typing import Any
 
-from flask import render_template, request, url_for
+from flask import flash, make_response, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
 
+from cbmir.errors import BadRequest, CbmirError
 from cbmir.services.archives.links import places
+from cbmir.services.ingestion import removal
 from cbmir.services.retrieval import library as archive
 from cbmir.store.filters import Where
-from cbmir_web import conversion
+from cbmir.words import counted
+from cbmir_web import conversion, deleting, errors
+from cbmir_web.api.image_schemas import DeletionSchema
+from cbmir_web.arguments import from_form
+from cbmir_web.errors import Problem
 from cbmir_web.installation import installation
 from cbmir_web.pages import filters
 from cbmir_web.pages.blueprint import blueprint
@@ -40,13 +48,41 @@ def library() -> str:
 @blueprint.get("/library/<int:instance_id>")
 def instance(instance_id: int) -> str:
     """One image: its frames, what its header says, its labels."""
+    return _shown(instance_id)
+
+
+@blueprint.post("/library/<int:instance_id>/delete")
+def delete(instance_id: int) -> Response:
+    """Delete an image, or all of its study or patient."""
+    try:
+        deleted = _delete(instance_id)
+    except CbmirError as error:
+        problem = errors.problem_of(error)
+        if errors.wants_json():
+            return errors.answer(problem)
+        return make_response(_shown(instance_id, problem), problem.status)
+    flash(f"{counted(deleted, 'image is', 'images are')} deleted.")
+    return redirect(url_for("pages.library"), HTTPStatus.SEE_OTHER)
+
+
+def _delete(instance_id: int) -> int:
+    asked = from_form(DeletionSchema())
+    if request.form.get("sure") != "true":
+        raise BadRequest("Nothing is deleted: that was not confirmed.", "Tick the box.")
+    return deleting.delete(installation(), instance_id, asked["of"])
+
+
+def _shown(instance_id: int, problem: Problem | None = None) -> str:
     here = installation()
     with here.database.read() as session:
         found = archive.instance(session, instance_id)
         held = places(session, found.sop_instance_uid) if found.sop_instance_uid else []
+        extents = removal.extents(session, found)
     return render_template(
         "instance.html",
         instance=found,
+        problem=problem,
+        extents=extents,
         made=conversion.made(found, here.settings),
         syntax=conversion.syntax_name(found.transfer_syntax_uid),
         given_away=conversion.given_away(found),

@@ -9,7 +9,7 @@ from flask import make_response, redirect, render_template, request, url_for
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response
 
-from cbmir.errors import CbmirError
+from cbmir.errors import CbmirError, NotFound
 from cbmir.services.retrieval import library
 from cbmir.store import encoders, frames, jobs, queries
 from cbmir.types import JobKind, JobState
@@ -99,7 +99,9 @@ def _asked(job_id: str) -> dict[str, Any]:
     flat = request.args.get("flat") == "true"
     with installation().database.read() as session:
         job = jobs.get(session, job_id)
-        if job.kind != JobKind.RETRIEVE or job.state != JobState.SUCCEEDED:
-            return {"job": job, "answer": None}
+        if job.kind != JobKind.RETRIEVE:
+            raise NotFound("There is no such search.", "See the jobs.")
+        if job.state != JobState.SUCCEEDED:
+            return {"job": job, "answer": None, "again": answering.again(job)}
         answer = answering.shown(session, job, flat=flat)
-    return {"job": job, "answer": answer, "flat": flat, "again": answering.again(job, answer.query)}
+    return {"job": job, "answer": answer, "flat": flat, "again": answering.again(job)}

@@ -11,16 +11,18 @@ export function takeFiles(place) {
     Array.from(files).slice(0, input.multiple ? undefined : 1).forEach((file) => chosen.items.add(file));
     input.files = chosen.files;
     input.dispatchEvent(new Event("change", { bubbles: true }));
+    const left = files.length - chosen.files.length;
+    if (left) place.querySelector("[data-chosen]").append(line(`One at a time: ${left} more left out.`, "too-much"));
   };
 
   for (const kind of ["dragenter", "dragover"]) {
-    place.addEventListener(kind, (event) => {
-      event.preventDefault();
+    document.addEventListener(kind, (event) => {
+      event.preventDefault(); // the whole page takes files: beside the place, the browser would leave for the file
       place.classList.add("over");
     });
   }
-  for (const kind of ["dragleave", "drop"]) place.addEventListener(kind, () => place.classList.remove("over"));
-  place.addEventListener("drop", (event) => {
+  for (const kind of ["dragleave", "drop"]) document.addEventListener(kind, () => place.classList.remove("over"));
+  document.addEventListener("drop", (event) => {
     event.preventDefault();
     take(event.dataTransfer.files);
   });

@@ -18,6 +18,7 @@ export function watch(part) {
     if (document.hidden) return document.addEventListener("visibilitychange", ask, { once: true });
     try {
       const response = await fetch(part.dataset.live, { headers: { Accept: "text/html" } });
+      if ([401, 404].includes(response.status)) return location.reload(); // it is gone, or whoever looks: that page says so
       if (!response.ok) throw new Error(response.statusText);
       show(part, await response.text());
       failures = 0;

@@ -19,6 +19,8 @@ export function sendWithProgress(form) {
     request.send(new FormData(form));
   });
 
+  addEventListener("pageshow", () => (button.disabled = false)); // also where one came back to the page
+
   const refuse = (text) => {
     state.textContent = text;
     state.classList.add("refused");

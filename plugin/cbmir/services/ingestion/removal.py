@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from cbmir.errors import BadRequest, NotFound
@@ -22,6 +24,14 @@ AT_ONCE = 100
 """Images that are deleted in one transaction: others can write in between."""
 
 log = logging.getLogger(__name__)
+
+
+class Extent(StrEnum):
+    """How much is deleted with an image."""
+
+    IMAGE = "image"
+    STUDY = "study"
+    PATIENT = "patient"
 
 
 @dataclass(frozen=True)
@@ -60,6 +70,35 @@ def named(database: Database, names: Sequence[str], *, whole_patients: bool = Fa
             found.update((each.id, each) for each in instances.of_groups(session, groups))
         _refuse_held(session, list(found.values()))
     return Removal(tuple(sorted(found)), len(groups))
+
+
+def of_image(session: Session, instance: Instance, extent: Extent) -> Removal:
+    """An image, or all of its study or patient.
+
+    Raises:
+        cbmir.errors.BadRequest: if an archive that is followed holds one of the images: it would come back.
+    """
+    found = list(session.scalars(select(Instance).where(_within(instance, extent))))
+    _refuse_held(session, found)
+    return Removal(tuple(sorted(each.id for each in found)), len({each.group_id for each in found}))
+
+
+def extents(session: Session, instance: Instance) -> dict[Extent, int]:
+    """How many images would go with this one: of itself, and of its study and patient where these have more."""
+    sizes: dict[Extent, int] = {}
+    for extent in Extent:
+        size = session.scalar(select(func.count()).select_from(Instance).where(_within(instance, extent))) or 0
+        if size > max(sizes.values(), default=0):
+            sizes[extent] = size
+    return sizes
+
+
+def _within(instance: Instance, extent: Extent) -> ColumnElement[bool]:
+    if extent is Extent.PATIENT:
+        return Instance.group_id == instance.group_id
+    if extent is Extent.STUDY and instance.study_instance_uid:
+        return Instance.study_instance_uid == instance.study_instance_uid
+    return Instance.id == instance.id
 
 
 def _refuse_held(session: Session, found: Sequence[Instance]) -> None:

@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 
 from cbmir.store import features
 from cbmir.store.document import Feature
-from cbmir.store.instances import RANKS, tell_anew
+from cbmir.store.instances import tell_anew
+from cbmir.store.labels import RANKS
 from cbmir.store.tables import Base, Frame, Group, GroupPart, Instance, Label
 from cbmir.store.writing import insert_new, serialise
 from cbmir.types import LabelOrigin

@@ -1,4 +1,4 @@
-"""Instances with their frames and labels: added, found, labelled, deleted."""
+"""Instances with their frames and labels: added, found, deleted."""
 
 from __future__ import annotations
 
@@ -17,13 +17,10 @@ from cbmir.store.new_instances import (
     frame_row,
     group_ids,
     header_columns,
-    label_row,
 )
-from cbmir.store.tables import DroppedFeature, Encoder, Feature, Frame, Group, Instance, Label, Query
+from cbmir.store.tables import DroppedFeature, Encoder, Feature, Frame, Group, Instance, Query
 from cbmir.store.writing import in_pieces, serialise, storable
 from cbmir.types import InstanceHeader, LabelOrigin
-
-RANKS = {origin: rank for rank, origin in enumerate(LabelOrigin)}
 
 
 def find_by_sha256(session: Session, sha256: str) -> Instance | None:
@@ -260,26 +257,6 @@ def set_group(session: Session, instance: Instance, key: str) -> bool:
     return changed
 
 
-def set_labels(session: Session, instance: Instance, labels: Mapping[str, str], origin: LabelOrigin) -> bool:
-    """Set labels by name; one of a higher origin (header < folder < manifest < import < user) stays as it is.
-
-    Returns:
-        True if a value or an origin changed.
-
-    Raises:
-        cbmir.errors.BadRequest: if a name or a value is empty or too long.
-    """
-    current = {label.name: label for label in instance.labels}
-    changed = [
-        _set_label(instance, current.get(each.name), each)
-        for each in (Label(**label_row(name, value, origin)) for name, value in labels.items())
-    ]
-    session.flush()
-    if any(changed):
-        tell_anew(session, instance.id)
-    return any(changed)
-
-
 def frame(session: Session, frame_id: int) -> Frame:
     """One frame, with its instance, group and labels loaded.
 
@@ -379,14 +356,3 @@ def _refuse_known_uid(session: Session, new: NewInstance) -> None:
             f"The SOP Instance UID {new.sop_instance_uid} is stored with other content.",
             "Find out which of the two files is right: a UID names one object only (PS3.5, section 9).",
         )
-
-
-def _set_label(instance: Instance, present: Label | None, wanted: Label) -> bool:
-    if present is None:
-        instance.labels.append(wanted)
-        return True
-    if RANKS[LabelOrigin(wanted.origin)] < RANKS[LabelOrigin(present.origin)]:
-        return False
-    changed = (present.value, present.origin) != (wanted.value, wanted.origin)
-    present.value, present.origin = wanted.value, wanted.origin
-    return changed

@@ -21,6 +21,7 @@ from cbmir.services.features.export import export_json, import_json
 from cbmir.settings import Settings
 from cbmir.store import document_lines, document_stream, document_text, encoders, exported, features, instances
 from cbmir.store.document import published_schema
+from cbmir.store.labels import set_labels
 from cbmir.store.session import Database
 from cbmir.store.tables import Base, Encoder, Feature, Frame, Group, GroupPart, Instance, Label
 from cbmir.types import InstanceHeader, LabelOrigin, Part, UltrasoundRegion
@@ -61,7 +62,7 @@ def fill(
                 steps=("window: 40/400 LINEAR", "shrink: 512"),
             )
             scan.frame_count = 90
-            instances.set_labels(session, scan, {"side": "left"}, LabelOrigin.USER)
+            set_labels(session, scan, {"side": "left"}, LabelOrigin.USER)
             plain = new_instance(session, "eeg/ü 1.png", group="p-2", labels={"modality": "eeg"})
             bare = new_instance(session, "bare.png", group="p-2")
             encoder = new_encoder(session)
@@ -269,7 +270,7 @@ def test_an_instance_that_is_here_is_given_the_features(
 ) -> None:
     with target.write() as session:
         here = new_instance(session, "scan.dcm", group="ours", labels={"modality": "ours"})  # the same bytes
-        instances.set_labels(session, here, {"subclass": "certain"}, LabelOrigin.USER)
+        set_labels(session, here, {"subclass": "certain"}, LabelOrigin.USER)
     read_in(target, settings, document)
     with target.read() as session:
         row = session.get_one(Instance, here.id)

@@ -13,6 +13,7 @@ from sqlalchemy import func, select
 from cbmir.errors import BadRequest, ConflictingInstance, NotFound
 from cbmir.store import features, instances, jobs, queries
 from cbmir.store.instances import NewFrame
+from cbmir.store.labels import set_labels
 from cbmir.store.session import Database
 from cbmir.store.tables import Encoder, Feature, Frame, Group, Instance, Label
 from cbmir.types import InstanceHeader, JobKind, LabelOrigin, UltrasoundRegion
@@ -109,8 +110,8 @@ def test_a_label_gives_way_to_its_own_and_higher_origins_only(
     replaces = list(LabelOrigin).index(origin) >= list(LabelOrigin).index(LabelOrigin.FOLDER)
     with database.write() as session:
         row = new_instance(session, "a", labels={"subclass": "old"})  # from a folder
-        assert instances.set_labels(session, row, {"subclass": "new"}, origin) is replaces
-        assert not instances.set_labels(session, row, {"subclass": "new"}, origin)
+        assert set_labels(session, row, {"subclass": "new"}, origin) is replaces
+        assert not set_labels(session, row, {"subclass": "new"}, origin)
     with database.read() as session:
         (label,) = session.scalars(select(Label))
         assert (label.value, label.origin) == (("new", origin) if replaces else ("old", LabelOrigin.FOLDER))
@@ -119,7 +120,7 @@ def test_a_label_gives_way_to_its_own_and_higher_origins_only(
 def test_labels_of_other_names_stay(any_database: Database, new_instance: Make) -> None:
     with any_database.write() as session:
         row = new_instance(session, "a", labels={"modality": "mri"})
-        assert instances.set_labels(session, row, {"subclass": "new"}, LabelOrigin.HEADER)
+        assert set_labels(session, row, {"subclass": "new"}, LabelOrigin.HEADER)
         assert {label.name: label.value for label in row.labels} == {"modality": "mri", "subclass": "new"}
 
 

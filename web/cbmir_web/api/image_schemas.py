@@ -92,6 +92,18 @@ class ImageDetailSchema(Schema):
     created_at = fields.DateTime(required=True)
 
 
+class LabellingSchema(Schema):
+    labels = fields.Dict(
+        keys=fields.String(),
+        values=fields.String(allow_none=True),
+        required=True,
+        metadata={
+            "description": "Labels by name; null or an empty text takes one away.",
+            "example": {"subclass": "brain_glioma", "remark": None},
+        },
+    )
+
+
 class DeletionSchema(Input):
     of = fields.String(
         load_default=Extent.IMAGE.value,

@@ -9,9 +9,15 @@ from flask import Response
 from cbmir.services.retrieval import library
 from cbmir.store.filters import Where
 from cbmir.store.tables import Instance
-from cbmir_web import deleting, pictures
+from cbmir_web import deleting, labelling, pictures
 from cbmir_web.api.blueprint import Blueprint
-from cbmir_web.api.image_schemas import DeletedSchema, DeletionSchema, ImageDetailSchema, ImagesSchema
+from cbmir_web.api.image_schemas import (
+    DeletedSchema,
+    DeletionSchema,
+    ImageDetailSchema,
+    ImagesSchema,
+    LabellingSchema,
+)
 from cbmir_web.api.schemas import ErrorSchema, ImagesPageSchema, ThumbnailSchema
 from cbmir_web.installation import installation
 
@@ -37,6 +43,16 @@ def one(instance_id: int) -> Instance:
     """One image: its UIDs, labels with their origin, and frames."""
     with installation().database.read() as session:
         return library.instance(session, instance_id)
+
+
+@blueprint.route("/images/<int:instance_id>", methods=["PATCH"])
+@blueprint.arguments(LabellingSchema)
+@blueprint.response(200, ImageDetailSchema)
+@blueprint.alt_response(404, schema=ErrorSchema)
+@blueprint.alt_response(422, schema=ErrorSchema, description="A name or a value is empty or too long.")
+def label(asked: dict[str, Any], instance_id: int) -> Instance:
+    """Give labels by hand, which hold against header and manifest, or take them away; others stay as they are."""
+    return labelling.label(installation(), instance_id, asked["labels"])
 
 
 @blueprint.route("/images/<int:instance_id>", methods=["DELETE"])

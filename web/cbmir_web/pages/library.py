@@ -15,7 +15,7 @@ from cbmir.services.ingestion import removal
 from cbmir.services.retrieval import library as archive
 from cbmir.store.filters import Where
 from cbmir.words import counted
-from cbmir_web import conversion, deleting, errors
+from cbmir_web import conversion, deleting, errors, labelling
 from cbmir_web.api.image_schemas import DeletionSchema
 from cbmir_web.arguments import from_form
 from cbmir_web.errors import Problem
@@ -51,16 +51,24 @@ def instance(instance_id: int) -> str:
     return _shown(instance_id)
 
 
+@blueprint.post("/library/<int:instance_id>/label")
+def label(instance_id: int) -> Response:
+    """Give the image a label by hand, or take one away."""
+    name, value = (request.form.get(field, "") for field in ("name", "value"))
+    try:
+        labelling.label(installation(), instance_id, {name: value})
+    except CbmirError as error:
+        return _refused(instance_id, error)
+    return redirect(url_for("pages.instance", instance_id=instance_id), HTTPStatus.SEE_OTHER)
+
+
 @blueprint.post("/library/<int:instance_id>/delete")
 def delete(instance_id: int) -> Response:
     """Delete an image, or all of its study or patient."""
     try:
         deleted = _delete(instance_id)
     except CbmirError as error:
-        problem = errors.problem_of(error)
-        if errors.wants_json():
-            return errors.answer(problem)
-        return make_response(_shown(instance_id, problem), problem.status)
+        return _refused(instance_id, error)
     flash(f"{counted(deleted, 'image is', 'images are')} deleted.")
     return redirect(url_for("pages.library"), HTTPStatus.SEE_OTHER)
 
@@ -72,17 +80,26 @@ def _delete(instance_id: int) -> int:
     return deleting.delete(installation(), instance_id, asked["of"])
 
 
+def _refused(instance_id: int, error: CbmirError) -> Response:
+    problem = errors.problem_of(error)
+    if errors.wants_json():
+        return errors.answer(problem)
+    return make_response(_shown(instance_id, problem), problem.status)
+
+
 def _shown(instance_id: int, problem: Problem | None = None) -> str:
     here = installation()
     with here.database.read() as session:
         found = archive.instance(session, instance_id)
         held = places(session, found.sop_instance_uid) if found.sop_instance_uid else []
         extents = removal.extents(session, found)
+        offered = filters.facets(session).labels
     return render_template(
         "instance.html",
         instance=found,
         problem=problem,
         extents=extents,
+        offered=offered,
         made=conversion.made(found, here.settings),
         syntax=conversion.syntax_name(found.transfer_syntax_uid),
         given_away=conversion.given_away(found),

@@ -18,6 +18,7 @@ from cbmir.services.conversion.keep import header_of, keep
 from cbmir.services.ingestion.identity import group_key
 from cbmir.settings import Settings
 from cbmir.store import instances, undated
+from cbmir.store.labels import set_labels
 from cbmir.store.new_instances import NewFrame, NewInstance
 from cbmir.store.session import Database
 from cbmir.store.tables import Instance
@@ -229,7 +230,7 @@ def _replaced(session: Session, known: Instance, prepared: Prepared, converted: 
         group_key=prepared.group,
     )
     header_labels = {name: value for name, (value, _) in _labels(converted, None).items()}
-    instances.set_labels(session, known, header_labels, LabelOrigin.HEADER)
+    set_labels(session, known, header_labels, LabelOrigin.HEADER)
     return Recorded(Outcome.REPLACED, tuple(unused))
 
 
@@ -265,7 +266,7 @@ def _label_again(session: Session, known: Instance, prepared: Prepared) -> None:
             f"{prepared.source.file_name} is the same file as {known.file_name} but has other labels.",
             "Decide which are right, correct the manifest or the folders, and ingest again.",
         )
-    instances.set_labels(session, known, labelling.labels, labelling.origin)
+    set_labels(session, known, labelling.labels, labelling.origin)
     if labelling.group:
         instances.set_group(session, known, labelling.group)
 

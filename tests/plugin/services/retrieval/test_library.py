@@ -10,6 +10,7 @@ from cbmir.services.retrieval import library
 from cbmir.store import encoders, features, instances, jobs, quarantine
 from cbmir.store.filters import Where
 from cbmir.store.instances import NewFrame
+from cbmir.store.labels import set_labels
 from cbmir.store.session import Database
 from cbmir.types import InstanceHeader, JobKind, LabelOrigin
 
@@ -105,7 +106,7 @@ def test_the_values_to_filter_by_are_counted_most_frequent_first(any_database: D
     with any_database.write() as session:
         known = instances.find_by_sop_instance_uid(session, "1.2.0")
         assert known
-        instances.set_labels(session, known, {"side": "left"}, LabelOrigin.USER)
+        set_labels(session, known, {"side": "left"}, LabelOrigin.USER)
         assert library.facets_stamp(session) != before
 
 

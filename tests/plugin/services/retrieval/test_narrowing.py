@@ -21,6 +21,7 @@ from cbmir.settings import Settings
 from cbmir.store import encoders, features, instances, ledger, undated
 from cbmir.store.filters import Where
 from cbmir.store.instances import NewFrame
+from cbmir.store.labels import set_labels
 from cbmir.store.session import Database
 from cbmir.store.tables import Archive, Frame, Instance
 from cbmir.types import InstanceHeader, LabelOrigin, RemoteInstance
@@ -177,7 +178,7 @@ def test_labels_that_change_are_followed(hospital: Hospital) -> None:
     hospital.compare()
     with hospital.database.write() as session:
         for instance in hospital.some(session):
-            instances.set_labels(session, instance, {"subclass": "tear", "modality": "scan"}, LabelOrigin.USER)
+            set_labels(session, instance, {"subclass": "tear", "modality": "scan"}, LabelOrigin.USER)
     hospital.compare()
     hospital.compare(gallery.Galleries())
 

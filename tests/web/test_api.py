@@ -147,6 +147,7 @@ def test_waiting_for_an_answer_ends_in_time(client: FlaskClient) -> None:
 def test_jobs_are_listed_looked_at_cancelled_and_retried(client: FlaskClient, database: Database) -> None:
     job_id = client.post(f"{API}/extract", json={}).json
     assert job_id["error"]["code"] == "not-found"  # there is no encoder
+    assert client.post(f"{API}/train", json={"architecture": "resnet"}).status_code == 422
     job_id = client.post(f"{API}/train", json={"epochs": 2}).json["id"]
     assert [job["id"] for job in client.get(f"{API}/jobs").json["jobs"]] == [job_id]
     assert client.get(f"{API}/jobs?state=running").json["jobs"] == []

@@ -13,10 +13,18 @@ from cbmir.cli.encoder_versions import COMMANDS
 from cbmir.progress import Silence
 from cbmir.store import encoders
 from cbmir.store.tables import Encoder
+from cbmir.training.request import TRAINABLE
 
 
 @click.command("train")
-@click.option("--encoder", "architecture", default="cnn-autoencoder", show_default=True, help="The architecture.")
+@click.option(
+    "--encoder",
+    "architecture",
+    type=click.Choice(TRAINABLE),
+    default=TRAINABLE[0],
+    show_default=True,
+    help="The architecture.",
+)
 @click.option("--epochs", type=click.IntRange(1), help="Passes over the training part: 35; efficientnet-lite0: 6.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of split, weights and order.")
 @click.option("--side", type=click.IntRange(16, 1024), help="Input side in pixels: 64; efficientnet-lite0: 128.")

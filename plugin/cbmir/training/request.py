@@ -11,6 +11,8 @@ from cbmir.errors import BadRequest
 
 DEFAULT, PHOTOGRAPHS = "default", "photographs"
 """Weights to start from: those that come with the product, and those that ImageNet's photographs made."""
+TRAINABLE = ("cnn-autoencoder", "efficientnet-lite0", "dcnn")
+"""The architectures that can be trained: the paper's, the one that needs labels, and one of the paper's rivals."""
 USUAL: Mapping[str, Mapping[str, int]] = MappingProxyType(
     {"efficientnet-lite0": {"epochs": 6, "side": 128, "batch_size": 64}}
 )

@@ -9,7 +9,7 @@ from marshmallow import Schema, fields, pre_load, validate
 
 from cbmir.evaluation.definitions import PROBES
 from cbmir.store.quarantine import meaning
-from cbmir.training.request import RANGES
+from cbmir.training.request import RANGES, TRAINABLE
 from cbmir.types import OnePer
 
 MOST_HITS = 1000
@@ -149,7 +149,7 @@ class TrainingSchema(Input):
 
     architecture = fields.String(
         load_default="cnn-autoencoder",
-        validate=validate.Length(max=64),
+        validate=validate.OneOf(TRAINABLE),
         metadata={"description": "`cnn-autoencoder`, the paper's, or `efficientnet-lite0`, which needs labels."},
     )
     epochs = Whole(validate=validate.Range(*RANGES["epochs"]))

@@ -16,11 +16,12 @@ from sqlalchemy import select
 from cbmir.errors import EmptyGallery, JobCancelled, NotFound, TrainingFailed
 from cbmir.progress import Silence
 from cbmir.services.features.extract import load_encoder
-from cbmir.services.training.train import TrainingRequest, train
+from cbmir.services.training.train import FITTERS, TrainingRequest, train
 from cbmir.settings import Settings
 from cbmir.store import encoders, instances
 from cbmir.store.session import Database
 from cbmir.store.tables import Frame, Group, Instance
+from cbmir.training.request import TRAINABLE
 from cbmir.types import Part
 
 Stock = Callable[..., None]
@@ -181,6 +182,10 @@ def test_two_patients_are_too_few(database: Database, settings: Settings, stock:
     stock(database, patients=2)
     with pytest.raises(TrainingFailed, match="2 patients"):
         train(database, settings, REQUEST, Silence())
+
+
+def test_forms_and_commands_know_what_can_be_trained() -> None:
+    assert set(TRAINABLE) == set(FITTERS)
 
 
 def test_what_cannot_be_trained_is_named(database: Database, settings: Settings) -> None:

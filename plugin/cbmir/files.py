@@ -30,7 +30,7 @@ def written_whole(path: Path, durable: bool = True) -> Iterator[BinaryIO]:
         cbmir.errors.DiskFull: if the disk has no room for it.
         cbmir.errors.Unavailable: if it cannot be written for another reason.
     """
-    with _translated(path):
+    with translated(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, draft = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".draft")
         try:
@@ -63,7 +63,7 @@ def written(path: Path) -> Iterator[BinaryIO]:
     Raises:
         as `written_whole`.
     """
-    with _translated(path):
+    with translated(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("wb") as stream:
             yield stream
@@ -85,7 +85,8 @@ def discard_left(folder: Path, pattern: str, seconds: float) -> int:
 
 
 @contextmanager
-def _translated(path: Path) -> Iterator[None]:
+def translated(path: Path) -> Iterator[None]:
+    """What keeps a file from being written leaves the block as `DiskFull` or `Unavailable`."""
     try:
         yield
     except OSError as error:

@@ -183,8 +183,9 @@ def _is_head(lines: Sequence[bytes]) -> bool:
 def rows_of(block: bytes, dimension: int) -> Sequence[Feature] | None:
     """The rows of a block, checked; None if one of them is to be looked at the slow way."""
     try:
-        lines = _LINES.decode(block)
-    except DecodeError:
+        # what it passes over it would not look at, and take though it is no UTF-8
+        lines = _LINES.decode(block if block.isascii() else block.decode())
+    except (DecodeError, UnicodeDecodeError):
         return None
     if not _are_good(lines, block, dimension):
         return None

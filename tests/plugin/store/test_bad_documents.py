@@ -154,6 +154,13 @@ def dumped(change: Callable[[bytes], bytes]) -> bytes:
     return change(json.dumps(GOOD).encode())
 
 
+def in_lines(change: Callable[[bytes], bytes]) -> bytes:
+    """A row a line, as this program writes it."""
+    rows = b",\n".join(json.dumps(row).encode() for row in GOOD["features"])
+    head = b'{"schema": "cbmir-features/1",\n"encoder": %b,\n"features": [\n' % json.dumps(GOOD["encoder"]).encode()
+    return change(head + rows + b"\n]}\n")
+
+
 TEXTS: dict[str, tuple[bytes, str]] = {
     "nothing": (b"", "no JSON"),
     "a letter": (b"Dear colleague,", "no JSON"),
@@ -167,6 +174,11 @@ TEXTS: dict[str, tuple[bytes, str]] = {
     "a comma too many": (dumped(lambda text: text[:-2] + b",]}"), "row 5: "),
     "something behind it": (dumped(lambda text: text + b"{}"), "row 5: "),
     "bytes that are no text": (dumped(lambda text: text.replace(b"secret-1", b"secret\xff")), "row 2: "),
+    "the same in lines": (in_lines(lambda text: text.replace(b"secret-1", b"secret\xff")), "row 2: "),
+    "a name that is no text": (
+        in_lines(lambda text: text.replace(b'{"file_name"', b'{"\xff": 1, "file_name"')),
+        "row 1: ",
+    ),
     "NaN": (dumped(lambda text: text.replace(b"0.001", b"NaN", 1)), "row 1: "),
 }
 HEADS: dict[str, tuple[dict[str, Any], str]] = {

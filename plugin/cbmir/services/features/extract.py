@@ -23,6 +23,7 @@ from cbmir.progress import Progress
 from cbmir.services.conversion import outdated
 from cbmir.settings import Settings
 from cbmir.store import encoders, features, tables
+from cbmir.store.frames import count_and_highest
 from cbmir.store.session import Database
 from cbmir.types import FloatArray
 
@@ -96,7 +97,7 @@ def extract(database: Database, settings: Settings, encoder_id: str | None, prog
         run has added meanwhile; `outdated`: how many of all are of pictures that an earlier conversion made;
         `failed`: frames whose picture is missing or damaged, or of which the encoder gives a number that is not
         finite: these have no feature of it, and are tried again whenever it is asked for; `reasons`: why, by frame
-        id, of the first twenty of these.
+        id, of the first twenty of these; `up_to`: the highest id that a frame had at the beginning.
 
     Raises:
         cbmir.errors.NotFound: if there is no such encoder, or its weights are not here.
@@ -104,7 +105,7 @@ def extract(database: Database, settings: Settings, encoder_id: str | None, prog
         cbmir.errors.EmptyGallery: if no picture is stored.
         cbmir.errors.JobCancelled: if the job should stop; what is extracted stays.
     """
-    row, total = start(database, encoder_id)
+    row, total, up_to = start(database, encoder_id)
     progress.update(0, total, "extracting")
     tally = _extracted(database, settings, row, 0, total, progress)
     with database.read() as session:
@@ -116,6 +117,7 @@ def extract(database: Database, settings: Settings, encoder_id: str | None, prog
         "outdated": old,
         "failed": len(tally.failures),
         "reasons": {str(frame): tally.failures[frame] for frame in list(tally.failures)[:REASONS_SHOWN]},
+        "up_to": up_to,
     }
 
 
@@ -184,8 +186,9 @@ def _extracted(
     return tally
 
 
-def start(database: Database, encoder_id: str | None) -> tuple[tables.Encoder, int]:
-    """The encoder, the active one if None, and how many frames lack its features, which are kept from now on.
+def start(database: Database, encoder_id: str | None) -> tuple[tables.Encoder, int, int]:
+    """The encoder, the active one if None, how many frames lack its features, which are kept from now on, and the
+    highest id of a frame.
 
     Raises:
         cbmir.errors.NotFound: if there is no such encoder.
@@ -195,9 +198,10 @@ def start(database: Database, encoder_id: str | None) -> tuple[tables.Encoder, i
         row = encoders.resolve(session, encoder_id)
         encoders.set_kept(session, row.id, True)
         total, stored = features.count_missing(session, row.id), features.count(session, row.id)
+        up_to = count_and_highest(session)[1]
     if not total and not stored:
         raise EmptyGallery("There is no picture to extract features of.", "Ingest some first: `cbmir ingest`.")
-    return row, total
+    return row, total, up_to
 
 
 def _missing(

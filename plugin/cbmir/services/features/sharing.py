@@ -111,7 +111,7 @@ def lead(share: Share, *, afresh: bool) -> dict[str, Any]:
     Raises:
         as `cbmir.services.features.extract.extract`.
     """
-    row, total = start(share.database, share.encoder_id)
+    row, total, up_to = start(share.database, share.encoder_id)
     share.encoder_id = row.id
     if afresh:
         with share.database.write() as session:
@@ -121,7 +121,7 @@ def lead(share: Share, *, afresh: bool) -> dict[str, Any]:
     while not _all_done(share, total):
         time.sleep(WAIT_SECONDS)
         share.work()  # what a helper left that has died
-    return _result(share)
+    return {**_result(share), "up_to": up_to}
 
 
 def _all_done(share: Share, total: int) -> bool:

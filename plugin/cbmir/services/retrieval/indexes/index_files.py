@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 from sqlalchemy.orm import Session
 
 from cbmir.errors import BrokenFile, NotFound, Unavailable
+from cbmir.files import translated
 from cbmir.index.base import Index
 from cbmir.index.stamp import REMEDY, Stamp
 from cbmir.services.retrieval.indexes import term_files
@@ -262,8 +263,11 @@ def _at_work() -> Unavailable:
 
 
 def _alone(settings: Settings, encoder_id: str, seconds: float) -> FileLock:
-    settings.indexes.mkdir(parents=True, exist_ok=True)
-    return FileLock(lock_path(settings, encoder_id), timeout=seconds)
+    path = lock_path(settings, encoder_id)
+    with translated(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.open("ab").close()  # the lock itself would say in a foreign error that it cannot be written
+    return FileLock(path, timeout=seconds)
 
 
 def lock_path(settings: Settings, encoder_id: str) -> Path:

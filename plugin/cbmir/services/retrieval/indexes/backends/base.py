@@ -75,7 +75,7 @@ class Backend(Protocol):
         """Bytes that it takes."""
 
     def sample(self, index: Index, count: int) -> Piece:
-        """Some of its members, so many at most, spread over all."""
+        """Some of its members, so many at most, spread over all ids; the highest is among them."""
 
     def pieces(self, index: Index) -> Iterator[Piece]:
         """All of its members."""

@@ -100,6 +100,7 @@ class Files:
         """See `Backend.sample`."""
         ids, vectors = _held(index)
         rows = spread(len(ids), count)
+        rows = index.rows[rows] if isinstance(index, ExactIndex) else rows
         return ids[rows], vectors[rows]
 
     def pieces(self, index: Index) -> Iterator[Piece]:

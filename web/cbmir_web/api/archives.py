@@ -6,7 +6,6 @@ from http import HTTPStatus
 from typing import Any
 
 from flask import url_for
-from flask_smorest import Blueprint
 
 from cbmir.services.archives import steering
 from cbmir.services.archives.registered import remove
@@ -26,6 +25,7 @@ from cbmir_web.api.archive_schemas import (
     RemovedSchema,
     ReportSchema,
 )
+from cbmir_web.api.blueprint import Blueprint
 from cbmir_web.api.schemas import ErrorSchema, JobSchema
 from cbmir_web.installation import installation
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask_smorest import Blueprint
-
 from cbmir.services.conversion import outdated
 from cbmir.services.encoders.versions import switch
 from cbmir.services.encoders.versions.free import size
@@ -16,6 +14,7 @@ from cbmir.store.tables import Job
 from cbmir.training.request import TrainingRequest
 from cbmir.types import JobKind
 from cbmir_web.api.answers import Accepted, accepted, encoder_json
+from cbmir_web.api.blueprint import Blueprint
 from cbmir_web.api.schemas import (
     EncodersSchema,
     ErrorSchema,

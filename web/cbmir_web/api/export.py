@@ -9,11 +9,11 @@ from threading import Event, Thread
 from typing import Any
 
 from flask import Response
-from flask_smorest import Blueprint
 
 from cbmir.errors import CbmirError, JobCancelled
 from cbmir.progress import Silence
 from cbmir.services.features.export import export_json
+from cbmir_web.api.blueprint import Blueprint
 from cbmir_web.api.encoders import known
 from cbmir_web.api.schemas import EncoderQuerySchema, ErrorSchema
 from cbmir_web.installation import installation

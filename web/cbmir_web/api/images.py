@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from flask import Response
-from flask_smorest import Blueprint
 
 from cbmir.services.retrieval import library
 from cbmir.store.filters import Where
 from cbmir.store.tables import Instance
 from cbmir_web import pictures
+from cbmir_web.api.blueprint import Blueprint
 from cbmir_web.api.image_schemas import ImageDetailSchema, ImagesSchema
 from cbmir_web.api.schemas import ErrorSchema, ImagesPageSchema, ThumbnailSchema
 from cbmir_web.installation import installation

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask_smorest import Blueprint
-
 from cbmir_web import adding
 from cbmir_web.api.answers import Accepted, accepted
+from cbmir_web.api.blueprint import Blueprint
 from cbmir_web.api.schemas import ErrorSchema, JobSchema
 from cbmir_web.installation import installation
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from flask import Response
-from flask_smorest import Blueprint
 
 from cbmir.store import quarantine
 from cbmir_web import lists, retrying
 from cbmir_web.api.answers import Accepted, accepted
+from cbmir_web.api.blueprint import Blueprint
 from cbmir_web.api.schemas import (
     ErrorSchema,
     JobSchema,

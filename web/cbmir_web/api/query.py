@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from flask import Response, jsonify, make_response, request
-from flask_smorest import Blueprint
 
 from cbmir.types import JobState
 from cbmir_web import asking, errors, waiting
 from cbmir_web.api.answer_schemas import AnswerSchema
 from cbmir_web.api.answers import accepted, jobs_json
+from cbmir_web.api.blueprint import Blueprint
 from cbmir_web.api.schemas import ErrorSchema, JobSchema, QuestionSchema, WaitSchema
 from cbmir_web.arguments import from_request
 from cbmir_web.installation import installation

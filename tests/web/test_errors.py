@@ -60,6 +60,22 @@ def test_what_flask_refuses_has_the_same_shape(client: FlaskClient) -> None:
     assert shape(client.get("/api/v1/images/99999")) == "not-found"
 
 
+UNREADABLE = {
+    "nested lists": "[" * 100_000,
+    "nested objects": '{"k":' * 100_000,
+    "a number without end": '{"epochs": ' + "9" * 5000 + "}",
+    "half a character": '{"k": "\\ud800"}',
+    "no number": '{"k": NaN}',
+    "no UTF-8": b'{"k": "\xff"}',
+}
+
+
+@pytest.mark.parametrize("path", ["train", "query", "archives", "encoders/back", "quarantine/retry"])
+@pytest.mark.parametrize("body", UNREADABLE.values(), ids=UNREADABLE.keys())
+def test_json_that_cannot_be_read_is_the_callers_mistake(client: FlaskClient, path: str, body: str | bytes) -> None:
+    assert shape(client.post(f"/api/v1/{path}", data=body, content_type="application/json")) == "malformed"
+
+
 def test_several_wrong_fields_are_all_named(client: FlaskClient) -> None:
     reason = client.post("/api/v1/train", json={"epochs": -1, "odd": 1}).json["error"]["reason"]
     assert "epochs: Must be" in reason

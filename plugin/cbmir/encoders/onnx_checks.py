@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import onnx
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 from onnx import TensorProto, helper
 from onnxruntime.capi import onnxruntime_pybind11_state as runtime_errors
 
@@ -68,7 +68,7 @@ def _parsed(data: bytes, name: str) -> Any:
         raise BadRequest(f"{name} is not an ONNX model.", "Export the network as ONNX first.") from error
     if not model.graph.node:
         raise BadRequest(f"{name} is not an ONNX model.", "Export the network as ONNX first.")
-    if any(each.data_location == TensorProto.EXTERNAL for each in _tensors(model.graph)):
+    if any(each.data_location == TensorProto.EXTERNAL for each in _tensors(model)):
         raise BadRequest(
             f"{name} keeps its weights in other files.",
             "Save it as one file: onnx.save(onnx.load(FILE), NEW_FILE, save_as_external_data=False).",
@@ -76,13 +76,13 @@ def _parsed(data: bytes, name: str) -> Any:
     return model
 
 
-def _tensors(graph: Any) -> Iterator[Any]:
-    """All that are stored in the model, also within the branches and loops of its nodes."""
-    yield from graph.initializer
-    for node in graph.node:
-        for attribute in node.attribute:
-            yield from (attribute.t, *attribute.tensors)
-            for inner in (attribute.g, *attribute.graphs):
+def _tensors(part: Message) -> Iterator[Any]:
+    """All that are stored in a model, wherever: also in branches, loops and functions, and within sparse ones."""
+    if isinstance(part, TensorProto):
+        yield part
+    for field, held in part.ListFields():
+        if field.message_type:
+            for inner in [held] if isinstance(held, Message) else held:
                 yield from _tensors(inner)
 
 

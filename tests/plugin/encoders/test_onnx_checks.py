@@ -184,6 +184,54 @@ def test_weights_in_other_files_are_refused(make_extractor: Make, tmp_path: Path
     refused(path.read_bytes(), "weights in other files")
 
 
+def elsewhere(name: str) -> Any:
+    """Six numbers that lie in a file beside the program."""
+    told = TensorProto(name=name, data_type=TensorProto.FLOAT, dims=[6], data_location=TensorProto.EXTERNAL)
+    for key, said in {"location": "net.bin", "offset": "0", "length": "24"}.items():
+        told.external_data.add(key=key, value=said)
+    return told
+
+
+def sparse() -> Any:
+    places = helper.make_tensor("places", TensorProto.INT64, [6], range(6))
+    return onnx.SparseTensorProto(values=elsewhere("kept"), indices=places, dims=[6])
+
+
+def within_a_function() -> ModelProto:
+    nodes = [
+        helper.make_node("Constant", [], ["kept"], value=elsewhere("kept")),
+        helper.make_node("Add", ["given", "kept"], ["sum"]),
+    ]
+    standard, own = helper.make_opsetid("", 17), helper.make_opsetid("own", 1)
+    function = helper.make_function("own", "Shift", ["given"], ["sum"], nodes, [standard])
+    graph = helper.make_graph(
+        [helper.make_node("Shift", ["picture"], ["sum"], domain="own")],
+        "network",
+        [PICTURE],
+        [value("sum", (1, 6))],
+    )
+    return helper.make_model(graph, functions=[function], opset_imports=[standard, own], ir_version=8)
+
+
+def as_sparse_weights() -> ModelProto:
+    model = network([helper.make_node("Add", ["picture", "kept"], ["sum"])], [PICTURE], [value("sum", (1, 6))])
+    model.graph.sparse_initializer.append(sparse())
+    return model
+
+
+def as_a_sparse_constant() -> ModelProto:
+    nodes = [
+        helper.make_node("Constant", [], ["kept"], sparse_value=sparse()),
+        helper.make_node("Add", ["picture", "kept"], ["sum"]),
+    ]
+    return network(nodes, [PICTURE], [value("sum", (1, 6))])
+
+
+@pytest.mark.parametrize("make", [within_a_function, as_sparse_weights, as_a_sparse_constant])
+def test_no_part_of_a_model_may_lie_in_another_file(make: Callable[[], ModelProto]) -> None:
+    refused(make().SerializeToString(), "weights in other files")
+
+
 def test_a_feature_that_changes_its_size_later_is_refused() -> None:
     nodes = [
         helper.make_node("NonZero", ["picture"], ["places"]),

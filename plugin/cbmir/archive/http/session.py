@@ -17,10 +17,10 @@ from urllib3.util.retry import Retry
 
 from cbmir.archive.connection import Connection
 from cbmir.archive.http import tls
-from cbmir.archive.http.answers import MAX_ANSWER, of_status, pieces, translated
+from cbmir.archive.http.answers import ADDRESS, MAX_ANSWER, of_status, pieces, translated
 from cbmir.archive.http.credentials import ClientCredentials, simple
 from cbmir.archive.pace import Pace, pace
-from cbmir.errors import ArchiveRefused, BadRequest
+from cbmir.errors import ArchiveGarbled, ArchiveRefused, BadRequest
 
 # It warns of each repetition, and quotes headers that it cannot parse; what matters of that is an error of ours.
 logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
@@ -183,7 +183,10 @@ class _TokenSession(OAuth2Session):  # type: ignore[misc]
 
 def _same_host(session: requests.Session, answer: requests.Response, who: str, target: str | None) -> str | None:
     """Where an answer sends us, but not to another host: it would learn our credentials, or a patient's data."""
-    strip: bool = target is not None and session.should_strip_auth(answer.url, urljoin(answer.url, target))  # type: ignore[no-untyped-call]
+    try:
+        strip: bool = target is not None and session.should_strip_auth(answer.url, urljoin(answer.url, target))  # type: ignore[no-untyped-call]
+    except ValueError as error:  # such as an IPv6 address without its end
+        raise ArchiveGarbled(f"{who} sends us on to what is no address.", ADDRESS) from error
     if strip:
         raise ArchiveRefused(
             f"{who} sends us on to another host.", "Name that host as the address, if it is right."

@@ -8,7 +8,6 @@ earlier conversion made is ingested again.
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -247,7 +246,8 @@ def _bytes_of(entry: Entry) -> int:
 
 def _kept(origin: str, borrowed: Path, folder: Path) -> str:
     """Keep a borrowed file under its hash, for a zip's member the whole zip; the origin that it has now."""
-    stored, separator, member = os.path.relpath(origin, borrowed).partition("!")
+    # not by os.path: that would follow the dots of a member's name to other files of the host
+    stored, separator, member = origin.removeprefix(f"{borrowed}/").partition("!")
     with (borrowed / stored).open("rb") as file:
         kept = folder.absolute() / hashlib.file_digest(file, "sha256").hexdigest()
         if not kept.exists():

@@ -89,6 +89,7 @@ def test_a_bad_status_is_one_of_our_errors(
     [
         ((200, b"<html>log in</html>", {}), "answers with what is no JSON, such as a page for people."),
         ((200, b"[" * 100_000, {}), "answers with JSON that is nested without end."),
+        ((302, b"", {"Location": "http://[::1"}), "sends us on to what is no address."),
         ((302, b"", {"Location": "/x"}), "sends us on from place to place without end."),
         ((200, b"no gzip", {"Content-Encoding": "gzip"}), "compresses its answer in a way that cannot be undone."),
     ],

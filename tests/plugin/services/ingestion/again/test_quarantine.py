@@ -139,6 +139,23 @@ def test_kept_bytes_of_an_upload_are_removed_when_nothing_needs_them(
     assert retry(any_database, settings, Silence()) == Retried(Ingested(quarantined=2))
 
 
+@pytest.mark.parametrize("name", ["{}", "a/../../{}", "//a//./b.png", "{}!a.png"])
+def test_a_members_name_leads_to_no_other_file(
+    database: Database, settings: Settings, inbox: Path, make_png: Make, name: str
+) -> None:
+    uploads, private = inbox / "uploads", inbox / "private.png"
+    uploads.mkdir()
+    private.write_bytes(make_png(1))
+    with zipfile.ZipFile(uploads / "0", "w") as archive:
+        archive.writestr(name.format("../private.png"), "no picture")
+        archive.writestr("good.png", make_png(2))
+    counts = ingest_uploads(database, settings, uploads, {"0": "some.zip"}, Silence())
+    assert counts == Ingested(ingested=1, quarantined=1)
+    assert [path.read_bytes() for path in settings.set_aside.iterdir()] == [(uploads / "0").read_bytes()]
+    assert retry(database, settings, Silence()) == Retried(Ingested(quarantined=1))
+    assert names(database) == {"good.png"}
+
+
 def test_old_bytes_that_nothing_names_are_removed_and_young_ones_stay(
     database: Database, settings: Settings
 ) -> None:

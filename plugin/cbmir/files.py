@@ -31,6 +31,8 @@ def written_whole(path: Path, durable: bool = True) -> Iterator[BinaryIO]:
         cbmir.errors.Unavailable: if it cannot be written for another reason.
     """
     with translated(path):
+        if path.exists() and not path.is_file():  # a device, for instance
+            raise Unavailable(f"{path.name} is no file, and is not replaced by one.", "Name a file, or a new one.")
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, draft = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".draft")
         try:

@@ -1,10 +1,12 @@
-"""Errors that nobody foresaw are told by kind and place: their words may quote a file, and so a patient."""
+"""Errors that nobody foresaw are told by kind and place: their words may quote a file, and so a patient. So may
+warnings, which are told to nobody."""
 
 from __future__ import annotations
 
 import sys
 import threading
 import traceback
+import warnings
 
 
 def places(error: BaseException) -> str:
@@ -16,9 +18,12 @@ def places(error: BaseException) -> str:
 
 
 def tell_places_only() -> None:
-    """Let what ends this process, or one of its threads, be told by kind and place."""
+    """Let what ends this process, or one of its threads, be told by kind and place, and warnings to nobody but who
+    asks for them (`python -W`)."""
     sys.excepthook = lambda _kind, error, _trace: _tell(error)
     threading.excepthook = lambda told: _tell(told.exc_value) if told.exc_value else None
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
 
 
 def _tell(error: BaseException) -> None:

@@ -32,6 +32,18 @@ def test_an_unforeseen_end_is_told_without_words(how: str) -> None:
     assert ended.returncode == (1 if how.startswith("read") else 0)
 
 
+def test_warnings_are_told_to_who_asks_for_them() -> None:
+    warns = f"{ENDS}import warnings; warnings.warn(sys.argv[1])"
+    quiet, asked = (
+        subprocess.run(
+            [sys.executable, *options, "-c", warns, "DOE^JANE"], capture_output=True, text=True, check=True
+        )
+        for options in ((), ("-W", "default"))
+    )
+    assert "DOE" not in quiet.stderr
+    assert "DOE" in asked.stderr
+
+
 def test_what_was_before_an_error_is_left_out_where_it_says_so() -> None:
     def fail() -> None:
         try:

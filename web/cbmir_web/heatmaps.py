@@ -19,7 +19,6 @@ from cbmir_web.installation import installation
 blueprint = Blueprint("heatmaps", __name__)
 
 HALVES = ("query", "hit")
-HOUR = 3600
 
 
 @blueprint.get("/explanations/<job_id>/<half>.png")
@@ -52,7 +51,4 @@ def _explained(job_id: str, half: str) -> tuple[dict[str, Any], dict[str, str]]:
 
 
 def _answer(content: bytes) -> Response:
-    response = Response(content, HTTPStatus.OK, mimetype="image/png")
-    response.cache_control.private = True  # one patient's picture: for this browser, not for a proxy
-    response.cache_control.max_age = HOUR
-    return response
+    return Response(content, HTTPStatus.OK, mimetype="image/png")

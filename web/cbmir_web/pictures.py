@@ -12,8 +12,6 @@ from cbmir_web.installation import installation
 
 blueprint = Blueprint("pictures", __name__)
 
-HOUR = 3600
-
 
 @blueprint.get("/frames/<int:frame_id>")
 def frame(frame_id: int) -> BaseResponse:
@@ -65,8 +63,8 @@ def of_frame(frame_id: int, side: int | None = None) -> Response:
 def _png(key: str, side: int | None = None) -> Response:
     response = Response(mimetype="image/png")
     response.set_etag(f"{key}-{side or 'full'}")
-    response.cache_control.private = True  # one patient's picture: for this browser, not for a proxy
-    response.cache_control.max_age = HOUR
+    # one patient's picture: for this browser, not for a proxy, and not once it is deleted or replaced here
+    response.cache_control.private = response.cache_control.no_cache = True
     if request.if_none_match.contains(response.get_etag()[0] or ""):
         return Response(status=304, headers=response.headers)
     response.set_data(installation().shelf.png(key, side))

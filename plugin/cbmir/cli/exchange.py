@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import click
 
 from cbmir.cli.context import Context, json_option, print_json
+from cbmir.files import written_whole
 from cbmir.services.features.export import export_json, import_json
 
 
@@ -19,13 +19,8 @@ from cbmir.services.features.export import export_json, import_json
 @click.pass_obj
 def export_command(context: Context, file: Path, encoder_id: str | None, as_json: bool) -> None:
     """Write the features and labels of one encoder to FILE.json; a feature is patient data, so mind where."""
-    draft = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        with context.progress("export") as progress, draft.open("wb") as out:
-            report = export_json(context.database, encoder_id, out.write, progress)
-        draft.replace(file)
-    finally:
-        draft.unlink(missing_ok=True)
+    with context.progress("export") as progress, written_whole(file) as out:
+        report = export_json(context.database, encoder_id, out.write, progress)
     _report(report, as_json)
 
 

@@ -312,8 +312,9 @@ def _extended(samples: npt.NDArray[Any], frame: bytes, layout: Layout) -> npt.ND
 
 def _undecodable(layout: Layout, name: str, why: str) -> Undecodable:
     syntax = layout.syntax
-    known = f"{syntax.name} ({syntax})" if syntax.name != syntax else str(syntax)[:64]
+    known = f"{syntax.name} ({syntax})" if syntax.name != syntax else str(syntax)
+    where = f"the transfer syntax {known}" if syntax.is_valid else "what is no transfer syntax"
     return Undecodable(
-        f"{name} is stored in the transfer syntax {known}: {why}.",
+        f"{name} is stored in {where}: {why}.",
         "Have the archive send it uncompressed (Explicit VR Little Endian), or as JPEG 2000 or JPEG-LS.",
     )

@@ -16,6 +16,9 @@ SUBSAMPLED = ("YBR_FULL_422", "YBR_PARTIAL_422")
 COLOUR = ("RGB", "YBR_FULL", *SUBSAMPLED, "YBR_ICT", "YBR_RCT", "XYB")
 YBR = tuple(each for each in COLOUR if each.startswith("YBR"))
 PALETTE = "PALETTE COLOR"
+OTHERS = ("HSV", "ARGB", "CMYK", "YBR_PARTIAL_420")
+"""Those of the standard that are not read (PS3.3 C.7.6.3.1.2). No others are quoted: a damaged header may have a
+patient's name in their place."""
 
 PACKED = (1, 12)
 ALLOCATED = (*PACKED, 8, 16, 32, 64)
@@ -155,7 +158,8 @@ def _check_bits(layout: Layout, name: str) -> None:
 
 def _check_photometric(layout: Layout, name: str) -> None:
     if layout.photometric not in (*GREY, *COLOUR, PALETTE):
-        reason = f"{name} has the photometric interpretation {layout.photometric[:16]!r}, which is not read here."
+        which = layout.photometric if layout.photometric in OTHERS else "none of the standard's"
+        reason = f"{name} has a photometric interpretation that is not read here: {which}."
         raise Undecodable(reason, f"Convert it to one of {', '.join((*GREY, *COLOUR, PALETTE))}.")
     if (layout.photometric in COLOUR) != (layout.samples == 3):
         reason = f"{name} claims {layout.samples} sample(s) per pixel, but {layout.photometric}."

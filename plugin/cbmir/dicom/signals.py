@@ -17,7 +17,10 @@ from cbmir.errors import BrokenFile, NoPixels, Undecodable
 from cbmir.types import FloatArray
 
 KINDS = {"SB": "i1", "UB": "u1", "SS": "i2", "US": "u2", "SL": "i4", "UL": "u4", "SV": "i8", "UV": "u8"}
-"""NumPy's word for a Waveform Sample Interpretation (5400,1006); the companded sounds MB and AB are left out."""
+"""NumPy's word for a Waveform Sample Interpretation (5400,1006)."""
+
+SOUNDS = ("MB", "AB")
+"""Those for companded sounds, which are left out. No others are quoted: they may be anything, a name too."""
 
 MICROVOLTS = {"uV": 1.0, "mV": 1e3, "V": 1e6, "nV": 1e-3}
 """Microvolts in a UCUM unit of Channel Sensitivity Units (003A,0211)."""
@@ -117,7 +120,8 @@ def _significant(samples: npt.NDArray[Any], channel: Dataset, name: str) -> npt.
 def _dtype(group: Dataset, name: str, little_endian: bool) -> np.dtype[Any]:
     interpretation = values.text(group, "WaveformSampleInterpretation")
     if interpretation not in KINDS:
-        reason = f"{name} has a waveform of the sample interpretation {interpretation[:8]!r}, which is not drawn."
+        which = interpretation if interpretation in SOUNDS else "none of the standard's"
+        reason = f"{name} has a waveform of a sample interpretation that is not drawn: {which}."
         raise Undecodable(reason, f"Those drawn are {', '.join(KINDS)}.")
     return np.dtype(("<" if little_endian else ">") + KINDS[interpretation])
 

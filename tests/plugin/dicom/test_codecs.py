@@ -263,6 +263,23 @@ def test_what_is_not_read_is_named(make_object: Any, syntax: str) -> None:
         stored(found)
 
 
+@pytest.mark.filterwarnings("ignore:Invalid value for VR UI")
+@pytest.mark.parametrize(
+    ("photometric", "syntax", "said"),
+    [
+        ("HSV", JPEGLSLossless, "not read here: HSV"),
+        ("DOE JANE", JPEGLSLossless, "not read here: none of the standard's"),
+        ("RGB", "DOE^JANE", "what is no transfer syntax"),
+    ],
+)
+def test_no_value_is_quoted_that_may_be_a_name(make_object: Any, photometric: str, syntax: str, said: str) -> None:
+    found = compressed(make_object, bytes(64), syntax, COLOURS)
+    found.PhotometricInterpretation = photometric
+    with pytest.raises(Undecodable, match=said) as refused:
+        stored(found)
+    assert "DOE" not in refused.value.sentence
+
+
 def test_jpeg_ls_padded_in_front_of_its_end_mark(make_object: Any) -> None:
     frame = imagecodecs.jpegls_encode(GREY)
     assert frame.endswith(b"\xff\xd9")

@@ -225,7 +225,8 @@ def test_a_moved_channel_shows_what_lies_beyond_the_page() -> None:
         ({"NumberOfWaveformSamples": 0}, NoPixels, "0 samples"),
         ({"NumberOfWaveformChannels": 0}, NoPixels, "0 channels"),
         ({"SamplingFrequency": 0}, BrokenFile, "sampling frequency"),
-        ({"WaveformSampleInterpretation": "MB"}, Undecodable, "'MB'"),
+        ({"WaveformSampleInterpretation": "MB"}, Undecodable, "not drawn: MB"),
+        ({"WaveformSampleInterpretation": "DOE JANE"}, Undecodable, "not drawn: none of"),
     ],
 )
 def test_refusals(more: dict[str, Any], error: type[Exception], words: str) -> None:

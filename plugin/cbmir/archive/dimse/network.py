@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
 
 from pydicom.uid import UID, AllTransferSyntaxes, ExplicitVRLittleEndian, ImplicitVRLittleEndian
@@ -33,6 +34,7 @@ _config.UNRESTRICTED_STORAGE_SERVICE = True  # every storage class, also private
 _config.STORE_SEND_CHUNKED_DATASET = True  # a file is sent as it lies on disk, in pieces
 _config.LOG_HANDLER_LEVEL = "none"  # the handlers describe every message, patients' names too
 _config.LOG_REQUEST_IDENTIFIERS = _config.LOG_RESPONSE_IDENTIFIERS = False
+logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)  # it quotes what a peer sends in the place of a UID
 
 
 def application(aet: str, timeout_seconds: float) -> AE:

@@ -78,10 +78,11 @@ def refuse_open_door(how: Reception) -> None:
     """Refuse to take objects from a whole network without asking who sends.
 
     Raises:
-        cbmir.errors.BadRequest: if `host` is not loopback, and there is neither an allow-list nor TLS.
+        cbmir.errors.BadRequest: if `host` is not loopback, and there is neither an allow-list nor an authority
+            whose certificates callers show. Encryption alone asks nobody who they are.
     """
-    if not is_loopback(how.host) and not how.allowed and not how.certificate:
+    if not is_loopback(how.host) and not how.allowed and not (how.certificate and how.authority):
         raise BadRequest(
             f"{how.host} can be reached from other machines, and anybody there could send.",
-            "Name those who may (--allow), encrypt (--tls-cert, --tls-key, --tls-ca), or say --open.",
+            "Name those who may (--allow), ask for certificates (--tls-cert, --tls-key, --tls-ca), or say --open.",
         )

@@ -158,6 +158,17 @@ def test_what_has_no_valid_uid_is_refused_and_leaves_nothing(receive: Callable[.
     assert sorted(path.name for path in receiver.landing.folder.iterdir()) == ["1.2.3.9.dcm"]
 
 
+@pytest.mark.filterwarnings("ignore:Invalid value for VR UI")
+def test_what_stands_in_the_place_of_a_uid_is_not_logged(
+    receive: Callable[..., Receiver], caplog: pytest.LogCaptureFixture
+) -> None:
+    with associated(receive(), MRImageStorage, ImplicitVRLittleEndian) as association:
+        assert store(association, MRImageStorage, "DOE^JANE\nforged", b"\0" * 8).Status == 0xC000
+    assert "refused with status C000H" in caplog.text
+    assert "DOE" not in caplog.text
+    assert "forged" not in caplog.text
+
+
 def test_an_object_that_is_sent_again_replaces_the_first(receive: Callable[..., Receiver]) -> None:
     receiver = receive()
     with associated(receiver, MRImageStorage, ImplicitVRLittleEndian) as association:

@@ -123,9 +123,11 @@ def test_dcmtk_speaks_it_too(
 
 
 def test_an_open_door_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadRequest, match="anybody there could send"):
-        refuse_open_door(Reception(tmp_path, host="0.0.0.0"))
-    for closed in ({"allowed": ("CT",)}, {"certificate": "own.pem"}, {"host": "127.0.0.1"}):
+    for open_to_all in ({}, {"certificate": "own.pem"}, {"authority": "ca.pem"}):
+        with pytest.raises(BadRequest, match="anybody there could send"):
+            refuse_open_door(Reception(tmp_path, **{"host": "0.0.0.0", **open_to_all}))
+    callers = {"certificate": "own.pem", "authority": "ca.pem"}
+    for closed in ({"allowed": ("CT",)}, callers, {"host": "127.0.0.1"}):
         refuse_open_door(Reception(tmp_path, **{"host": "0.0.0.0", **closed}))
 
 

@@ -50,18 +50,6 @@ def interval(means: Scores) -> Scores:
     return bounds
 
 
-def two_sided(differences: Scores) -> Scores:
-    """How rarely each column's sign is the other: float64 (B, c) gives p (c,), from 2 / (B + 1) to 1.
-
-    Twice the smaller of the shares of resamples at or below 0 and at or above 0, with one added to both counts so
-    that no p is 0 (Davison and Hinkley, 1997, 4.2): the level of the widest percentile interval without 0.
-    """
-    known = differences[~np.isnan(differences[:, 0])]
-    rarer = np.minimum((known <= 0).sum(axis=0), (known >= 0).sum(axis=0))
-    chances: Scores = np.minimum(1.0, 2 * (1 + rarer) / (1 + len(known)))
-    return chances
-
-
 def _resampled(values: Scores, groups: CodeArray, parts: Bools) -> Scores:
     _, numbers = np.unique(groups, return_inverse=True)
     totals = [_totals(values[part], numbers[part]) for part in parts]

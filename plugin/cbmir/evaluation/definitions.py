@@ -33,7 +33,8 @@ DEFINITIONS: Mapping[str, str] = MappingProxyType(
         "intervals": "of the means, at 95 %: the groups (patients) of the queries drawn anew with "
         "replacement, 2,000 times with seed 0, and the 2.5th and 97.5th percentile of the mean (cluster "
         "bootstrap, percentile interval); the gallery stays as it is; a label whose queries are of one group "
-        "has none, and a label that a draw lacks is left out of that draw",
+        "has none; a label that a draw lacks is left out of that draw, so that the interval of a macro mean is "
+        "wide, and askew about it, where labels have few groups",
         "by": "queries told apart by another label, each part asked of the whole gallery",
         "leakage": "probe: the figures if the query's own patient were not kept out; each query is asked of "
         "the gallery and of all other queries of its own group",
@@ -58,8 +59,10 @@ DEFINITIONS: Mapping[str, str] = MappingProxyType(
         "each level, which should not exceed it",
         "difference": "this encoder's mean less the other's, over the same queries and gallery, with the "
         "interval of that difference in the same draws",
-        "p": "two-sided: twice the smaller of the shares of draws in which the difference is at most 0, or at "
-        "least 0, with one added to both counts; not corrected for the number of comparisons",
+        "p": "two-sided, by a paired randomisation test: of groups (patients) drawn by chance the scores of both "
+        "encoders are exchanged, 1,000 times with seed 0, and p is how often the difference is then at least as "
+        "large, one added to both counts; of few groups it cannot be small (of g hardly below 2 / 2^g); not "
+        "corrected for the number of comparisons",
     }
 )
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from cbmir.evaluation import bootstrap
+from cbmir.evaluation import bootstrap, exchange
 from cbmir.evaluation.labels import Bools
 from cbmir.evaluation.metrics import Scores
 from cbmir.evaluation.scores import Table
@@ -49,7 +49,7 @@ def difference(table: Table, other: Table) -> dict[str, Any]:
 
     Returns:
         `micro` and `macro`, each with `at` and `whole`: of each number its `difference`, the `interval` [low, high]
-        and the two-sided `p`; both None where all queries are of one group.
+        and the two-sided `p` of `cbmir.evaluation.exchange`; both None where all queries are of one group.
     """
     both = Table(table.columns, table.values - other.values, table.labels, table.names, table.groups)
     macro = _Mean()
@@ -57,8 +57,8 @@ def difference(table: Table, other: Table) -> dict[str, Any]:
         macro.add(means)
     (micro,) = _of(both, everything(both))
     return {
-        "micro": both.nested(_tested(both, both.values.mean(axis=0), micro)),
-        "macro": both.nested(_tested(both, both.macro(), macro.mean())),
+        "micro": both.nested(_tested(both, both.micro_shares(), micro)),
+        "macro": both.nested(_tested(both, both.macro_shares(), macro.mean())),
     }
 
 
@@ -91,11 +91,12 @@ def _of(table: Table, parts: Bools) -> Iterable[Scores]:
     return bootstrap.resampled(table.values, table.groups, parts)
 
 
-def _tested(table: Table, differences: Scores, means: Scores) -> list[dict[str, Any]]:
+def _tested(table: Table, shares: Scores, means: Scores) -> list[dict[str, Any]]:
+    differences = (shares @ table.values).tolist()
     if table.group_count() < bootstrap.FEWEST_GROUPS:
-        return [{"difference": value, "interval": None, "p": None} for value in differences.tolist()]
-    bounds, chances = bootstrap.interval(means).tolist(), bootstrap.two_sided(means).tolist()
+        return [{"difference": value, "interval": None, "p": None} for value in differences]
+    bounds, chances = bootstrap.interval(means), exchange.two_sided(table.values, shares, table.groups)
     return [
         {"difference": value, "interval": bound, "p": chance}
-        for value, bound, chance in zip(differences.tolist(), bounds, chances, strict=True)
+        for value, bound, chance in zip(differences, bounds.tolist(), chances.tolist(), strict=True)
     ]

@@ -50,6 +50,15 @@ class Table:
         """Each column's mean over these labels of the label's own mean: float64 (c,)."""
         return np.asarray(np.mean([self.values[part].mean(axis=0) for part in self.parts()], axis=0))
 
+    def micro_shares(self) -> Scores:
+        """What each query contributes to the mean over all: float64 (q,), of sum 1."""
+        return np.full(len(self.values), 1 / len(self.values))
+
+    def macro_shares(self) -> Scores:
+        """What each query contributes to `macro`: float64 (q,), of sum 1."""
+        parts = self.parts()
+        return np.asarray((parts / parts.sum(axis=1, keepdims=True)).mean(axis=0))
+
     def group_count(self) -> int:
         """How many groups the queries are of."""
         return len(np.unique(self.groups))

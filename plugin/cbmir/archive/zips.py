@@ -60,7 +60,7 @@ def zip_members(path: Path, file_name: str, settings: Settings) -> Iterator[Memb
         raise BrokenFile(f"{file_name} is a damaged zip: {error}.", "Make the zip again.") from error
     _refuse_bomb(files, file_name, path.stat().st_size, settings)
     for info in files:
-        yield Member(info.filename, info.filename[:LONGEST_NAME], _reader(path, info, settings))
+        yield Member(info.filename, _shown(info.filename), _reader(path, info, settings))
 
 
 def zip_member(path: Path, name: str, file_name: str, settings: Settings) -> Member | None:
@@ -74,6 +74,11 @@ def zip_member(path: Path, name: str, file_name: str, settings: Settings) -> Mem
     except DAMAGE as error:
         raise BrokenFile(f"{file_name} is a damaged zip: {error}.", "Make the zip again.") from error
     return Member(name, file_name, _reader(path, info, settings)) if info and _is_wanted(info) else None
+
+
+def _shown(name: str) -> str:
+    """A member's name without what would steer a terminal, or begin a line of its own."""
+    return "".join(character for character in name if character.isprintable())[:LONGEST_NAME]
 
 
 def _opened(path: Path) -> zipfile.ZipFile:
@@ -107,19 +112,21 @@ def _refuse_bomb(files: list[zipfile.ZipInfo], file_name: str, packed: int, sett
 
 
 def _reader(path: Path, info: zipfile.ZipInfo, settings: Settings) -> Callable[[], bytes]:
+    shown = _shown(info.filename)
+
     def read() -> bytes:
         if info.file_size > settings.max_file_bytes:
             raise ImplausibleSize(
-                f"{info.filename} has {info.file_size:,} bytes, more than the {settings.max_file_bytes:,} allowed.",
+                f"{shown} has {info.file_size:,} bytes, more than the {settings.max_file_bytes:,} allowed.",
                 "Raise CBMIR_MAX_FILE_BYTES if it is meant to be that large.",
             )
         if info.flag_bits & 1 or info.compress_type not in METHODS:
             how = "encrypted" if info.flag_bits & 1 else "packed by a method that is not read here"
-            raise BrokenFile(f"{info.filename} is {how}.", REMEDY)
+            raise BrokenFile(f"{shown} is {how}.", REMEDY)
         try:
             return _unpacked(path, info)
         except DAMAGE as error:
-            raise BrokenFile(f"{info.filename} is damaged: {error}.", REMEDY) from error
+            raise BrokenFile(f"{shown} is damaged: {error}.", REMEDY) from error
 
     return read
 

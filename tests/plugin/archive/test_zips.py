@@ -27,6 +27,14 @@ def test_members_are_found_by_the_zips_content_not_its_name(tmp_path: Path, sett
     assert (source.file_name, source.origin, source.read()) == ("a/1.dcm", f"{path}!a/1.dcm", b"one")
 
 
+def test_a_members_name_is_shown_without_what_steers_a_terminal(tmp_path: Path, settings: Settings) -> None:
+    name = "a\x1b[2J\n\u202e.dcm"
+    (source,) = find_sources([make_zip(tmp_path / "some.zip", **{name: b"one"})], settings)
+    assert isinstance(source, Source)
+    assert source.file_name == "a[2J.dcm"
+    assert source.origin.endswith(f"!{name}"), "by its own name it is found again"
+
+
 def test_a_bomb_is_refused_before_anything_is_unpacked(tmp_path: Path, settings: Settings) -> None:
     path = make_zip(tmp_path / "bomb.zip", zeros=bytes(300 * 1024 * 1024))
     (entry,) = find_sources([path], settings)

@@ -72,7 +72,7 @@ class Where:
             name, value = _split(term)
             if pairs.setdefault(name, value) != value:
                 raise BadRequest(f"The filter gives {name} twice.", "Ask for one value of each name.")
-        modality, body_part, archive = (pairs.pop(name, None) for name in ("modality", "body_part", "archive"))
+        modality, body_part, archive = (pairs.pop(name, None) for name in COLUMNS)
         return cls(modality, pairs, body_part, archive, days.first, days.last, any_of)
 
     def as_json(self) -> dict[str, Any]:
@@ -101,9 +101,8 @@ class Where:
 
     def archives(self) -> set[str]:
         """Names of the archives that it asks for or leaves out."""
-        terms = [negated(term)[1] for term in chain.from_iterable(self.any_of) if not study_dates.names_date(term)]
-        named = {value for name, value in map(_split, terms) if name == "archive"}
-        return named if self.archive is None else named | {self.archive}
+        terms = (term for term in chain.from_iterable(self.any_of) if not study_dates.names_date(term))
+        return {each.archive for each in (self, *(asked(term)[1] for term in terms)) if each.archive is not None}
 
     def clause(self) -> list[ColumnElement[bool]]:
         """Conditions over `Instance`, to be joined by AND; labels and groups are looked at in subqueries."""
@@ -123,16 +122,21 @@ class Where:
         return conditions
 
 
+COLUMNS = ("modality", "body_part", "archive")
+"""What a term may ask about that is no label."""
 DATES = ("study_from", "study_to")
 GROUP = "group"
 ORDERING = ("<", ">")
 COMPARING = (*ORDERING, "!")
 
 
-def negated(term: str) -> tuple[bool, str]:
-    """Whether a term of `any_of` is NAME!=VALUE, and NAME=VALUE; not for a term of `study_date`."""
+def asked(term: str) -> tuple[bool, Where]:
+    """Whether a term of `any_of` is NAME!=VALUE, and the filter for NAME=VALUE; not for a term of `study_date`."""
     name, value = _split(term)
-    return (True, written(name[:-1].strip(), value)) if _is_negated(term) else (False, written(name, value))
+    is_negated = _is_negated(term)
+    name = name[:-1].strip() if is_negated else name
+    modality, body_part, archive = (value if name == each else None for each in COLUMNS)
+    return is_negated, Where(modality, {} if name in COLUMNS else {name: value}, body_part, archive)
 
 
 def written(name: str, value: str) -> str:
@@ -170,8 +174,8 @@ def _holds(term: str) -> ColumnElement[bool]:
     """Whether a term of `any_of` does."""
     if study_dates.names_date(term):
         return and_(*study_dates.clause(term))
-    is_negated, positive = negated(term)
-    holds = and_(*Where.parse([positive]).clause())
+    is_negated, positive = asked(term)
+    holds = and_(*positive.clause())
     return not_(func.coalesce(holds, false())) if is_negated else holds
 
 

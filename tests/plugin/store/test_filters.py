@@ -130,6 +130,16 @@ def test_a_label_whose_name_ends_like_a_comparison_is_reached_by_a_blank(
         assert kept(any_database, Where.from_json(where.as_json())) == names
 
 
+def test_json_may_ask_for_a_label_that_reads_like_a_choice(
+    any_database: Database, new_instance: Callable[..., Instance]
+) -> None:
+    with any_database.write() as session:
+        new_instance(session, "both", labels={"finding": "mass OR finding=cyst", "left OR right": "left"})
+        new_instance(session, "one", labels={"finding": "mass", "right": "left"})
+    for term in ("finding=mass OR finding=cyst", "left OR right=left", "finding!=mass"):
+        assert kept(any_database, Where.from_json({"any_of": [[term]]})) == ["both"]
+
+
 def test_a_label_named_group_is_found_beside_the_groups(
     any_database: Database, new_instance: Callable[..., Instance]
 ) -> None:

@@ -13,7 +13,7 @@ from cbmir.index.base import IdArray
 from cbmir.index.terms import Terms, ids_of
 from cbmir.modalities import modality_class
 from cbmir.store import frames, study_dates
-from cbmir.store.filters import GROUP, Where, negated
+from cbmir.store.filters import GROUP, Where, asked
 from cbmir.store.study_dates import Days
 from cbmir.store.tables import Archive
 from cbmir.store.terms import ARCHIVE, BODY_PART, CODE, LABEL, STUDY_DATE
@@ -70,8 +70,8 @@ def _dated(terms: Terms, keeps: Callable[[date], bool]) -> BitMap64:
 def _holds(session: Session, terms: Terms, term: str) -> BitMap64:
     if study_dates.names_date(term):
         return _dated(terms, lambda day: study_dates.holds(term, day))
-    is_negated, positive = negated(term)
-    held = _kept(session, terms, Where.parse([positive]))
+    is_negated, positive = asked(term)
+    held = _kept(session, terms, positive)
     return terms.members - held if is_negated else held
 
 

@@ -68,30 +68,28 @@ class Manifest:
     Attributes:
         path: of the CSV file.
         rows: by the resolved path of the file that they describe; more than one where a path is repeated.
-        ignored_columns: those that cbmir does not know.
     """
 
     path: Path
     rows: dict[Path, list[Row]] = field(repr=False)
-    ignored_columns: tuple[str, ...]
 
     @classmethod
     def read(cls, path: Path) -> Manifest:
         """Read a manifest.
 
         Raises:
-            cbmir.errors.BadManifest: if it cannot be read, is no CSV in UTF-8, or lacks the column `path`.
+            cbmir.errors.BadManifest: if it cannot be read, is no CSV in UTF-8, lacks the column `path` or any that
+                says something of a file, or has a line of more or fewer fields than the first.
         """
         try:
             with path.open(encoding="utf-8-sig", newline="") as file:
                 reader = csv.DictReader(file, strict=True)
-                columns = tuple(reader.fieldnames or ())
-                _require_path(columns, path)
-                rows = _by_file(reader, path.parent.resolve())
-        except (OSError, ValueError, csv.Error) as error:  # a NUL in a path is a ValueError
+                _check_columns(tuple(reader.fieldnames or ()), path)
+                return cls(path, _by_file(reader, path))
+        except OSError as error:
+            raise BadManifest(f"{path} cannot be read: {error.strerror}.", "Name a CSV file.") from error
+        except (ValueError, csv.Error) as error:  # a NUL in a path is a ValueError
             raise BadManifest(f"{path} cannot be read as CSV in UTF-8: {error}.", "Save it as such.") from error
-        known = {*COLUMNS, *OTHER_NAMES.values()}
-        return cls(path, rows, tuple(name for name in columns if name not in known))
 
     def of(self, source: Source) -> Labelling | None:
         """What the manifest says of the source; its file name is then the manifest's."""
@@ -122,20 +120,27 @@ def _is_there(file: Path) -> bool:
         return False
 
 
-def _require_path(columns: tuple[str, ...], path: Path) -> None:
+def _check_columns(columns: tuple[str, ...], path: Path) -> None:
+    said = f"its columns are: {', '.join(columns) or 'none'}"
+    remedy = f"A manifest has the columns {', '.join(COLUMNS)}, with commas between."
     if "path" not in columns:
-        raise BadManifest(
-            f"{path.name} has no column `path`; its columns are: {', '.join(columns) or 'none'}.",
-            f"A manifest has the columns {', '.join(COLUMNS)}.",
-        )
+        raise BadManifest(f"{path.name} has no column `path`; {said}.", remedy)
+    if not {*COLUMNS[1:], *OTHER_NAMES.values()} & set(columns):
+        raise BadManifest(f"{path.name} says nothing of its files; {said}.", remedy)
 
 
-def _by_file(reader: csv.DictReader[str], folder: Path) -> dict[Path, list[Row]]:
+def _by_file(reader: csv.DictReader[str], path: Path) -> dict[Path, list[Row]]:
     rows: dict[Path, list[Row]] = {}
+    folder = path.parent.resolve()
     for line in reader:
-        if name := (line["path"] or "").strip():
+        if None in line or None in line.values():
+            raise BadManifest(
+                f"Line {reader.line_num} of {path.name} has not as many fields as the first one.",
+                "Quote a value that holds a comma, and write a comma also before an empty one.",
+            )
+        if name := line["path"].strip():
             labels = {label: text for label in LABELS if (text := _label(line, label))}
-            group = (line.get("group") or "").strip() or None
+            group = line.get("group", "").strip() or None
             rows.setdefault((folder / name).resolve(), []).append(Row(name, labels, group))
     return rows
 
@@ -143,4 +148,4 @@ def _by_file(reader: csv.DictReader[str], folder: Path) -> dict[Path, list[Row]]
 def _label(line: dict[str, str], name: str) -> str:
     """What a line says of a label, under either name; empty where it says nothing."""
     columns = name, OTHER_NAMES.get(name, name)
-    return next(filter(None, ((line.get(column) or "").strip() for column in columns)), "")
+    return next(filter(None, (line.get(column, "").strip() for column in columns)), "")

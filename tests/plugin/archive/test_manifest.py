@@ -34,7 +34,6 @@ def test_a_row_is_found_by_its_path_relative_to_the_manifest(tmp_path: Path, set
         {"modality": "xray"}, None, LabelOrigin.MANIFEST
     )
     assert read.of(source(tmp_path, "c.png", settings)) is None
-    assert read.ignored_columns == ("scanner",)
 
 
 def test_where_a_picture_comes_from_has_two_names(tmp_path: Path, settings: Settings) -> None:
@@ -44,7 +43,6 @@ def test_where_a_picture_comes_from_has_two_names(tmp_path: Path, settings: Sett
     assert {name: each and each.labels.get("source") for name, each in found.items()} == {
         "a": "north", "b": "south", "c": "north", "d": None,
     }  # fmt: skip
-    assert read.ignored_columns == ()
 
 
 def test_two_labels_are_a_conflict_and_a_repeated_line_is_not(tmp_path: Path, settings: Settings) -> None:
@@ -64,6 +62,13 @@ def test_missing_files_are_named(tmp_path: Path) -> None:
     [
         (b"file,label\na.png,x\n", "no column `path`; its columns are: file, label"),
         (b"", "its columns are: none"),
+        (b"path;subclass\na.png;x\n", "its columns are: path;subclass"),
+        (b"path,label\na.png,x\n", "says nothing of its files; its columns are: path, label"),
+        (
+            b"path,subclass,group\na.png,x,p1\nb.png,cyst, left,p2\n",
+            "Line 3 of manifest.csv has not as many fields",
+        ),
+        (b"path,subclass,group\na.png,x,p1\nb.png,cy", "Line 3 of manifest.csv has not as many fields"),
         (b"path,subclass\n\xff\xfe,x\n", "cannot be read as CSV in UTF-8"),
         (b'path,subclass\n"a.png,x\n', "cannot be read as CSV"),
     ],
@@ -72,6 +77,11 @@ def test_what_is_no_manifest_is_refused_with_the_reason(tmp_path: Path, data: by
     (tmp_path / "manifest.csv").write_bytes(data)
     with pytest.raises(BadManifest, match=said):
         Manifest.read(tmp_path / "manifest.csv")
+
+
+def test_a_manifest_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadManifest, match=r"gone\.csv cannot be read: No such file or directory"):
+        Manifest.read(tmp_path / "gone.csv")
 
 
 def test_folders_name_modality_and_subclass(tmp_path: Path) -> None:

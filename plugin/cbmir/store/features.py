@@ -293,6 +293,13 @@ def dropped(session: Session, encoder: Encoder, after: int) -> IdArray:
     return found
 
 
+def went(session: Session, encoder_id: str, frame_ids: Collection[int], after: int) -> set[int]:
+    """Those of some frames whose features went in the generations above `after`: up to now, as others may delete
+    while an index is made."""
+    own = DroppedFeature.encoder_id == encoder_id, DroppedFeature.generation > after
+    return set(session.scalars(select(DroppedFeature.frame_id).where(*own, DroppedFeature.frame_id.in_(frame_ids))))
+
+
 def forget_dropped(session: Session, encoder_id: str, up_to: int, keep: int) -> None:
     """Take off the record what went in the generations up to one, but for the `keep` features that went last.
 

@@ -116,6 +116,10 @@ def _translate(error: DBAPIError) -> CbmirError | None:
         return DiskFull("The database's disk is full.", "Free space, then repeat.")
     if code.startswith(BUSY):
         return DatabaseUnavailable("The database is busy with another writer.", "Repeat in a minute.")
+    if code.startswith("SQLITE_IOERR"):  # also where a full disk has no room for the file beside it
+        return DatabaseUnavailable(
+            f"The database's disk cannot be read or written: {said}.", "Check that it has room and is in order."
+        )
     if "NUL (0x00)" in said:  # of psycopg; SQLite keeps such text
         return BadRequest("A text holds the character NUL, which the database does not take.", "Leave it out.")
     if (isinstance(error, OperationalError | InterfaceError) and code != "SQLITE_ERROR") or code in UNREADABLE:

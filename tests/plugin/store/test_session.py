@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import threading
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -158,6 +159,21 @@ def test_a_full_disk(database: Database) -> None:
 
     with pytest.raises(DiskFull):
         fill()
+
+
+def test_a_disk_without_room_for_the_file_beside_the_database(database: Database) -> None:
+    database.dispose()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with (
+            pytest.raises(DatabaseUnavailable, match="disk cannot be read or written") as caught,
+            database.read() as session,
+        ):
+            session.execute(text("SELECT 1 FROM jobs"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "room" in caught.value.remedy
 
 
 def test_no_error_quotes_what_was_to_be_written(any_database: Database) -> None:

@@ -239,18 +239,17 @@ def _match(session: Session, encoder: Encoder, backend: Backend, stamp: Stamp, i
     left = len(index) - int(index.contains(gone).sum())
     if stored > left:
         raise BrokenFile("The index lacks features that the database has.", REMEDY)
-    if not _equal(session, encoder, backend, index, gone):
+    if not _equal(session, encoder, backend, index, stamp):
         raise BrokenFile("The index holds features that the database has not.", REMEDY)
 
 
-def _equal(session: Session, encoder: Encoder, backend: Backend, index: Index, gone: features.IdArray) -> bool:
+def _equal(session: Session, encoder: Encoder, backend: Backend, index: Index, stamp: Stamp) -> bool:
+    """Whether some members are the database's, but for those that went since the index was made."""
     ids, vectors = backend.sample(index, CHECKED)
-    stays = ~np.isin(ids, gone)
-    ours = vectors[stays].astype(features.STORED)
-    stored = features.vectors_of(session, encoder.id, ids[stays].tolist())
-    return all(
-        stored.get(frame_id) == vector.tobytes() for frame_id, vector in zip(ids[stays].tolist(), ours, strict=True)
-    )
+    stored = features.vectors_of(session, encoder.id, ids.tolist())
+    held = zip(ids.tolist(), vectors.astype(features.STORED), strict=True)
+    others = {frame_id for frame_id, vector in held if stored.get(frame_id) != vector.tobytes()}
+    return others <= features.went(session, encoder.id, others, stamp.generation)
 
 
 def unfollowed() -> BrokenFile:

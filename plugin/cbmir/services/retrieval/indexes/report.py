@@ -78,8 +78,8 @@ def verify(database: Database, settings: Settings, encoder_id: str | None) -> di
         encoder = encoders.resolve(session, encoder_id)
         base = index_files.opened(session, encoder, settings)
         term_files.verify(session, encoder, settings)
-        wanted = features.members_of(session, encoder)
-        changed = features.members_of(session, encoder, base.stamp.generation).frame_ids
+        changed = features.frame_ids(session, encoder, base.stamp.generation)
+        wanted = features.members_of(session, encoder)  # last: what is deleted meanwhile is in neither
     expected = ~np.isin(wanted.frame_ids, changed)
     ids, vectors = wanted.frame_ids[expected], wanted.vectors[expected]
     seen = 0

@@ -122,6 +122,12 @@ def archive(request: pytest.FixtureRequest, database: Database, settings: Settin
     return Archive(database, replace(settings, index=request.param))
 
 
+@pytest.fixture
+def stored_archive(any_database: Database, settings: Settings) -> Archive:
+    """An archive on each database there is, its index in a file."""
+    return Archive(any_database, settings)
+
+
 @pytest.fixture(params=BACKENDS)
 def any_archive(request: pytest.FixtureRequest, kept_in: Callable[[str], tuple[Database, Settings]]) -> Archive:
     """An archive whose index is kept by each backend there is."""

@@ -14,6 +14,7 @@ from cbmir.errors import BadRequest, BrokenFile, EncoderMismatch, NotFound
 from cbmir.services.retrieval import gallery
 from cbmir.services.retrieval.indexes import benchmark, index_files, report
 from cbmir.services.retrieval.indexes.backends.choose import check
+from cbmir.services.retrieval.indexes.backends.files import Files
 from cbmir.settings import Settings
 from cbmir.store import encoders, features
 from cbmir.store.session import Database
@@ -192,6 +193,21 @@ def test_what_lags_far_behind_is_made_anew_beside_the_queries(
     archive.add(7)
     after = archive.held(galleries)
     assert (after.mark != before, after.index.changes) == (True, 1)
+
+
+def test_what_is_deleted_while_an_index_is_made_is_no_fault_of_the_index(
+    stored_archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive, write = stored_archive, Files.write
+    ids = archive.add(*range(1, 300))
+
+    def slow(*given: object) -> None:
+        write(*given)
+        archive.delete(ids[-1])
+
+    monkeypatch.setattr(Files, "write", slow)
+    assert len(index_files.rebuild(archive.database, archive.settings).index) == len(ids)
+    assert archive.search(gallery.Galleries(), 300) == ids[:-1]
 
 
 def test_processes_that_build_at_once_leave_one_sound_index(served_archive: Archive) -> None:

@@ -63,8 +63,10 @@ def _numbers(text: str) -> list[int]:
 
 
 def _print_table(result: dict[str, Any]) -> None:
-    asked = counted(result["queries"], "query", "queries")
-    click.echo(f"{result['encoder']}: {asked}, {result['gallery']:,} in the gallery, by {result['label']}")
+    groups = result["groups"]
+    asked = f"{counted(result['queries'], 'query', 'queries')} of {counted(groups['queries'], 'group')}"
+    searched = f"{counted(result['gallery'], 'image')} of {counted(groups['gallery'], 'group')} in the gallery"
+    click.echo(f"{result['encoder']}: {asked}, {searched}, by {result['label']}")
     click.echo(result["split"])
     found = result["intervals"]
     for mean, title, at in (("micro", "all queries", result["at"]), ("macro", "all labels alike", result["macro"])):

@@ -1,11 +1,13 @@
-"""The figures of an evaluation, as SVG."""
+"""The figures of an evaluation, as SVG: each says at its top what made it."""
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from io import BytesIO
 from typing import Any
 
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -19,14 +21,17 @@ CURVES = {
 }
 """Metric -> colour and line; told apart by the line too, for those who do not see the colours."""
 MOST_BARS = 40
+HEAD, LINE = 6, 120
+"""Font size of what made a figure, in points, and the characters of a line."""
 
 
-def by_k(at: Mapping[str, Mapping[str, float]], intervals: Mapping[str, Any] | None) -> bytes:
+def by_k(at: Mapping[str, Mapping[str, float]], intervals: Mapping[str, Any] | None, made: str) -> bytes:
     """Every metric by the number of retrieved images, with its interval as a band.
 
     Args:
         at: k -> metric -> mean.
         intervals: k -> metric -> [low, high]; None where there are none.
+        made: what made it, a line or several.
     """
     figure = Figure(figsize=(7, 4.2), layout="constrained")
     axes = figure.subplots()
@@ -40,16 +45,19 @@ def by_k(at: Mapping[str, Mapping[str, float]], intervals: Mapping[str, Any] | N
     axes.set_xticks(ks)
     axes.set_xlabel("retrieved images, k")
     figure.legend(loc="outside lower center", ncols=3, frameon=False)
-    return _svg(figure)
+    return _svg(figure, made)
 
 
-def by_label(per_class: Mapping[str, Mapping[str, Any]], k: str, intervals: Mapping[str, Any] | None) -> bytes:
+def by_label(
+    per_class: Mapping[str, Mapping[str, Any]], k: str, intervals: Mapping[str, Any] | None, made: str
+) -> bytes:
     """Precision and capped recall of each label at one k, worst first; at most the worst 40 labels.
 
     Args:
         per_class: label -> its averages, as `cbmir.evaluation.summary.summarise` gives them.
         k: as text.
         intervals: label -> its intervals, or None; None where there are none at all.
+        made: what made it, a line or several.
     """
     rows = sorted(per_class.items(), key=lambda row: (row[1]["at"][k]["precision"], row[0]))[:MOST_BARS]
     figure = Figure(figsize=(7, 1.4 + 0.34 * len(rows)), layout="constrained")
@@ -60,20 +68,22 @@ def by_label(per_class: Mapping[str, Mapping[str, Any]], k: str, intervals: Mapp
         for place, (label, _) in zip(places, rows, strict=True):
             if intervals is not None and intervals[label] is not None:
                 axes.plot(intervals[label]["at"][k][name], [place, place], color="#222222", linewidth=1)
-    axes.set_yticks(range(len(rows)), [f"{label} ({row['queries']})" for label, row in rows])
+    names = [f"{label} ({row['queries']})" for label, row in rows]
+    axes.set_yticks(range(len(rows)), names, parse_math=False)
     axes.invert_yaxis()
     axes.set_xlim(0, 1.0)
     axes.set_xlabel(f"at {k} retrieved images (number of queries in brackets)")
     figure.legend(loc="outside lower center", ncols=2, frameon=False)
-    return _svg(figure)
+    return _svg(figure, made)
 
 
-def differences(found: Mapping[str, Any], other: str) -> bytes:
+def differences(found: Mapping[str, Any], other: str, made: str) -> bytes:
     """How much higher each metric is than the other encoder's, with its interval; 0 is no difference.
 
     Args:
         found: `at` and `whole` of `cbmir.evaluation.intervals.difference`.
         other: the other encoder's id.
+        made: what made it, a line or several.
     """
     rows = [
         (f"{name} at {k}", row[name]) for k, row in found["at"].items() for name in ("precision", "map", "ndcg")
@@ -90,7 +100,7 @@ def differences(found: Mapping[str, Any], other: str) -> bytes:
     axes.invert_yaxis()
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_xlabel(f"difference to {other}")
-    return _svg(figure)
+    return _svg(figure, made)
 
 
 def _dress(axes: Axes) -> None:
@@ -100,7 +110,12 @@ def _dress(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _svg(figure: Figure) -> bytes:
+def _svg(figure: Figure, made: str) -> bytes:
+    lines = [part for line in made.splitlines() for part in textwrap.wrap(line, LINE)]
+    figure.suptitle(
+        "\n".join(lines), fontsize=HEAD, color="#555555", family="monospace", x=0.01, ha="left", parse_math=False
+    )
     buffer = BytesIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    with rc_context({"svg.hashsalt": "cbmir"}):  # else the ids within differ each time
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Title": made})
     return buffer.getvalue()

@@ -47,13 +47,14 @@ def write(folder: Path, result: Mapping[str, Any], examples: Sequence[Example]) 
 def draw(result: Mapping[str, Any]) -> dict[str, bytes]:
     """The figures of an evaluation, SVG by name."""
     found, per_class = result["intervals"], result["per_class"]
+    made = _made(result)
     drawn = {
-        "by_k": figures.by_k(result["at"], found and found["micro"]["at"]),
-        "by_label": figures.by_label(per_class, typical(result["at"]), found and found["per_class"]),
+        "by_k": figures.by_k(result["at"], found and found["micro"]["at"], made),
+        "by_label": figures.by_label(per_class, typical(result["at"]), found and found["per_class"], made),
     }
     if result["against"]:
         drawn["against"] = figures.differences(
-            result["against"]["difference"]["micro"], result["against"]["encoder"]
+            result["against"]["difference"]["micro"], result["against"]["encoder"], made
         )
     return drawn
 
@@ -71,6 +72,13 @@ def page(result: Mapping[str, Any], drawn: Mapping[str, bytes], examples: Sequen
         metrics=list(METRICS),
         whole=list(WHOLE),
         k=typical(result["at"]),
+    )
+
+
+def _made(result: Mapping[str, Any]) -> str:
+    asked = f"{counted(result['queries'], 'query', 'queries')} of {counted(result['groups']['queries'], 'group')}"
+    return (
+        f"{result['command']}\n{asked}, {counted(result['gallery'], 'image')} searched; cbmir {result['version']}"
     )
 
 

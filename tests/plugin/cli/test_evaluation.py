@@ -68,7 +68,8 @@ def _frame(session: Any, settings: Settings, number: int, labels: dict[str, str]
 def test_every_number_is_printed_with_its_interval_and_definition(cbmir: Run) -> None:
     printed = cbmir("evaluate", "--k", "1,5", "--encoder", "near", "--by", "modality").out
     assert printed.startswith(
-        "near: 16 queries, 24 in the gallery, by subclass\nThe test part of the encoder's own"
+        "near: 16 queries of 16 groups, 24 images of 24 groups in the gallery, by subclass\n"
+        "The test part of the encoder's own"
     )
     for name in (*METRICS, *WHOLE):
         assert name in printed

@@ -139,7 +139,7 @@ def _by_epoch(axes: Axes) -> None:
 
 def _show(axes: Axes, shown: Shown, title: str, colour: str) -> None:
     axes.imshow(Image.open(BytesIO(shown.png)).convert("RGB"))
-    axes.set_title(title, fontsize=7, color=colour)
+    axes.set_title(title, fontsize=7, color=colour, parse_math=False)
 
 
 def _wrapped(command: str) -> list[str]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from cbmir import __version__
 from cbmir.errors import BadRequest
 from cbmir.evaluation import definitions
 from cbmir.evaluation.intervals import difference, intervals
@@ -66,8 +68,9 @@ def evaluate(
         `difference` as in `cbmir.evaluation.intervals.difference`), `by` (other label -> `values` as in
         `cbmir.evaluation.summary.breakdown`, and `queries_without`), `probes` as in
         `cbmir.services.evaluation.probes.probe.probe`, `retrieved` (k -> images really retrieved),
-        `groups` (counts), `skipped` (images left out, and why), `split` (where it comes from) and `definitions`
-        (what each number means). The encoder's metrics keep it, but for the intervals of each label.
+        `groups` (counts), `skipped` (images left out, and why), `split` (where it comes from), `command` (the
+        command line that does this), `version` (of cbmir) and `definitions` (what each number means). The encoder's
+        metrics keep it, but for the last three and the intervals of each label.
 
     Raises:
         cbmir.errors.BadRequest: if a k is below 1, no image has such a label, or the report cannot be written.
@@ -93,7 +96,8 @@ def evaluate(
     if other is not None and second is not None:
         result["against"] = _compared(other, table, _measured(second, wanted, progress))
     result["probes"] = probe(database, settings, encoder, trial, table, wanted, probes, by, progress)
-    result["definitions"] = definitions.of(result)
+    result["command"] = _command(encoder.id, against, label, wanted, by, probes, seed)
+    result |= {"version": __version__, "definitions": definitions.of(result)}
     if report is not None:
         _write(database, settings, trial, result, report)
     with database.write() as session:
@@ -141,6 +145,22 @@ def _result(encoder: tables.Encoder, label: str, trial: Trial, ks: Sequence[int]
         "skipped": _skipped(trial),
         "split": trial.split,
     }
+
+
+def _command(
+    encoder: str,
+    against: str | None,
+    label: str,
+    ks: Sequence[int],
+    by: Sequence[str],
+    probes: Collection[str],
+    seed: int,
+) -> str:
+    words = ["cbmir", "evaluate", "--encoder", encoder, *(["--against", against] if against else [])]
+    words += ["--label", label, "--k", ",".join(map(str, ks)), "--seed", str(seed)]
+    for option, names in (("--by", by), ("--probe", probes)):
+        words += [word for name in names for word in (option, name)]
+    return shlex.join(words)
 
 
 def _groups(side: Side) -> int:

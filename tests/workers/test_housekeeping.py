@@ -15,7 +15,7 @@ from cbmir.services.reporting.originals import passing_folder
 from cbmir.settings import Settings
 from cbmir.store.session import Database
 from cbmir_workers import housekeeping
-from cbmir_workers.housekeeping import LEFT_SECONDS, Housekeeper, discard_left, keep_house
+from cbmir_workers.housekeeping import LEFT_SECONDS, discard_left, housekeeper, keep_house
 
 
 def leave(settings: Settings) -> list[Path]:
@@ -58,8 +58,8 @@ def test_the_thread_survives_a_bad_day_and_ends_when_told(
     monkeypatch.setattr(housekeeping, "FIRST_SECONDS", 0.01)
     monkeypatch.setattr(housekeeping, "EVERY_SECONDS", 0.01)
     stop = Event()
-    housekeeper = Housekeeper(database, settings, stop)
-    housekeeper.start()
+    keeping = housekeeper(database, settings, stop)
+    keeping.start()
     wait_for(lambda: len(days) > 2, seconds=10)
     stop.set()
-    housekeeper.join()
+    keeping.join()

@@ -20,7 +20,7 @@ from cbmir.store.session import Database
 from cbmir.store.tables import Archive, ArchiveObject, Job, now
 from cbmir.types import JobKind, JobState, RemoteInstance
 from cbmir_workers import client, embedded_redis
-from cbmir_workers.sweeper import GIVEN_UP_TIMEOUTS, Sweeper, sweep
+from cbmir_workers.sweeper import GIVEN_UP_TIMEOUTS, sweep, sweeper
 
 LONG_AGO = timedelta(hours=1)
 YEAR = timedelta(days=365)
@@ -179,11 +179,11 @@ def test_the_thread_survives_a_database_that_does_not_answer(
     house: House, tmp_path: Path, wait_for: WaitFor, caplog: pytest.LogCaptureFixture
 ) -> None:
     empty, stop = Database(f"sqlite:///{tmp_path / 'empty.sqlite'}"), Event()
-    sweeper = Sweeper(empty, house.app, house.settings, stop)
-    sweeper.start()
+    sweeping = sweeper(empty, house.app, house.settings, stop)
+    sweeping.start()
     wait_for(lambda: caplog.text.count("no sweep: schema-outdated") > 1)
     stop.set()
-    sweeper.join()
+    sweeping.join()
     empty.dispose()
 
 

@@ -20,6 +20,7 @@ from cbmir.store import archives, jobs, tables
 from cbmir.store.session import Database
 from cbmir.types import JobKind
 from cbmir_workers.client import enqueue
+from cbmir_workers.repeating import Repeating
 
 LOOK_SECONDS = 0.5
 """How often an archive is looked at: a part of the two seconds within which a new image should be found."""
@@ -41,7 +42,9 @@ class Followers:
     def __init__(self, database: Database, app: Celery, settings: Settings, stop: Event) -> None:
         self._database, self._app, self._settings, self._stop = database, app, settings, stop
         self._threads: dict[str, Thread] = {}
-        self._thread = Thread(target=self._run, name="followers", daemon=True)
+        self._thread = Repeating(
+            "look at the archives", self._look_around, stop, every=LOOK_SECONDS, first=LOOK_SECONDS
+        )
 
     def start(self) -> None:
         """Begin."""
@@ -50,13 +53,6 @@ class Followers:
     def join(self) -> None:
         """Wait until all have ended, after `stop` was set."""
         self._thread.join()
-
-    def _run(self) -> None:
-        while not self._stop.wait(LOOK_SECONDS):
-            try:
-                self._look_around()
-            except CbmirError as error:  # the database may be back at the next look
-                log.warning("archives are not followed: %s", error.code)
         for thread in self._threads.values():
             thread.join()
 

@@ -4,10 +4,9 @@ deleted and still lie in an index, and searches that are old."""
 from __future__ import annotations
 
 import logging
-from threading import Event, Thread
+from threading import Event
 
 from cbmir import files
-from cbmir.errors import CbmirError
 from cbmir.services.archives import sync
 from cbmir.services.ingestion.strays import discard_strays
 from cbmir.services.reporting import originals
@@ -16,6 +15,7 @@ from cbmir.services.retrieval.indexes.index_files import purge
 from cbmir.settings import Settings
 from cbmir.store import encoders
 from cbmir.store.session import Database
+from cbmir_workers.repeating import Repeating
 
 FIRST_SECONDS, EVERY_SECONDS = 3600.0, 24 * 3600.0
 """After its start, and from then on."""
@@ -56,26 +56,10 @@ def _purge(database: Database, settings: Settings) -> int:
     return sum(purge(database, settings, encoder_id) for encoder_id in kept)
 
 
-class Housekeeper:
-    """The thread of a worker process that keeps house until it is told to stop."""
+def housekeeper(database: Database, settings: Settings, stop: Event) -> Repeating:
+    """The thread of a worker process that keeps house; the first time is after an hour."""
 
-    def __init__(self, database: Database, settings: Settings, stop: Event) -> None:
-        self._database, self._settings, self._stop = database, settings, stop
-        self._thread = Thread(target=self._run, name="housekeeper", daemon=True)
+    def work() -> None:
+        keep_house(database, settings)
 
-    def start(self) -> None:
-        """Begin; the first time is after an hour."""
-        self._thread.start()
-
-    def join(self) -> None:
-        """Wait until it has ended."""
-        self._thread.join()
-
-    def _run(self) -> None:
-        pause = FIRST_SECONDS
-        while not self._stop.wait(pause):
-            try:
-                keep_house(self._database, self._settings)
-            except (CbmirError, OSError) as error:
-                log.warning("no housekeeping: %s", getattr(error, "code", type(error).__name__))
-            pause = EVERY_SECONDS
+    return Repeating("housekeeping", work, stop, every=EVERY_SECONDS, first=FIRST_SECONDS)

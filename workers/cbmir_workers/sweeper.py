@@ -5,11 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from threading import Event, Thread
+from threading import Event
 
 from celery import Celery
 
-from cbmir.errors import CbmirError
 from cbmir.settings import Settings
 from cbmir.store import jobs
 from cbmir.store.clock import clock, heed_a_step_back
@@ -18,6 +17,7 @@ from cbmir.store.tables import Job
 from cbmir.types import JobKind, JobState
 from cbmir_workers import uploads
 from cbmir_workers.client import QUEUES, broker_state, send
+from cbmir_workers.repeating import Repeating
 
 SWEEPS_A_TIMEOUT = 3
 """How often the sweeper looks within one heartbeat timeout."""
@@ -68,29 +68,11 @@ def _is_lost(job: Job, waiting: Mapping[str, int], given_up: datetime) -> bool:
     return in_queue == 0 or (bool(in_queue) and job.sent_at is not None and job.sent_at < given_up)
 
 
-class Sweeper:
-    """The thread of a worker process that sweeps until it is told to stop."""
+def sweeper(database: Database, app: Celery, settings: Settings, stop: Event) -> Repeating:
+    """The thread of a worker process that sweeps; the first time is at once."""
 
-    def __init__(self, database: Database, app: Celery, settings: Settings, stop: Event) -> None:
-        self._work = (database, app, settings)
-        self._settings = settings
-        self._every = settings.heartbeat_timeout_seconds / SWEEPS_A_TIMEOUT
-        self._stop = stop
-        self._thread = Thread(target=self._run, name="sweeper", daemon=True)
+    def work() -> None:
+        sweep(database, app, settings)
+        uploads.forget_old(settings, database)
 
-    def start(self) -> None:
-        """Begin; the first sweep is at once."""
-        self._thread.start()
-
-    def join(self) -> None:
-        """Wait until it has ended."""
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            try:
-                sweep(*self._work)
-                uploads.forget_old(self._settings, self._work[0])
-            except (CbmirError, OSError) as error:  # database and disk may be back at the next sweep
-                log.warning("no sweep: %s", getattr(error, "code", type(error).__name__))
-            self._stop.wait(self._every)
+    return Repeating("sweep", work, stop, every=settings.heartbeat_timeout_seconds / SWEEPS_A_TIMEOUT)

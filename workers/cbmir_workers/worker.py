@@ -22,8 +22,8 @@ from cbmir.types import JobKind
 from cbmir_workers import duties, embedded_redis, tasks
 from cbmir_workers.client import QUEUES, ROLES, make_app
 from cbmir_workers.follower import Followers
-from cbmir_workers.housekeeping import Housekeeper
-from cbmir_workers.sweeper import Sweeper
+from cbmir_workers.housekeeping import housekeeper
+from cbmir_workers.sweeper import sweeper
 
 SEARCHING = {JobKind.RETRIEVE, JobKind.EXTRACT, JobKind.SYNC}
 """What needs the encoder in use or its index."""
@@ -89,14 +89,14 @@ def _consume(app: Celery, role: str) -> int:
 
 def _listen(bench: tasks.Bench, kinds: Collection[JobKind]) -> None:
     """Hear of Celery's comings and goings."""
-    sweeper = Sweeper(bench.database, bench.app, bench.settings, bench.stop)
+    sweeping = sweeper(bench.database, bench.app, bench.settings, bench.stop)
     followers = Followers(bench.database, bench.app, bench.settings, bench.stop)
     _on(signals.setup_logging, _set_up_logging)
-    _on(signals.worker_ready, sweeper.start)
+    _on(signals.worker_ready, sweeping.start)
     if JobKind.SYNC in kinds:
         _on(signals.worker_ready, followers.start)
     if JobKind.INGEST in kinds:
-        _on(signals.worker_ready, Housekeeper(bench.database, bench.settings, bench.stop).start)
+        _on(signals.worker_ready, housekeeper(bench.database, bench.settings, bench.stop).start)
     _on(signals.worker_ready, lambda: log.info("ready"))
     _on(signals.worker_shutting_down, bench.stop.set)
 

@@ -19,6 +19,8 @@ from cbmir.services.features.export import export_json, import_json
 @click.pass_obj
 def export_command(context: Context, file: Path, encoder_id: str | None, as_json: bool) -> None:
     """Write the features and labels of one encoder to FILE.json; a feature is patient data, so mind where."""
+    if not file.parent.is_dir():
+        raise click.BadParameter(f"there is no folder {file.parent}; make it first", param_hint="FILE.json")
     with context.progress("export") as progress, written_whole(file) as out:
         report = export_json(context.database, encoder_id, out.write, progress)
     _report(report, as_json)

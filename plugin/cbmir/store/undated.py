@@ -1,39 +1,16 @@
-"""Instances of which no Study Date, or no equipment, is known yet: found, and given it."""
+"""Instances of which no Study Date is known yet: found, and given it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
 
-from sqlalchemy import ColumnElement, and_, bindparam, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, bindparam, func, select, update
 from sqlalchemy.orm import Session
 
 from cbmir.store.instances import tell_anew
-from cbmir.store.new_instances import header_columns
 from cbmir.store.tables import Instance
 from cbmir.store.writing import in_pieces
-from cbmir.types import InstanceHeader
-
-
-def is_incomplete(session: Session, sha256: str) -> bool:
-    """Whether the file with these bytes is stored as a DICOM object of which no date, or no equipment, is known."""
-    unknown = or_(
-        Instance.study_date.is_(None), and_(Instance.manufacturer.is_(None), Instance.model_name.is_(None))
-    )
-    stored = exists().where(Instance.sha256 == sha256, Instance.sop_class_uid.is_not(None), unknown)
-    return bool(session.scalar(select(stored)))
-
-
-def complete(session: Session, instance: Instance, header: InstanceHeader | None) -> None:
-    """Give it date and equipment by its header, as far as neither is known; what is known stays."""
-    if header is None:
-        return
-    if instance.manufacturer is None and instance.model_name is None:
-        said = header_columns(header)
-        instance.manufacturer, instance.model_name = said["manufacturer"], said["model_name"]
-        session.flush()
-    if instance.study_date is None and header.study_date:
-        date_instance(session, instance.id, header.study_date)
 
 
 def studies(session: Session) -> set[str]:

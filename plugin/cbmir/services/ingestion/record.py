@@ -17,7 +17,7 @@ from cbmir.services.conversion.isolation import Isolation
 from cbmir.services.conversion.keep import header_of, keep
 from cbmir.services.ingestion.identity import group_key
 from cbmir.settings import Settings
-from cbmir.store import instances, undated
+from cbmir.store import completing, instances
 from cbmir.store.labels import set_labels
 from cbmir.store.new_instances import NewFrame, NewInstance
 from cbmir.store.session import Database
@@ -123,7 +123,7 @@ def _missing_header(
 ) -> InstanceHeader | None:
     """The header of a known object of which an earlier version kept less."""
     with database.read() as session:
-        if not undated.is_incomplete(session, sha256):
+        if not completing.is_incomplete(session, sha256):
             return None
     name = PurePosixPath(source.file_name).name
     return isolation.run(name, size_of(content), header_of, content, name, settings)
@@ -154,7 +154,7 @@ def record(session: Session, prepared: Prepared, *, believe_uid: bool = False, r
     """
     if known := instances.find_by_sha256(session, prepared.sha256):
         _label_again(session, known, prepared)
-        undated.complete(session, known, prepared.header)
+        completing.complete(session, known, prepared.header)
         return _renewed(session, known, prepared)
     converted = prepared.converted
     if converted is None:
@@ -168,7 +168,7 @@ def record(session: Session, prepared: Prepared, *, believe_uid: bool = False, r
             return Recorded(Outcome.INCOMPARABLE)
         _refuse_other_pixels(session, known, prepared, converted)
         _label_again(session, known, prepared)
-        undated.complete(session, known, converted.header)
+        completing.complete(session, known, converted.header)
         return Recorded(Outcome.DUPLICATE)
     instances.add_all(session, [new_instance(prepared, converted)])
     return Recorded(Outcome.INGESTED)

@@ -65,6 +65,71 @@ def test_too_large_a_body_is_refused_before_it_is_sent(settings: Settings, datab
         assert json.load(response)["error"]["code"] == "too-large"
 
 
+@contextmanager
+def behind_a_password(settings: Settings) -> Iterator[http.client.HTTPConnection]:
+    with serving(replace(settings, port=0, username="reader", password="right")) as connection:
+        yield connection
+
+
+def post(connection: http.client.HTTPConnection, announced: int, **headers: str) -> http.client.HTTPResponse:
+    """The answer to a body of this many bytes, of which none is sent."""
+    connection.putrequest("POST", "/api/v1/ingest")
+    for name, value in {"Content-Length": str(announced), **headers}.items():
+        connection.putheader(name, value)
+    connection.endheaders()
+    return connection.getresponse()
+
+
+WRONG = {"Authorization": "Basic cmVhZGVyOndyb25n"}
+GARBLED = {"Authorization": "Basic ?"}
+WAITING = {"Expect": "100-continue"}
+
+
+@pytest.mark.parametrize("given", [{}, WRONG, GARBLED, WAITING])
+def test_a_large_body_is_not_read_without_the_password(
+    settings: Settings,
+    database: Database,  # noqa: ARG001
+    given: dict[str, str],
+) -> None:
+    with behind_a_password(settings) as connection:
+        response = post(connection, 10**8, **given)
+        assert response.status == 401
+        assert response.headers["WWW-Authenticate"].lower().startswith("basic")
+        assert json.load(response)["error"]["code"] == "unauthorized"
+
+
+def test_nor_is_what_was_sent_of_it_taken_for_another_request(
+    settings: Settings,
+    database: Database,  # noqa: ARG001
+) -> None:
+    with behind_a_password(settings) as connection:
+        connection.connect()
+        body = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        connection.sock.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9999999\r\n\r\n" + body)
+        with connection.sock.makefile("rb") as answers:
+            assert answers.read().count(b"HTTP/1.1 ") == 1
+
+
+def test_one_that_waits_is_told_that_it_is_too_large(settings: Settings, database: Database) -> None:  # noqa: ARG001
+    with serving(replace(settings, port=0, max_upload_bytes=1000)) as connection:
+        assert post(connection, 10**12, **WAITING).status == 413
+
+
+def test_nor_one_whose_length_is_not_said(settings: Settings, database: Database) -> None:  # noqa: ARG001
+    with behind_a_password(settings) as connection:
+        connection.putrequest("POST", "/api/v1/ingest")
+        connection.putheader("Transfer-Encoding", "chunked")
+        connection.endheaders()
+        assert connection.getresponse().status == 401
+
+
+def test_with_the_password_a_large_body_comes_in(settings: Settings, database: Database) -> None:  # noqa: ARG001
+    with behind_a_password(settings) as connection:
+        headers = {"Authorization": "Basic cmVhZGVyOnJpZ2h0", "Content-Type": "application/json"}
+        connection.request("POST", "/api/v1/ingest", b"[" * 100_000, headers)
+        assert connection.getresponse().status not in (401, 413)
+
+
 def test_what_is_no_http_is_refused_in_our_words(settings: Settings, database: Database) -> None:  # noqa: ARG001
     with serving(replace(settings, port=0)) as connection:
         connection.connect()

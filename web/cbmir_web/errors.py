@@ -173,6 +173,11 @@ def too_large(limit: int) -> Problem:
     )
 
 
+def password_missing() -> Problem:
+    """Nobody comes in without the password."""
+    return Problem(CODE[HTTPStatus.UNAUTHORIZED], *REASON[HTTPStatus.UNAUTHORIZED])
+
+
 def _plain_problem(error: HTTPException) -> Problem:
     status = HTTPStatus(error.code or 500)
     reason, remedy = REASON.get(status, (error.description or status.phrase, ""))

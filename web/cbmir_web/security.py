@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, request
 from flask_httpauth import HTTPBasicAuth
 from flask_talisman import Talisman
 from flask_wtf.csrf import CSRFProtect
-from werkzeug.datastructures import WWWAuthenticate
+from werkzeug.datastructures import Authorization, WWWAuthenticate
 from werkzeug.exceptions import Forbidden, Unauthorized
 
 from cbmir.settings import Settings
@@ -29,6 +30,8 @@ CONTENT_SECURITY_POLICY = {
 }
 OPEN_ENDPOINTS = frozenset({"health.alive"})
 """Answered without a password: an orchestrator asks it whether the process lives, and learns nothing else."""
+
+REALM = WWWAuthenticate("basic", {"realm": "cbmir"})
 
 csrf = CSRFProtect()
 talisman = Talisman()
@@ -73,7 +76,23 @@ def _ask_for_password(app: Flask, settings: Settings) -> None:
     @app.before_request
     def ask() -> None:
         if request.endpoint not in OPEN_ENDPOINTS and not auth.authenticate(auth.get_auth(), None):
-            raise Unauthorized(www_authenticate=WWWAuthenticate("basic", {"realm": "cbmir"}))
+            raise Unauthorized(www_authenticate=REALM)
+
+
+def admits(settings: Settings) -> Callable[[str | None], bool]:
+    """Tells of the header `Authorization` of a request whether it has the password; where there is none, all may
+    come in. For what has to be known before the application sees the request."""
+    if not (settings.username and settings.password):
+        return lambda _header: True
+    expected = _fingerprint(settings.username, settings.password)
+
+    def known(header: str | None) -> bool:
+        given = Authorization.from_header(header)
+        if given is None or given.type != "basic":
+            return False
+        return hmac.compare_digest(_fingerprint(given.username or "", given.password or ""), expected)
+
+    return known
 
 
 def _fingerprint(name: str, password: str) -> bytes:

@@ -3,21 +3,58 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
 import orjson
 import waitress
 from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser
 from waitress.task import ErrorTask
+from waitress.utilities import Error
 
 from cbmir.errors import CbmirError, Unavailable
 from cbmir.settings import Settings
-from cbmir_web import create_app
-from cbmir_web.errors import Problem, too_large
+from cbmir_web import create_app, security
+from cbmir_web.errors import Problem, password_missing, too_large
 
 THREADS = 16
 """Requests answered at one time; half of them may wait for a job (`cbmir_web.waiting`)."""
+
+TAKEN_FROM_STRANGERS = 65_536
+"""Bytes of a body that are read before anybody looks at the password."""
+
+
+class PasswordMissing(Error):  # type: ignore[misc]
+    """Much was to be sent without the password."""
+
+    code = HTTPStatus.UNAUTHORIZED.value
+    reason = HTTPStatus.UNAUTHORIZED.phrase
+
+
+class KnockingParser(HTTPRequestParser):  # type: ignore[misc]
+    """Refuses a large body whose sender has not the password before it lies on the disk."""
+
+    def __init__(self, adjustments: Any, admits: Callable[[str | None], bool]) -> None:
+        super().__init__(adjustments)
+        self._admits = admits
+
+    def received(self, data: bytes) -> int:
+        """Take what has come; gives how many bytes of it belong to this request."""
+        consumed: int = super().received(data)
+        if not self.error:
+            return consumed
+        self.expect_continue = False  # waitress would ask for the body, and take it for another request
+        return len(data)
+
+    def parse_header(self, header_plus: bytes) -> None:
+        """Read the header, and let no body follow that is not to be read."""
+        super().parse_header(header_plus)
+        is_large = self.chunked or self.content_length > TAKEN_FROM_STRANGERS
+        if is_large and not self._admits(self.headers.get("AUTHORIZATION")):
+            self.body_rcv, self.content_length, self.error = None, 0, PasswordMissing("")
 
 
 class RefusingTask(ErrorTask):  # type: ignore[misc]
@@ -29,6 +66,8 @@ class RefusingTask(ErrorTask):  # type: ignore[misc]
         body = orjson.dumps(problem.as_json())
         self.status = f"{problem.status.value} {problem.status.phrase}"
         self.response_headers.append(("Content-Type", "application/json"))
+        if problem.status == HTTPStatus.UNAUTHORIZED:
+            self.response_headers.append(("WWW-Authenticate", security.REALM.to_header()))
         self.set_close_on_finish()
         self.content_length = len(body)
         self.write(body)
@@ -37,6 +76,8 @@ class RefusingTask(ErrorTask):  # type: ignore[misc]
         code = self.request.error.code
         if code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
             return too_large(self.channel.server.adj.max_request_body_size)
+        if code == HTTPStatus.UNAUTHORIZED:
+            return password_missing()
         if code == HTTPStatus.INTERNAL_SERVER_ERROR:  # the application itself failed to answer
             return Problem(CbmirError.code, "Something went wrong here.", "The log says more about it.")
         return Problem("malformed", "This is not a request that can be understood.")
@@ -63,8 +104,13 @@ def make_server(settings: Settings) -> Any:
         max_request_body_size=settings.max_upload_bytes,
         ident="cbmir",
     )
-    server.channel_class = RefusingChannel
+    server.channel_class = _channel(settings)
     return server
+
+
+def _channel(settings: Settings) -> type[RefusingChannel]:
+    parser = partial(KnockingParser, admits=security.admits(settings))
+    return type("Channel", (RefusingChannel,), {"parser_class": parser})
 
 
 def _listener(settings: Settings) -> socket.socket:

@@ -37,6 +37,10 @@ class PasswordMissing(Error):  # type: ignore[misc]
 class KnockingParser(HTTPRequestParser):  # type: ignore[misc]
     """Refuses a large body whose sender has not the password before it lies on the disk."""
 
+    content_length: int
+    body_rcv: Any
+    error: Error | None
+
     def __init__(self, adjustments: Any, admits: Callable[[str | None], bool]) -> None:
         super().__init__(adjustments)
         self._admits = admits

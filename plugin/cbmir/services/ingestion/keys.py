@@ -25,24 +25,32 @@ def check(database: Database, settings: Settings) -> None:
     Raises:
         cbmir.errors.BadRequest: if it is another.
     """
-    mine = fingerprint(settings.resolved_secret_key)
-    with database.read() as session:
-        known = secret_keys.known(session)
-    if known is None:
+    if _known(database) is None:
         with database.write() as session:
-            secret_keys.keep_first(session, mine)
-            known = secret_keys.known(session)
-    if known != mine:
+            secret_keys.keep_first(session, fingerprint(settings.resolved_secret_key))
+    look(database, settings)
+
+
+def look(database: Database, settings: Settings) -> bool:
+    """As `check`, but where no key is known yet none is kept; gives whether one is known."""
+    known = _known(database)
+    if known is not None and known != fingerprint(settings.resolved_secret_key):
         raise BadRequest(
             "The secret key is not the one that this database was filled under: each patient would become another.",
             f"{_whereabouts(settings)} If the key is lost, run `cbmir db accept-key`.",
         )
+    return known is not None
 
 
 def accept(database: Database, settings: Settings) -> None:
     """Let the present key be that of this database from now on."""
     with database.write() as session:
         secret_keys.replace(session, fingerprint(settings.resolved_secret_key))
+
+
+def _known(database: Database) -> str | None:
+    with database.read() as session:
+        return secret_keys.known(session)
 
 
 def _whereabouts(settings: Settings) -> str:

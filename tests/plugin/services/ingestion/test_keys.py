@@ -43,3 +43,12 @@ def test_a_fingerprint_tells_keys_apart_and_nothing_of_them() -> None:
     assert keys.fingerprint(FORMER) != keys.fingerprint(LATTER)
     assert len(keys.fingerprint(FORMER)) == 64
     assert FORMER[:8] not in keys.fingerprint(FORMER)
+
+
+def test_who_only_looks_keeps_none(any_database: Database, settings: Settings) -> None:
+    former, latter = (replace(settings, secret_key=each) for each in (FORMER, LATTER))
+    assert not keys.look(any_database, former)
+    keys.check(any_database, latter)
+    assert keys.look(any_database, latter)
+    with pytest.raises(BadRequest):
+        keys.look(any_database, former)

@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -32,6 +33,11 @@ from cbmir.store.tables import Base
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 POSTGRES_PROGRAMS = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/usr/local/pgsql/bin")
+
+_own = str(Path(sys.prefix, "bin"))
+_folders = os.environ["PATH"].split(os.pathsep)
+# pynetdicom's storescu and echoscu, which an activated environment puts first, are not dcmtk's
+os.environ["PATH"] = os.pathsep.join(sorted(_folders, key=lambda folder: folder == _own))
 
 INDEX_THREAD = "index"
 """The name of the thread that makes an index anew beside the queries (`services.retrieval.gallery`)."""

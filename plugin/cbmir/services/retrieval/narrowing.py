@@ -9,11 +9,12 @@ from pyroaring import BitMap64
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from cbmir.errors import EmptyGallery
 from cbmir.index.base import IdArray
 from cbmir.index.terms import Terms, ids_of
 from cbmir.modalities import modality_class
 from cbmir.store import frames, study_dates
-from cbmir.store.filters import GROUP, Where, asked
+from cbmir.store.filters import COLUMNS, GROUP, Where, asked
 from cbmir.store.study_dates import Days
 from cbmir.store.tables import Archive
 from cbmir.store.terms import ARCHIVE, BODY_PART, CODE, LABEL, STUDY_DATE
@@ -22,6 +23,16 @@ from cbmir.store.terms import ARCHIVE, BODY_PART, CODE, LABEL, STUDY_DATE
 def kept(session: Session, terms: Terms, where: Where) -> IdArray:
     """The members that the filter keeps: int64 (m,), ascending."""
     return ids_of(_kept(session, terms, where))
+
+
+def nothing_kept(terms: Terms, where: Where) -> EmptyGallery:
+    """The error for a filter that keeps no member: where it asks for a label that none has, which there are."""
+    known = {name.removeprefix(LABEL) for name in terms.holders if name.startswith(LABEL)}
+    for name in where.label:
+        if name not in known | {GROUP}:
+            reason = f"The filter asks for {name!r}: no image that has a feature carries such a label."
+            return EmptyGallery(reason, f"Ask for {', '.join([*COLUMNS, *sorted(known - set(COLUMNS))])}.")
+    return EmptyGallery("The filter keeps no image that has a feature.", "Loosen the filter.")
 
 
 def _kept(session: Session, terms: Terms, where: Where) -> BitMap64:

@@ -81,7 +81,7 @@ def scoped(session: Session, gallery: Gallery, subject: Subject, where: Where, e
     archives.refuse_unknown(session, where)
     allowed = None if where == Where() else narrowing.kept(session, gallery.terms, where)
     if allowed is not None and len(allowed) == 0:
-        raise EmptyGallery("The filter keeps no image that has a feature.", "Loosen the filter.")
+        raise narrowing.nothing_kept(gallery.terms, where)
     own = set(subject.own_frames)
     if exclude_same_patient:
         own.update(frames.ids_of_groups(session, subject.groups))

@@ -97,7 +97,7 @@ class Frames:
         """The frame at `index` (0-based)."""
         if self.layout is None or self.decoder is None:
             return self._waveform(index, rendering)
-        steps: list[str] = []
+        steps = list(self.found.mended)
         dataset = self.found.dataset
         with translated(f"{self.name}: frame {index + 1} cannot be converted"):
             pixels = self._pictures(self.layout, self.decoder, rendering).frame(index, steps)

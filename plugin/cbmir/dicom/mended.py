@@ -28,8 +28,14 @@ from cbmir.dicom.elements import (
     plain_header,
 )
 
+BEHIND_META = 0x00030000
+"""Tags of the meta header are below it."""
+
 MOST = 16
 """Slips of a header that are mended: beyond that its writer knows another encoding."""
+
+LONG_HEAD = 12
+"""Bytes in front of an element's value, at most."""
 
 BARE = (b"\x08\0", b"\0\x08")
 """What a dataset without preamble begins with, in both byte orders: its first group."""
@@ -47,24 +53,30 @@ def mended_header(data: memoryview) -> Mended | None:
     Args:
         data: the file, or as much of it as a header usually takes.
     """
-    at, syntax = end_of_meta(data)
-    if syntax in (*GUESSED, ExplicitVRBigEndian):
+    patched, said = memoryview(bytearray(data)), list[str]()
+    start = _walked(patched, PREAMBLE + 4, said, explicit=True, below=BEHIND_META)
+    syntax = end_of_meta(patched)[1]
+    if start is None or syntax in (*GUESSED, ExplicitVRBigEndian):
         return None
-    patched, said, last = memoryview(bytearray(data)), list[str](), 0
-    explicit = syntax != ImplicitVRLittleEndian
-    while len(said) <= MOST:
+    end = _walked(patched, start, said, explicit=syntax != ImplicitVRLittleEndian, below=min(PIXEL_KEYWORDS))
+    found = plain_header(patched) if end and 0 < len(said) <= MOST else None
+    return (*found, tuple(said)) if found else None
+
+
+def _walked(patched: memoryview, at: int, said: list[str], *, explicit: bool, below: int) -> int | None:
+    """Mend the elements from an offset on, which have ascending tags below one, and say where they end; None where
+    they do so too early."""
+    last = 0
+    while last < _tag(patched, at) < below and at <= len(patched) - LONG_HEAD:
         if explicit and (slip := _name_representation(patched, at)):
             said.append(slip)
-        each = element_at(patched, at, "<", explicit)
-        if each is None or each[0] <= last:
-            return None
-        if each[0] in PIXEL_KEYWORDS:
-            return _parsed(patched, said)
         if slip := _measure(patched, at, explicit):
             said.append(slip)
-            each = element_at(patched, at, "<", explicit) or each
+        each = element_at(patched, at, "<", explicit)
+        if each is None or len(said) > MOST:
+            return None
         last, at = each[0], each[4]
-    return None
+    return at if _tag(patched, at) >= below else None
 
 
 def seems_bare(head: bytes) -> bool:
@@ -88,11 +100,6 @@ def _meta(syntax: str) -> bytes:
     """A preamble and a meta header that names a transfer syntax, and nothing else."""
     named = syntax.encode() + b"\0" * (len(syntax) % 2)
     return bytes(PREAMBLE) + b"DICM" + pack("<HH2sH", 0x0002, 0x0010, b"UI", len(named)) + named
-
-
-def _parsed(patched: memoryview, said: list[str]) -> Mended | None:
-    found = plain_header(patched) if said else None
-    return (*found, tuple(said)) if found else None
 
 
 def _name_representation(patched: memoryview, at: int) -> str:
@@ -120,11 +127,13 @@ def _candidates(tag: int) -> tuple[bytes, ...]:
 
 def _fits(patched: memoryview, at: int, code: bytes) -> bool:
     """Whether another element follows if this one has such a value representation."""
-    trial = bytes(patched[at : at + 4]) + code + bytes(patched[at + 6 : at + 12])
-    each = element_at(trial, 0, "<", explicit=True)
-    if each is None or (code in LONG and trial[6:8] != b"\0\0"):
+    before = bytes(patched[at + 4 : at + 6])
+    patched[at + 4 : at + 6] = code
+    each = element_at(patched, at, "<", explicit=True)
+    patched[at + 4 : at + 6] = before
+    if each is None or (code in LONG and bytes(patched[at + 6 : at + 8]) != b"\0\0"):
         return False
-    return _continues(patched, at + each[4], each[0], explicit=True)
+    return _continues(patched, each[4], each[0], explicit=True)
 
 
 def _measure(patched: memoryview, at: int, explicit: bool) -> str:

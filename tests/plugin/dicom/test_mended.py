@@ -65,12 +65,21 @@ def with_representation(data: bytes, group: int, element: int, code: bytes) -> b
 
 
 @pytest.mark.parametrize("blank", BLANKS)
-@pytest.mark.parametrize("tag", [(0x0008, 0x0005), (0x0028, 0x0010), (0x0028, 0x1052), SHORT, LONG])
+@pytest.mark.parametrize("tag", [(2, 0x0010), (8, 0x0005), (0x0028, 0x0010), (0x0028, 0x1052), SHORT, LONG])
 def test_an_element_without_a_value_representation_is_read(
     slice_of_ct: FileDataset, tag: tuple[int, int], blank: bytes
 ) -> None:
     data = with_representation(written(slice_of_ct), *tag, blank)
     assert_read(data, f"element ({tag[0]:04X},{tag[1]:04X}) has no value representation")
+
+
+def test_a_sequence_without_a_value_representation_and_length_is_read(slice_of_ct: FileDataset) -> None:
+    item = Dataset()
+    item.ReferencedSOPInstanceUID = "1.2.3"
+    slice_of_ct.ReferencedImageSequence = [item]
+    slice_of_ct["ReferencedImageSequence"].is_undefined_length = True
+    data = with_representation(written(slice_of_ct), 0x0008, 0x1140, b"  ")
+    assert_read(data, "element (0008,1140) has no value representation")
 
 
 def test_an_element_that_may_mean_two_things_is_not_guessed(slice_of_ct: FileDataset) -> None:

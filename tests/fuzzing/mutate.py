@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import struct
 import warnings
 from collections.abc import Callable, Iterator
@@ -107,12 +108,16 @@ MARKED = 300
 """Bytes at a frame's start among which are its headers."""
 
 
+HEADERS = slice(132, 5000)
+"""Bytes of a file in which most headers lie."""
+
+
 def mutate(data: bytes, max_size: int, seed: int) -> bytes:
     """A changed object; where the bytes are none, or one time in five, libFuzzer's own change of them."""
     chance = random.Random(seed)
     if chance.random() < 0.8:
         with suppress(Exception), _lenient():
-            made = _changed(data, chance)
+            made = _with_slip(_changed(data, chance), chance) if chance.random() < 0.1 else _changed(data, chance)
             if len(made) <= max_size:
                 return made
     return bytes(atheris.Mutate(data, max_size))
@@ -138,6 +143,16 @@ def _changed(data: bytes, chance: random.Random) -> bytes:
     for _ in range(chance.choice((1, 1, 2, 4))):
         chance.choices(CHANGES, WEIGHTS)[0](dataset, chance)
     return written(dataset)
+
+
+def _with_slip(data: bytes, chance: random.Random) -> bytes:
+    """Make an element's value representation blank, or the length behind it wrong."""
+    codes = [each.start() for each in re.finditer(rb"[A-Z]{2}", data[HEADERS])]
+    at = HEADERS.start + chance.choice(codes)
+    if chance.random() < 0.5:
+        return data[:at] + chance.choice((b"  ", b"\0\0", b"??")) + data[at + 2 :]
+    length = int.from_bytes(data[at + 4 : at + 8], "little") + chance.choice((-14, -8, 2, 8, 100))
+    return data[: at + 4] + (length % 2**32).to_bytes(4, "little") + data[at + 8 :]
 
 
 def _set_known(dataset: Dataset, chance: random.Random) -> None:

@@ -100,16 +100,17 @@ def thumbnail(pixels: ByteArray) -> ByteArray:
     return np.asarray(small.convert("L"), np.uint8)
 
 
-def representative(thumbnails: npt.NDArray[np.uint8], most: int) -> list[int]:
+def representative(thumbnails: npt.NDArray[np.uint8], most: int, first: int | None = None) -> list[int]:
     """The frames that show what there is to see: greedy k-centre (Gonzalez 1985).
 
-    Begins with the middle frame and goes on with the one farthest from all those chosen, the first of equals, until
+    Begins with one frame and goes on with the one farthest from all those chosen, the first of equals, until
     `most` are chosen or each frame is within `CLOSE` of one. No choice of as many frames can leave the frame worst
     off at less than half the distance. Takes one pass over the frames for each that is chosen.
 
     Args:
         thumbnails: uint8 (n, s, s), in the order of the frames; n may be 0.
         most: frames, at least 1.
+        first: index of the frame to begin with; without it the middle one.
 
     Returns:
         Indices, 0-based, ascending; at most `most` and at least one where there is any frame.
@@ -117,7 +118,7 @@ def representative(thumbnails: npt.NDArray[np.uint8], most: int) -> list[int]:
     if not len(thumbnails):
         return []
     flat = thumbnails.reshape(len(thumbnails), -1)
-    centres = [len(flat) // 2]
+    centres = [len(flat) // 2 if first is None else first]
     nearest = _distances(flat, centres[0])
     while len(centres) < most and nearest.max() > CLOSE:
         centres.append(int(nearest.argmax()))

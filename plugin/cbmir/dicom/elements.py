@@ -114,10 +114,23 @@ def _is_sequence(tag: int, vr: str) -> bool:
 
 def _end_of_sequence(data: bytes | memoryview, at: int, explicit: bool, depth: int) -> tuple[int, int] | None:
     """Where the delimiter of a sequence begins and ends; None where anything is unusual."""
+    at = end_of_items(data, at, explicit, depth)
+    return (at, at + 8) if data[at : at + 8] == END_OF_SEQUENCE else None
+
+
+def end_of_items(data: bytes | memoryview, at: int, explicit: bool, depth: int = 0) -> int:
+    """Where what follows the items of a sequence begins; the end of the data where one of them is unusual.
+
+    Args:
+        data: little endian.
+        at: offset of the first item.
+        explicit: whether value representations are written.
+        depth: levels of sequences that this one is in.
+    """
     while depth < DEEPEST and data[at : at + 4] == ITEM:
         length = int.from_bytes(data[at + 4 : at + 8], "little")
         at = _end_of_item(data, at + 8, explicit, None if length == UNDEFINED else at + 8 + length, depth + 1)
-    return (at, at + 8) if data[at : at + 8] == END_OF_SEQUENCE else None
+    return at
 
 
 def _end_of_item(data: bytes | memoryview, at: int, explicit: bool, end: int | None, depth: int) -> int:
@@ -134,6 +147,17 @@ def _is_unusual(each: Element, length: int) -> bool:
     """Whether it is none that pydicom reads without further thought, or ends behind the data."""
     tag, _, start, end, _ = each
     return end > length or tag >> 16 == DELIMITERS or (tag == CHARACTER_SET and end - start > MAX_CHARACTER_SETS)
+
+
+def end_of_meta(data: bytes | memoryview) -> tuple[int, str]:
+    """Where the meta header (PS3.10 7.1, always explicit little endian) ends, and its transfer syntax, if only
+    empty."""
+    at, syntax = PREAMBLE + 4, ""
+    while (element := element_at(data, at, "<", explicit=True)) and element[0] >> 16 == 0x0002:
+        tag, _, start, at, _ = element
+        if tag == SYNTAX:
+            syntax = bytes(data[start:at]).decode("ascii", "replace").rstrip("\0 ")
+    return at, syntax
 
 
 def plain_header(data: memoryview) -> tuple[Dataset, int] | None:

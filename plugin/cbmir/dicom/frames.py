@@ -9,7 +9,7 @@ from functools import reduce
 import numpy as np
 
 from cbmir.contrast import to_bytes
-from cbmir.dicom import choice, multiplex, waveforms
+from cbmir.dicom import choice, multiplex, values, waveforms
 from cbmir.dicom.aspect import aspect
 from cbmir.dicom.boundary import translated
 from cbmir.dicom.decode import Decoder, decoder_for
@@ -97,7 +97,7 @@ class Frames:
         """The frame at `index` (0-based)."""
         if self.layout is None or self.decoder is None:
             return self._waveform(index, rendering)
-        steps: list[str] = []
+        steps = list(self.found.mended)
         dataset = self.found.dataset
         with translated(f"{self.name}: frame {index + 1} cannot be converted"):
             pixels = self._pictures(self.layout, self.decoder, rendering).frame(index, steps)
@@ -127,8 +127,9 @@ class Frames:
         return Shown(index + 1, to_bytes(drawn), 1.0, (*self.groups.said(index), *said))
 
     def chosen(self, rendering: Rendering, policy: str, max_frames: int) -> list[int]:
-        """The indices (0-based, ascending) that a policy takes; `representative` looks at `choice.CANDIDATES`.
+        """The indices (0-based, ascending) that a policy takes.
 
+        `representative` looks at `choice.CANDIDATES`, and begins with the frame that the object itself names so.
         Fewer than it says where decoding would take far longer than the object's size explains.
 
         Raises:
@@ -139,10 +140,17 @@ class Frames:
         if policy != "representative" or self.count <= max_frames:
             policy = "spread" if policy == "representative" else policy
             return choice.chosen(self.count, policy, max_frames, choice.limit(self.found.pixels.length))
-        small = replace(rendering, side=choice.SIDE)
-        seen = choice.chosen(self.count, "spread", min(choice.CANDIDATES, self._affordable))
+        small, own = replace(rendering, side=choice.SIDE), self._own_representative
+        seen = sorted({*choice.chosen(self.count, "spread", min(choice.CANDIDATES, self._affordable)), *own})
         thumbnails = [choice.thumbnail(self.picture(index, small).pixels) for index in seen]
-        return [seen[each] for each in choice.representative(np.stack(thumbnails), max_frames)]
+        first = seen.index(own[0]) if own else None
+        return [seen[each] for each in choice.representative(np.stack(thumbnails), max_frames, first)]
+
+    @property
+    def _own_representative(self) -> list[int]:
+        """The index of the frame that Representative Frame Number names (PS3.3 C.7.6.9); empty without one."""
+        number = values.number(self.found.dataset, "RepresentativeFrameNumber") if self.layout else None
+        return [int(number) - 1] if number and 1 <= number <= self.count else []
 
     @property
     def _affordable(self) -> int:

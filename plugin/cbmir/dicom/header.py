@@ -72,7 +72,7 @@ def describe(dataset: Dataset, name: str) -> InstanceHeader:
 def _burned_in(dataset: Dataset) -> str:
     """YES or NO where the object says so; YES of a slide's label, which is text (PS3.3 C.8.12.4.1.1)."""
     said = _one_of(_code(dataset, "BurnedInAnnotation", 16), ("YES", "NO"))
-    flavour = list(values.value(dataset, "ImageType") or ())[2:3]
+    flavour = values.texts(dataset, "ImageType")[2:3]
     return said or ("YES" if flavour == ["LABEL"] else "")
 
 

@@ -13,7 +13,7 @@ from cbmir.dicom.colour import from_palette, said, to_rgb
 from cbmir.dicom.decode import Decoded, Decoder
 from cbmir.dicom.grey import GreyScale
 from cbmir.dicom.halving import halvings
-from cbmir.dicom.layout import PALETTE, Layout
+from cbmir.dicom.layout import GREY, PALETTE, Layout
 from cbmir.dicom.rendering import Rendering
 from cbmir.types import ByteArray
 
@@ -80,6 +80,10 @@ class Pictures:
     @cached_property
     def _left_out(self) -> list[str]:
         left_out = ["ICC profile ignored"] if values.has(self.dataset, "ICCProfile") else []
+        if self.layout.photometric in GREY and values.has(self.dataset, "RedPaletteColorLookupTableDescriptor"):
+            left_out.append(
+                "supplemental palette ignored: shown as grey"
+            )  # which the standard leaves to the reader
         if count := overlays.count(self.dataset):
             left_out.append(f"{count} overlay plane(s) {'drawn' if self.rendering.overlays else 'left out'}")
         return left_out

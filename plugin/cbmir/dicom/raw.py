@@ -35,12 +35,23 @@ def text(element: Any) -> str | None:
     Args:
         element: as pydicom's datasets hold it, or None.
     """
+    value = _plain_text(element)
+    return None if value is None else value.split(b"\\", 1)[0].decode("ascii").strip("\0 ")
+
+
+def texts(element: Any) -> list[str] | None:
+    """All values of an element of text, without padding; None where there is doubt, or none."""
+    value = _plain_text(element)
+    return None if value is None else [each.strip("\0 ") for each in value.decode("ascii").split("\\")]
+
+
+def _plain_text(element: Any) -> bytes | None:
     if not isinstance(element, RawDataElement) or not element.value or len(element.value) > LONGEST:
         return None
     pattern = TEXT.get(kind(element))
     if pattern is None or not pattern.fullmatch(element.value):
         return None
-    return element.value.split(b"\\", 1)[0].decode("ascii").strip("\0 ")
+    return element.value
 
 
 def numbers(element: Any) -> list[float] | list[int] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import BinaryIO, cast
 
@@ -21,7 +21,17 @@ from pydicom.uid import (
 from cbmir.dicom import values
 from cbmir.dicom.boundary import RESEND, translated
 from cbmir.dicom.codestream import likely_syntax
-from cbmir.dicom.elements import ITEM, LONG, PIXEL_KEYWORDS, PREAMBLE, SYNTAX, UNDEFINED, element_at, plain_header
+from cbmir.dicom.elements import (
+    ITEM,
+    LONG,
+    PIXEL_KEYWORDS,
+    PREAMBLE,
+    UNDEFINED,
+    element_at,
+    end_of_meta,
+    plain_header,
+)
+from cbmir.dicom.mended import Mended, mended_header, seems_bare, without_preamble
 from cbmir.dicom.octets import Octets
 from cbmir.dicom.watched import Watched
 from cbmir.errors import BrokenFile, NotAPicture, UnsafeArchive
@@ -64,12 +74,14 @@ class DicomObject:
         keyword: one of `PIXEL_KEYWORDS`, or empty.
         vr: of that element, such as OW.
         pixels: the value of that element; of compressed pixels the items (PS3.5 A.4), up to the end of the file.
+        mended: what had to be mended in the header, in words.
     """
 
     dataset: Dataset
     keyword: str
     vr: str
     pixels: Octets
+    mended: tuple[str, ...] = ()
 
     @classmethod
     def in_memory(cls, dataset: Dataset) -> DicomObject:
@@ -103,10 +115,13 @@ def read_object(source: bytes | BinaryIO, name: str) -> DicomObject:
         cbmir.errors.UnsafeArchive: if a deflated object inflates beyond `MAX_INFLATED`.
     """
     file = Octets.of(source)
-    if not is_dicom(bytes(file.read(0, HEAD)), file.length):
+    head = bytes(file.read(0, HEAD))
+    if not is_dicom(head, file.length):
         raise NotAPicture(f"{name} is no DICOM object.", "Hand in a DICOM object, or a PNG, JPEG, TIFF or BMP.")
     with translated(f"{name} is a DICOM object that cannot be parsed"):
-        return _plainly_parsed(file, name) or _unusual(file, name)
+        if seems_bare(head) and (bare := without_preamble(file.read(0, HEADER))):
+            return _after(bare, file, name)
+        return _plainly_parsed(file, name) or _leniently_parsed(file, name)
 
 
 def _starts_with_element(head: bytes, size: int) -> bool:
@@ -125,23 +140,13 @@ def _plausible(head: bytes, size: int, order: str, explicit: bool) -> bool:
 def _is_deflated(file: Octets) -> bool:
     head = file.read(0, HEAD)
     return (
-        bytes(head[PREAMBLE : PREAMBLE + 4]) == b"DICM" and _end_of_meta(head)[1] == DeflatedExplicitVRLittleEndian
+        bytes(head[PREAMBLE : PREAMBLE + 4]) == b"DICM" and end_of_meta(head)[1] == DeflatedExplicitVRLittleEndian
     )
-
-
-def _end_of_meta(data: memoryview) -> tuple[int, str]:
-    """Where the meta header (PS3.10 7.1, always explicit little endian) ends, and its transfer syntax."""
-    at, syntax = PREAMBLE + 4, ""
-    while (element := element_at(data, at, "<", explicit=True)) and element[0] >> 16 == 0x0002:
-        tag, _, start, at, _ = element
-        if tag == SYNTAX:
-            syntax = bytes(data[start:at]).decode("ascii", "replace").rstrip("\0 ")
-    return at, syntax
 
 
 def _inflated(file: Octets, name: str) -> DicomObject:
     """A deflated object (PS3.5 A.5), read as the uncompressed one that it is behind its meta header."""
-    start = _end_of_meta(file.read(0, HEAD))[0]
+    start = end_of_meta(file.read(0, HEAD))[0]
     meta = bytes(file.read(0, start)).replace(DEFLATED, EXPLICIT.ljust(len(DEFLATED), b"\0"), 1)
     stream = BytesIO()
     stream.write(meta)
@@ -207,6 +212,27 @@ def _plainly_parsed(file: Octets, name: str) -> DicomObject | None:
         return None
     found = _pixels(plain[0], file.part(plain[1]), name)
     _refuse_nonsense(found.dataset, name)
+    return found
+
+
+def _leniently_parsed(file: Octets, name: str) -> DicomObject:
+    """What pydicom makes of an unusual file; where it finds no pixels, what it does once the header is mended."""
+    try:
+        with translated(f"{name} is a DICOM object that cannot be parsed"):
+            found = _unusual(file, name)
+    except BrokenFile:
+        if header := mended_header(file.read(0, HEADER)):
+            return _after(header, file, name)
+        raise
+    header = None if found.keyword else mended_header(file.read(0, HEADER))
+    return _after(header, file, name) if header else found
+
+
+def _after(header: Mended, file: Octets, name: str) -> DicomObject:
+    """The object that has such a header, and its pixels behind it."""
+    dataset, at, said = header
+    found = replace(_pixels(dataset, file.part(at), name), mended=said)
+    _refuse_nonsense(dataset, name)
     return found
 
 

@@ -38,6 +38,17 @@ def text(dataset: Dataset, keyword: str, default: str = "") -> str:
     return default if found is None else str(found).strip("\0 ") or default
 
 
+def texts(dataset: Dataset, keyword: str) -> list[str]:
+    """All the element's values as text, without padding; empty where it is absent, empty or unreadable."""
+    element = _element(dataset, keyword)
+    try:
+        found = raw.texts(element) or _value(dataset, element)
+    except (ValueError, TypeError, OverflowError):
+        return []
+    several = found if isinstance(found, MultiValue | list | tuple) else [found or ""]
+    return [str(each).strip("\0 ") for each in several] if any(several) else []
+
+
 def number(dataset: Dataset, keyword: str) -> float | None:
     """The element's (first) value; None where it is absent, empty, no number or not finite."""
     first = _first_number(dataset, keyword)

@@ -138,6 +138,20 @@ def test_palettes_of_eight_and_sixteen_bits(show: Any, bits: int, dtype: str, sc
     np.testing.assert_allclose(shown.reshape(16, 3), COLOURS.T / 255, atol=HALF)
 
 
+@pytest.mark.parametrize(("photometric", "ignored"), [("MONOCHROME2", True), ("PALETTE COLOR", False)])
+def test_a_supplemental_palette_leaves_the_picture_grey_and_is_told_of(
+    make_object: Any, photometric: str, ignored: bool
+) -> None:
+    """PS3.3 C.7.6.19: such an object may be displayed in grey; of its values from `first` on some are colours."""
+    supplemental = palette(16, (COLOURS * 257).astype("<u2"), first=8, PixelPresentation="COLOR")
+    dataset = make_object(INDICES, **{**supplemental, "PhotometricInterpretation": photometric})
+    found = find_frames(DicomObject.in_memory(dataset), "a", max_pixels=100).picture(0, Rendering())
+    assert ("supplemental palette ignored: shown as grey" in found.steps) == ignored
+    assert found.pixels.ndim == (2 if ignored else 3)
+    if ignored:
+        np.testing.assert_array_equal(found.pixels, INDICES)
+
+
 def test_a_big_endian_palette(show: Any) -> None:
     words = (COLOURS * 257).astype(">u2")
     shown = show(INDICES.astype(np.uint16), ExplicitVRBigEndian, **palette(16, words))

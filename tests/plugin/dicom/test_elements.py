@@ -159,7 +159,9 @@ NEARLY = st.text("0123456789.+-eE \\\0", max_size=12) | st.text(max_size=9)
 def test_text_is_what_pydicom_makes_of_it(vr: str, text: str) -> None:
     given = element(vr, text.encode("utf-8"))
     if (found := raw.text(given)) is not None:
-        assert found == str(by_pydicom(given)[0]).strip("\0 ")
+        several = [str(each).strip("\0 ") for each in by_pydicom(given)]
+        assert found == several[0]
+        assert raw.texts(given) == several
 
 
 @given(vr=st.sampled_from(["DS", "IS", "US", "SS", "FD"]), text=NEARLY)

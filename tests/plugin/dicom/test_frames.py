@@ -50,6 +50,27 @@ def test_frame_numbers_start_at_one(make_object: Any) -> None:
     assert [int(shown.pixels[0, 0]) for shown in taken] == [1, 3, 5]
 
 
+@pytest.mark.parametrize(("number", "first"), [(2, 2), (6, 6), (None, 4), (0, 4), (7, 4)])
+def test_the_frame_that_an_object_calls_representative_comes_first(
+    make_object: Any, number: int | None, first: int
+) -> None:
+    """All look alike: so one is enough, and it is the one that the choice begins with."""
+    dataset = make_object(PIXELS, NumberOfFrames=6, PixelData=PIXELS.tobytes() * 6)
+    if number is not None:
+        dataset.RepresentativeFrameNumber = number
+    found = find_frames(DicomObject.in_memory(dataset), "a", max_pixels=10**6)
+    assert [shown.frame_number for shown in found.pictures(Rendering(), "representative", 3)] == [first]
+
+
+def test_the_frame_that_an_object_calls_representative_is_looked_at(
+    make_object: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room.choice, "CANDIDATES", 4)
+    dataset = make_object(PIXELS, NumberOfFrames=40, PixelData=PIXELS.tobytes() * 40, RepresentativeFrameNumber=39)
+    found = find_frames(DicomObject.in_memory(dataset), "a", max_pixels=10**6)
+    assert found.chosen(Rendering(), "representative", 3) == [38]
+
+
 def test_a_long_object_is_converted_frame_by_frame(make_object: Any) -> None:
     dataset = make_object(np.zeros((128, 128), np.uint8), NumberOfFrames=300)
     dataset.PixelData = bytes(128 * 128 * 300)

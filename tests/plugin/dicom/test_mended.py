@@ -1,0 +1,156 @@
+"""A header with a slip that leaves no doubt about the rest is read, and it is said so; any other is refused."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+from struct import pack, unpack_from
+
+import numpy as np
+import pytest
+from pydicom import Dataset, dcmread
+from pydicom.data import get_testdata_file
+from pydicom.dataset import FileDataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_dataset
+from pydicom.sequence import Sequence
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+from cbmir.dicom import mended
+from cbmir.errors import BrokenFile
+from cbmir.services.conversion.convert import convert
+from cbmir.settings import Settings
+from cbmir.types import Picture
+
+ENCODINGS = {
+    ExplicitVRLittleEndian: (False, True),
+    ImplicitVRLittleEndian: (True, True),
+    ExplicitVRBigEndian: (False, False),
+}
+BLANKS = (b"  ", b"\0\0", b"??")
+SHORT, LONG = (0x0009, 0x1027), (0x0043, 0x1028)
+"""Private elements of the slice, whose lengths take two bytes, and four."""
+
+
+@pytest.fixture
+def slice_of_ct() -> FileDataset:
+    return dcmread(get_testdata_file("CT_small.dcm"))
+
+
+def written(dataset: FileDataset, syntax: str = ExplicitVRLittleEndian) -> bytes:
+    dataset.file_meta.TransferSyntaxUID = syntax
+    stream = BytesIO()
+    dataset.save_as(stream, enforce_file_format=True, implicit_vr=syntax == ImplicitVRLittleEndian)
+    return stream.getvalue()
+
+
+def first_picture(data: bytes) -> Picture:
+    return convert(data, "slip.dcm", Settings(), "").pictures[0]
+
+
+def assert_read(data: bytes, said: str) -> None:
+    """The picture is that of the whole slice, and what was mended comes first among its steps."""
+    whole = first_picture(Path(get_testdata_file("CT_small.dcm")).read_bytes())
+    found = first_picture(data)
+    assert np.array_equal(found.pixels, whole.pixels)
+    assert said in found.steps[0]
+    assert found.steps[1:] == whole.steps
+
+
+def with_representation(data: bytes, group: int, element: int, code: bytes) -> bytes:
+    tag = pack("<HH", group, element)
+    at = data.index(tag)
+    assert data[at + 4 : at + 6].isalpha()
+    return data[: at + 4] + code + data[at + 6 :]
+
+
+@pytest.mark.parametrize("blank", BLANKS)
+@pytest.mark.parametrize("tag", [(2, 0x0010), (8, 0x0005), (0x0028, 0x0010), (0x0028, 0x1052), SHORT, LONG])
+def test_an_element_without_a_value_representation_is_read(
+    slice_of_ct: FileDataset, tag: tuple[int, int], blank: bytes
+) -> None:
+    data = with_representation(written(slice_of_ct), *tag, blank)
+    assert_read(data, f"element ({tag[0]:04X},{tag[1]:04X}) has no value representation")
+
+
+def test_a_sequence_without_a_value_representation_and_length_is_read(slice_of_ct: FileDataset) -> None:
+    item = Dataset()
+    item.ReferencedSOPInstanceUID = "1.2.3"
+    slice_of_ct.ReferencedImageSequence = [item]
+    slice_of_ct["ReferencedImageSequence"].is_undefined_length = True
+    data = with_representation(written(slice_of_ct), 0x0008, 0x1140, b"  ")
+    assert_read(data, "element (0008,1140) has no value representation")
+
+
+def test_an_element_that_may_mean_two_things_is_not_guessed(slice_of_ct: FileDataset) -> None:
+    data = with_representation(written(slice_of_ct), 0x0028, 0x0120, b"  ")
+    with pytest.raises(BrokenFile, match=r"slip\.dcm"):
+        first_picture(data)
+
+
+def with_sequence(dataset: FileDataset, tag: tuple[int, int], syntax: str) -> tuple[bytes, int]:
+    """The slice with a private sequence of two items, and where its length stands."""
+    items = Dataset(), Dataset()
+    for number, item in enumerate(items):
+        item.Modality, item.InstanceNumber = "CT", number
+    dataset.add_new(tag, "SQ", Sequence(items))
+    data = written(dataset, syntax)
+    head = pack("<HH", *tag) + (b"" if syntax == ImplicitVRLittleEndian else b"SQ\0\0")
+    return data, data.index(head) + len(head)
+
+
+def with_number(data: bytes, at: int, number: int) -> bytes:
+    return data[:at] + pack("<L", number) + data[at + 4 :]
+
+
+@pytest.mark.parametrize("wrong", [-14, -8, -6, 2, 8, 100, 1_000_000])
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+@pytest.mark.parametrize("tag", [(0x0009, 0x1099), (0x0043, 0x1099)])
+def test_a_private_sequence_of_a_wrong_length_is_measured(
+    slice_of_ct: FileDataset, tag: tuple[int, int], syntax: str, wrong: int
+) -> None:
+    data, at = with_sequence(slice_of_ct, tag, syntax)
+    (length,) = unpack_from("<L", data, at)
+    assert_read(with_number(data, at, length + wrong), f"take {length} bytes, not {length + wrong}")
+
+
+def test_a_sequence_whose_items_are_wrong_too_is_refused(slice_of_ct: FileDataset) -> None:
+    data, at = with_sequence(slice_of_ct, (0x0009, 0x1099), ExplicitVRLittleEndian)
+    for slip in (with_number(data, at + 8, 3), with_number(data, at + 8, 100_000)):
+        with pytest.raises(BrokenFile, match=r"slip\.dcm"):
+            first_picture(with_number(slip, at, 1000))
+
+
+def test_a_sequence_of_the_standard_is_not_measured(slice_of_ct: FileDataset) -> None:
+    """What it holds may be read: only what nobody reads is passed over."""
+    data, at = with_sequence(slice_of_ct, (0x0008, 0x1140), ExplicitVRLittleEndian)
+    with pytest.raises(BrokenFile, match=r"slip\.dcm"):
+        first_picture(with_number(data, at, 20))
+
+
+def test_a_header_full_of_slips_is_refused(slice_of_ct: FileDataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    slips = with_representation(written(slice_of_ct), 0x0028, 0x0010, b"  ")
+    slips = with_representation(slips, 0x0028, 0x1052, b"  ")
+    assert len(first_picture(slips).steps) == 2 + len(first_picture(written(slice_of_ct)).steps)
+    monkeypatch.setattr(mended, "MOST", 1)
+    with pytest.raises(BrokenFile, match=r"slip\.dcm"):
+        first_picture(slips)
+
+
+@pytest.mark.parametrize("syntax", list(ENCODINGS))
+def test_a_bare_dataset_may_have_the_letters_where_a_preamble_would_end(
+    slice_of_ct: FileDataset, syntax: str
+) -> None:
+    if syntax == ExplicitVRBigEndian:
+        slice_of_ct.PixelData = slice_of_ct.pixel_array.byteswap().tobytes()
+    slice_of_ct.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL", *["DICMDICMDICM"] * 9]
+    stream = DicomBytesIO()
+    stream.is_implicit_VR, stream.is_little_endian = ENCODINGS[syntax]
+    public = {tag: element for tag, element in slice_of_ct.items() if not tag.is_private}
+    write_dataset(stream, Dataset(public))
+    data = stream.getvalue()
+    assert_read(data[:128] + b"DICM" + data[132:], "without a preamble")
+
+
+def test_nothing_is_mended_in_a_sound_file(slice_of_ct: FileDataset) -> None:
+    assert not any("mended" in step for step in first_picture(written(slice_of_ct)).steps)

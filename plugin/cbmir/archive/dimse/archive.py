@@ -42,8 +42,12 @@ class DimseArchive:
     def fetch(self, instances: Sequence[RemoteInstance], folder: Path) -> Iterator[Fetched]:
         """Bring objects, by series, over several associations at one time."""
         folder.mkdir(parents=True, exist_ok=True)
-        named = [each for each in dict.fromkeys(instances) if is_uid(each.sop_instance_uid)]
-        yield from (self._nameless(each) for each in dict.fromkeys(instances) if each not in named)
+        named: list[RemoteInstance] = []
+        for each in dict.fromkeys(instances):
+            if is_uid(each.sop_instance_uid):
+                named.append(each)
+            else:
+                yield self._nameless(each)
         if self._connection.retrieve is Retrieval.MOVE:
             yield from self._moved(named, folder)
             return

@@ -52,7 +52,7 @@ class DimseArchive:
             yield from self._moved(named, folder)
             return
         known = retrieval.with_classes(self._peer, named)
-        work = list(retrieval.batches(known, getting.CLASSES))
+        work = retrieval.batches(known, getting.CLASSES)
         yield from retrieval.fetched(self._peer, work, folder, retrieval.bound(getting.get, self._peer))
 
     def _nameless(self, instance: RemoteInstance) -> Fetched:
@@ -65,7 +65,7 @@ class DimseArchive:
             tempfile.TemporaryDirectory(dir=folder, prefix=".") as landed,
             moving.receiving(self._connection, instances, Path(landed), refusals.append),
         ):
-            work = list(retrieval.batches(instances, retrieval.AT_ONCE))
+            work = retrieval.batches(instances, retrieval.AT_ONCE)
             bring = retrieval.bound(moving.move, self._peer, Path(landed), refusals)
             yield from retrieval.fetched(self._peer, work, folder, bring)
 

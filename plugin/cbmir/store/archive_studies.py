@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import datetime
+from datetime import date, datetime
 
 from sqlalchemy import Select, delete, select
 from sqlalchemy.orm import Session
 
 from cbmir.store.tables import ArchiveStudy, now
 from cbmir.store.writing import insert
+
+NO_DAY = "-"
+"""Stands for a Study Date in a stamp."""
+
+DAY = 8
+"""Characters of a Study Date."""
+
+IN_PART = "in part"
 
 
 def known(session: Session, archive_id: int) -> dict[str, ArchiveStudy]:
@@ -38,16 +46,37 @@ def unsettle(session: Session, archive_id: int, study_instance_uids: Collection[
     """Have these studies looked into by the next sweep, whatever the archive says of them then."""
     mine = select(ArchiveStudy).where(ArchiveStudy.archive_id == archive_id)
     for row in session.scalars(mine.where(ArchiveStudy.study_instance_uid.in_(study_instance_uids))):
-        row.stamp = in_part(row.stamp.split(" ")[0])
+        row.stamp = in_part(row.stamp)
 
 
-def in_part(patient: str) -> str:
-    """Stands for the stamp of a study of which not all is known.
+def stamp(patient: str, day: date | None, rest: str) -> str:
+    """How a study is kept in mind; at most 64 characters.
 
     Args:
-        patient: what stamps begin with, the patient's pseudonym.
+        patient: the patient's pseudonym.
+        day: Study Date, as far as it has one.
+        rest: what else tells of a change; at most 32 characters.
     """
-    return f"{patient} in part"
+    return f"{patient} {day:%Y%m%d} {rest}" if day else f"{patient} {NO_DAY} {rest}"
+
+
+def in_part(whole: str) -> str:
+    """Stands for the stamp of a study of which not all is known."""
+    return f"{' '.join(_patient_and_day(whole))} {IN_PART}"
+
+
+def is_of_another(before: str, after: str) -> bool:
+    """Whether a study is of another patient, or of another day, than when it had the stamp before: so are the
+    headers of its objects then. A day that was not known is no other one."""
+    (patient, day), (patient_now, day_now) = _patient_and_day(before), _patient_and_day(after)
+    return patient != patient_now or (day != day_now and day.isdecimal() and day_now.isdecimal())
+
+
+def _patient_and_day(whole: str) -> tuple[str, str]:
+    """What a stamp begins with; those of earlier versions say no day."""
+    patient, _, rest = whole.partition(" ")
+    day = rest.partition(" ")[0]
+    return patient, day if len(day) == DAY else NO_DAY
 
 
 def forget(session: Session, archive_id: int) -> None:

@@ -63,7 +63,7 @@ class ArchiveStudy(Base):
     listed: Mapped[int] = mapped_column(default=0)
     """How many it listed when it was asked for them."""
     stamp: Mapped[str] = mapped_column(String(64), default="")
-    """`cbmir.archive.base.RemoteStudy.stamp` and the patient's pseudonym, hashed."""
+    """The patient's pseudonym, Study Date, and what else tells of a change, hashed: `archive_studies.stamp`."""
     listed_at: Mapped[datetime] = mapped_column(Moment, default=now)
     """When its instances were last compared one by one."""
 

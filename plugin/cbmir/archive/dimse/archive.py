@@ -42,13 +42,17 @@ class DimseArchive:
     def fetch(self, instances: Sequence[RemoteInstance], folder: Path) -> Iterator[Fetched]:
         """Bring objects, by series, over several associations at one time."""
         folder.mkdir(parents=True, exist_ok=True)
-        named = [each for each in dict.fromkeys(instances) if is_uid(each.sop_instance_uid)]
-        yield from (self._nameless(each) for each in dict.fromkeys(instances) if each not in named)
+        named: list[RemoteInstance] = []
+        for each in dict.fromkeys(instances):
+            if is_uid(each.sop_instance_uid):
+                named.append(each)
+            else:
+                yield self._nameless(each)
         if self._connection.retrieve is Retrieval.MOVE:
             yield from self._moved(named, folder)
             return
         known = retrieval.with_classes(self._peer, named)
-        work = list(retrieval.batches(known, getting.CLASSES))
+        work = retrieval.batches(known, getting.CLASSES)
         yield from retrieval.fetched(self._peer, work, folder, retrieval.bound(getting.get, self._peer))
 
     def _nameless(self, instance: RemoteInstance) -> Fetched:
@@ -61,7 +65,7 @@ class DimseArchive:
             tempfile.TemporaryDirectory(dir=folder, prefix=".") as landed,
             moving.receiving(self._connection, instances, Path(landed), refusals.append),
         ):
-            work = list(retrieval.batches(instances, retrieval.AT_ONCE))
+            work = retrieval.batches(instances, retrieval.AT_ONCE)
             bring = retrieval.bound(moving.move, self._peer, Path(landed), refusals)
             yield from retrieval.fetched(self._peer, work, folder, bring)
 

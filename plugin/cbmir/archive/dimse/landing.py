@@ -1,7 +1,7 @@
 """The folder where received objects land: whole files under their SOP Instance UID, or nothing.
 
 folder/1.2.3.dcm          an object, whole; sent again, it is replaced
-folder/.4f1c….draft       one on its way, or what a crash left of it; swept at the start
+folder/.4f1c….draft       one on its way, or what a crash left of it; swept by the next receiver that is alone
 folder/taken/1.2.3.dcm    one that is being ingested
 folder/kept/1.2.3.dcm     one that was ingested and is kept, if `kept` is there
 """
@@ -9,9 +9,11 @@ folder/kept/1.2.3.dcm     one that was ingested and is kept, if `kept` is there
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import secrets
 import shutil
+from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
 
@@ -34,6 +36,14 @@ class Fsync(StrEnum):
     """When the system likes, within about half a minute: what was acknowledged since may be lost."""
 
 
+def _is_alone(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 def is_uid(text: str) -> bool:
     """Whether it can be a SOP Instance UID (PS3.5 9.1), and so a file's name."""
     return len(text) <= MAX_UID and UID.fullmatch(text) is not None
@@ -50,16 +60,34 @@ class Landing:
     def __init__(self, folder: Path, keep_free: int = 0) -> None:
         self.folder = folder
         self.keep_free = keep_free
+        self._held = ExitStack()
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             reason = f"The folder {folder} cannot be made: {error.strerror}."
             raise Unavailable(reason, "Name another, or check the permissions.") from error
 
-    def sweep(self) -> None:
-        """Remove what a crash left half-written; only while nothing is being received."""
-        for draft in self.folder.glob(".*.draft"):
-            draft.unlink(missing_ok=True)
+    def enter(self) -> None:
+        """Receive here from now on. Who is alone removes what a crash left half-written: another receiver's drafts
+        may be on their way.
+
+        Raises:
+            cbmir.errors.Unavailable: if the folder cannot be locked.
+        """
+        try:
+            lock = os.open(self.folder, os.O_RDONLY)
+            self._held.callback(os.close, lock)
+            if _is_alone(lock):
+                for draft in self.folder.glob(".*.draft"):
+                    draft.unlink(missing_ok=True)
+            fcntl.flock(lock, fcntl.LOCK_SH)
+        except OSError as error:
+            reason = f"The folder {self.folder} cannot be locked: {error.strerror}."
+            raise Unavailable(reason, "Receive on a file system that knows locks.") from error
+
+    def leave(self) -> None:
+        """Receive here no longer."""
+        self._held.close()
 
     def is_full(self) -> bool:
         """Whether the disk has less free than must remain."""

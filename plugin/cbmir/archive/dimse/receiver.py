@@ -57,8 +57,7 @@ class Receiver:
     ) -> None:
         self.landing = Landing(how.folder, how.keep_free)
         self._server = _listen(how, intake.Taking(self.landing, how.fsync, wanted, refused))
-        if not how.joins:
-            self.landing.sweep()
+        self.landing.enter()
         self.port: int = self._server.server_address[1]
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(TURN,), name="receiver", daemon=True
@@ -75,6 +74,7 @@ class Receiver:
             _cut(association)
         while self._server.active_associations and time.monotonic() < deadline + 1:
             time.sleep(0.02)
+        self.landing.leave()
 
     def __enter__(self) -> Self:
         return self

@@ -59,7 +59,7 @@ class Reception:
     """Whether other processes listen on this port too: the system deals the connections out among them."""
 
     joins: bool = False
-    """Whether another process was first on a shared port: drafts in the folder may be its own, and stay."""
+    """Whether another process was first on a shared port, and has seen that no stranger listens on it."""
 
     keep_free: int = KEEP_FREE
     """Bytes that must remain free on the disk: with less, objects are refused (A700) before anything is lost."""

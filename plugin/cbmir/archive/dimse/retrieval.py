@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from cbmir.archive.base import Fetched, RemoteInstance
 from cbmir.archive.dimse import query
 from cbmir.archive.dimse.drafts import NOT_AUTHORISED, OUT_OF_RESOURCES
 from cbmir.archive.dimse.peer import Peer
+from cbmir.archive.parallel import in_parallel
 from cbmir.errors import ArchiveGarbled, ArchiveRefused, CbmirError, DiskFull, NotFound, Unavailable
 
 AT_ONCE = 64
@@ -76,26 +77,21 @@ def batches(instances: Sequence[RemoteInstance], classes: int) -> Iterator[Batch
         yield Batch(tuple(batch))
 
 
-def fetched(peer: Peer, work: Sequence[Batch], folder: Path, bring: Bring) -> Iterator[Fetched]:
-    """What comes of the batches, as each is done.
+def fetched(peer: Peer, work: Iterable[Batch], folder: Path, bring: Bring) -> Iterator[Fetched]:
+    """What comes of the batches, as each is done; none is begun while results of as many as there are associations
+    wait to be taken.
 
     Raises:
         cbmir.errors.ArchiveUnavailable, cbmir.errors.ArchiveRefused: if the archive is lost meanwhile.
         cbmir.errors.DiskFull, cbmir.errors.Unavailable: if a file cannot be written.
     """
-    pool = ThreadPoolExecutor(max(1, peer.connection.parallel), thread_name_prefix="retrieve")
-    try:
-        for done in as_completed([pool.submit(_brought, peer, batch, folder, bring) for batch in work]):
-            found, fatal = done.result()
-            yield from found
-            if fatal:
-                raise fatal
-    finally:
-        pool.shutdown(cancel_futures=True)
+    brought = partial(_brought, peer, folder, bring)
+    with closing(in_parallel(brought, deque(work), peer.connection.parallel)) as coming:
+        yield from coming
 
 
-def _brought(peer: Peer, batch: Batch, folder: Path, bring: Bring) -> tuple[list[Fetched], CbmirError | None]:
-    """A batch's objects, and the error after which nothing more should be asked for."""
+def _brought(peer: Peer, folder: Path, bring: Bring, batch: Batch) -> Iterator[Fetched]:
+    """A batch's objects; an error after which nothing more should be asked for is raised behind them."""
     refusals: list[int] = []
     with tempfile.TemporaryDirectory(dir=folder, prefix=".") as drafts:
         try:
@@ -105,10 +101,10 @@ def _brought(peer: Peer, batch: Batch, folder: Path, bring: Bring) -> tuple[list
         fatal = outcome.fatal or _own_failure(refusals)
         came = _came(batch, Path(drafts))
         found = [Fetched(each, _moved(Path(drafts), folder, each)) for each in came]
-    if fatal is None:
-        missing = [each for each in batch.instances if each not in came]
-        found += _explained(peer, missing, outcome)
-    return found, fatal
+    yield from found
+    if fatal:
+        raise fatal
+    yield from _explained(peer, [each for each in batch.instances if each not in came], outcome)
 
 
 def _asked(batch: Batch, drafts: Path, bring: Bring, refused: Callable[[int], None]) -> Outcome:

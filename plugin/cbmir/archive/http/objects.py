@@ -11,9 +11,9 @@ from threading import Event
 
 from cbmir.archive.base import Fetched, RemoteInstance
 from cbmir.archive.http.answers import AnswerLost, RequestRefused
-from cbmir.archive.http.parallel import in_parallel
 from cbmir.archive.http.together import Together
 from cbmir.archive.identity import is_uid, sop_instance_uid
+from cbmir.archive.parallel import in_parallel
 from cbmir.errors import ArchiveGarbled, BrokenFile, NotFound
 from cbmir.files import written_whole
 

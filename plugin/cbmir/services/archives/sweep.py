@@ -59,9 +59,9 @@ def sweep(
 ) -> Swept:
     """Compare a whole archive with the ledger: note what is new or changed, delete what is gone.
 
-    A study is looked into if it is new, or its number of objects, its stamp or its patient are others than before,
-    or the rules are, or it is no longer listed: before anything of it is deleted the archive is asked for its
-    objects once more. What the rules do not want any more stays, unless an administrator said otherwise.
+    A study is looked into if it is new, or its number of objects, its stamp, its patient or its date are others
+    than before, or the rules are, or it is no longer listed: before anything of it is deleted the archive is asked
+    for its objects once more. What the rules do not want any more stays, unless an administrator said otherwise.
 
     Args:
         followed: the archive.
@@ -154,14 +154,11 @@ def _differs(followed: Followed, study: RemoteStudy, before: ArchiveStudy | None
 
 
 def _stamp(followed: Followed, study: RemoteStudy) -> str:
-    """The patient's pseudonym, what the archive says of changes and what of it is wanted; at most 64 characters."""
+    """The patient's pseudonym, the Study Date, what the archive says of changes and what of it is wanted."""
     rules = replace(followed.connection.rules, since="", until="")
     said = study.stamp if rules == Rules() else f"{study.stamp} {rules}"
-    return f"{_patient(followed, study)} {hashlib.sha256(said.encode()).hexdigest()[:40]}"
-
-
-def _patient(followed: Followed, study: RemoteStudy) -> str:
-    return pseudonym(study.patient_key, followed.settings.resolved_secret_key)
+    patient = pseudonym(study.patient_key, followed.settings.resolved_secret_key)
+    return archive_studies.stamp(patient, study.study_date, hashlib.sha256(said.encode()).hexdigest()[:32])
 
 
 def _compare(
@@ -170,12 +167,11 @@ def _compare(
     """Compare a study's objects; False if the archive has none."""
     listed = list(followed.archive.instances(study.study_instance_uid))
     swept.compared += 1
-    uid = study.study_instance_uid
+    uid, stamp = study.study_instance_uid, _stamp(followed, study)
     with followed.database.write() as session:
         swept.pending += ledger.take_in(session, followed.id, listed, keeps)
-        if before is not None and before.stamp.split(" ")[0] != _patient(followed, study):
+        if before is not None and archive_studies.is_of_another(before.stamp, stamp):
             uids = [each.sop_instance_uid for each in listed]
-            # its headers name another patient now
             swept.pending += len(ledger.fetch_again(session, followed.id, uids))
         whole = _is_whole(study, before, len(listed))
         here = ledger.of_study(session, followed.id, uid) if whole or drop else []
@@ -187,7 +183,7 @@ def _compare(
         if whole and not listed:
             archive_studies.drop(session, followed.id, uid)
             return False
-        stamp = _stamp(followed, study) if whole else archive_studies.in_part(_patient(followed, study))
+        stamp = stamp if whole else archive_studies.in_part(stamp)
         archive_studies.keep(session, followed.id, uid, instances=study.instances, listed=len(listed), stamp=stamp)
     return bool(listed)
 

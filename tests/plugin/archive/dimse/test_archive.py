@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import requests
 
 from cbmir.archive.base import Archive
 from cbmir.archive.connection import Retrieval
+from cbmir.archive.dimse import retrieval
 from cbmir.archive.dimse.archive import DimseArchive
 
 UNCOMPRESSED = ("MR_small.dcm", "MR_small_implicit.dcm", "CT_small.dcm", "rtdose_1frame.dcm")
@@ -131,3 +133,22 @@ def test_fetched_objects_are_the_bytes_that_were_stored(
         kept.write_bytes(peer.copy(uid(file)))
         assert data_set(tmp_path / "spool" / f"{uid(file)}.dcm") == data_set(kept), file.name
     assert sorted(path.name for path in (tmp_path / "spool").iterdir()) == sorted(f"{uid(f)}.dcm" for f in files)
+
+
+@pytest.mark.parametrize("how", [Retrieval.GET, Retrieval.MOVE])
+def test_no_more_is_brought_ahead_than_a_request_of_each_association(
+    peer: Peer,
+    connect: Callable[..., DimseArchive],
+    objects: Callable[..., list[Path]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    how: Retrieval,
+) -> None:
+    monkeypatch.setattr(retrieval, "AT_ONCE", 4)
+    peer.send(*objects(24))
+    archive, folder = connect(peer.aet, peer.port, retrieve=how, parallel=1), tmp_path / "fetched"
+    coming = archive.fetch(list(archive.instances("1.2.3.1")), folder)
+    first = next(coming)
+    time.sleep(2)  # the archive brings 24 such objects in less than one
+    assert len(list(folder.glob("*.dcm"))) <= 2 * retrieval.AT_ONCE
+    assert len({each.file for each in [first, *coming]} - {None}) == 24

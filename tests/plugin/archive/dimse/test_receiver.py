@@ -236,6 +236,18 @@ def test_a_transfer_that_breaks_off_leaves_nothing(receive: Callable[..., Receiv
     wait_until(lambda: not any(receiver.landing.folder.iterdir()))
 
 
+def test_a_second_receiver_in_the_folder_leaves_the_first_ones_drafts(receive: Callable[..., Receiver]) -> None:
+    first = receive()
+    with associated(first, MRImageStorage, ImplicitVRLittleEndian) as association:
+        *begun, last = pieces(association, MRImageStorage, "1.2.3.4.5", bytes(1_000_000))
+        for piece in begun:
+            association.dul.send_pdu(piece)
+        wait_until(lambda: any(first.landing.folder.glob(".*.draft")))
+        receive()
+        association.dul.send_pdu(last)
+        wait_until(lambda: "1.2.3.4.5" in landed(first))
+
+
 def test_drafts_of_a_crash_are_swept(receive: Callable[..., Receiver], tmp_path: Path) -> None:
     (tmp_path / "received").mkdir()
     (tmp_path / "received" / ".12ab.draft").write_bytes(b"half")

@@ -11,7 +11,7 @@ from threading import enumerate as running
 
 import pytest
 
-from cbmir.archive.http.parallel import in_parallel
+from cbmir.archive.parallel import in_parallel
 
 WAIT_SECONDS = 30.0
 THREADS = 4

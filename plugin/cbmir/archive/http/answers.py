@@ -24,6 +24,7 @@ SLOWEST = 10_000
 
 OVERLOADED = "See that it runs and is not overloaded."
 CREDENTIALS = "Check the user, the password or the token, and what they allow."
+CERTIFICATE = "Give a certificate, and its key, that the archive accepts."
 ADDRESS = "Check the address, and that it is an archive's."
 
 COMPRESSED = "compresses its answer in a way that cannot be undone"
@@ -118,8 +119,7 @@ def _of_tls(who: str, error: ssl.SSLError) -> CbmirError:
         return ArchiveRefused(f"{who} shows a certificate that is not trusted: {error.verify_message}.", remedy)
     reason = error.reason or type(error).__name__
     if "ALERT" in reason:
-        remedy = "Give a certificate, and its key, that the archive accepts."
-        return ArchiveRefused(f"{who} asks for a certificate of ours, or refuses it ({reason}).", remedy)
+        return ArchiveRefused(f"{who} asks for a certificate of ours, or refuses it ({reason}).", CERTIFICATE)
     if reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"):
         return ArchiveRefused(f"{who} does not speak TLS there.", "Check the port, and https or http.")
     # of TLS 1.3 the alert may be lost (RFC 8446, 6.2)

@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 
 from cbmir.archive.base import Check
 from cbmir.archive.connection import Connection
-from cbmir.errors import ArchiveRefused, CbmirError
+from cbmir.archive.http.answers import CERTIFICATE, CREDENTIALS
+from cbmir.errors import CbmirError
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -25,9 +26,9 @@ def reached(connection: Connection, look: Callable[[], object]) -> list[Check]:
     clear = _in_clear(connection)
     try:
         look()
-    except ArchiveRefused as error:
-        return [Check("credentials", False, error.reason, error.remedy), *clear]
     except CbmirError as error:
+        if error.remedy in (CREDENTIALS, CERTIFICATE):
+            return [Check("credentials", False, error.reason, error.remedy), *clear]
         return [Check("reachable", False, error.reason, error.remedy)]
     return [Check("reachable", True, "It answers."), Check("credentials", True, _shown(connection)), *clear]
 

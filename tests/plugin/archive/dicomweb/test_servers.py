@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pytest
 from pydicom import dcmread
@@ -151,6 +152,11 @@ def test_what_the_server_can_do_is_told(
     assert (refused.what, refused.fine) == ("credentials", False)
     assert refused.remedy
     wrong.close()
+    elsewhere = DicomWebArchive(connection(f"https://127.0.0.1:{urlsplit(orthanc.url).port}/dicom-web"))
+    (unreached,) = elsewhere.test()
+    assert (unreached.what, unreached.fine) == ("reachable", False)
+    assert "TLS" in unreached.said
+    elsewhere.close()
 
 
 def free_ports() -> tuple[int, int]:

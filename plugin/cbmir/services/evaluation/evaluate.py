@@ -26,8 +26,8 @@ from cbmir.store import encoders, tables
 from cbmir.store.session import Database
 
 RECORDED = (
-    "label", "queries", "gallery", "at", "macro", "whole", "per_class", "against", "by", "probes", "groups",
-    "skipped", "split",
+    "label", "queries", "gallery", "at", "macro", "macro_several", "whole", "per_class", "against", "by", "probes",
+    "groups", "skipped", "split",
 )  # fmt: skip
 """What of a result is kept with the encoder, beside the intervals; one of an earlier version has less."""
 
@@ -64,9 +64,9 @@ def evaluate(
     Returns:
         `encoder`, `label`, `queries`, `gallery` (counts of images); the averages as in
         `cbmir.evaluation.summary.summarise`; `intervals` as in `cbmir.evaluation.intervals.intervals`; besides
-        `against` (None, or of the other encoder its id as `encoder`, `at`, `macro`, `whole`, `intervals`, and
-        `difference` as in `cbmir.evaluation.intervals.difference`), `by` (other label -> `values` as in
-        `cbmir.evaluation.summary.breakdown`, and `queries_without`), `probes` as in
+        `against` (None, or of the other encoder its id as `encoder`, `at`, `macro`, `macro_several`, `whole`,
+        `intervals`, and `difference` as in `cbmir.evaluation.intervals.difference`), `by` (other label -> `values`
+        as in `cbmir.evaluation.summary.breakdown`, and `queries_without`), `probes` as in
         `cbmir.services.evaluation.probes.probe.probe`, `retrieved` (k -> images really retrieved),
         `groups` (counts), `skipped` (images left out, and why), `split` (where it comes from), `command` (the
         command line that does this), `version` (of cbmir) and `definitions` (what each number means). The encoder's
@@ -117,7 +117,7 @@ def _compared(other: tables.Encoder, table: Table, second: Table) -> dict[str, A
     summary = summarise(second, np.zeros(len(second.names), np.int64))
     return {
         "encoder": other.id,
-        **{name: summary[name] for name in ("at", "macro", "whole")},
+        **{name: summary[name] for name in ("at", "macro", "macro_several", "whole")},
         "intervals": _brief(intervals(second)),
         "difference": difference(table, second),
     }

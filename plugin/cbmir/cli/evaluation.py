@@ -68,6 +68,7 @@ def _print_table(result: dict[str, Any]) -> None:
     searched = f"{counted(result['gallery'], 'image')} of {counted(groups['gallery'], 'group')} in the gallery"
     click.echo(f"{result['encoder']}: {asked}, {searched}, by {result['label']}")
     click.echo(result["split"])
+    click.echo(f"By chance the precision is {result['chance']:.4f}.")
     found = result["intervals"]
     for mean, title in _shown(result).items():
         at = result["at" if mean == "micro" else mean]

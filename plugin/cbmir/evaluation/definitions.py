@@ -13,6 +13,8 @@ DEFINITIONS: Mapping[str, str] = MappingProxyType(
         "accuracy": "share of queries whose label is that of the majority of the k retrieved; between labels "
         "equally frequent, the one whose nearest image is nearer",
         "precision": "relevant retrieved / retrieved; mean over the queries",
+        "chance": "the precision of images drawn from the gallery by chance: the share of it that is relevant; "
+        "mean over the queries; if it is 1, all images have one label, and the figures tell nothing",
         "recall": "relevant retrieved / all relevant in the gallery; mean over the queries; it cannot exceed "
         "k / relevant",
         "recall_capped": "relevant retrieved / min(relevant in the gallery, k): recall measured by what k "

@@ -73,6 +73,7 @@ def test_every_number_is_printed_with_its_interval_and_definition(cbmir: Run) ->
     )
     for name in (*METRICS, *WHOLE):
         assert name in printed
+    assert "By chance the precision is 0.5000." in printed
     assert "all queries (micro)" in printed
     assert "all labels alike (macro)" in printed
     assert "modality mri: 8 queries of 8 groups; at 5: accuracy" in printed

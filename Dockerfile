@@ -10,6 +10,8 @@ COPY web web
 COPY migrations migrations
 # such as hnsw, pgvector or milvus, for another index than the exact one
 ARG EXTRAS=""
+# pip reads it from the environment, which a build argument is
+ARG PIP_EXTRA_INDEX_URL=""
 RUN /opt/cbmir/bin/pip install --no-cache-dir --constraint constraints.txt "cbmir[$EXTRAS] @ file:///source"
 
 FROM python:3.11-slim

@@ -148,7 +148,7 @@ def _macro(table: Table) -> Figure:
     if not len(table.values):
         return Figure(math.nan, None)
     small = _part(table, np.ones(len(table.values), np.bool_))
-    return Figure(float(small.macro()[0]), _interval(intervals(small), "macro", NEAR, LABEL))
+    return Figure(float(small.macro(small.macros()["macro"])[0]), _interval(intervals(small), "macro", NEAR, LABEL))
 
 
 def _part(table: Table, part: npt.NDArray[np.bool_]) -> Table:

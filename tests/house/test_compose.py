@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -59,6 +60,7 @@ def test_all_services_are_there_watched_and_hardened(services: dict[str, Service
         assert service["security_opt"] == ["no-new-privileges:true"], name
         assert all(port["host_ip"] == "127.0.0.1" for port in service.get("ports", [])), name
         assert not service["user"].startswith(("0", "root")), name
+        assert service["logging"]["options"]["max-size"], f"the log of {name} would fill the disk"
         if name != "orthanc":  # Docker Compose writes no configuration into a read-only container
             assert service["read_only"] is True, name
 
@@ -69,6 +71,34 @@ def test_no_password_has_a_default(tmp_path: Path, missing: str) -> None:
     done = compose(tmp_path, "config", "--quiet", secrets=given)
     assert done.returncode != 0
     assert f"{missing} is missing a value" in done.stderr
+
+
+def test_what_env_names_reaches_the_build(tmp_path: Path) -> None:
+    """pip reads its index from the environment, where an argument gets that the Dockerfile names."""
+    (tmp_path / "env").write_text("")
+    given = {"PIP_EXTRA_INDEX_URL": "https://wheels.example.org/cpu", "CBMIR_EXTRAS": "hnsw"}
+    passwords = dict.fromkeys(SECRETS, "x")
+    done = subprocess.run(
+        [BIN / "docker-compose", "-f", ROOT / "docker-compose.yml", "config", "--format", "json"],
+        capture_output=True, text=True, check=True, env={"HOME": str(tmp_path), **passwords, **given},
+    )  # fmt: skip
+    arguments = json.loads(done.stdout)["services"]["web"]["build"]["args"]
+    assert arguments == {"EXTRAS": "hnsw", "PIP_EXTRA_INDEX_URL": given["PIP_EXTRA_INDEX_URL"]}
+    declared = re.findall(r"^ARG (\w+)=", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    assert set(declared) == set(arguments)
+
+
+def test_settings_of_ones_own_reach_the_workers(tmp_path: Path) -> None:
+    copied = tmp_path / "docker-compose.yml"
+    copied.write_bytes((ROOT / "docker-compose.yml").read_bytes())
+    (tmp_path / "cbmir.env").write_text("CBMIR_QUERIES_KEPT_DAYS=90\n")
+    done = subprocess.run(
+        [BIN / "docker-compose", "-f", copied, "config", "--format", "json"],
+        capture_output=True, text=True, check=True, env={"HOME": str(tmp_path), **dict.fromkeys(SECRETS, "x")},
+    )  # fmt: skip
+    services = json.loads(done.stdout)["services"]
+    for name in ("web", "worker", "follower", "trainer"):
+        assert services[name]["environment"]["CBMIR_QUERIES_KEPT_DAYS"] == "90"
 
 
 def free_port() -> int:

@@ -209,8 +209,8 @@ def test_work_on_encoders_is_started(client: FlaskClient, database: Database, ar
         "evaluate": {
             "encoder": archive.encoder,
             "k": [1, 2],
-            "label": "a",
-            "by": ["b"],
+            "label": "subclass",
+            "by": ["modality"],
             "against": None,
             "probes": [],
         },

@@ -9,6 +9,7 @@ from typing import Any
 from flask import Flask
 
 from cbmir import __version__
+from cbmir.evaluation.summary import typical
 from cbmir.store.filters import Where, written
 from cbmir.store.quarantine import meaning
 from cbmir.store.tables import Job, now
@@ -36,7 +37,7 @@ def install(app: Flask) -> None:
     app.jinja_env.filters.update(
         ago=ago, moment=moment, duration=duration, count=count, size=size, spaced=spaced, decimal=decimal,
         meaning=meaning, job_title=job_title, job_subject=job_subject, said=said, terms=terms,
-        findings_first=findings_first,
+        findings_first=findings_first, typical=typical,
     )  # fmt: skip
     app.jinja_env.globals.update(version=__version__, is_open=is_open, draw=curves.draw, elapsed=elapsed)
 

@@ -68,12 +68,15 @@ def _print_table(result: dict[str, Any]) -> None:
     searched = f"{counted(result['gallery'], 'image')} of {counted(groups['gallery'], 'group')} in the gallery"
     click.echo(f"{result['encoder']}: {asked}, {searched}, by {result['label']}")
     click.echo(result["split"])
+    click.echo(f"By chance the precision is {result['chance']:.4f}.")
     found = result["intervals"]
-    for mean, title, at in (("micro", "all queries", result["at"]), ("macro", "all labels alike", result["macro"])):
+    for mean, title in _shown(result).items():
+        at = result["at" if mean == "micro" else mean]
         click.echo(f"\n{title} ({mean})")
         click.echo("\n".join(_table(at, None if found is None else found[mean]["at"])))
     click.echo("\nwhole gallery")
-    click.echo("\n".join(_whole(result["whole"], found)))
+    click.echo("\n".join(_whole({mean: result["whole"][mean] for mean in _shown(result)}, found)))
+    click.echo("\n".join(_by(result["label"], {"values": result["per_class"], "queries_without": 0})))
     for name, found in result["by"].items():
         click.echo("\n".join(_by(name, found)))
     if result["against"]:
@@ -83,6 +86,13 @@ def _print_table(result: dict[str, Any]) -> None:
     click.echo()
     for name, meaning in result["definitions"].items():
         click.echo(f"{name}: {meaning}")
+
+
+def _shown(result: dict[str, Any]) -> dict[str, str]:
+    """The means to print, with their titles: that over labels of several groups where it is another one."""
+    lone = result["macro_several"] not in (None, result["macro"])
+    several = {"macro_several": "labels of two groups and more alike"} if lone else {}
+    return {"micro": "all queries", "macro": "all labels alike", **several}
 
 
 def _table(at: dict[str, Any], intervals: dict[str, Any] | None) -> Iterator[str]:
@@ -99,7 +109,7 @@ def _whole(whole: dict[str, Any], intervals: dict[str, Any] | None) -> Iterator[
     for mean, row in whole.items():
         for name, value in row.items():
             known = "" if intervals is None else f"  {_range(intervals[mean]['whole'][name])}"
-            yield f"{mean}  {name:>11}  {value:.4f}{known}"
+            yield f"{mean:<13}  {name:>11}  {value:.4f}{known}"
 
 
 def _by(name: str, found: dict[str, Any]) -> Iterator[str]:

@@ -69,7 +69,7 @@ def _drawn(found: Explained) -> Image.Image:
     for name, pixels, half in (("query", found.query, found.maps.query), ("hit", found.hit, found.maps.hit)):
         row = [
             (name, Image.fromarray(pixels)),
-            (f"{name}: what makes them alike", overlay(pixels, half.drive, scale)),
+            (f"{name}: orange makes them alike, blue less so", overlay(pixels, half.drive, scale)),
         ]
         if half.reconstruction is not None:
             row.append((f"{name}: what the encoder keeps", Image.fromarray(half.reconstruction)))

@@ -17,8 +17,6 @@ RESAMPLES, SEED = 2000, 0
 LOWEST, HIGHEST = 2.5, 97.5
 """Percentiles between which a mean lies in 95 % of the resamples."""
 LEVEL = (HIGHEST - LOWEST) / 100
-FEWEST_GROUPS = 2
-"""One group drawn again and again is always the same: there is no interval."""
 
 PARTS_AT_ONCE = 64
 CELLS = 1 << 20

@@ -13,6 +13,8 @@ DEFINITIONS: Mapping[str, str] = MappingProxyType(
         "accuracy": "share of queries whose label is that of the majority of the k retrieved; between labels "
         "equally frequent, the one whose nearest image is nearer",
         "precision": "relevant retrieved / retrieved; mean over the queries",
+        "chance": "the precision of images drawn from the gallery by chance: the share of it that is relevant; "
+        "mean over the queries; if it is 1, all images have one label, and the figures tell nothing",
         "recall": "relevant retrieved / all relevant in the gallery; mean over the queries; it cannot exceed "
         "k / relevant",
         "recall_capped": "relevant retrieved / min(relevant in the gallery, k): recall measured by what k "
@@ -30,11 +32,14 @@ DEFINITIONS: Mapping[str, str] = MappingProxyType(
         "at": "mean over all queries (micro): a label with many queries weighs more",
         "macro": "mean over the labels of each label's own mean: every label weighs the same; a query of "
         "several labels counts for each of them",
+        "macro_several": "the same mean over those labels alone whose queries are of two groups (patients) or "
+        "more: one group is no ground for a claim about a label, and has no interval",
         "intervals": "of the means, at 95 %: the groups (patients) of the queries drawn anew with "
         "replacement, 2,000 times with seed 0, and the 2.5th and 97.5th percentile of the mean (cluster "
         "bootstrap, percentile interval); the gallery stays as it is; a label whose queries are of one group "
         "has none; a label that a draw lacks is left out of that draw, so that the interval of a macro mean is "
-        "wide, and askew about it, where labels have few groups",
+        "wide, and askew about it, where labels have few groups; that of macro_several lacks the labels for which "
+        "this is worst",
         "by": "queries told apart by another label, each part asked of the whole gallery",
         "leakage": "probe: the figures if the query's own patient were not kept out; each query is asked of "
         "the gallery and of all other queries of its own group",

@@ -11,6 +11,11 @@ import numpy as np
 from cbmir.evaluation.labels import Bools, CodeArray
 from cbmir.evaluation.metrics import METRICS, Rankings, Scores
 
+MACRO, MACRO_SEVERAL = "macro", "macro_several"
+"""The mean over all labels that queries have, and over those alone that queries of several groups have."""
+FEWEST_GROUPS = 2
+"""One group drawn again and again is always the same: there is no interval, and no ground for a claim."""
+
 
 @dataclass(frozen=True)
 class Table:
@@ -46,18 +51,25 @@ class Table:
         """The queries of each of these labels: bool (asked, q)."""
         return np.asarray(self.labels[:, self.labels.any(axis=0)].T)
 
-    def macro(self) -> Scores:
-        """Each column's mean over these labels of the label's own mean: float64 (c,)."""
-        return np.asarray(np.mean([self.values[part].mean(axis=0) for part in self.parts()], axis=0))
-
     def micro_shares(self) -> Scores:
         """What each query contributes to the mean over all: float64 (q,), of sum 1."""
         return np.full(len(self.values), 1 / len(self.values))
 
-    def macro_shares(self) -> Scores:
-        """What each query contributes to `macro`: float64 (q,), of sum 1."""
-        parts = self.parts()
+    def macros(self) -> dict[str, Bools]:
+        """Each mean over labels, and which of these labels it is over: bool (asked,). One that is over none is
+        left out."""
+        several = np.array([len(np.unique(self.groups[part])) >= FEWEST_GROUPS for part in self.parts()], np.bool_)
+        return {MACRO: np.ones_like(several), **({MACRO_SEVERAL: several} if several.any() else {})}
+
+    def macro_shares(self, chosen: Bools) -> Scores:
+        """What each query contributes to the mean over the chosen of these labels, bool (asked,), of the label's
+        own mean: float64 (q,), of sum 1."""
+        parts = self.parts()[chosen]
         return np.asarray((parts / parts.sum(axis=1, keepdims=True)).mean(axis=0))
+
+    def macro(self, chosen: Bools) -> Scores:
+        """Each column's mean over the chosen of these labels of the label's own mean: float64 (c,)."""
+        return np.asarray(np.mean([self.values[part].mean(axis=0) for part in self.parts()[chosen]], axis=0))
 
     def group_count(self) -> int:
         """How many groups the queries are of."""

@@ -9,9 +9,9 @@ import numpy as np
 
 from cbmir.evaluation import bootstrap, intervals
 from cbmir.evaluation.labels import Bools, CodeArray, split
-from cbmir.evaluation.scores import Table
+from cbmir.evaluation.scores import MACRO_SEVERAL, Table
 
-TYPICAL = "20"
+TYPICAL = 20
 
 
 def summarise(table: Table, holders: CodeArray) -> dict[str, Any]:
@@ -22,16 +22,19 @@ def summarise(table: Table, holders: CodeArray) -> dict[str, Any]:
         holders: int64 (l,), images of the gallery that have each label.
 
     Returns:
-        `at`: k -> metric -> mean over all queries; `macro`: the same over the labels that queries have; `whole`:
-        `micro` and `macro` of the metrics over the whole gallery; `per_class`: label -> `queries`, `groups`,
+        `at`: k -> metric -> mean over all queries; `macro`: the same over the labels that queries have;
+        `macro_several`: over those of them whose queries are of several groups, None where there are none; `whole`:
+        `micro` and both of these of the metrics over the whole gallery; `per_class`: label -> `queries`, `groups`,
         `gallery` (images of it that have the label), `at`, `whole`.
     """
-    micro, macro = table.nested(table.values.mean(axis=0)), table.nested(table.macro())
+    micro = table.nested(table.values.mean(axis=0))
+    macros = {name: table.nested(table.macro(chosen)) for name, chosen in table.macros().items()}
     held = dict(zip(table.names, holders.tolist(), strict=True))
     return {
         "at": micro["at"],
-        "macro": macro["at"],
-        "whole": {"micro": micro["whole"], "macro": macro["whole"]},
+        MACRO_SEVERAL: None,
+        **{name: mean["at"] for name, mean in macros.items()},
+        "whole": {"micro": micro["whole"], **{name: mean["whole"] for name, mean in macros.items()}},
         "per_class": {
             name: {**_counts(table, part), "gallery": held[name], **_means(table, part)}
             for name, part in zip(table.asked(), table.parts(), strict=True)
@@ -65,8 +68,8 @@ def breakdown(table: Table, values: Sequence[str | None]) -> dict[str, Any]:
 
 
 def typical(at: Mapping[str, Any]) -> str:
-    """The k to show where there is room for one: 20, the paper's first, or the first asked for."""
-    return TYPICAL if TYPICAL in at else next(iter(at))
+    """The k to show where there is room for one: 20, the paper's first, or the nearest to it that was asked for."""
+    return min(at, key=lambda k: abs(int(k) - TYPICAL))
 
 
 def _counts(table: Table, part: Bools) -> dict[str, int]:

@@ -212,9 +212,14 @@ def described(session: Session, encoder_id: str, name: str) -> Labelled:
     return Labelled(found.frame_ids, found.group_ids, values)
 
 
+def label_names(session: Session) -> list[str]:
+    """The names of all labels that images have, in alphabetical order."""
+    return list(session.scalars(select(Label.name).distinct().order_by(Label.name)))
+
+
 def known_names(session: Session) -> list[str]:
     """The names of all labels that images have, then those of `DESCRIPTIONS` of which any is known."""
-    labels = session.scalars(select(Label.name).distinct().order_by(Label.name)).all()
+    labels = label_names(session)
     return [*labels, *(name for name in known_descriptions(session) if name not in labels)]
 
 

@@ -73,13 +73,36 @@ def test_every_number_is_printed_with_its_interval_and_definition(cbmir: Run) ->
     )
     for name in (*METRICS, *WHOLE):
         assert name in printed
+    assert "By chance the precision is 0.5000." in printed
     assert "all queries (micro)" in printed
     assert "all labels alike (macro)" in printed
-    assert "modality mri: 8 queries of 8 groups; at 1: accuracy 1.0000" in printed
+    assert "modality mri: 8 queries of 8 groups; at 5: accuracy" in printed
+    assert "subclass ape: 8 queries of 8 groups; at 5: accuracy" in printed
+    assert "labels of two groups and more" not in printed, "all are such"
     assert "1.000–1.000" in printed
     assert "left out: 1 query to which nothing in the gallery is relevant: cat" in printed
     for name, meaning in DEFINITIONS.items():
         assert (f"\n{name}: {meaning}\n" in printed) is (name not in {*PROBES, "difference", "p"})
+
+
+@pytest.mark.usefixtures("archive")
+def test_the_mean_over_labels_of_several_groups_is_printed_where_it_is_another(cbmir: Run, tmp_path: Path) -> None:
+    with Database(Settings(data=tmp_path / "data").resolved_database_url).write() as session:
+        groups = {key: group for group, key in frames.group_keys(session).items()}
+        parts = {f"patient-{number}": Part.TEST for number in (0, 1, 2, 4, 6)}  # apes, and one bat
+        encoders.set_parts(session, "far", {groups[key]: part for key, part in parts.items()})
+    run = cbmir("evaluate", "--k", "5", "--encoder", "far", "--report", str(tmp_path / "report"))
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert "labels of two groups and more alike (macro_several)" in run.out
+    assert "\nmacro_several      map_all  " in run.out
+    assert "Labels of two groups and more alike (macro_several)" in page
+
+
+@pytest.mark.usefixtures("archive")
+def test_a_label_that_no_image_has_is_refused_by_the_names_that_there_are(cbmir: Run) -> None:
+    run = cbmir("evaluate", "--encoder", "near", "--label", "subclas")
+    assert run.status == 1
+    assert "What images have is: group_of_sites, modality, source, subclass, size" in run.err
 
 
 @pytest.mark.usefixtures("archive")

@@ -12,7 +12,7 @@ from cbmir.evaluation.bootstrap import RESAMPLES, interval, resampled
 from cbmir.evaluation.exchange import EXCHANGES
 from cbmir.evaluation.intervals import difference, intervals
 from cbmir.evaluation.scores import Table
-from cbmir.evaluation.summary import breakdown
+from cbmir.evaluation.summary import breakdown, summarise, typical
 
 COLUMNS = [("1", "precision"), ("", "mrr")]
 
@@ -105,6 +105,34 @@ def test_macro_intervals_are_over_labels() -> None:
     assert found["macro"]["at"]["1"]["precision"] == pytest.approx([0.5, 1]), "a draw without the rare label has 1"
 
 
+def test_one_group_moves_no_mean_over_labels_of_several() -> None:
+    """Twenty patients of one label, half of them right, and one patient of another label who is never right."""
+    asked = table([0, 1] * 10 + [0], list(range(21)), [0] * 20 + [1])
+    summary, found = summarise(asked, np.array([20, 1])), intervals(asked)
+    assert (summary["macro"]["1"]["precision"], summary["macro_several"]["1"]["precision"]) == (0.25, 0.5)
+    assert summary["whole"]["macro_several"]["mrr"] == 0.25
+    assert found is not None
+    assert found["macro_several"] == found["per_class"]["label-0"]
+    assert found["macro"]["at"]["1"]["precision"][1] > 0.5, "a draw without the lone patient is of the other label"
+    other = table([0] * 21, list(range(21)), [0] * 20 + [1])
+    assert difference(asked, other)["macro_several"]["at"]["1"]["precision"]["difference"] == pytest.approx(0.5)
+
+
+def test_labels_of_one_group_each_have_no_mean_over_those_of_several() -> None:
+    lone = table([0, 1, 1], [0, 0, 1], [0, 0, 1])
+    summary, found = summarise(lone, np.array([2, 1])), intervals(lone)
+    assert (summary["macro_several"], "macro_several" in summary["whole"]) == (None, False)
+    assert found is not None
+    assert found["macro_several"] is None
+    assert difference(lone, lone)["macro_several"] is None
+
+
+def test_a_draw_without_any_label_of_several_groups_is_left_out() -> None:
+    found = intervals(table([1, 1, 0, 0], [0, 1, 2, 3], [0, 0, 1, 2]))
+    assert found is not None
+    assert found["macro_several"]["at"]["1"]["precision"] == [1, 1]
+
+
 def test_a_difference_is_tested_in_pairs() -> None:
     base, labels = np.random.default_rng(2).random(50), [0] * 25 + [1] * 25
     worse, better = (
@@ -124,6 +152,14 @@ def test_a_difference_is_tested_in_pairs() -> None:
 def test_one_group_tells_no_difference() -> None:
     found = difference(table([1, 1], [0, 0], [0, 1]), table([0, 1], [0, 0], [0, 1]))
     assert found["micro"]["at"]["1"]["precision"] == {"difference": 0.5, "interval": None, "p": None}
+
+
+def test_one_k_is_shown_where_there_is_room_for_one() -> None:
+    assert [typical(dict.fromkeys(ks)) for ks in (["1", "20", "100"], ["1", "5", "10"], ["40", "80"])] == [
+        "20",
+        "10",
+        "40",
+    ]
 
 
 def test_the_queries_of_each_value_are_averaged() -> None:

@@ -8,6 +8,7 @@ from cbmir.services.conversion import outdated
 from cbmir.services.encoders.versions import switch
 from cbmir.services.encoders.versions.free import size
 from cbmir.services.encoders.versions.overview import versions
+from cbmir.services.evaluation import checks
 from cbmir.services.retrieval import library
 from cbmir.store import encoders
 from cbmir.store.tables import Job
@@ -104,6 +105,7 @@ def extract(request: dict[str, Any]) -> Accepted:
 @blueprint.route("/evaluate", methods=["POST"])
 @blueprint.arguments(EvaluationSchema)
 @blueprint.response(202, JobSchema)
+@blueprint.alt_response(422, schema=ErrorSchema, description="No image has the label.")
 @blueprint.alt_response(404, schema=ErrorSchema)
 def evaluate(request: dict[str, Any]) -> Accepted:
     """Measure how well an encoder retrieves at each k, with intervals; `against` another one, if asked."""
@@ -111,13 +113,16 @@ def evaluate(request: dict[str, Any]) -> Accepted:
 
 
 def evaluation(asked: dict[str, Any]) -> dict[str, Any]:
-    """What an evaluation's job is told: encoders that exist.
+    """What an evaluation's job is told: encoders that exist, and a label that images have.
 
     Raises:
         cbmir.errors.NotFound: if there is no such encoder.
+        cbmir.errors.BadRequest: if no image has the label, or an encoder is compared with itself.
     """
-    against = known(asked["against"]) if asked["against"] else None
-    return {**asked, "encoder": known(asked["encoder"]), "against": against}
+    encoder, against = known(asked["encoder"]), known(asked["against"]) if asked["against"] else None
+    with installation().database.read() as session:
+        checks.check(session, asked["label"], asked["by"], encoder, against)
+    return {**asked, "encoder": encoder, "against": against}
 
 
 def known(encoder_id: str | None) -> str:

@@ -56,8 +56,8 @@ class Drawer:
             ("validation_loss", "validation part", THEIR),
         ):
             axes.plot(epochs, [row[name] for row in history], color=colour, marker=".", label=title)
-        axes.set_ylim(bottom=0)
-        _by_epoch(axes)
+        axes.set_ylim(0, 1.08 * axes.dataLim.ymax)
+        _by_epoch(axes, epochs)
         axes.set_ylabel("mean squared error")
         return self._done(figure, 2)
 
@@ -66,7 +66,7 @@ class Drawer:
         figure, axes = _figure()
         epochs = [row["epoch"] for row in history]
         axes.plot(epochs, [row["validation_accuracy"] for row in history], color=OURS, marker=".")
-        _by_epoch(axes)
+        _by_epoch(axes, epochs)
         axes.set_ylabel(f"accuracy on the validation part, {k} nearest")
         return self._done(figure)
 
@@ -132,9 +132,10 @@ def _figure() -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _by_epoch(axes: Axes) -> None:
+def _by_epoch(axes: Axes, epochs: Sequence[int]) -> None:
     axes.set_xlabel("epoch")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)  # else the axis of one epoch has fractions of it
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
 def _show(axes: Axes, shown: Shown, title: str, colour: str) -> None:

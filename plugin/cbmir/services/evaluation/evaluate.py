@@ -26,8 +26,8 @@ from cbmir.store import encoders, tables
 from cbmir.store.session import Database
 
 RECORDED = (
-    "label", "queries", "gallery", "at", "macro", "whole", "per_class", "against", "by", "probes", "groups",
-    "skipped", "split",
+    "label", "queries", "gallery", "chance", "at", "macro", "macro_several", "whole", "per_class", "against", "by",
+    "probes", "groups", "skipped", "split",
 )  # fmt: skip
 """What of a result is kept with the encoder, beside the intervals; one of an earlier version has less."""
 
@@ -62,11 +62,12 @@ def evaluate(
         seed: of the split, where the encoder brought none.
 
     Returns:
-        `encoder`, `label`, `queries`, `gallery` (counts of images); the averages as in
-        `cbmir.evaluation.summary.summarise`; `intervals` as in `cbmir.evaluation.intervals.intervals`; besides
-        `against` (None, or of the other encoder its id as `encoder`, `at`, `macro`, `whole`, `intervals`, and
-        `difference` as in `cbmir.evaluation.intervals.difference`), `by` (other label -> `values` as in
-        `cbmir.evaluation.summary.breakdown`, and `queries_without`), `probes` as in
+        `encoder`, `label`, `queries`, `gallery` (counts of images), `chance` (the precision by chance); the
+        averages as in `cbmir.evaluation.summary.summarise`; `intervals` as in
+        `cbmir.evaluation.intervals.intervals`; besides
+        `against` (None, or of the other encoder its id as `encoder`, `at`, `macro`, `macro_several`, `whole`,
+        `intervals`, and `difference` as in `cbmir.evaluation.intervals.difference`), `by` (other label -> `values`
+        as in `cbmir.evaluation.summary.breakdown`, and `queries_without`), `probes` as in
         `cbmir.services.evaluation.probes.probe.probe`, `retrieved` (k -> images really retrieved),
         `groups` (counts), `skipped` (images left out, and why), `split` (where it comes from), `command` (the
         command line that does this), `version` (of cbmir) and `definitions` (what each number means). The encoder's
@@ -117,7 +118,7 @@ def _compared(other: tables.Encoder, table: Table, second: Table) -> dict[str, A
     summary = summarise(second, np.zeros(len(second.names), np.int64))
     return {
         "encoder": other.id,
-        **{name: summary[name] for name in ("at", "macro", "whole")},
+        **{name: summary[name] for name in ("at", "macro", "macro_several", "whole")},
         "intervals": _brief(intervals(second)),
         "difference": difference(table, second),
     }
@@ -135,6 +136,7 @@ def _result(encoder: tables.Encoder, label: str, trial: Trial, ks: Sequence[int]
         "label": label,
         "queries": len(trial.queries),
         "gallery": len(trial.gallery),
+        "chance": _chance(trial),
         **summarise(table, trial.sets.holders(trial.gallery.codes)),
         "intervals": intervals(table),
         "against": None,
@@ -161,6 +163,10 @@ def _command(
     for option, names in (("--by", by), ("--probe", probes)):
         words += [word for name in names for word in (option, name)]
     return shlex.join(words)
+
+
+def _chance(trial: Trial) -> float:
+    return float(trial.sets.relevant(trial.queries.codes, trial.gallery.codes).mean() / len(trial.gallery))
 
 
 def _groups(side: Side) -> int:

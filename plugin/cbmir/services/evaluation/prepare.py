@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 from sqlalchemy.orm import Session
 
-from cbmir.errors import BadRequest, EmptyGallery
+from cbmir.errors import EmptyGallery
 from cbmir.evaluation.labels import LabelSets
-from cbmir.services.evaluation import split
+from cbmir.services.evaluation import checks, split
 from cbmir.services.evaluation.split import Split
 from cbmir.services.evaluation.trial import Side, Trial
 from cbmir.services.retrieval.scope import nothing_extracted
@@ -43,7 +43,7 @@ def pair(
             labelled image.
     """
     if encoder.id == other.id:
-        raise BadRequest(f"The encoder {encoder.id} cannot be compared with itself.", "Name another one.")
+        raise checks.compared_with_itself(encoder.id)
     ours, names = _load(session, encoder, label)
     theirs, _ = _load(session, other, label)
     ours = ours.where(np.isin(ours.frame_ids, theirs.frame_ids))
@@ -64,7 +64,7 @@ def _load(session: Session, encoder: tables.Encoder, label: str) -> tuple[Side, 
     if len(labelled.frame_ids) == 0:
         raise nothing_extracted(session, encoder.id)
     if not names:
-        raise BadRequest(f"No image has a label {label!r}.", "Name another label, or ingest with a manifest.")
+        raise checks.no_such_label(session, label)
     numbers = {name: number for number, name in enumerate(names)}
     codes = np.array([-1 if value is None else numbers[value] for value in labelled.values], np.int64)
     frame_ids, vectors = features.matrix(session, encoder.id)

@@ -120,12 +120,15 @@ def _made_up(session: Session, parties: list[_Party], labels: Iterable[tuple[int
 def _recognised(parties: list[_Party], known: Mapping[int, Part]) -> str:
     if not any(party.seen.recorded for party in parties):
         return ""
-    who, whose = ("it", "its") if len(parties) == 1 else ("either", "an encoder's")
+    who, whose = ("it", "the encoder's") if len(parties) == 1 else ("either", "an encoder's")
     tested = len(_tested(known))
     if not known:
         return f" None holds a picture that {who} was trained on."
-    asking = f", the {tested:,} of the test part do" if tested else ""
-    return f" Those with pictures of {whose} training kept their part: {len(known) - tested:,} ask nothing{asking}."
+    holding = counted(len(known), "group holds", "groups hold")
+    return (
+        f" {holding} pictures of {whose} training. Those of its training and validation part ask nothing "
+        f"({len(known) - tested:,}); those of its test part ask ({tested:,})."
+    )
 
 
 def _unrecorded(parties: list[_Party]) -> str:

@@ -387,3 +387,13 @@ def test_too_little_to_evaluate_says_what_is_missing(bench: Bench, arrange: Arra
     with pytest.raises(EmptyGallery, match=reason) as error:
         bench.run(1)
     assert error.value.remedy
+
+
+def test_chance_is_the_share_of_the_gallery_that_is_relevant(bench: Bench) -> None:
+    """One asks for three of four, the other for one of four."""
+    bench.add("first", "glioma", 1)
+    bench.add("second", "cyst", 2)
+    for number, label in enumerate(("glioma", "glioma", "glioma", "cyst")):
+        bench.add(f"other-{number}", label, number)
+    bench.split(first=Part.TEST, second=Part.TEST, **{f"other-{number}": Part.TRAIN for number in range(4)})
+    assert bench.run(1)["chance"] == 0.5

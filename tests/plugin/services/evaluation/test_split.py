@@ -102,8 +102,8 @@ def test_the_shipped_encoder_is_asked_by_none_of_its_pictures(
     assert len(asked) == 2, "its own test group, and one in ten of the others"
     assert not asked & trained_on.keys()
     assert (
-        "Those with pictures of its training kept their part: 9 ask nothing, the 1 of the test part do."
-        in found.made
+        " 10 groups hold pictures of the encoder's training. Those of its training and validation part ask nothing "
+        "(9); those of its test part ask (1)." in found.made
     )
 
 
@@ -138,7 +138,7 @@ def test_of_two_encoders_neither_was_trained_on_who_asks(bench: Bench, monkeypat
     foreign = bench.encoder(SECOND, {})
     found = bench.split(default, foreign)
     assert not bench.numbers(found.asked) & {0, 1}
-    assert "2 ask nothing" in found.made
+    assert "ask nothing (2); those of its test part ask (2)." in found.made
     assert f"What {foreign} was trained on is not on record." in found.made
 
 

@@ -13,6 +13,7 @@ from cbmir.evaluation.definitions import PROBES
 from cbmir.evaluation.scores import Table
 from cbmir.pictures.shelf import Shelf
 from cbmir.progress import Progress
+from cbmir.services.evaluation.checks import no_such_label
 from cbmir.services.evaluation.probes.border import without_border
 from cbmir.services.evaluation.probes.leakage import duplicates, leakage, predictability
 from cbmir.services.evaluation.probes.unseen import unseen
@@ -95,11 +96,7 @@ def values(session: Session, encoder: tables.Encoder, name: str, sides: Sequence
     """
     found = frames.described(session, encoder.id, name)
     if all(value is None for value in found.values):
-        known = ", ".join(frames.known_names(session))
-        raise BadRequest(
-            f"No image has a label {name!r}.",
-            f"What images have is: {known}. A manifest's column `source` says where they come from.",
-        )
+        raise no_such_label(session, name)
     places = [np.searchsorted(found.frame_ids, side.frame_ids).tolist() for side in sides]
     return [[found.values[place] for place in side] for side in places]
 

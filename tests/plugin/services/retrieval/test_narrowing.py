@@ -302,3 +302,12 @@ def test_a_frame_without_a_feature_is_kept_by_no_filter(hospital: Hospital) -> N
         first = session.scalars(select(Instance.id)).first()
         session.add(Frame(instance_id=first, frame_number=99, picture="", rows=1, columns=1, pipeline="", steps=[]))
     hospital.compare()
+
+
+def test_a_label_that_no_image_has_is_named() -> None:
+    terms = file.NONE.changed(np.empty(0, np.int64), np.array([1]), [(1, "label:subclass", "tear")])
+    unknown = narrowing.nothing_kept(terms, Where(label={"subclas": "tear"}))
+    assert "asks for 'subclas'" in unknown.reason
+    assert unknown.remedy == "Ask for modality, body_part, archive, subclass."
+    for where in (Where(label={"subclass": "none"}), Where(label={"group": "nobody"}), Where(modality="US")):
+        assert "filter keeps no image" in narrowing.nothing_kept(terms, where).reason

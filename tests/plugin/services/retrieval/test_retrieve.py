@@ -335,14 +335,6 @@ def test_nothing_left_to_search_says_why(ask: Ask) -> None:
         ask(frame_id=_drusen(ask), where=Where(label={"subclass": "drusen"}))
 
 
-def test_a_label_that_no_image_has_is_named(ask: Ask) -> None:
-    with pytest.raises(EmptyGallery, match="asks for 'subclas'") as error:
-        ask(sop_instance_uid=uid(4), where=Where(label={"subclas": "drusen"}))
-    assert "subclass" in error.value.remedy
-    with pytest.raises(EmptyGallery, match="filter keeps no image"):
-        ask(sop_instance_uid=uid(4), where=Where(label={"group": "nobody"}))
-
-
 def _drusen(ask: Ask) -> int:
     return ask(sop_instance_uid=uid(4), where=Where(label={"subclass": "drusen"})).hits[0].frame_id
 

@@ -70,8 +70,7 @@ def install(app: Flask, settings: Settings) -> None:
 
 def _ask_for_password(app: Flask, settings: Settings) -> None:
     auth = HTTPBasicAuth()
-    expected = _fingerprint(settings.username, settings.password)
-    auth.verify_password(lambda name, password: hmac.compare_digest(_fingerprint(name, password), expected))
+    auth.verify_password(_password_check(settings))
 
     @app.before_request
     def ask() -> None:
@@ -84,15 +83,18 @@ def admits(settings: Settings) -> Callable[[str | None], bool]:
     come in. For what has to be known before the application sees the request."""
     if not (settings.username and settings.password):
         return lambda _header: True
-    expected = _fingerprint(settings.username, settings.password)
+    is_right = _password_check(settings)
 
     def known(header: str | None) -> bool:
         given = Authorization.from_header(header)
-        if given is None or given.type != "basic":
-            return False
-        return hmac.compare_digest(_fingerprint(given.username or "", given.password or ""), expected)
+        return given is not None and given.type == "basic" and is_right(given.username or "", given.password or "")
 
     return known
+
+
+def _password_check(settings: Settings) -> Callable[[str, str], bool]:
+    expected = _fingerprint(settings.username, settings.password)
+    return lambda name, password: hmac.compare_digest(_fingerprint(name, password), expected)
 
 
 def _fingerprint(name: str, password: str) -> bytes:

@@ -21,8 +21,9 @@ def check(session: Session, label: str, by: Sequence[str], encoder_id: str, agai
     if label not in frames.label_names(session):
         raise no_such_label(session, label)
     names = frames.known_names(session)
-    for unknown in (name for name in by if name not in names):
-        raise no_such_label(session, unknown)
+    for name in by:
+        if name not in names:
+            raise no_such_label(session, name)
 
 
 def no_such_label(session: Session, name: str) -> BadRequest:

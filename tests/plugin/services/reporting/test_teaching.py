@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import zipfile
@@ -20,6 +21,7 @@ from cbmir.store import queries
 NAMES = ("Zimmermann", "Adelheid", "Quincke", "Heinrich", "Fontane", "Theodor", "Wrangel", "Graefe", "Sankt Marien")
 NUMBERS = ("KH-471", "ACC-881", "1961", "20190403", "101112")
 UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+NEW_UID = re.compile(rb"2\.25\.[0-9]+")  # Random digits, in which any year comes up by chance.
 
 
 def members(target: Path) -> dict[str, bytes]:
@@ -40,8 +42,10 @@ def test_nothing_that_identifies_anybody_is_left_in_any_byte(hospital: Any, tmp_
     files = members(target)
     assert len(files) == 4 + 2
     originals = [str(each[keyword].value) for each in hospital.objects.values() for keyword in UIDS]
-    haystack = b"".join(name.encode() + data for name, data in files.items()) + target.read_bytes()
-    assert [text for text in (*NAMES, *NUMBERS, *originals) if text.lower().encode() in haystack.lower()] == []
+    haystack = (b"".join(name.encode() + data for name, data in files.items()) + target.read_bytes()).lower()
+    assert [text for text in (*NAMES, *originals) if text.lower().encode() in haystack] == []
+    said = NEW_UID.sub(b"", haystack)
+    assert [text for text in NUMBERS if text.lower().encode() in said] == []
 
 
 def test_the_manifest_refers_to_the_copies_and_is_of_the_querys_case(hospital: Any, tmp_path: Path) -> None:

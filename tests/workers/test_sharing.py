@@ -52,8 +52,8 @@ def share_of(house: House, run: str, job_id: str | None = None, **more: Any) -> 
     with house.database.write() as session:
         job = jobs.claim(session, job_id or run)
     assert job is not None
-    settings = more.pop("settings", house.settings)
-    return Share(house.database, settings, run, "test", job.id, job.started_at, Silence(), **more)
+    settings, progress = more.pop("settings", house.settings), more.pop("progress", Silence())
+    return Share(house.database, settings, run, "test", job.id, job.started_at, progress, **more)
 
 
 def new_job(house: House, **parameters: Any) -> str:
@@ -120,6 +120,38 @@ def test_the_piece_of_a_helper_that_died_is_taken_over(shared: House, small: int
     result = lead(leader, afresh=False)
     assert result["extracted"] == shared.count(tables.Feature) == 50
     assert follow_one_another(ranges)
+
+
+class Told:
+    """A `Progress` that remembers what it is told, and keeps the run's row as a worker's does."""
+
+    def __init__(self, house: House, run: str) -> None:
+        self.house, self.run, self.pairs = house, run, list[tuple[int, int]]()
+
+    def update(self, done: int, total: int, message: str = "", detail: object = None) -> None:
+        self.pairs.append((done, total))
+        with self.house.database.write() as session:
+            session.get(tables.Job, self.run).total = total
+
+
+def test_progress_is_that_of_the_whole_run_whoever_works(shared: House, small: int) -> None:
+    run = new_job(shared)
+    helper = new_job(shared, helps=run)
+    told = Told(shared, run)
+    leader, assistant = share_of(shared, run, progress=told), share_of(shared, run, helper, progress=told)
+
+    def call() -> None:
+        """One helper works while the leader still has its first piece to do, and leaves the last ones."""
+        assistant.claim = iter([assistant.claim(), None]).__next__  # type: ignore[method-assign]
+        help_out(assistant)
+
+    leader.call = call
+    lead(leader, afresh=True)
+    done, totals = zip(*told.pairs, strict=True)
+    assert set(totals) == {50}
+    assert list(done) == sorted(done)
+    assert (done[0], done[-1]) == (0, 50)
+    assert small in done[:-1]
 
 
 def test_a_run_that_has_ended_or_should_end_gives_nothing_out(shared: House) -> None:

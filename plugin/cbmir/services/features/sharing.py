@@ -8,7 +8,7 @@ there are. The helper that nobody had time for is called off at the end.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -19,7 +19,7 @@ from cbmir.progress import Progress
 from cbmir.services.conversion import outdated
 from cbmir.services.features.extract import REASONS_SHOWN, extract_between, start
 from cbmir.settings import Settings
-from cbmir.store import features, pieces
+from cbmir.store import features, jobs, pieces
 from cbmir.store.session import Database
 from cbmir.store.tables import ExtractionPiece
 
@@ -44,8 +44,9 @@ class Share:
         encoder_id: whose features are missing.
         job_id: of the job that this worker does: the run's, or a helper's.
         started_at: of that job, as it was claimed.
-        progress: told after every batch.
+        progress: told after every batch, of the run as a whole: the other workers' pieces count once they are done.
         call: calls for one helper; called once, when there is more than this worker works on.
+        total: features that the run is about.
     """
 
     database: Database
@@ -56,6 +57,7 @@ class Share:
     started_at: datetime
     progress: Progress
     call: Callable[[], object] = field(default=lambda: None)
+    total: int = 0
     extracted: int = 0
     failed: int = 0
 
@@ -89,13 +91,18 @@ class Share:
             return bool(features.missing_frames(session, self.encoder_id, after=piece.up_to, limit=1))
 
     def _extract(self, piece: ExtractionPiece) -> None:
-        done = _Sum(self.progress, self.extracted + self.failed)
+        progress = _Sum(self.progress, self.done_by_all(), self.total)
         extracted, failures = extract_between(
-            self.database, self.settings, self.encoder_id, piece.after, piece.up_to, done
+            self.database, self.settings, self.encoder_id, piece.after, piece.up_to, progress
         )
         self.extracted, self.failed = self.extracted + extracted, self.failed + len(failures)
         with self.database.write() as session:
             pieces.finish(session, piece, extracted, failures)
+
+    def done_by_all(self) -> int:
+        """Frames of the pieces that are done, whoever did them."""
+        with self.database.read() as session:
+            return _done(pieces.of_run(session, self.run))
 
 
 def lead(share: Share, *, afresh: bool) -> dict[str, Any]:
@@ -116,20 +123,26 @@ def lead(share: Share, *, afresh: bool) -> dict[str, Any]:
     if afresh:
         with share.database.write() as session:
             pieces.forget(session, share.run)
-    share.progress.update(0, total, "extracting")
+    done = share.done_by_all()
+    share.total = done + total
+    share.progress.update(done, share.total, "extracting")
     share.work()
-    while not _all_done(share, total):
+    while not _all_done(share):
         time.sleep(WAIT_SECONDS)
         share.work()  # what a helper left that has died
     return {**_result(share), "up_to": up_to}
 
 
-def _all_done(share: Share, total: int) -> bool:
+def _all_done(share: Share) -> bool:
     with share.database.read() as session:
         found = pieces.of_run(session, share.run)
-    done = sum((each.extracted or 0) + len(each.failures) for each in found)
-    share.progress.update(done, max(total, done), "extracting, with others")
+    done = _done(found)
+    share.progress.update(done, max(share.total, done), "extracting, with others")
     return all(each.extracted is not None for each in found)
+
+
+def _done(found: Sequence[ExtractionPiece]) -> int:
+    return sum((each.extracted or 0) + len(each.failures) for each in found)
 
 
 def _result(share: Share) -> dict[str, Any]:
@@ -161,6 +174,8 @@ def help_out(share: Share) -> dict[str, Any]:
         as `cbmir.services.features.extract.extract_between`.
     """
     _refuse_without_pictures(share)
+    with share.database.read() as session:
+        share.total = jobs.get(session, share.run).total
     share.work()
     told = {"encoder": share.encoder_id, "run": share.run}
     return {**told, "extracted": share.extracted, "failed": share.failed}
@@ -180,10 +195,12 @@ def _refuse_without_pictures(share: Share) -> None:
 
 @dataclass(frozen=True)
 class _Sum:
-    """Progress of one piece as part of what this worker does."""
+    """Progress of one piece as part of the run."""
 
     progress: Progress
     before: int
+    total: int
 
     def update(self, done: int, total: int, message: str = "", detail: Mapping[str, Any] | None = None) -> None:
-        self.progress.update(self.before + done, self.before + max(total, done), message)
+        done += self.before
+        self.progress.update(done, max(self.total, done), message)

@@ -21,7 +21,7 @@ from cbmir.store import session as session_module
 from cbmir.store.session import Database
 from cbmir.store.tables import Job
 from cbmir.types import JobKind, JobState
-from cbmir_workers import client, duties
+from cbmir_workers import client, duties, uploads
 from cbmir_workers.tasks import Bench, perform, register
 
 JobOf = Callable[[str], Job]
@@ -133,7 +133,7 @@ def test_a_failure_is_recorded_with_code_reason_and_remedy(bench: Bench, job_of:
     perform(bench, job_id)
     job = job_of(job_id)
     assert (job.state, job.error_code) == (JobState.FAILED, "not-found")
-    assert job.error_message == "The uploaded files are no longer there. Upload them again."
+    assert job.error_message == f"The uploaded files are no longer there. {uploads.REMEDY}"
 
 
 def test_a_failed_upload_is_kept_for_the_retry(

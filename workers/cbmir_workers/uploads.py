@@ -17,6 +17,8 @@ from cbmir.types import JobKind
 KEPT_DAYS = 7
 """How long the files of a failed or cancelled job are kept for a retry."""
 
+REMEDY = "Upload again. If that does not help, hosts of this installation do not share their folder `uploads`."
+
 
 def folder(settings: Settings, name: str) -> Path:
     """The folder of one upload.
@@ -26,7 +28,7 @@ def folder(settings: Settings, name: str) -> Path:
     """
     found = settings.uploads / name
     if not _is_plain(name) or not found.is_dir():
-        raise NotFound("The uploaded files are no longer there.", "Upload them again.")
+        raise NotFound("The uploaded files are no longer there.", REMEDY)
     return found
 
 
@@ -38,7 +40,7 @@ def read(settings: Settings, name: str, stored: str) -> bytes:
     """
     path = folder(settings, name) / stored
     if not _is_plain(stored) or not path.is_file():
-        raise NotFound("The uploaded file is no longer there.", "Upload it again.")
+        raise NotFound("The uploaded file is no longer there.", REMEDY)
     return path.read_bytes()
 
 

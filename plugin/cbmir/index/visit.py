@@ -1,5 +1,7 @@
 """The search through cells, compiled: the nearest first, then all others that can hold a hit.
 
+All cells are judged by a few axes; by all axes only those that are still to be looked into then.
+
 The names are those of `cbmir.index.bounds`; `limit` is s t, the farthest hit's distance in the scale of the axes.
 """
 
@@ -10,11 +12,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from cbmir.compiling import compiled
+from cbmir.compiling import compiled, reordered
 from cbmir.index.axes import DoubleArray
 from cbmir.index.base import IdArray
 from cbmir.index.bounds import margin, rough, square_above
-from cbmir.index.cells import Cells
+from cbmir.index.cells import LEVELS, Cells
 from cbmir.index.measure import distance
 from cbmir.index.nearest import put_in_order, take
 from cbmir.index.sums import bounded, start
@@ -23,9 +25,12 @@ from cbmir.types import FloatArray
 Mask = npt.NDArray[np.bool_]
 Numbers = npt.NDArray[np.int64]
 
-NEAR = 64
+NEAR = 48
 """Cells, or as many as may hold the answer, that are visited in the order of their distance. After them hardly a
 better hit is to come, and the others are visited in the order of memory, which is faster."""
+
+LEADING = 12
+"""Axes by which all cells are judged at first: in these most features are apart."""
 
 
 class Placed(NamedTuple):
@@ -42,6 +47,7 @@ class Placed(NamedTuple):
     scale: float
 
 
+@compiled
 def nearest(
     members: Cells,
     query: FloatArray,
@@ -63,21 +69,30 @@ def nearest(
         touched: int64 (3,), grows by the cells looked into, the codes read, and the distances measured.
     """
     kept, inhabited = counted
-    lower = np.where(inhabited, floors(members, placed.place, placed.reach), np.inf)
-    near = _lowest(lower, max(NEAR, -(-len(distances) // members.codes.shape[2])))
+    lower = floors(members, inhabited, placed)
+    near = _lowest(lower, max(NEAR, -(-distances.shape[0] // members.codes.shape[2])))
+    raise_floors(members, near, placed, lower)
+    near = near[np.argsort(lower[near])]
     axes = np.argsort(-_off(members, placed.place, near))
     taken = visit(members, near, lower, query, placed, axes, kept, distances, found, 0, touched)
     lower[near] = np.inf
-    limit = distances[0] * placed.scale if taken == len(distances) else np.finfo(np.float64).max
+    limit = distances[0] * placed.scale if taken == distances.shape[0] else np.finfo(np.float64).max
     rest = np.flatnonzero(lower <= limit)
+    raise_floors(members, rest, placed, lower)
     taken = visit(members, rest, lower, query, placed, axes, kept, distances, found, taken, touched)
     put_in_order(distances, found, taken)
 
 
+@compiled
 def _lowest(lower: DoubleArray, count: int) -> Numbers:
-    """So many cells, the nearest first."""
-    some = np.argpartition(lower, count)[:count] if count < len(lower) else np.arange(len(lower))
-    return some[np.argsort(lower[some])]
+    """So many cells, or all, of the lowest floors."""
+    count = min(count, lower.shape[0])
+    floor, some = np.empty(count, np.float64), np.empty(count, np.int64)
+    taken = 0
+    for cell in range(lower.shape[0]):
+        if taken < count or lower[cell] < floor[0]:
+            taken = take(floor, some, taken, lower[cell], cell)
+    return some
 
 
 @compiled
@@ -92,20 +107,42 @@ def _off(cells: Cells, place: FloatArray, among: Numbers) -> FloatArray:
 
 
 @compiled
-def floors(cells: Cells, place: FloatArray, reach: float) -> DoubleArray:
-    """What s times the distance to a cell's members is at least: float64 (c,)."""
+def floors(cells: Cells, inhabited: Mask, placed: Placed) -> DoubleArray:
+    """What s times the distance to a cell's members is at least, by the leading axes: float64 (c,); infinite where
+    nobody counts."""
+    leading = min(LEADING, placed.place.shape[0])
     squares = np.zeros(cells.slack.shape[0], np.float32)
-    for axis in range(place.shape[0]):
-        here, middle, half = place[axis], cells.middle[axis], cells.half[axis]
+    for axis in range(leading):
+        here, middle, half = placed.place[axis], cells.middle[axis], cells.half[axis]
         for cell in range(squares.shape[0]):
             beyond = abs(here - middle[cell]) - half[cell]
             beyond = (beyond + abs(beyond)) * np.float32(0.5)
             squares[cell] += beyond * beyond
     lower = np.empty(squares.shape[0], np.float64)
     for cell in range(squares.shape[0]):
-        length = np.sqrt(np.float64(squares[cell])) / (1.0 + margin(place.shape[0]))
-        lower[cell] = length - cells.slack[cell] - reach
+        length = np.sqrt(np.float64(squares[cell])) / (1.0 + margin(leading))
+        lower[cell] = length - cells.slack[cell] - placed.reach if inhabited[cell] else np.inf
     return lower
+
+
+@compiled
+def raise_floors(cells: Cells, some: Numbers, placed: Placed, lower: DoubleArray) -> None:
+    """Let the floors of some cells be by all axes; the infinite ones stay so."""
+    for cell in some:
+        if lower[cell] < np.inf:
+            length = np.sqrt(np.float64(_to_box(placed.place, cells.origin[cell], cells.step[cell])))
+            lower[cell] = length / (1.0 + margin(placed.place.shape[0])) - cells.slack[cell] - placed.reach
+
+
+@reordered
+def _to_box(place: FloatArray, origin: FloatArray, step: FloatArray) -> np.float32:
+    """The squared distance to all that can be coded, as it would be to a member there."""
+    total = np.float32(0)
+    for axis in range(place.shape[0]):
+        here = place[axis] - origin[axis]
+        beyond = max(max(-here, here - step[axis] * np.float32(LEVELS)), np.float32(0))
+        total += beyond * beyond
+    return total
 
 
 @compiled

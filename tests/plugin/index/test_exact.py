@@ -87,10 +87,13 @@ def test_no_member_is_bounded_away_whose_distance_is_the_limit(
     queries = np.clip(queries.astype(np.float64) * 10.0**power, -1e38, 1e38).astype(np.float32)
     axes = np.random.default_rng(len(ids)).permutation(index.along.coordinates)
     for query, placed in zip(queries, exact.placed(index.along, queries), strict=True):
-        lower = visit.floors(index.cells, placed.place, placed.reach)
+        everywhere = np.arange(len(index.cells.slack))
+        lower = visit.floors(index.cells, np.ones(len(everywhere), np.bool_), placed)
+        raised = lower.copy()
+        visit.raise_floors(index.cells, everywhere, placed, raised)
         for row, member in enumerate(index.cells.vectors):
             cell, limit = row // 4, distance(member, query) * placed.scale
-            assert lower[cell] <= limit
+            assert max(lower[cell], raised[cell]) <= limit
             ceiling = square_above(limit + index.cells.slack[cell] + placed.reach, len(placed.place))
             assert bounds_of(index, cell, placed, axes)[row % 4] <= ceiling
             assert rough(member, query) <= square_above(distance(member, query), len(query))

@@ -14,7 +14,7 @@ from cbmir.index import direct, exact, file, loading, lookup, visit
 from cbmir.index.stamp import Stamp
 
 loading.load()
-kernels = (direct.search, lookup.places, lookup.told, visit.floors, visit.visit, visit._off)
+kernels = (direct.search, lookup.places, lookup.told, visit.nearest)
 loaded = [len(kernel.signatures) for kernel in kernels]
 file.write(path := Path(sys.argv[1]), Stamp("net", 1, ()), exact.build(np.arange(900), np.eye(900, 5, dtype="f4")))
 index = file.read(path, "net")[1]

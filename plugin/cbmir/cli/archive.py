@@ -69,19 +69,23 @@ def sync_command(context: Context, name: str, again: bool, accept_deletions: boo
 @click.pass_obj
 def status_command(context: Context, names: tuple[str, ...], as_json: bool) -> int:
     """Say how each archive is: reached or not, how far behind, what is wrong; exit status 1 if something is."""
+    from cbmir.services.archives.backlog import backlog
     from cbmir.services.archives.status import of, overview
 
     with context.database.read() as session:
         found = [of(session, name) for name in names] if names else overview(session)
+        received = backlog(session, context.settings)
     if as_json:
         print_json([each.as_json() for each in found])
     for each in [] if as_json else found:
         click.echo(Words(each).line)
         for said in Words(each).complaints:
             click.echo(f"    {said}")
-    if not found and not as_json:
+    if received.objects:
+        click.echo(f"{received.reason} {received.remedy}" if received.reason else f"{received.said}.", err=as_json)
+    elif not found and not as_json:
         click.echo("No archive is followed: `cbmir archive add NAME ADDRESS` adds one.")
-    return 1 if any(each.error_code or each.troubled for each in found) else 0
+    return 1 if received.reason or any(each.error_code or each.troubled for each in found) else 0
 
 
 @archive_command.command("verify")

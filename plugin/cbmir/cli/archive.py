@@ -55,7 +55,10 @@ def sync_command(context: Context, name: str, again: bool, accept_deletions: boo
     if as_json:
         print_json({"handed_to_workers": synced is None, **(synced.as_json() if synced else {})})
     elif synced is None:
-        click.echo(f"The workers follow {name}, and compare it now; `cbmir archive status` tells how it goes.")
+        click.echo(
+            f"Workers, or another `archive sync`, follow {name}, and compare it now; `cbmir archive status` tells "
+            "how it goes. If that one was killed, this is known after half a minute: ask again then."
+        )
     else:
         click.echo(
             f"{synced.ingested:,} fetched, {synced.duplicates:,} known already, {synced.quarantined:,} set aside, "

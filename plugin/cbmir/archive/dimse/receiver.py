@@ -95,7 +95,7 @@ class Listener(ThreadedAssociationServer):
         """The next connection, as it is; TLS comes later, in its own thread."""
         return cast(socket.socket, self.socket).accept()
 
-    def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002 - socketserver gives them
+    def verify_request(self, request: Any, client_address: Any) -> bool:
         """Let it in; of too many that ask for nothing those that have done so for longest make room."""
         silent = [each for each in self.active_associations if not _has_asked(each)]
         for each in silent[: max(0, len(silent) + 1 - MOST_SILENT)]:

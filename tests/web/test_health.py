@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -47,7 +49,9 @@ def test_it_is_ready_with_both(settings: Settings, database: Database) -> None: 
     assert response.status_code == 200
 
 
-def test_the_archive_and_the_requests_are_counted(client: FlaskClient, database: Database, archive: Any) -> None:
+def test_the_archive_and_the_requests_are_counted(
+    client: FlaskClient, database: Database, settings: Settings, archive: Any
+) -> None:
     with database.write() as session:
         jobs.create(session, JobKind.TRAIN, {})
         row = archives.add(
@@ -55,6 +59,9 @@ def test_the_archive_and_the_requests_are_counted(client: FlaskClient, database:
         )
         archives.answered(session, row.id)
         ledger.take_in(session, row.id, [RemoteInstance("1.2", "1.3", "1.4")], lambda _: True)
+    settings.received.mkdir(parents=True)
+    (settings.received / "1.2.3.dcm").write_bytes(b"an object")
+    os.utime(settings.received / "1.2.3.dcm", (time.time() - 100,) * 2)
     client.get("/library/999")
     client.get("/anything/at/all")
     response = client.get("/metrics")
@@ -71,6 +78,8 @@ def test_the_archive_and_the_requests_are_counted(client: FlaskClient, database:
     assert samples["cbmir_jobs", (("kind", "train"), ("state", "queued"))] == 1
     assert samples["cbmir_archive_connected", (("archive", "pacs"),)] == 1
     assert samples["cbmir_archive_objects", (("archive", "pacs"), ("state", "behind"))] == 1
+    assert samples["cbmir_received_waiting", ()] == 1
+    assert 100 <= samples["cbmir_received_waiting_seconds", ()] < 200
     asked = {"method": "GET", "route": "/library/<int:instance_id>", "status": "404"}
     assert samples["cbmir_http_requests_total", tuple(sorted(asked.items()))] == 1
     assert samples["cbmir_http_request_seconds_count", (("route", "/library/<int:instance_id>"),)] == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -99,6 +100,15 @@ def test_a_job_without_a_heartbeat_and_weights_that_are_gone_are_found(
             )
         )
     assert set(wrong(settings)) == {"dead jobs", "encoder lost"}
+
+
+@pytest.mark.usefixtures("database")
+def test_received_objects_that_wait_for_workers_are_found(settings: Settings) -> None:
+    assert findings(settings)["received objects"].detail == "0 received objects wait to be recorded"
+    settings.received.mkdir(parents=True)
+    (settings.received / "1.2.3.dcm").write_bytes(b"an object")
+    os.utime(settings.received / "1.2.3.dcm", (0, 0))
+    assert set(wrong(settings)) == {"received objects"}
 
 
 def test_the_encoder_that_comes_with_the_product_lacks_nothing(settings: Settings, database: Database) -> None:

@@ -39,6 +39,7 @@ def add(here: Installation, asked: dict[str, Any]) -> ArchiveStatus:
         cbmir.errors.BadRequest: if it is described wrongly, there already, or a test fails; unless `untested`.
         cbmir.errors.ArchiveUnavailable: if its kind is not said and cannot be found out.
     """
+    registered.refuse_name(here.database, asked["name"])
     connection = _connection(here, asked)
     if not asked["untested"]:
         _refuse(connection.name, _checked(connection), "added")

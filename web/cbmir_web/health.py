@@ -49,6 +49,6 @@ def _broker(here: Installation) -> str:
 def metrics() -> Response:
     """Counts for Prometheus: of requests since the start, of the archive as the database has it now."""
     archive = CollectorRegistry()
-    archive.register(Archive(installation().database))
+    archive.register(Archive(installation().database, installation().settings))
     body = generate_latest(current_app.extensions["cbmir-requests"]) + generate_latest(archive)
     return Response(body, content_type=CONTENT_TYPE_LATEST)

@@ -7,16 +7,18 @@ from collections.abc import Iterator
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from cbmir.services.archives.backlog import Backlog, backlog
 from cbmir.services.archives.status import ArchiveStatus, overview
 from cbmir.services.retrieval.library import Statistics, statistics
+from cbmir.settings import Settings
 from cbmir.store.session import Database
 
 
 class Archive(Collector):
-    """A collector over one database."""
+    """A collector over one installation."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self._database, self._settings = database, settings
 
     def describe(self) -> list[GaugeMetricFamily]:
         """Nothing: so that registering it does not ask the database."""
@@ -30,6 +32,7 @@ class Archive(Collector):
         """
         with self._database.read() as session:
             counted, followed = statistics(session), overview(session)
+            received = backlog(session, self._settings)
         yield GaugeMetricFamily("cbmir_instances", "Stored objects.", value=counted.instances)
         yield GaugeMetricFamily("cbmir_frames", "2D images.", value=counted.frames)
         yield GaugeMetricFamily("cbmir_quarantined", "Files that could not be used.", value=counted.quarantined)
@@ -37,6 +40,7 @@ class Archive(Collector):
         yield _jobs(counted)
         yield _archives(followed)
         yield _archive_objects(followed)
+        yield from _received(received)
 
 
 def _features(counted: Statistics) -> GaugeMetricFamily:
@@ -67,3 +71,10 @@ def _archive_objects(followed: list[ArchiveStatus]) -> GaugeMetricFamily:
         for state in ("behind", "held", "skipped", "set_aside", "deleted"):
             family.add_metric([each.name, state], getattr(each, state))
     return family
+
+
+def _received(waits: Backlog) -> Iterator[GaugeMetricFamily]:
+    said = "Objects that `cbmir archive serve` received and no worker has recorded yet."
+    yield GaugeMetricFamily("cbmir_received_waiting", said, value=waits.objects)
+    longest = "How long the one that waits longest has waited."
+    yield GaugeMetricFamily("cbmir_received_waiting_seconds", longest, value=waits.waited.total_seconds())

@@ -19,6 +19,7 @@ import cbmir_migrations
 from cbmir.encoders import shipped
 from cbmir.encoders.machine import cores
 from cbmir.errors import CbmirError
+from cbmir.services.archives.backlog import backlog
 from cbmir.services.archives.status import overview
 from cbmir.settings import Settings
 from cbmir.store import encoders, features, jobs
@@ -156,6 +157,7 @@ def _contents(settings: Settings) -> Iterator[Finding]:
             yield from _outdated(session, settings, encoder)
         yield from _jobs(session, settings)
         yield from _archives(session)
+        yield _received(session, settings)
 
 
 def _archives(session: Session) -> Iterator[Finding]:
@@ -163,6 +165,11 @@ def _archives(session: Session) -> Iterator[Finding]:
         reached = "paused" if each.paused else "connected" if each.connected else "not connected"
         detail = f"{reached}, {each.behind:,} behind, {each.held:,} held"
         yield Finding(f"archive {each.name}", True, detail, each.error_message or "")
+
+
+def _received(session: Session, settings: Settings) -> Finding:
+    found = backlog(session, settings)
+    return Finding("received objects", not found.reason, found.reason or found.said, found.remedy)
 
 
 def _encoder(settings: Settings, encoder: Encoder, count: int) -> Finding:

@@ -11,7 +11,7 @@ from typing import Any
 from celery import Celery
 
 from cbmir.errors import CbmirError, MassDeletion, NotFound, Unavailable
-from cbmir.services.archives import received
+from cbmir.services.archives import backlog
 from cbmir.services.archives.follow import Follower
 from cbmir.services.archives.leasing import Lease, leased
 from cbmir.services.archives.registered import followed
@@ -57,8 +57,8 @@ class Followers:
             thread.join()
 
     def _look_around(self) -> None:
-        if received.any_waiting(self._settings):
-            wake(self._database, self._app, {"received": True})
+        if backlog.any_waiting(self._settings):
+            wake(self._database, self._app, backlog.JOB)
         with self._database.read() as session:
             names = [row.name for row in archives.unfollowed(session)]
         for name in names:

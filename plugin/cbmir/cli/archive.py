@@ -55,7 +55,10 @@ def sync_command(context: Context, name: str, again: bool, accept_deletions: boo
     if as_json:
         print_json({"handed_to_workers": synced is None, **(synced.as_json() if synced else {})})
     elif synced is None:
-        click.echo(f"The workers follow {name}, and compare it now; `cbmir archive status` tells how it goes.")
+        click.echo(
+            f"Workers, or another `archive sync`, follow {name}, and compare it now; `cbmir archive status` tells "
+            "how it goes. If that one was killed, this is known after half a minute: ask again then."
+        )
     else:
         click.echo(
             f"{synced.ingested:,} fetched, {synced.duplicates:,} known already, {synced.quarantined:,} set aside, "
@@ -69,19 +72,23 @@ def sync_command(context: Context, name: str, again: bool, accept_deletions: boo
 @click.pass_obj
 def status_command(context: Context, names: tuple[str, ...], as_json: bool) -> int:
     """Say how each archive is: reached or not, how far behind, what is wrong; exit status 1 if something is."""
+    from cbmir.services.archives.backlog import backlog
     from cbmir.services.archives.status import of, overview
 
     with context.database.read() as session:
         found = [of(session, name) for name in names] if names else overview(session)
+        received = backlog(session, context.settings)
     if as_json:
         print_json([each.as_json() for each in found])
     for each in [] if as_json else found:
         click.echo(Words(each).line)
         for said in Words(each).complaints:
             click.echo(f"    {said}")
-    if not found and not as_json:
+    if received.objects:
+        click.echo(f"{received.reason} {received.remedy}" if received.reason else f"{received.said}.", err=as_json)
+    elif not found and not as_json:
         click.echo("No archive is followed: `cbmir archive add NAME ADDRESS` adds one.")
-    return 1 if any(each.error_code or each.troubled for each in found) else 0
+    return 1 if received.reason or any(each.error_code or each.troubled for each in found) else 0
 
 
 @archive_command.command("verify")

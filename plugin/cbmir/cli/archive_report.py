@@ -51,7 +51,7 @@ def report_command(context: Context, query_id: str, name: str, kos: bool, sr: bo
     required=True,
     type=click.Path(path_type=Path),
     metavar="FILE.zip|FOLDER",
-    help="Where the teaching file is written.",
+    help="Where the teaching file is written: a zip, which is replaced, or a new folder.",
 )
 @click.option("--hits", "ranks", metavar="RANKS", help="Which hits, such as 1,3; all if left out.")
 @click.option("--title", default="", help="Of the case.")

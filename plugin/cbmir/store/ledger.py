@@ -170,7 +170,7 @@ def _due(session: Session, archive_id: int) -> Select[ArchiveObject]:
 
 def is_due(session: Session, archive_id: int) -> bool:
     """Whether there is anything to be fetched now."""
-    return bool(pending(session, archive_id, 1))
+    return session.scalar(_due(session, archive_id).with_only_columns(ArchiveObject.id).limit(1)) is not None
 
 
 def wanted(session: Session, revisions: Mapping[int, int]) -> list[int]:

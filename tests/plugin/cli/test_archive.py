@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,24 @@ def test_an_archive_that_is_down_is_added_only_untested_and_then_in_trouble(cbmi
     assert status.status == 1
     assert "by themselves" not in status.out, "nobody asks it: no worker runs"
     assert "NOT CONNECTED" in status.out
+
+
+def test_status_says_what_was_received_and_is_recorded_by_nobody(cbmir: Run, tmp_path: Path) -> None:
+    received = tmp_path / "data" / "received"
+    received.mkdir(parents=True)
+    (received / "1.2.3.dcm").write_bytes(b"an object")
+    fresh = cbmir("archive", "status")
+    assert (fresh.status, fresh.out.startswith("1 received objects wait to be recorded, the first since ")) == (
+        0,
+        True,
+    )
+    os.utime(received / "1.2.3.dcm", (0, 0))
+    waits = cbmir("archive", "status")
+    assert waits.status == 1
+    assert "since 1970-01-01 00:00 UTC, and no worker records them. Start `cbmir up`" in waits.out
+    listed = cbmir("archive", "status", "--json")
+    assert (listed.status, listed.json) == (1, [])
+    assert "no worker records them" in listed.err
 
 
 def test_verify_says_where_it_compared_by_uid_alone(

@@ -201,8 +201,17 @@ class ArchiveSchema(Schema):
     )
 
 
+class BacklogSchema(Schema):
+    objects = fields.Integer(required=True, metadata={"description": "Received, and not recorded yet."})
+    since = fields.DateTime(
+        required=True, allow_none=True, metadata={"description": "When the first of them came."}
+    )
+    at_work = fields.Boolean(required=True, metadata={"description": "Whether a worker records them."})
+
+
 class ArchivesSchema(Schema):
     archives = fields.List(fields.Nested(ArchiveSchema), required=True)
+    received = fields.Nested(BacklogSchema, required=True)
 
 
 class CheckSchema(Schema):

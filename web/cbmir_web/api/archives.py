@@ -8,6 +8,7 @@ from typing import Any
 from flask import url_for
 
 from cbmir.services.archives import steering
+from cbmir.services.archives.backlog import backlog
 from cbmir.services.archives.registered import remove
 from cbmir.services.archives.status import ArchiveStatus, overview
 from cbmir_web import following
@@ -35,9 +36,11 @@ blueprint = Blueprint("archives", __name__, description="The archives (PACS) tha
 @blueprint.route("/archives")
 @blueprint.response(200, ArchivesSchema)
 def listing() -> dict[str, Any]:
-    """All archives, each with its state: connected, behind by how many, last change, what is wrong."""
-    with installation().database.read() as session:
-        return {"archives": overview(session)}
+    """All archives, each with its state: connected, behind by how many, last change, what is wrong. And what was
+    received and waits to be recorded."""
+    here = installation()
+    with here.database.read() as session:
+        return {"archives": overview(session), "received": backlog(session, here.settings)}
 
 
 @blueprint.route("/archives", methods=["POST"])

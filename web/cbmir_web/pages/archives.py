@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response
 from cbmir.archive.base import Check
 from cbmir.errors import BadRequest, CbmirError
 from cbmir.services.archives import certificates, registered, steering
+from cbmir.services.archives.backlog import backlog
 from cbmir.services.archives.status import overview
 from cbmir_web import errors, following
 from cbmir_web.api.archive_schemas import (
@@ -149,9 +150,13 @@ def _refused(error: CbmirError) -> Response:
 
 
 def _page(problem: Problem | None = None, tested: str = "", checks: list[Check] | None = None) -> str:
-    with installation().database.read() as session:
-        found = overview(session)
-    context: dict[str, Any] = {"archives": found, "problem": problem, "tested": tested, "checks": checks or []}
     here = installation()
-    context |= {"verified": following.verified(here), "files": certificates.names(here.settings)}
+    with here.database.read() as session:
+        found, received = overview(session), backlog(session, here.settings)
+    context: dict[str, Any] = {"archives": found, "problem": problem, "tested": tested, "checks": checks or []}
+    context |= {
+        "received": received,
+        "verified": following.verified(here),
+        "files": certificates.names(here.settings),
+    }
     return render_template("archives.html", **context, given=request.form)

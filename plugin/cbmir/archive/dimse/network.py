@@ -37,14 +37,14 @@ _config.LOG_REQUEST_IDENTIFIERS = _config.LOG_RESPONSE_IDENTIFIERS = False
 logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)  # it quotes what a peer sends in the place of a UID
 
 
-def application(aet: str, timeout_seconds: float) -> AE:
-    """An application entity of ours.
+def application(aet: str, timeout_seconds: float, kind: type[AE] = AE) -> AE:
+    """An application entity of ours, of a kind.
 
     Raises:
         cbmir.errors.BadRequest: if `aet` is no AE title (PS3.5 6.2: 1 to 16 characters).
     """
     try:
-        entity = AE(ae_title=checked_aet(aet))
+        entity = kind(ae_title=checked_aet(aet))
     except ValueError as error:
         raise BadRequest(f"{aet!r} is no AE title.", "Take 1 to 16 letters and digits.") from error
     entity.maximum_pdu_size = MAX_PDU

@@ -36,6 +36,9 @@ TURN = 0.1
 HANDSHAKE_SECONDS = 10.0
 """How long a TLS handshake, and then the request for an association, may take."""
 
+MOST_SILENT = 64
+"""Connections that have asked for no association yet, at one time: who is honest asks within milliseconds."""
+
 
 class Receiver:
     """A Storage SCP of this process, listening from the start; a context manager, and `close` ends it.
@@ -92,6 +95,13 @@ class Listener(ThreadedAssociationServer):
         """The next connection, as it is; TLS comes later, in its own thread."""
         return cast(socket.socket, self.socket).accept()
 
+    def verify_request(self, request: Any, client_address: Any) -> bool:
+        """Let it in; of too many that ask for nothing those that have done so for longest make room."""
+        silent = [each for each in self.active_associations if not _has_asked(each)]
+        for each in silent[: max(0, len(silent) + 1 - MOST_SILENT)]:
+            _cut(each)
+        return True
+
     def finish_request(self, request: Any, client_address: Any) -> None:
         """Shake hands, then hand over to an association."""
         if self.ssl_context:
@@ -108,6 +118,20 @@ class Listener(ThreadedAssociationServer):
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Note why a connection came to nothing."""
         LOG.warning("A connection from %s came to nothing: %s.", client_address[0], sys.exc_info()[1])
+
+
+class Entity(AE):
+    """An application entity that counts, against its limit, only those who have asked for an association: who
+    connects and stays silent takes no place from others."""
+
+    @property
+    def active_associations(self) -> list[Association]:
+        """Those that have asked."""
+        return [each for each in super().active_associations if _has_asked(each)]
+
+
+def _has_asked(association: Association) -> bool:
+    return association.requestor.primitive is not None
 
 
 def _cut(association: Association) -> None:
@@ -163,7 +187,7 @@ def services(how: Reception) -> tuple[UID, ...]:
 
 
 def _entity(how: Reception) -> AE:
-    entity = application(how.aet, how.idle_seconds)
+    entity = application(how.aet, how.idle_seconds, Entity)
     entity.acse_timeout = min(how.idle_seconds, HANDSHAKE_SECONDS)
     entity.maximum_pdu_size = how.max_pdu
     entity.maximum_associations = how.max_associations

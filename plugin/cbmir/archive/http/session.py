@@ -158,6 +158,9 @@ def _prepare(session: requests.Session, connection: Connection, url: str, adapte
 
 def _auth(connection: Connection, who: str, context: ssl.SSLContext) -> AuthBase:
     credentials = connection.credentials
+    if bool(credentials.token_url) != bool(credentials.client_id):
+        missing = "its client" if credentials.token_url else "where a token is given"
+        raise BadRequest(f"{who} is reached by OAuth2, and {missing} is not said.", "Give both, or neither.")
     if not credentials.token_url:
         return simple(credentials)
     session = _TokenSession(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from itertools import islice
@@ -14,21 +13,13 @@ from cbmir.archive.dimse.landing import resting_place, settle
 from cbmir.archive.folder import source_of
 from cbmir.errors import CbmirError, UnusableInput
 from cbmir.progress import Progress
+from cbmir.services.archives.backlog import TAKEN, waiting
 from cbmir.services.archives.sync import AT_ONCE
 from cbmir.services.conversion.isolation import Isolation
 from cbmir.services.ingestion.ingest import ingest_listed
 from cbmir.services.ingestion.run import Ingested
 from cbmir.settings import Settings
 from cbmir.store.session import Database
-
-SUFFIX = ".dcm"
-TAKEN = "taken"
-"""Folder below the receiver's of the files that are worked on."""
-
-
-def any_waiting(settings: Settings) -> bool:
-    """Whether the receiver's folder holds any object."""
-    return bool(_waiting(settings.received, 1) or _waiting(settings.received / TAKEN, 1))
 
 
 def record_received(
@@ -74,20 +65,15 @@ def record_received(
 def _taken(settings: Settings) -> list[Path]:
     """Files of the receiver, moved aside: one that is sent again meanwhile is another file then."""
     taken = settings.received / TAKEN
-    left = _waiting(taken, AT_ONCE)  # of a worker that was killed
+    left = _some(taken)  # of a worker that was killed
     if left:
         return left
     taken.mkdir(parents=True, exist_ok=True)
-    return [file.replace(taken.absolute() / file.name) for file in _waiting(settings.received, AT_ONCE)]
+    return [file.replace(taken.absolute() / file.name) for file in _some(settings.received)]
 
 
-def _waiting(folder: Path, most: int) -> list[Path]:
-    try:
-        with os.scandir(folder) as entries:
-            named = (Path(entry.path).absolute() for entry in entries if entry.name.endswith(SUFFIX))
-            return list(islice((path for path in named if not path.name.startswith(".")), most))
-    except FileNotFoundError:
-        return []
+def _some(folder: Path) -> list[Path]:
+    return list(islice(waiting(folder), AT_ONCE))
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
@@ -30,6 +30,8 @@ class Kind(StrEnum):
     """The archive no longer lists it."""
     LOST = "no image here"
     """It counts as held, and the index has no image of it."""
+    SEVERAL = "another there of this UID"
+    """The archive has several objects of one SOP Instance UID, as of two patients; the index knows one alone."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Verified:
     """What a comparison found.
 
     Attributes:
-        listed: objects of the archive.
+        listed: objects of the archive, by SOP Instance UID.
         held: of these in the index, and as the archive has them.
         skipped: of these with nothing to show, or not wanted.
         set_aside: of these in quarantine.
@@ -79,7 +81,7 @@ def verify(followed: Followed, progress: Progress) -> Verified:
     Raises:
         as `cbmir.archive.base.Archive.studies`.
     """
-    listed = {each.sop_instance_uid: each for each in _listed(followed, progress)}
+    listed, others = _by_uid(_listed(followed, progress))
     with followed.database.read() as session:
         here = {each.sop_instance_uid: each for each in ledger.all_alive(session, followed.id)}
         lost = {each.sop_instance_uid for each in ledger.held_without_instance(session, followed.id)}
@@ -95,7 +97,7 @@ def verify(followed: Followed, progress: Progress) -> Verified:
         held=states.count(ObjectState.HELD),
         skipped=states.count(ObjectState.SKIPPED),
         set_aside=states.count(ObjectState.SET_ASIDE),
-        differences=[*_differences(listed, here, lost)],
+        differences=[*_differences(listed, here, lost), *others],
         by_uid_alone=sum(row.state == ObjectState.HELD and not (row.digest and digest) for row, digest in alike),
     )
 
@@ -105,6 +107,22 @@ def _listed(followed: Followed, progress: Progress) -> Iterator[RemoteInstance]:
     for number, study in enumerate(followed.archive.studies(rules.since, rules.until), 1):
         yield from followed.archive.instances(study.study_instance_uid)
         progress.update(number, 0, f"{number:,} studies compared")
+
+
+def _by_uid(found: Iterable[RemoteInstance]) -> tuple[dict[str, RemoteInstance], list[Difference]]:
+    """The objects by SOP Instance UID, as the ledger knows them, and those that had one's UID before it."""
+    listed: dict[str, RemoteInstance] = {}
+    others = []
+    for each in found:
+        before = listed.get(each.sop_instance_uid)
+        if before and _place(before) != _place(each):
+            others.append(Difference(Kind.SEVERAL, before.study_instance_uid, before.sop_instance_uid))
+        listed[each.sop_instance_uid] = each
+    return listed, others
+
+
+def _place(each: RemoteInstance) -> tuple[str, ...]:
+    return each.study_instance_uid, each.series_instance_uid, each.remote_id
 
 
 def _outside(

@@ -77,17 +77,20 @@ def export_teaching_file(
         settings: the installation's.
         answer: the id of the job that asked, or its answer.
         archive: has the objects.
-        target: a zip, if its name ends so, else a folder that is made.
+        target: a zip, if its name ends so, which replaces one that was there; else a folder, which is made or
+            empty.
         choice: which hits, and what is said of the case.
 
     Raises:
         cbmir.errors.NotFound: if there is no such answer.
         cbmir.errors.BadRequest: if the query is a plain image, if a hit that is wanted is none of the answer's, if
-            the title or the abstract names a patient, or if no object can be exported; nothing is written then.
+            the title or the abstract names a patient, if the folder is not empty, or if no object can be exported;
+            nothing is written then.
         cbmir.errors.ArchiveUnavailable, cbmir.errors.ArchiveRefused, cbmir.errors.ArchiveGarbled: from the archive.
         cbmir.errors.DiskFull, cbmir.errors.Unavailable: if a file cannot be written.
     """
     wanted = choice or Choice()
+    _refuse_full(target)
     found = _chosen(told(database, answer), wanted.ranks)
     with originals.passing_folder(settings) as folder:
         copies, failed = _copies(archive, folder, found, wanted)
@@ -98,6 +101,12 @@ def export_teaching_file(
         _tell(folder / COPIES, found.origin, references, copies, wanted)
         _pack(folder / COPIES, target)
     return TeachingFile(tuple(references), left_out)
+
+
+def _refuse_full(target: Path) -> None:
+    """A folder's other files would be passed on with the case, and no manifest would tell of them."""
+    if target.is_dir() and any(target.iterdir()):
+        raise BadRequest(f"The folder {target} is not empty.", "Name a new one, or a zip.")
 
 
 def _chosen(found: Told, ranks: Collection[int] | None) -> Told:

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from io import BytesIO
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from pynetdicom.pdu_primitives import P_DATA
 from cbmir.archive.dimse.archive import DimseArchive
 from cbmir.archive.dimse.landing import Fsync
 from cbmir.archive.dimse.network import TRANSFER_SYNTAXES, application
-from cbmir.archive.dimse.receiver import Receiver
+from cbmir.archive.dimse.receiver import MOST_SILENT, Receiver
 from cbmir.archive.dimse.wire import prepare
 from cbmir.errors import Unavailable
 
@@ -269,6 +269,20 @@ def test_one_that_stops_within_a_pdu_is_cut_off_at_the_end(receive: Callable[...
         receiver.close(0.2)
         assert time.monotonic() - started < 4
         assert stream.recv(1) == b""
+
+
+def test_who_connects_and_asks_for_nothing_takes_no_place(receive: Callable[..., Receiver], dcmtk: Run) -> None:
+    receiver = receive(max_associations=2)
+    with ExitStack() as silent:
+        streams = [
+            silent.enter_context(socket.create_connection(("127.0.0.1", receiver.port), 5))
+            for _ in range(MOST_SILENT + 5)
+        ]
+        assert dcmtk("echoscu", "-aec", "CBMIR", "127.0.0.1", receiver.port).returncode == 0
+        assert streams[0].recv(1) == b"", "the one that was silent for longest makes room"
+        streams[-1].setblocking(False)
+        with pytest.raises(BlockingIOError):
+            streams[-1].recv(1)
 
 
 def test_one_that_stops_within_a_pdu_is_given_up(receive: Callable[..., Receiver]) -> None:

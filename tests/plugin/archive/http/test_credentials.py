@@ -10,7 +10,7 @@ import pytest
 
 from cbmir.archive.connection import Connection, Credentials
 from cbmir.archive.http.session import ArchiveSession
-from cbmir.errors import ArchiveGarbled, ArchiveRefused, ArchiveUnavailable, CbmirError
+from cbmir.errors import ArchiveGarbled, ArchiveRefused, ArchiveUnavailable, BadRequest, CbmirError
 
 Connect = Callable[..., Connection]
 
@@ -95,6 +95,12 @@ def test_a_wrong_secret_is_refused_by_name_and_not_told(serve: Any, connection: 
 def test_an_endpoint_that_gives_no_token(serve: Any, connection: Connect, answer: Any, error: Any) -> None:
     with pytest.raises(error, match="archive pacs"):
         ask(by_client(connection, serve(lambda _: answer).url))
+
+
+@pytest.mark.parametrize("given", [{"token_url": "http://127.0.0.1:1/token"}, {"client_id": "cbmir"}])
+def test_oauth2_by_halves_is_refused(connection: Connect, given: dict[str, str]) -> None:
+    with pytest.raises(BadRequest, match=r"is reached by OAuth2, and .* is not said"):
+        ArchiveSession(connection("http://127.0.0.1:1", credentials=Credentials(**given)))
 
 
 def test_an_endpoint_that_is_down(serve: Any, connection: Connect) -> None:

@@ -13,8 +13,9 @@ from cbmir.archive.connection import ArchiveKind, Connection, Credentials
 from cbmir.archive.dimse.landing import Landing
 from cbmir.progress import Silence
 from cbmir.services.archives import registered
+from cbmir.services.archives.backlog import TAKEN
 from cbmir.services.archives.follow import Follower
-from cbmir.services.archives.received import TAKEN, record_received
+from cbmir.services.archives.received import record_received
 from cbmir.services.archives.registered import Followed
 from cbmir.services.archives.sync import synchronise
 from cbmir.services.conversion.convert import pipelines

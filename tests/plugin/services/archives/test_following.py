@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydicom.uid import generate_uid
 from sqlalchemy import func, select
 
+from cbmir.archive.connection import ArchiveKind
 from cbmir.archive.http.objects import TOGETHER
 from cbmir.progress import Silence
 from cbmir.services.archives.follow import Follower
 from cbmir.services.archives.registered import Followed
-from cbmir.services.archives.verify import Kind, verify
+from cbmir.services.archives.verify import Difference, Kind, verify
 from cbmir.services.ingestion import record, run
 from cbmir.store import instances, ledger
 from cbmir.store.session import Database
@@ -111,6 +113,29 @@ def test_differences_are_named(
     assert (verified.listed, verified.held) == (3, 1)
     found = {(each.kind, each.sop_instance_uid) for each in verified.differences}
     assert found == {(Kind.UNKNOWN, uid_of(9)), (Kind.GONE, uid_of(0)), (Kind.LOST, uid_of(1))}
+
+
+def test_two_patients_objects_of_one_uid_are_a_difference(
+    archive: Followed, pacs: Any, make_object: Any, uid_of: Any, follow: Any
+) -> None:
+    study = generate_uid()
+    of_one_uid = {"StudyInstanceUID": study, "SeriesInstanceUID": f"{study[:60]}.1"}
+    pacs.send(make_object(0, patient=1, **of_one_uid))
+    pacs.send(make_object(0, patient=2, **of_one_uid))
+    follow()
+    # asked for it by DICOMweb, Orthanc gives neither
+    seen = Kind.SEVERAL if archive.connection.kind is ArchiveKind.ORTHANC else Kind.PENDING
+    assert verify(archive, Silence()).differences == [Difference(seen, study, uid_of(0))]
+
+
+def test_an_object_that_is_in_two_studies_is_a_difference(
+    archive: Followed, pacs: Any, make_object: Any, uid_of: Any, follow: Any
+) -> None:
+    for study in range(2):
+        pacs.send(make_object(0, study=study))
+    follow()
+    found = {(each.kind, each.sop_instance_uid) for each in verify(archive, Silence()).differences}
+    assert (Kind.SEVERAL, uid_of(0)) in found
 
 
 def test_what_is_listed_already_may_be_fetched_while_other_studies_are_looked_into(

@@ -146,9 +146,9 @@ def test_a_title_that_names_a_patient_is_refused(hospital: Any, tmp_path: Path) 
 def test_title_abstract_and_labels_are_told(hospital: Any, tmp_path: Path) -> None:
     choice = Choice(title="Ein seltener Fall", abstract="Größe beachten.")
     export_teaching_file(
-        hospital.database, hospital.settings, hospital.ask("asked"), hospital.archive, tmp_path, choice
+        hospital.database, hospital.settings, hospital.ask("asked"), hospital.archive, tmp_path / "case", choice
     )
-    about = (tmp_path / "about.txt").read_text("utf-8")
+    about = (tmp_path / "case" / "about.txt").read_text("utf-8")
     assert about.startswith("Ein seltener Fall\n\nGröße beachten.\n\nQuery: 2.25.")
     assert "modality: mri" in about
 
@@ -165,3 +165,13 @@ def test_an_object_that_left_the_archive_is_left_out_and_nothing_stays_behind(
     made = export_teaching_file(hospital.database, hospital.settings, kept, hospital.archive, tmp_path / "case.zip")
     assert [sentence for sentence in made.left_out if "does not have the object" in sentence]
     assert {path.name for path in hospital.settings.data.iterdir()} == before
+
+
+def test_a_case_is_never_laid_among_other_files(hospital: Any, tmp_path: Path) -> None:
+    kept, target = hospital.ask("asked"), tmp_path / "case"
+    target.mkdir()
+    export_teaching_file(hospital.database, hospital.settings, kept, hospital.archive, target)
+    before = sorted(target.iterdir())
+    with pytest.raises(BadRequest, match="is not empty"):
+        export_teaching_file(hospital.database, hospital.settings, kept, hospital.archive, target)
+    assert sorted(target.iterdir()) == before

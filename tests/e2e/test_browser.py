@@ -75,7 +75,9 @@ def evaluated(settings: Settings) -> None:
         columns, values, np.eye(2, dtype=bool)[np.arange(40) % 2], ["brain_lesion", "knee"], np.arange(40)
     )
     result = {
-        **{"label": "subclass", "queries": 40, "gallery": 80},
+        "label": "subclass",
+        "queries": 40,
+        "gallery": 80,
         **summarise(table, np.array([40, 40])),
         "intervals": intervals(table),
         "by": {"modality": {"values": breakdown(table, ["mri", "xray"] * 20), "queries_without": 0}},

@@ -55,6 +55,10 @@ def test_a_file_goes_alone_or_with_the_whole_patient(database: Database, setting
     assert left(database) == ["1.png"]
 
 
+def shown(frame_id: int) -> dict[str, Any]:
+    return {"frame_id": frame_id, "file_name": f"of frame {frame_id}.png"}
+
+
 def searched(database: Database, parameters: dict[str, Any], hits: list[int] | None) -> str:
     """A search with these hits; None is one that failed."""
     with database.write() as session:
@@ -66,11 +70,10 @@ def searched(database: Database, parameters: dict[str, Any], hits: list[int] | N
         if hits is None:
             jobs.fail(session, job.id, "not-found", "No.")
             return job.id
-        named = [{"frame_id": each, "file_name": f"{each - 1}.png"} for each in hits]
-        asked = parameters.get("frame_id")
-        jobs.succeed(session, job.id, {"query": {"frame_id": asked, "sop_instance_uid": None}, "hits": named})
+        asked, found = parameters.get("frame_id"), [shown(each) for each in hits]
+        jobs.succeed(session, job.id, {"query": {"frame_id": asked, "sop_instance_uid": None}, "hits": found})
         queries.save(
-            session, job_id=job.id, encoder_id="net", picture="", frame_id=asked, k=1, where={}, hits=named
+            session, job_id=job.id, encoder_id="net", picture="", frame_id=asked, k=1, where={}, hits=found
         )
         return job.id
 
@@ -79,17 +82,18 @@ def test_no_search_tells_of_pictures_that_have_no_uids(
     any_database: Database, settings: Settings, stock: Stock
 ) -> None:
     stock(any_database, patients=2)
-    about, other = searched(any_database, {"frame_id": 1}, [3]), searched(any_database, {}, [1, 4])
-    failed, unconcerned = (searched(any_database, {"frame_id": each}, None) for each in (1, 4))
+    with any_database.read() as session:
+        gone, _, asked, last = session.scalars(select(Frame.id).order_by(Frame.id))
+    about, other = searched(any_database, {"frame_id": gone}, [asked]), searched(any_database, {}, [gone, last])
+    failed, unconcerned = (searched(any_database, {"frame_id": each}, None) for each in (gone, last))
     with any_database.write() as session:
-        explained = jobs.create(session, JobKind.EXPLAIN, {"query": about, "frame_id": 3}).id
+        explained = jobs.create(session, JobKind.EXPLAIN, {"query": about, "frame_id": asked}).id
     remove(any_database, settings, named(any_database, [sha256_of(0)]))
     with any_database.read() as session:
         there = {job.id: job for job in jobs.listing(session)}
         assert there.keys() & {about, failed, explained} == set()
         assert unconcerned in there
-        shown = [{"frame_id": 4, "file_name": "3.png"}]
-        assert there[other].result["hits"] == queries.get(session, other).hits == shown
+        assert there[other].result["hits"] == queries.get(session, other).hits == [shown(last)]
 
 
 def test_a_picture_that_another_image_shows_stays(database: Database, settings: Settings, stock: Stock) -> None:

@@ -6,11 +6,22 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect
 
+from cbmir.evaluation.intervals import difference, intervals
+from cbmir.evaluation.metrics import METRICS
+from cbmir.evaluation.scores import Table
+from cbmir.evaluation.summary import breakdown, summarise
+from cbmir.evaluation.whole import WHOLE
+from cbmir.store import encoders
+from cbmir.store.session import Database
+
 if TYPE_CHECKING:
     from conftest import Running
+
+    from cbmir.settings import Settings
 
 pytestmark = [pytest.mark.browser, pytest.mark.redis]
 
@@ -54,6 +65,28 @@ def watched(context: BrowserContext, complaints: list[str]) -> Page:
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("requestfailed", note_failure)
     return page
+
+
+def evaluated(settings: Settings) -> None:
+    """Record an evaluation with all columns and their intervals."""
+    columns = [(k, name) for k in ("5", "20") for name in METRICS] + [("", name) for name in WHOLE]
+    values = np.random.default_rng(0).uniform(0.25, 0.75, (40, len(columns)))
+    table = Table(
+        columns, values, np.eye(2, dtype=bool)[np.arange(40) % 2], ["brain_lesion", "knee"], np.arange(40)
+    )
+    result = {
+        "label": "subclass",
+        "queries": 40,
+        "gallery": 80,
+        **summarise(table, np.array([40, 40])),
+        "intervals": intervals(table),
+        "by": {"modality": {"values": breakdown(table, ["mri", "xray"] * 20), "queries_without": 0}},
+        "against": {"encoder": "efficientnet-lite0-11111111", "difference": difference(table, table)},
+    }
+    database = Database(settings.resolved_database_url)
+    with database.write() as session:
+        encoders.record_evaluation(session, encoders.resolve(session, None).id, result)
+    database.dispose()
 
 
 def wait_for_pictures(page: Page) -> None:
@@ -164,6 +197,16 @@ def test_a_training_is_started_watched_and_cancelled(page: Page) -> None:
     expect(page.get_by_role("row").filter(has_text="Train an encoder")).to_be_visible(timeout=60_000)
     page.goto("/encoders")
     expect(work).to_have_count(0)
+
+
+def test_every_figure_of_every_label_is_seen_at_once(page: Page, running: Running) -> None:
+    evaluated(running.settings)
+    page.goto("/encoders")
+    for fold in page.locator("details").all():
+        fold.evaluate("fold => { fold.open = true }")
+    tables = page.locator(".wide").all()
+    assert len(tables) > 3
+    assert [table.evaluate("each => each.scrollWidth - each.clientWidth") for table in tables] == [0] * len(tables)
 
 
 def test_the_api_can_be_browsed(page: Page) -> None:

@@ -39,6 +39,15 @@ def test_labels_begin_with_what_was_found() -> None:
     assert list(presenting.findings_first(labels)) == ["side", "subclass", "modality", "source"]
 
 
+@pytest.mark.parametrize(("value", "shown"), [(-0.0001, "0.000"), (-0.25, "-0.250"), (None, "–"), (1, "1.000")])
+def test_numbers_of_fixed_digits(value: float | None, shown: str) -> None:
+    assert presenting.decimal(value) == shown
+
+
+def test_a_name_breaks_where_its_parts_end_and_stays_escaped() -> None:
+    assert presenting.breakable("mri/<b>_1.dcm") == "mri/<wbr>&lt;b&gt;_<wbr>1.dcm"
+
+
 def test_numbers_with_their_nouns() -> None:
     assert presenting.count(1, "image") == "1 image"
     assert presenting.count(8842, "image") == "8,842 images"

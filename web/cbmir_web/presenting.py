@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from flask import Flask
+from markupsafe import Markup
 
 from cbmir import __version__
 from cbmir.evaluation.summary import typical
@@ -37,7 +39,7 @@ def install(app: Flask) -> None:
     app.jinja_env.filters.update(
         ago=ago, moment=moment, duration=duration, count=count, size=size, spaced=spaced, decimal=decimal,
         meaning=meaning, job_title=job_title, job_subject=job_subject, said=said, terms=terms,
-        findings_first=findings_first, typical=typical,
+        findings_first=findings_first, typical=typical, breakable=breakable,
     )  # fmt: skip
     app.jinja_env.globals.update(version=__version__, is_open=is_open, draw=curves.draw, elapsed=elapsed)
 
@@ -92,6 +94,11 @@ def size(number: float) -> str:
     return f"{number:.1f} GB"
 
 
+def breakable(name: str) -> Markup:
+    """A file's name that a narrow place breaks where its parts end: `xray/hand_|01.dcm`."""
+    return Markup("<wbr>").join(re.split(r"(?<=[/_])", name))
+
+
 def spaced(name: str) -> str:
     """A label's value for reading: `brain_glioma` as `brain glioma`."""
     return name.replace("_", " ")
@@ -104,8 +111,8 @@ def findings_first(labels: Mapping[str, str]) -> dict[str, str]:
 
 
 def decimal(value: Any, digits: int = 3) -> str:
-    """A number of fixed digits; a dash where there is none."""
-    return f"{value:.{digits}f}" if isinstance(value, int | float) else "–"
+    """A number of fixed digits, zero without a sign; a dash where there is none."""
+    return f"{value:z.{digits}f}" if isinstance(value, int | float) else "–"
 
 
 def is_open(job: Job) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import shutil
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import func, select
@@ -18,8 +20,12 @@ from sqlalchemy.orm import Session
 import cbmir_migrations
 from cbmir.encoders import shipped
 from cbmir.encoders.machine import cores
+<<<<<<< HEAD
 from cbmir.errors import CbmirError
 from cbmir.services.archives.backlog import backlog
+=======
+from cbmir.errors import CbmirError, Unavailable
+>>>>>>> pages
 from cbmir.services.archives.status import overview
 from cbmir.settings import Settings
 from cbmir.store import encoders, features, jobs
@@ -173,11 +179,21 @@ def _received(session: Session, settings: Settings) -> Finding:
 
 
 def _encoder(settings: Settings, encoder: Encoder, count: int) -> Finding:
-    file = encoder.weights_file
-    there = not file or (settings.weights / file).is_file() or file == shipped.name()  # which comes when it is used
-    detail = f"{count} features of {encoder.dimension} numbers{'' if there else '; its weights are missing.'}"
-    remedy = f"Put {encoder.weights_file} back into {settings.weights}, or train again." if not there else ""
-    return Finding(f"encoder {encoder.id}", there, detail, remedy)
+    wrong, remedy = _weights(settings, encoder)
+    detail = f"{count} features of {encoder.dimension} numbers{wrong}"
+    return Finding(f"encoder {encoder.id}", not wrong, detail, remedy)
+
+
+def _weights(settings: Settings, encoder: Encoder) -> tuple[str, str]:
+    """What is wrong with an encoder's file, and the remedy; both empty where nothing is."""
+    file, path = encoder.weights_file, settings.weights / encoder.weights_file
+    if file and not path.is_file():
+        comes = file == shipped.name()  # when it is used
+        return ("", "") if comes else ("; its weights are missing.", f"Put {file} back into {path.parent}.")
+    if file and _sha256(path) != encoder.weights_sha256:
+        remedy = f"Restore {file} in {path.parent} from a backup, or train again."
+        return "; its weights are damaged: they are not those that it was recorded with.", remedy
+    return "", ""
 
 
 def _outdated(session: Session, settings: Settings, encoder: Encoder) -> Iterator[Finding]:
@@ -198,6 +214,16 @@ def _jobs(session: Session, settings: Settings) -> Iterator[Finding]:
     dead = select(func.count(Job.id)).where(Job.state == JobState.RUNNING, Job.heartbeat_at < silence)
     if session.scalar(dead):
         yield Finding("dead jobs", False, f"{session.scalar(dead)} without a heartbeat.", "Start `cbmir worker`.")
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise Unavailable(
+            f"{path} cannot be read: {error.strerror}.", "Change its owner or permissions."
+        ) from error
 
 
 @contextmanager

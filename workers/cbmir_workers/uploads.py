@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from cbmir.errors import NotFound
+from cbmir.services.retrieval.forgetting import UNANSWERED_KEPT_DAYS
 from cbmir.settings import Settings
 from cbmir.store import jobs
 from cbmir.store.session import Database
 from cbmir.types import JobKind
 
-KEPT_DAYS = 7
+KEPT_DAYS = UNANSWERED_KEPT_DAYS
 """How long the files of a failed or cancelled job are kept for a retry."""
 
 REMEDY = "Upload again. If that does not help, hosts of this installation do not share their folder `uploads`."

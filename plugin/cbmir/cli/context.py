@@ -56,7 +56,7 @@ class Context:
         database.dispose()
 
     def progress(self, title: str) -> Bar:
-        """A progress bar on a terminal, silence in a pipe; a context manager."""
+        """A progress bar on a terminal, a line an epoch in a log; a context manager."""
         return Bar(title)
 
 

@@ -13,7 +13,7 @@ from cbmir.cli.encoder_versions import COMMANDS
 from cbmir.progress import Silence
 from cbmir.store import encoders
 from cbmir.store.tables import Encoder
-from cbmir.training.request import TRAINABLE
+from cbmir.training.request import TRAINABLE, lone_labels
 
 
 @click.command("train")
@@ -66,6 +66,8 @@ def train_command(
     with context.database.read() as session:
         report = _row(encoders.get(session, encoder_id), 0)
         in_use = encoders.resolve(session, None).id
+    if lone := lone_labels(report["training"]):
+        click.echo(f"cbmir: of one image alone nothing general is learnt: {', '.join(lone)}. Add more.", err=True)
     if as_json:
         print_json(report)
         return

@@ -53,6 +53,10 @@ def evaluate_command(context: Context, /, ks: str, encoder_id: str | None, as_js
         print_json(result)
     else:
         _print_table(result)
+        if report := asked["report"]:
+            from cbmir.evaluation.report import PAGE
+
+            click.echo(f"\nThe report: {report / PAGE}")
 
 
 def _numbers(text: str) -> list[int]:
@@ -80,7 +84,7 @@ def _print_table(result: dict[str, Any]) -> None:
     for name, found in result["by"].items():
         click.echo("\n".join(_by(name, found)))
     if result["against"]:
-        click.echo("\n".join(_against(result["against"])))
+        click.echo("\n".join(_against(result["against"], _shown(result))))
     click.echo("\n".join(_probes(result["probes"])))
     _print_skipped(result["skipped"])
     click.echo()
@@ -142,19 +146,21 @@ def _figures(value: Any) -> str:
     return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
-def _against(against: dict[str, Any]) -> Iterator[str]:
-    yield f"\nless {against['encoder']}, the same queries: difference, its interval, two-sided p (micro)"
-    difference = against["difference"]["micro"]
-    for k, row in difference["at"].items():
-        yield from (f"{k:>4}  {name:>13}  {_difference(each)}" for name, each in row.items())
-    yield from (f" all  {name:>13}  {_difference(each)}" for name, each in difference["whole"].items())
+def _against(against: dict[str, Any], titles: dict[str, str]) -> Iterator[str]:
+    head = f"less {against['encoder']}, the same queries: difference, its interval, two-sided p"
+    for mean, title in titles.items():
+        yield f"\n{head}; {title} ({mean})"
+        difference = against["difference"][mean]
+        for k, row in difference["at"].items():
+            yield from (f"{k:>4}  {name:>13}  {_difference(each)}" for name, each in row.items())
+        yield from (f" all  {name:>13}  {_difference(each)}" for name, each in difference["whole"].items())
 
 
 def _difference(each: dict[str, Any]) -> str:
     if each["interval"] is None:
-        return f"{each['difference']:+.4f}"
+        return f"{each['difference']:+z.4f}"
     low, high = each["interval"]
-    return f"{each['difference']:+.4f}  [{low:+.4f}, {high:+.4f}]  p {each['p']:.4f}"
+    return f"{each['difference']:+z.4f}  [{low:+z.4f}, {high:+z.4f}]  p {each['p']:.4f}"
 
 
 def _range(interval: Sequence[float] | None) -> str:

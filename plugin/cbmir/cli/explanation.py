@@ -15,11 +15,23 @@ from cbmir.services.retrieval.explaining.drawing import overlay, png, sheet, str
 from cbmir.services.retrieval.explaining.explain import Explained
 
 
+def _png(_call: click.Context, _option: click.Parameter, path: Path) -> Path:
+    """The path, if its name says what is written there."""
+    if path.suffix.lower() != ".png":
+        raise click.BadParameter(f"a PNG is written; name it so: {path.with_suffix('.png').name}")
+    return path
+
+
 @click.command("explain")
 @click.argument("subject", metavar="QUERY")
 @click.argument("hit", metavar="HIT")
 @click.option(
-    "-o", "--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="PNG file to write."
+    "-o",
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    required=True,
+    callback=_png,
+    help="PNG file to write.",
 )
 @click.option("--encoder", "encoder_id", metavar="ID", help="Whose view; the one in use if left out.")
 @click.option("--frame", "frame_number", type=click.IntRange(1), help="Frame of a multi-frame query, from 1.")

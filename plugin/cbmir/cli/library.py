@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import click
 
@@ -37,7 +37,16 @@ def ingest_command(context: Context, paths: tuple[Path, ...], labels: str | None
 
 
 def _complain(origin: str, error: CbmirError) -> None:
-    click.echo(f"cbmir: {origin}: {error.sentence}", err=True)
+    click.echo(f"cbmir: {_told(origin, error.sentence)}", err=True)
+
+
+def _told(origin: str, sentence: str) -> str:
+    """The sentence with the whole path in the place of the file's name where it begins with that."""
+    parts = PurePosixPath(origin).parts
+    for name in ("/".join(parts[first:]) for first in range(len(parts))):
+        if sentence.startswith(f"{name} "):
+            return f"{origin}{sentence.removeprefix(name)}"
+    return f"{origin}: {sentence}"
 
 
 def _print_counts(counts: Ingested) -> None:

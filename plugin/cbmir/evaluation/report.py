@@ -19,6 +19,8 @@ from cbmir.evaluation.summary import typical
 from cbmir.evaluation.whole import WHOLE
 from cbmir.words import counted
 
+PAGE = "report.html"
+
 
 def write(folder: Path, result: Mapping[str, Any], examples: Sequence[Example]) -> None:
     """Write `report.json`, `report.html` (with everything inside) and `figures/*.svg` into a folder.
@@ -35,7 +37,7 @@ def write(folder: Path, result: Mapping[str, Any], examples: Sequence[Example]) 
     drawn = draw(result)
     files = {f"figures/{name}.svg": svg for name, svg in drawn.items()}
     files["report.json"] = json.dumps(result, indent=2).encode()
-    files["report.html"] = page(result, drawn, examples).encode()
+    files[PAGE] = page(result, drawn, examples).encode()
     try:
         (folder / "figures").mkdir(parents=True, exist_ok=True)
         for name, content in files.items():

@@ -98,7 +98,7 @@ def usable(session: Session, id: str | None) -> Encoder:
             were never asked for.
     """
     row = resolve(session, id)
-    if not row.kept and row.generation == 0:
+    if not row.kept and not was_extracted(row):
         raise EncoderNotReady(f"No image has a feature of the encoder {row.id} yet.", "Run `cbmir extract`.")
     if not row.kept:
         raise EncoderNotReady(
@@ -106,6 +106,11 @@ def usable(session: Session, id: str | None) -> Encoder:
             f"Run `cbmir extract --encoder {row.id}`, or use another encoder.",
         )
     return row
+
+
+def was_extracted(encoder: Encoder) -> bool:
+    """Whether there ever was a feature of it."""
+    return encoder.generation > 0
 
 
 def listing(session: Session) -> list[Encoder]:

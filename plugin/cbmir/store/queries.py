@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,10 +12,14 @@ from sqlalchemy.orm import Session
 from cbmir.errors import NotFound
 from cbmir.store import encoders, frames
 from cbmir.store.tables import Instance, Job, Query
-from cbmir.types import JobKind
+from cbmir.store.writing import in_pieces
+from cbmir.types import JobKind, JobState
 
 HIT_LISTS: Sequence[str] = ("hits", "priors")
 """Parts of an answer that list images."""
+
+LIKE_AT_ONCE = 100
+"""Words that one statement looks for in results: SQLite bounds how deep a condition is."""
 
 
 def save(
@@ -100,20 +104,25 @@ def forget(session: Session, instances: Sequence[Instance]) -> set[str]:
     Returns:
         Keys of the pictures that the questions showed.
     """
-    uids = {each.sop_instance_uid for each in instances}
+    uids = {each.sop_instance_uid for each in instances if each.sop_instance_uid}
     gone = {frame.id for each in instances for frame in each.frames}
     pictures: set[str] = set()
-    session.execute(delete(Job).where(Job.kind == JobKind.EXPLAIN, *_named(instances)))
+    about = _unanswered(session, uids, gone)
     for job, query in _telling_of(session, instances):
         result = job.result or {}
         if query.frame_id in gone or result.get("query", {}).get("sop_instance_uid") in uids:
             pictures.add(query.picture)
-            session.execute(delete(Query).where(Query.job_id == job.id))
-            session.execute(delete(Job).where(Job.id == job.id))
+            about.append(job.id)
         else:
             query.hits = _without(query.hits, gone)
             job.result = {**result, **{name: _without(result.get(name, []), gone) for name in HIT_LISTS}}
     session.flush()
+    for some in in_pieces(about):
+        explains = Job.kind == JobKind.EXPLAIN, Job.parameters["query"].as_string().in_(some)
+        session.execute(delete(Job).where(*explains))
+        session.execute(delete(Job).where(Job.id.in_(some)))  # with its answer
+    for words in _words(instances):
+        session.execute(delete(Job).where(Job.kind == JobKind.EXPLAIN, _result_has(words)))
     return pictures
 
 
@@ -130,17 +139,46 @@ def forget_old(session: Session, before: datetime) -> tuple[int, set[str]]:
     return len(forgotten), pictures
 
 
+def forget_unanswered(session: Session, before: datetime) -> int:
+    """Delete the searches that ended before this moment without an answer; what was handed in for them is gone.
+
+    Returns:
+        How many.
+    """
+    return len(session.scalars(delete(Job).where(*_UNANSWERED, Job.finished_at < before).returning(Job.id)).all())
+
+
+_UNANSWERED = Job.kind == JobKind.RETRIEVE, Job.state.in_((JobState.FAILED, JobState.CANCELLED))
+"""Of searches that wait for a retry, if anybody wants one: their parameters name what was asked about."""
+
+
+def _unanswered(session: Session, uids: Collection[str], gone: Collection[int]) -> list[str]:
+    """The searches about one of these that ended without an answer, by their jobs' ids."""
+    asked = [(job.id, job.parameters) for job in session.scalars(select(Job).where(*_UNANSWERED))]
+    return [id for id, of in asked if of.get("sop_instance_uid") in uids or of.get("frame_id") in gone]
+
+
 def _telling_of(session: Session, instances: Sequence[Instance]) -> list[tuple[Job, Query]]:
-    """The answered questions that name one of the instances: found by their studies, which are fewer."""
-    rows = select(Job, Query).join(Query, Query.job_id == Job.id)
-    rows = rows.where(Job.kind == JobKind.RETRIEVE, *_named(instances))
-    return [(job, query) for job, query in session.execute(rows)]
+    """The answered questions that name one of the instances, or are about one."""
+    rows = select(Job, Query).join(Query, Query.job_id == Job.id).where(Job.kind == JobKind.RETRIEVE)
+    found = [row for words in _words(instances) for row in session.execute(rows.where(_result_has(words)))]
+    return list({job.id: (job, query) for job, query in found}.values())
 
 
-def _named(instances: Sequence[Instance]) -> list[ColumnElement[bool]]:
-    """Conditions of jobs whose result names a study of these, or the object where it has none."""
-    names = {each.study_instance_uid or each.sop_instance_uid or "" for each in instances} - {""}
-    return [or_(false(), *(cast(Job.result, Text).contains(name, autoescape=True) for name in names))]
+def _words(instances: Sequence[Instance]) -> Iterator[list[str]]:
+    """What a result holds that tells of one of these, some at a time: its study's UID, else its own, else the ids
+    of its frames. The studies are fewer than the objects; a picture has no UID."""
+    words = {word for each in instances for word in _words_of(each)}
+    return in_pieces(sorted(words), LIKE_AT_ONCE)
+
+
+def _words_of(instance: Instance) -> set[str]:
+    uid = instance.study_instance_uid or instance.sop_instance_uid
+    return {uid} if uid else {f'"frame_id": {frame.id},' for frame in instance.frames}
+
+
+def _result_has(words: Sequence[str]) -> ColumnElement[bool]:
+    return or_(false(), *(cast(Job.result, Text).contains(word, autoescape=True) for word in words))
 
 
 def _without(hits: Sequence[Any], gone: Collection[int]) -> list[Any]:

@@ -78,3 +78,8 @@ class TrainingRequest:
         if unknown:
             raise BadRequest(f"A training knows no {sorted(map(str, unknown))[0]!r}.")
         return cls(**document)
+
+
+def lone_labels(training: Mapping[str, Any]) -> list[str]:
+    """The labels that only one image to train on had, by what is recorded of a training."""
+    return [name for name, images in training.get("labels", {}).items() if images == 1]

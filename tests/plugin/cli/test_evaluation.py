@@ -94,6 +94,7 @@ def test_the_mean_over_labels_of_several_groups_is_printed_where_it_is_another(c
     run = cbmir("evaluate", "--k", "5", "--encoder", "far", "--report", str(tmp_path / "report"))
     page = (tmp_path / "report" / "report.html").read_text()
     assert "labels of two groups and more alike (macro_several)" in run.out
+    assert f"The report: {tmp_path / 'report' / 'report.html'}" in run.out
     assert "\nmacro_several      map_all  " in run.out
     assert "Labels of two groups and more alike (macro_several)" in page
 
@@ -124,6 +125,7 @@ def test_what_a_probe_finds_is_printed_and_defined(cbmir: Run) -> None:
 @pytest.mark.usefixtures("archive")
 def test_two_encoders_are_compared(cbmir: Run) -> None:
     printed = cbmir("evaluate", "--k", "5", "--encoder", "near", "--against", "far").out
-    assert "less far, the same queries" in printed
+    for mean in ("all queries (micro)", "all labels alike (macro)"):
+        assert f"less far, the same queries: difference, its interval, two-sided p; {mean}\n   5 " in printed
     assert "  p 0.0" in printed
     assert cbmir("evaluate", "--encoder", "near", "--against", "near").status == 1

@@ -34,7 +34,8 @@ def test_the_main_job(cbmir: Callable[..., Any], labelled: Path, tmp_path: Path,
     trained = cbmir("train", "--epochs", 1, "--side", 16, "--seed", 3, "--json")
     encoder = trained.json["encoder"]
     assert encoder.startswith("cnn-autoencoder-")
-    assert trained.err == "", "no progress bar in a pipe"
+    assert trained.err.startswith("epoch 1: loss of training 0."), "in a pipe no bar, but a line an epoch"
+    assert "\r" not in trained.err
     extracted = cbmir("extract", "--json").json
     assert (extracted["encoder"], extracted["extracted"], extracted["failed"]) == (encoder, 24, 0)
     listed = [row["encoder"] for row in cbmir("encoders", "--json").json]
@@ -107,6 +108,21 @@ def test_wrong_calls_end_with_one_clear_line(
     result = cbmir(*words)
     assert (result.status, said in result.err) == (status, True), result.err
     assert "Traceback" not in result.err
+
+
+def test_a_file_that_cannot_be_used_is_named_once_by_its_whole_path(
+    cbmir: Callable[..., Any], tmp_path: Path
+) -> None:
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    for name in ("notes.txt", "more notes.txt"):
+        (folder / name).write_text("no picture")
+    for handed_in in (folder, folder / "notes.txt", folder / "more notes.txt"):
+        told = cbmir("ingest", handed_in).err.splitlines()
+        assert told
+        for line in told:
+            assert line.startswith(f"cbmir: {folder}/")
+            assert line.count("notes.txt") == 1
 
 
 def test_every_command_explains_itself(cbmir: Callable[..., Any]) -> None:

@@ -240,7 +240,8 @@ class EncoderSchema(Schema):
         required=True, metadata={"description": "Those of them that are of pictures of an earlier conversion."}
     )
     state = fields.String(
-        required=True, metadata={"description": "One of: in use, ready, preparing, freed.", "example": "in use"}
+        required=True,
+        metadata={"description": "One of: in use, ready, preparing, not extracted, freed.", "example": "in use"},
     )
     missing = fields.Integer(required=True, metadata={"description": "Frames that lack a feature of it."})
     bytes = fields.Integer(required=True, metadata={"description": "What the features' vectors take."})

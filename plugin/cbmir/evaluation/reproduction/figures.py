@@ -67,6 +67,7 @@ class Drawer:
         epochs = [row["epoch"] for row in history]
         axes.plot(epochs, [row["validation_accuracy"] for row in history], color=OURS, marker=".")
         _by_epoch(axes, epochs)
+        axes.set_ylim(top=min(axes.get_ylim()[1], 1.005))  # a mark at 1 is not cut off, and nothing is above it
         axes.set_ylabel(f"accuracy on the validation part, {k} nearest")
         return self._done(figure)
 

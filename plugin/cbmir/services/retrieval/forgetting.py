@@ -11,19 +11,27 @@ from cbmir.store.clock import clock
 from cbmir.store.session import Database
 from cbmir.store.writing import in_pieces
 
+UNANSWERED_KEPT_DAYS = 7
+"""How long a search that failed or was cancelled can be retried, with what was handed in for it."""
+
 
 def forget_old(database: Database, settings: Settings) -> int:
-    """Delete the searches that ended longer ago than `settings.queries_kept_days`, with their answers, explanations
-    and the pictures that nothing else shows.
+    """Delete the searches that failed or were cancelled and can no longer be retried; and those that ended longer
+    ago than `settings.queries_kept_days`, with their answers, explanations and pictures that nothing else shows.
 
     Returns:
         How many searches.
 
     Raises:
-        cbmir.errors.DatabaseUnavailable: if the database does not answer; then nothing is deleted.
+        cbmir.errors.DatabaseUnavailable: if the database does not answer; then nothing more is deleted.
     """
-    if settings.queries_kept_days <= 0:
-        return 0
+    with database.write() as session:
+        waited = clock(session) - timedelta(days=UNANSWERED_KEPT_DAYS)
+        unanswered = queries.forget_unanswered(session, waited)
+    return unanswered + (_forget_answered(database, settings) if settings.queries_kept_days > 0 else 0)
+
+
+def _forget_answered(database: Database, settings: Settings) -> int:
     with database.write() as session:
         before = clock(session) - timedelta(days=settings.queries_kept_days)
         forgotten, pictures = queries.forget_old(session, before)

@@ -10,6 +10,7 @@ import pytest
 from cbmir.encoders import shipped
 from cbmir.errors import NotFound
 from cbmir.services.encoders.shipped import add, provide
+from cbmir.services.encoders.versions.overview import versions
 from cbmir.services.features.extract import load_encoder
 from cbmir.settings import Settings
 from cbmir.store import activations, encoders
@@ -51,6 +52,17 @@ def test_it_takes_the_place_of_an_earlier_one_that_nobody_used(database: Databas
     with database.read() as session:
         assert encoders.resolve(session, None).id == shipped.description()["id"]
         assert len(encoders.listing(session)) == 2
+
+
+def test_one_that_was_never_used_is_not_called_freed(database: Database) -> None:
+    provide(database)
+    own = {"id": "own", "architecture": "onnx", "weights_file": "", "weights_sha256": "0" * 64, "dimension": 2}
+    with database.write() as session:
+        encoders.add(session, **own, preprocessing={}, training={}, metrics={})
+        shown = {each.encoder.id: each for each in versions(session)}
+    assert shown["own"].state == "in use"
+    assert shown[shipped.description()["id"]].state == "not extracted"
+    assert not shown[shipped.description()["id"]].is_previous, "there is no way back to it"
 
 
 def test_it_is_taken_in_beside_another_when_asked_for(database: Database) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
@@ -12,9 +13,10 @@ from cbmir.errors import NotFound
 from cbmir.services.ingestion import removal
 from cbmir.services.ingestion.removal import Removal, named, remove
 from cbmir.settings import Settings
-from cbmir.store import instances
+from cbmir.store import instances, jobs, queries
 from cbmir.store.session import Database
-from cbmir.store.tables import Frame, Group, Instance
+from cbmir.store.tables import Encoder, Frame, Group, Instance
+from cbmir.types import JobKind
 
 Stock = Callable[..., None]
 
@@ -51,6 +53,47 @@ def test_a_file_goes_alone_or_with_the_whole_patient(database: Database, setting
     assert remove(database, settings, named(database, [sha256_of(0)])) == 1
     assert remove(database, settings, named(database, [sha256_of(2), "patient-2"], whole_patients=True)) == 4
     assert left(database) == ["1.png"]
+
+
+def shown(frame_id: int) -> dict[str, Any]:
+    return {"frame_id": frame_id, "file_name": f"of frame {frame_id}.png"}
+
+
+def searched(database: Database, parameters: dict[str, Any], hits: list[int] | None) -> str:
+    """A search with these hits; None is one that failed."""
+    with database.write() as session:
+        if session.get(Encoder, "net") is None:
+            what = {"preprocessing": {}, "training": {}, "metrics": {}, "weights_file": "", "dimension": 2}
+            session.add(Encoder(id="net", architecture="", weights_sha256="0" * 64, **what))
+        job = jobs.create(session, JobKind.RETRIEVE, parameters)
+        jobs.claim(session, job.id)
+        if hits is None:
+            jobs.fail(session, job.id, "not-found", "No.")
+            return job.id
+        asked, found = parameters.get("frame_id"), [shown(each) for each in hits]
+        jobs.succeed(session, job.id, {"query": {"frame_id": asked, "sop_instance_uid": None}, "hits": found})
+        queries.save(
+            session, job_id=job.id, encoder_id="net", picture="", frame_id=asked, k=1, where={}, hits=found
+        )
+        return job.id
+
+
+def test_no_search_tells_of_pictures_that_have_no_uids(
+    any_database: Database, settings: Settings, stock: Stock
+) -> None:
+    stock(any_database, patients=2)
+    with any_database.read() as session:
+        gone, _, asked, last = session.scalars(select(Frame.id).order_by(Frame.id))
+    about, other = searched(any_database, {"frame_id": gone}, [asked]), searched(any_database, {}, [gone, last])
+    failed, unconcerned = (searched(any_database, {"frame_id": each}, None) for each in (gone, last))
+    with any_database.write() as session:
+        explained = jobs.create(session, JobKind.EXPLAIN, {"query": about, "frame_id": asked}).id
+    remove(any_database, settings, named(any_database, [sha256_of(0)]))
+    with any_database.read() as session:
+        there = {job.id: job for job in jobs.listing(session)}
+        assert there.keys() & {about, failed, explained} == set()
+        assert unconcerned in there
+        assert there[other].result["hits"] == queries.get(session, other).hits == [shown(last)]
 
 
 def test_a_picture_that_another_image_shows_stays(database: Database, settings: Settings, stock: Stock) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from itertools import product
 
 import numpy as np
 import pytest
 
 from cbmir.pictures.shelf import Shelf
-from cbmir.services.retrieval.forgetting import forget_old
+from cbmir.services.retrieval.forgetting import UNANSWERED_KEPT_DAYS, forget_old
 from cbmir.settings import Settings
 from cbmir.store import encoders, jobs, queries
 from cbmir.store.session import Database
@@ -51,3 +52,20 @@ def test_old_searches_go(any_database: Database, settings: Settings, days: int) 
         assert [job_id for job_id in (*gone, *kept) if session.get(Job, job_id)] == (kept if days else gone + kept)
         assert [bool(session.get(Query, job_id)) for job_id in (gone[0], kept[0])] == [not days, True]
     assert [shelf.has(picture) for picture in (old, young, shown)] == [not days, True, True]
+
+
+def test_a_search_without_an_answer_goes_when_it_can_no_longer_be_retried(
+    any_database: Database, settings: Settings
+) -> None:
+    """What was asked about stands in its parameters."""
+    kept = []
+    for days, cancelled in product((1, -1), (False, True)):
+        with any_database.write() as session:
+            job = jobs.create(session, JobKind.RETRIEVE, {"sop_instance_uid": "1.2.3"})
+            jobs.claim(session, job.id)
+            jobs.cancelled(session, job.id) if cancelled else jobs.fail(session, job.id, "not-found", "No.")
+            jobs.get(session, job.id).finished_at = now() - timedelta(days=UNANSWERED_KEPT_DAYS + days)
+            kept += [job.id] * (days < 0)
+    assert forget_old(any_database, settings) == 2
+    with any_database.read() as session:
+        assert {job.id for job in jobs.listing(session)} == set(kept)

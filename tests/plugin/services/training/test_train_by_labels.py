@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 import torch
-from sqlalchemy import update
+from click.testing import CliRunner
+from sqlalchemy import select, update
 
+from cbmir.cli.main import cli
 from cbmir.encoders import shipped, weights
 from cbmir.encoders.efficientnet_network import SECOND_ENDING
 from cbmir.errors import BadRequest, NotFound, TrainingFailed
@@ -52,6 +54,18 @@ def test_it_goes_on_from_the_shipped_weights(database: Database, one_core: Setti
     encoder = load_encoder(row, one_core)
     inputs = np.random.default_rng(0).random((2, 1, 32, 32), np.float32)
     assert encoder.encode(inputs).shape == (2, row.dimension)
+
+
+def test_labels_of_one_image_are_told_of(database: Database, one_core: Settings, stock: Stock) -> None:
+    stock(database)
+    with database.write() as session:
+        for number in session.scalars(select(Label.instance_id).where(Label.instance_id % 2 == 0)):
+            session.execute(update(Label).where(Label.instance_id == number).values(value=f"lone-{number}"))
+    asked = ["train", "--encoder", "efficientnet-lite0", "--epochs", "1", "--side", "32", "--batch-size", "4"]
+    told = CliRunner().invoke(cli, ["--data", str(one_core.data), *asked], env={"CBMIR_THREADS": "1"})
+    assert told.exit_code == 0, told.output
+    assert "cbmir: of one image alone nothing general is learnt: lone-" in told.stderr
+    assert "bar" not in told.stderr
 
 
 def test_it_goes_on_from_an_encoder_of_ones_own(database: Database, one_core: Settings, stock: Stock) -> None:

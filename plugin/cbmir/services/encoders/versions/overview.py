@@ -1,4 +1,4 @@
-"""What each encoder is at the moment: in use, ready, being prepared, without features."""
+"""What each encoder is at the moment: in use, ready, being prepared, not extracted, freed."""
 
 from __future__ import annotations
 
@@ -23,8 +23,10 @@ class VersionState(StrEnum):
     """Every frame has a feature of it: it can be switched to."""
     PREPARING = "preparing"
     """Frames still lack features of it."""
+    NOT_EXTRACTED = "not extracted"
+    """Nobody has asked for features of it yet."""
     FREED = "freed"
-    """No features of it are kept."""
+    """Its features were deleted."""
 
 
 @dataclass(frozen=True)
@@ -62,12 +64,12 @@ def versions(session: Session, statistics: library.Statistics | None = None) -> 
 def _version(row: Encoder, features: int, frames: int, active: str | None, before: str | None) -> Version:
     missing = max(0, frames - features)
     taken = features * row.dimension * BYTES_A_NUMBER
-    return Version(row, _state(row, missing, active), features, missing, taken, row.id == before)
+    return Version(row, _state(row, missing, active), features, missing, taken, row.kept and row.id == before)
 
 
 def _state(row: Encoder, missing: int, active: str | None) -> VersionState:
     if row.id == active:
         return VersionState.IN_USE
-    if not row.kept:
-        return VersionState.FREED
-    return VersionState.PREPARING if missing else VersionState.READY
+    if row.kept:
+        return VersionState.PREPARING if missing else VersionState.READY
+    return VersionState.FREED if encoders.was_extracted(row) else VersionState.NOT_EXTRACTED

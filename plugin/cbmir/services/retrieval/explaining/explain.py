@@ -112,7 +112,7 @@ def _frame(session: Session, hit: int | str) -> tables.Frame:
         return instances.frame(session, hit)
     found = instances.frames_of(session, hit)
     if not found:
-        raise NotFound(f"There is no object {hit} in the archive.")
+        raise NotFound(f"There is no object {hit} in the archive.", "See what there is in `cbmir query --json`.")
     return found[len(found) // 2]
 
 

@@ -116,6 +116,25 @@ def test_the_command_writes_a_sheet(database: Database, settings: Settings, trai
     assert width > height > 700, "two rows of three panels"
 
 
+@pytest.mark.usefixtures("trained")
+@pytest.mark.parametrize("hit", ["99999", "1.2.3.99999"])
+def test_an_image_that_is_not_there_is_refused_with_where_to_look(
+    database: Database, settings: Settings, hit: str
+) -> None:
+    asked = int(hit) if hit.isdigit() else hit
+    with pytest.raises(NotFound, match="99999") as refused:
+        explain_question(database, settings, Question(frame_id=1), asked)
+    assert "`cbmir query --json`" in refused.value.remedy
+
+
+@pytest.mark.usefixtures("database")
+def test_what_is_written_is_named_so(settings: Settings, tmp_path: Path) -> None:
+    out = tmp_path / "why.txt"
+    said = CliRunner().invoke(cli, ["--data", str(settings.data), "explain", "1.2.3", "5", "-o", str(out)])
+    assert (said.exit_code, "why.png" in said.output) == (2, True)
+    assert not out.exists()
+
+
 def test_an_overlay_is_orange_where_alike_and_blue_where_apart() -> None:
     ground, drive = np.full((64, 48), 100, np.uint8), np.zeros((CELLS, CELLS), np.float32)
     drive[2, 2], drive[13, 13] = 1, -2

@@ -2,6 +2,7 @@
 
     python benchmarks/conversion_coverage.py FOLDER [--write docs/coverage.md]
 
+Files are found as `cbmir ingest` and `cbmir convert` find them, which look into zips: the numbers are the same.
 Of a file that is no DICOM object, or whose header cannot be read, nothing is known but the reason.
 """
 
@@ -14,11 +15,10 @@ from pathlib import Path
 
 from pydicom.uid import UID
 
-from cbmir.dicom.frames import find_frames
-from cbmir.dicom.header import describe
-from cbmir.dicom.read import HEAD, is_dicom, read_object
+from cbmir.archive.folder import Source, Unlisted, find_sources
 from cbmir.errors import UnusableInput
-from cbmir.services.conversion.convert import convert
+from cbmir.services.conversion.convert import convert, read_header
+from cbmir.services.conversion.keep import opened
 from cbmir.settings import Settings
 from cbmir.types import InstanceHeader
 
@@ -31,8 +31,8 @@ def main() -> None:
     arguments = _arguments()
     converted: Counter[Kind] = Counter()
     reasons: dict[str, Counter[str]] = defaultdict(Counter)
-    for path in sorted(each for each in arguments.folder.rglob("*") if each.is_file()):
-        kind, reason = outcome(path)
+    for source in find_sources([arguments.folder], Settings()):
+        kind, reason = outcome(source)
         if reason:
             reasons[reason][kind] += 1
         else:
@@ -60,16 +60,15 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def outcome(path: Path) -> tuple[Kind | str, str]:
+def outcome(source: Source | Unlisted) -> tuple[Kind | str, str]:
     """What a file is - of one that is refused, the kind of object - and the code of the reason if it is refused."""
-    data = path.read_bytes()
     header = None
     try:
-        if is_dicom(data[:HEAD], len(data)):
-            found = read_object(data, path.name)
-            header = describe(found.dataset, path.name)
-            find_frames(found, path.name, max_pixels=Settings().max_pixels)
-        convert(data, path.name, Settings(max_frames=3), "")
+        if isinstance(source, Unlisted):
+            raise source.error
+        with opened(source.read(), Settings()) as stream:
+            header = read_header(stream, source.file_name)
+            convert(stream, source.file_name, Settings(max_frames=3), "")
     except UnusableInput as error:
         return _object(header), error.code
     return _kind(header), ""

@@ -45,8 +45,8 @@ LOSSY = {0xC0, 0xC1, 0xC2}
 JFIF = 0xE0, b"JFIF\0"
 """The second byte of a marker, and what its segment begins with (ITU-T T.871 10.1)."""
 
-CODING_STYLE = 0x52
-"""The second byte of the marker COD."""
+CODING_STYLE, REVERSIBLE_FILTER = 0x52, 1
+"""The second byte of the marker COD, and what its last byte says of the 5-3 wavelet."""
 
 
 def declared_shape(frame: bytes) -> tuple[int, int, int] | None:
@@ -117,11 +117,26 @@ def j2k_sample(frame: bytes) -> tuple[int, bool]:
 
 def j2k_levels(frame: bytes) -> int:
     """How often a JPEG 2000 frame can be halved: its decomposition levels (ISO 15444-1 A.6.1); 0 if unknown."""
+    style = _coding_style(frame)
+    return min(style[9], 32) if len(style) > 9 else 0
+
+
+def j2k_colours(frame: bytes) -> str:
+    """What the components of a JPEG 2000 frame are: "YBR_RCT" or "YBR_ICT" by the transformation that its decoder
+    undoes (ISO 15444-1 A.6.1, annex G), "RGB" if it undoes none; empty of anything else."""
+    style = _coding_style(frame)
+    if len(style) <= 13:
+        return ""
+    return ("YBR_RCT" if style[13] == REVERSIBLE_FILTER else "YBR_ICT") if style[8] else "RGB"
+
+
+def _coding_style(frame: bytes) -> bytes:
+    """A JPEG 2000 codestream from its marker COD on, as far as it is read here; empty where there is none."""
     at = jpeg2000.start_of(frame)
     at = at + 2 if at >= 0 else len(frame)
     while at + 4 <= len(frame) and frame[at] == 0xFF and frame[at + 1] != CODING_STYLE:
         at += 2 + max(2, int.from_bytes(frame[at + 2 : at + 4], "big"))
-    return min(frame[at + 9], 32) if at + 10 <= len(frame) and frame[at] == 0xFF else 0
+    return frame[at : at + 14] if frame[at : at + 1] == b"\xff" else b""
 
 
 def _jpeg_xl(frame: bytes) -> jpegxl.Header | None:

@@ -79,7 +79,7 @@ def from_palette(stored: npt.NDArray[Any], dataset: Dataset, name: str) -> ByteA
     Raises:
         cbmir.errors.BrokenFile: if the palette is missing or makes no sense.
     """
-    first, palette = read_palette(dataset, name)
+    first, palette = read_palette(dataset, name, signed=stored.dtype.kind == "i")
     colours = to_bytes(palette)
     shown = np.empty((*stored.shape, 3), np.uint8)
     rows = max(1, STRIP // stored.shape[1])

@@ -19,7 +19,7 @@ from pydicom.uid import (
 from cbmir.dicom import jpeg2000, values
 from cbmir.dicom.boundary import RESEND
 from cbmir.dicom.codecs import CODECS, Codec
-from cbmir.dicom.codestream import declared_shape, fault, j2k_sample, jpeg_precision, marked_colours
+from cbmir.dicom.codestream import declared_shape, fault, j2k_colours, j2k_sample, jpeg_precision, marked_colours
 from cbmir.dicom.encapsulation import Fragments, find_fragments
 from cbmir.dicom.layout import SUBSAMPLED, Layout
 from cbmir.dicom.octets import Octets
@@ -38,6 +38,9 @@ NATIVE = (
 
 MAX_PRECISION = 16
 """Bits of a JPEG, JPEG-LS or JPEG XL sample; CharLS spends ten seconds on tables for a frame that claims 17."""
+
+TRANSFORMED = ("RGB", "YBR_ICT", "YBR_RCT")
+"""What colours may be called whose JPEG 2000 decoder gives RGB (PS3.5 8.2.4)."""
 
 UNTOUCHED = (RLELossless, DEFLATED_FRAMES)
 """Compressed syntaxes whose frames hold whole cells, unused bits and all."""
@@ -216,8 +219,13 @@ class _Compressed:
 
 
 def _as_marked(layout: Layout, frame: bytes) -> Layout:
-    """The layout, its colours as a lossy JPEG frame marks them where its header says otherwise."""
-    marked = marked_colours(frame) if layout.samples == 3 else ""
+    """The layout, its colours as the frame marks them where its header says otherwise: a lossy JPEG, or JPEG 2000,
+    whose decoder undoes what the frame says, whichever of three names its header gives that."""
+    if layout.samples != 3:
+        return layout
+    if undone := j2k_colours(frame):
+        return replace(layout, photometric=undone) if layout.photometric in TRANSFORMED else layout
+    marked = marked_colours(frame)
     return replace(layout, photometric=marked) if marked and marked[:3] != layout.photometric[:3] else layout
 
 

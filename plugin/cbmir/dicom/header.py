@@ -11,6 +11,7 @@ from pydicom import Dataset
 from cbmir.dicom import values
 from cbmir.dicom.boundary import translated
 from cbmir.dicom.groups import macro
+from cbmir.modalities import known_modality
 from cbmir.types import InstanceHeader, UltrasoundRegion
 
 UID = re.compile(r"[0-9]+(\.[0-9]+)+")
@@ -42,7 +43,8 @@ def describe(dataset: Dataset, name: str) -> InstanceHeader:
 
     An invalid UID, or an element that cannot be read, is left empty: an object without a UID of its own is known by
     its content, as a plain image is. Codes are upper case and free of anything but letters, digits and simple
-    punctuation; manufacturer and model, too, so that one is one, however its software writes it.
+    punctuation; manufacturer and model, too, so that one is one, however its software writes it. A modality that is
+    none of the standard's is OT: it goes into labels and addresses, where no other text of a header may.
 
     Raises:
         cbmir.errors.BrokenFile: if the header is damaged beyond that.
@@ -54,7 +56,7 @@ def describe(dataset: Dataset, name: str) -> InstanceHeader:
             sop_class_uid=_uid(dataset, "SOPClassUID") or _uid(meta, "MediaStorageSOPClassUID"),
             study_instance_uid=_uid(dataset, "StudyInstanceUID"),
             series_instance_uid=_uid(dataset, "SeriesInstanceUID"),
-            modality=_code(dataset, "Modality", 16),
+            modality=known_modality(_code(dataset, "Modality", 16)),
             body_part=_body_part(dataset),
             transfer_syntax_uid=_uid(meta, "TransferSyntaxUID"),
             patient_key=patient_key(dataset),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 START = b"\xff\x4f\xff\x51"
 """SOC and SIZ, which begin a codestream."""
@@ -142,7 +143,7 @@ def _fault_of_styles(frame: bytes, size: Size) -> str:
     return f"is cut into {packets * layers} packets" if packets * layers > MAX_PACKETS else ""
 
 
-Style = tuple[int, int, tuple[int, int], list[tuple[int, int]]]
+Style = tuple[int, int, tuple[int, int], tuple[tuple[int, int], ...]]
 """Layers; levels; the binary logarithms of a code-block's sides, and of a precinct's at each resolution."""
 
 
@@ -166,11 +167,12 @@ def _coded(frame: bytes, at: int, layers: int, divided: bool) -> Style | None:
     if levels > MAX_LEVELS or at + 5 + (levels + 1) * divided > len(frame):
         return None
     sides = frame[at + 5 : at + 6 + levels] if divided else b"\xff" * (levels + 1)
-    return layers, levels, block, [(each & 15, each >> 4) for each in sides]
+    return layers, levels, block, tuple((each & 15, each >> 4) for each in sides)
 
 
+@lru_cache(maxsize=64)
 def _cost(size: Size, style: Style) -> tuple[int, int]:
-    """(code-blocks, packets of one layer) of a frame that is coded in one style."""
+    """(code-blocks, packets of one layer) of a frame that is coded in one style, as all of a series are."""
     _, levels, block, precincts = style
     blocks = packets = 0
     for resolution, precinct in enumerate(precincts):

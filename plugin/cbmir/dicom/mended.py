@@ -1,17 +1,25 @@
 """Headers with a slip that leaves no doubt about the rest: what parsers give up on, mended byte by byte.
 
-Three slips are known: a value representation that is none, a private sequence whose length is wrong, and the
-letters DICM where no preamble ends. A header counts as mended only if from there on one element follows the other,
-in order, to the pixels.
+Four slips are known: a value representation that is none, a sequence whose length is wrong, an uncompressed dataset
+in another encoding than its meta header says, and the letters DICM where no preamble ends. A header counts as
+mended only if from there on one element follows the other, in order, to the pixels.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from struct import pack
 
 from pydicom.datadict import dictionary_has_tag, dictionary_VR
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
-from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
 
 from cbmir.dicom.elements import (
     GUESSED,
@@ -25,6 +33,7 @@ from cbmir.dicom.elements import (
     element_at,
     end_of_items,
     end_of_meta,
+    plain_element,
     plain_header,
 )
 
@@ -40,8 +49,17 @@ LONG_HEAD = 12
 BARE = (b"\x08\0", b"\0\x08")
 """What a dataset without preamble begins with, in both byte orders: its first group."""
 
+NONE = b"  "
+"""What no value representation is written as."""
+
 DROPPED = (b"LO", b"UN")
 """Value representations with a short length and a long one, for private elements, which nobody reads."""
+
+UNCOMPRESSED = (ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian)
+"""Transfer syntaxes that a dataset's elements tell apart."""
+
+SIGN, SIGNED = 0x00280103, {b"\0\0": b"US", b"\1\0": b"SS"}
+"""The tag of Pixel Representation, and what its value makes of "US or SS" (PS3.5 A.1, PS3.3 C.7.6.3.1)."""
 
 Mended = tuple[Dataset, int, tuple[str, ...]]
 """A header, where its pixels begin, and what was mended, in words."""
@@ -89,10 +107,30 @@ def seems_bare(head: bytes) -> bool:
 def without_preamble(data: memoryview) -> Mended | None:
     """The header of a dataset that begins with the file and has the letters DICM in a value, where a preamble would
     end; None of any that is not plain."""
-    for syntax in (ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian):
+    return _under_new_meta(data, UNCOMPRESSED, lambda _: "read without a preamble: DICM is part of a value")
+
+
+def misnamed(data: memoryview) -> Mended | None:
+    """The header of an uncompressed dataset whose meta header names another encoding; None of any not plain.
+
+    The byte order of the elements is that of the pixels (PS3.5 7.3).
+    """
+    start, named = end_of_meta(data)
+    if named not in (*UNCOMPRESSED, DeflatedExplicitVRLittleEndian):
+        return None
+    others = tuple(each for each in UNCOMPRESSED if each != named)
+    found = _under_new_meta(
+        data[start:], others, lambda found: f"header mended: read as {found.name}, not as {UID(named).name}"
+    )
+    return found and (found[0], found[1] + start, found[2])
+
+
+def _under_new_meta(data: memoryview, syntaxes: tuple[UID, ...], said: Callable[[UID], str]) -> Mended | None:
+    """The header of what is a dataset in one of these transfer syntaxes."""
+    for syntax in syntaxes:
         head = _meta(syntax)
         if found := plain_header(memoryview(head + data)):
-            return found[0], found[1] - len(head), ("read without a preamble: DICM is part of a value",)
+            return found[0], found[1] - len(head), (said(syntax),)
     return None
 
 
@@ -113,16 +151,26 @@ def _name_representation(patched: memoryview, at: int) -> str:
     if len({code in LONG for code in fitting}) != 1 or _continues(patched, as_implicit, tag, explicit=True):
         return ""
     patched[at + 4 : at + 6] = fitting[0]
+    if b"SS" in fitting and not _take_sign(patched, at):
+        return ""
     return f"header mended: element {_name(tag)} has no value representation"
 
 
 def _candidates(tag: int) -> tuple[bytes, ...]:
-    """What an element's value representation may be, with a short length or a long one: the dictionary's own, and
-    UN, which is read by the dictionary too. None where the dictionary leaves it open."""
+    """What an element's value representation may be, with a short length or a long one: the dictionary's own, one
+    or several, and UN, which is read by the dictionary too. None where it does not know the element."""
     if tag & PRIVATE:
         return DROPPED
-    known = dictionary_VR(tag).encode() if dictionary_has_tag(tag) else b""
-    return (known, b"UN") if len(known) == 2 else ()
+    known = dictionary_VR(tag) if dictionary_has_tag(tag) else ""
+    return (*known.encode().split(b" or "), b"UN") if len(known) > 1 else ()
+
+
+def _take_sign(patched: memoryview, at: int) -> bool:
+    """Let Pixel Representation choose between US and SS for the element at an offset; whether it does."""
+    sign = plain_element(patched, SIGN)
+    code = SIGNED.get(sign.value) if isinstance(sign, RawDataElement) and sign.value else None
+    patched[at + 4 : at + 6] = code or NONE
+    return code is not None
 
 
 def _fits(patched: memoryview, at: int, code: bytes) -> bool:
@@ -137,10 +185,10 @@ def _fits(patched: memoryview, at: int, code: bytes) -> bool:
 
 
 def _measure(patched: memoryview, at: int, explicit: bool) -> str:
-    """Give the private sequence at an offset the length that its items have, if another element follows there and
+    """Give the sequence at an offset the length that its items have, if another element follows there and
     none where it says; what was done, or empty."""
     each = element_at(patched, at, "<", explicit)
-    if each is None or not each[0] & PRIVATE or each[1] not in ("", "SQ") or each[4] - each[2] == UNDEFINED:
+    if each is None or not _may_be_sequence(each[0], each[1]) or each[4] - each[2] == UNDEFINED:
         return ""
     tag, _, start, end, _ = each
     if bytes(patched[start : start + 4]) != ITEM or _continues(patched, end, tag, explicit=explicit):
@@ -150,6 +198,11 @@ def _measure(patched: memoryview, at: int, explicit: bool) -> str:
         return ""
     patched[start - 4 : start] = pack("<L", measured - start)
     return f"header mended: the items of {_name(tag)} take {measured - start} bytes, not {end - start}"
+
+
+def _may_be_sequence(tag: int, vr: str) -> bool:
+    """Whether an element that begins like one is a sequence: of implicit ones the dictionary tells, if it can."""
+    return vr == "SQ" or (not vr and (bool(tag & PRIVATE) or _candidates(tag)[:1] == (b"SQ",)))
 
 
 def _continues(data: memoryview, at: int, tag: int, *, explicit: bool) -> bool:

@@ -16,8 +16,14 @@ MAX_ENTRIES = 0x10000
 """Entries that a palette may have: its descriptor holds a 16-bit number, of which 0 means this."""
 
 
-def read_palette(dataset: Dataset, name: str) -> tuple[int, FloatArray]:
+def read_palette(dataset: Dataset, name: str, *, signed: bool) -> tuple[int, FloatArray]:
     """The palette of an object.
+
+    Args:
+        dataset: the object's header.
+        name: what the user calls it.
+        signed: whether stored values are: the first of them that the palette maps is then, too, whichever value
+            representation its descriptor was given (PS3.3 C.7.6.3.1.5).
 
     Returns:
         The stored value that the first entry is for, and the entries: float32 (n, 3) in [0, 1], n >= 1.
@@ -28,12 +34,12 @@ def read_palette(dataset: Dataset, name: str) -> tuple[int, FloatArray]:
     descriptor = values.numbers(dataset, "RedPaletteColorLookupTableDescriptor")
     if len(descriptor) != 3:
         raise BrokenFile(f"{name} is PALETTE COLOR but describes no palette.", RESEND)
-    count, first, bits = int(descriptor[0]) & 0xFFFF or MAX_ENTRIES, int(descriptor[1]), int(descriptor[2])
+    count, first, bits = int(descriptor[0]) & 0xFFFF or MAX_ENTRIES, int(descriptor[1]) & 0xFFFF, int(descriptor[2])
     tables = [_table(dataset, colour, count, bits) for colour in ("Red", "Green", "Blue")]
     if not all(table.size for table in tables) or len({table.size for table in tables}) > 1:
         raise BrokenFile(f"{name} has a palette whose tables are missing or differ in length.", RESEND)
     palette = np.stack(tables, axis=-1).astype(np.float32)
-    return first, palette / _largest(palette)
+    return first - (0x10000 if signed and first >= 0x8000 else 0), palette / _largest(palette)
 
 
 def _largest(palette: FloatArray) -> float:

@@ -31,7 +31,7 @@ from cbmir.dicom.elements import (
     end_of_meta,
     plain_header,
 )
-from cbmir.dicom.mended import Mended, mended_header, seems_bare, without_preamble
+from cbmir.dicom.mended import Mended, mended_header, misnamed, seems_bare, without_preamble
 from cbmir.dicom.octets import Octets
 from cbmir.dicom.watched import Watched
 from cbmir.errors import BrokenFile, NotAPicture, UnsafeArchive
@@ -153,8 +153,9 @@ def _inflated(file: Octets, name: str) -> DicomObject:
     stream.writelines(_inflate(file.read(start), name))
     view = stream.getbuffer()  # of the same bytes: memory holds them once
     inflated = Octets(stream, 0, len(view), view)
-    found = _plainly_parsed(inflated, name) or _parsed_by_pydicom(inflated, name, MAX_INFLATED_HEADER)
-    found.dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    found = _plainly_parsed(inflated, name) or _leniently_parsed(inflated, name, MAX_INFLATED_HEADER)
+    if found.dataset.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian:
+        found.dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
     return found
 
 
@@ -201,10 +202,6 @@ def _name_compression(dataset: Dataset, items: Octets) -> None:
         dataset.file_meta.TransferSyntaxUID = UID(syntax)
 
 
-def _unusual(file: Octets, name: str) -> DicomObject:
-    return _inflated(file, name) if _is_deflated(file) else _parsed_by_pydicom(file, name, None)
-
-
 def _plainly_parsed(file: Octets, name: str) -> DicomObject | None:
     """The object, of a header without surprises by its bytes; None of any other, which pydicom knows."""
     plain = plain_header(file.read(0, HEADER))
@@ -215,17 +212,23 @@ def _plainly_parsed(file: Octets, name: str) -> DicomObject | None:
     return found
 
 
-def _leniently_parsed(file: Octets, name: str) -> DicomObject:
-    """What pydicom makes of an unusual file; where it finds no pixels, what it does once the header is mended."""
+def _leniently_parsed(file: Octets, name: str, most: int | None = None) -> DicomObject:
+    """What pydicom makes of an unusual file, within `most` bytes; where it finds no pixels, what there is once the
+    header is mended."""
     try:
         with translated(f"{name} is a DICOM object that cannot be parsed"):
-            found = _unusual(file, name)
+            found = _inflated(file, name) if _is_deflated(file) else _parsed_by_pydicom(file, name, most)
     except BrokenFile:
-        if header := mended_header(file.read(0, HEADER)):
+        if header := _mended(file):
             return _after(header, file, name)
         raise
-    header = None if found.keyword else mended_header(file.read(0, HEADER))
+    header = None if found.keyword else _mended(file)
     return _after(header, file, name) if header else found
+
+
+def _mended(file: Octets) -> Mended | None:
+    head = file.read(0, HEADER)
+    return mended_header(head) or misnamed(head)
 
 
 def _after(header: Mended, file: Octets, name: str) -> DicomObject:

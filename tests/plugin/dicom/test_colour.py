@@ -79,12 +79,22 @@ def test_the_steps_say_whether_uncompressed_colours_were_converted(
     assert said == ["decoded: uncompressed", *([step] if step else [])]
 
 
-@pytest.mark.parametrize("photometric", ["YBR_ICT", "YBR_RCT"])
-def test_the_steps_say_what_a_decoder_converted(make_object: Any, photometric: str) -> None:
+@pytest.mark.parametrize(
+    ("transformed", "reversible", "own"),
+    [(True, True, "YBR_RCT"), (True, False, "YBR_ICT"), (False, True, "RGB"), (False, False, "RGB")],
+)
+@pytest.mark.parametrize("photometric", ["RGB", "YBR_ICT", "YBR_RCT"])
+def test_the_steps_say_what_a_decoder_converted(
+    make_object: Any, photometric: str, transformed: bool, reversible: bool, own: str
+) -> None:
+    """By the codestream: the header's word for it may be another's."""
     dataset = make_object(RGB, JPEG2000, PhotometricInterpretation=photometric)
-    dataset.PixelData = encapsulate([imagecodecs.jpeg2k_encode(RGB, level=0, mct=True)])
+    frame = imagecodecs.jpeg2k_encode(RGB, level=0, codecformat="J2K", mct=transformed, reversible=reversible)
+    dataset.PixelData = encapsulate([frame])
     dataset["PixelData"].VR = "OB"
-    assert steps(dataset) == ["decoded: openjpeg", f"{photometric} to RGB"]
+    marked = [f"colours as the frame marks them: {own}"] if own != photometric else []
+    converted = [f"{own} to RGB"] if transformed else []
+    assert steps(dataset) == ["decoded: openjpeg", *marked, *converted]
 
 
 def steps(dataset: Dataset) -> list[str]:

@@ -19,6 +19,7 @@ LONGEST_SECONDS = 10.0
 
 CONVERTED_AGAINST_EXPECTATION = {
     "broken/made/png_renamed.dcm": "is a PNG by its content",
+    "broken/made/wrong_ts_big_endian.dcm": "its elements tell that they are little endian, and so are its pixels",
     "broken/real/pydicom+pydicom__JPEG-lossy.dcm": "12-bit JPEG",
     "broken/real/pydicom+pylibjpeg-data__RG2_JPLY.dcm": "12-bit JPEG",
     "broken/real/robyoung+dicom-test-files__MR3_JPLY.dcm": "12-bit JPEG",

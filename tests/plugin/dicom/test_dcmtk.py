@@ -239,6 +239,37 @@ def test_each_step_is_theirs(
         assert (ours != frames.picture(0, SHOWN).pixels).mean() > 0.03
 
 
+@pytest.mark.parametrize(
+    ("dtype", "low", "vr", "first"),
+    [
+        ("i2", -150, "SS", -100),
+        ("i2", -150, "US", 65_436),
+        ("u2", 40_000, "US", 40_050),
+        ("u2", 40_000, "SS", -25_486),
+    ],
+)
+def test_pixel_representation_gives_the_first_value_of_a_palette_its_sign(
+    dtype: str,
+    low: int,
+    vr: str,
+    first: int,
+    make_object: Callable[..., Dataset],
+    encode: Callable[[Dataset], bytes],
+    tmp_path: Path,
+) -> None:
+    """PS3.3 C.7.6.3.1.5: not the value representation that the descriptor was given."""
+    dataset = make_object(ramp(low, low + 300, dtype), **palette(16, 0))
+    for number in (0x1101, 0x1102, 0x1103):
+        dataset.add_new((0x0028, number), vr, [200, first, 16])
+    path = tmp_path / "made.dcm"
+    path.write_bytes(encode(dataset))
+    ours = find_frames(read_object(path.read_bytes(), "x"), "x", max_pixels=10**7).picture(0, PLAIN).pixels
+    subprocess.run(["dcmj2pnm", path, tmp_path / "theirs.pnm"], check=True, capture_output=True)
+    with Image.open(tmp_path / "theirs.pnm") as theirs:
+        assert np.abs(ours.astype(int) - np.asarray(theirs)).max() <= 1
+    assert ours.std() > 20
+
+
 @pytest.mark.parametrize("photometric", ["RGB", "YBR_FULL", "YBR_FULL_422"])
 def test_colours_of_lossless_jpeg_are_theirs(
     photometric: str, make_object: Callable[..., Dataset], encode: Callable[[Dataset], bytes], tmp_path: Path

@@ -52,6 +52,14 @@ def header(**elements: Any) -> InstanceHeader:
         return describe(dcmread(buffer), "a.dcm")
 
 
+@pytest.mark.parametrize(
+    ("written", "kept"), [("dr", "DR"), ("OPT", "OPT"), ("SMITH^JOHN", "OT"), ("<b>MR</b>", "OT")]
+)
+def test_a_modality_is_one_of_those_that_there_are(written: str, kept: str) -> None:
+    """Somebody's name may stand in its place, and a modality is a label, and stands in addresses."""
+    assert header(Modality=written).modality == kept
+
+
 def test_identifiers_are_kept() -> None:
     found = header(
         SOPInstanceUID="1.2.3",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from io import BytesIO
 from pathlib import Path
 from struct import pack, unpack_from
@@ -12,11 +13,19 @@ from pydicom import Dataset, dcmread
 from pydicom.data import get_testdata_file
 from pydicom.dataset import FileDataset
 from pydicom.filebase import DicomBytesIO
-from pydicom.filewriter import write_dataset
+from pydicom.filewriter import write_dataset, write_file_meta_info
 from pydicom.sequence import Sequence
-from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
 
 from cbmir.dicom import mended
+from cbmir.dicom.elements import end_of_meta
+from cbmir.dicom.read import read_object
 from cbmir.errors import BrokenFile
 from cbmir.services.conversion.convert import convert
 from cbmir.settings import Settings
@@ -82,14 +91,29 @@ def test_a_sequence_without_a_value_representation_and_length_is_read(slice_of_c
     assert_read(data, "element (0008,1140) has no value representation")
 
 
-def test_an_element_that_may_mean_two_things_is_not_guessed(slice_of_ct: FileDataset) -> None:
+@pytest.mark.parametrize(("sign", "padding"), [(1, -2000), (0, 63536)])
+def test_pixel_representation_tells_whether_a_blank_number_has_a_sign(
+    slice_of_ct: FileDataset, sign: int, padding: int
+) -> None:
+    """US or SS, by the dictionary: -2000 and 63536 are the same two bytes."""
+    slice_of_ct.PixelRepresentation = sign
+    slice_of_ct.add_new((0x0028, 0x0120), "SS" if sign else "US", padding)
+    data = with_representation(written(slice_of_ct), 0x0028, 0x0120, b"  ")
+    found = read_object(data, "slip.dcm")
+    assert found.dataset.PixelPaddingValue == padding
+    assert found.mended == ("header mended: element (0028,0120) has no value representation",)
+
+
+@pytest.mark.parametrize("sign", [None, 7])
+def test_without_a_pixel_representation_nothing_is_guessed(slice_of_ct: FileDataset, sign: int | None) -> None:
+    slice_of_ct.PixelRepresentation = sign
     data = with_representation(written(slice_of_ct), 0x0028, 0x0120, b"  ")
     with pytest.raises(BrokenFile, match=r"slip\.dcm"):
         first_picture(data)
 
 
 def with_sequence(dataset: FileDataset, tag: tuple[int, int], syntax: str) -> tuple[bytes, int]:
-    """The slice with a private sequence of two items, and where its length stands."""
+    """The slice with a sequence of two items, and where its length stands."""
     items = Dataset(), Dataset()
     for number, item in enumerate(items):
         item.Modality, item.InstanceNumber = "CT", number
@@ -105,8 +129,8 @@ def with_number(data: bytes, at: int, number: int) -> bytes:
 
 @pytest.mark.parametrize("wrong", [-14, -8, -6, 2, 8, 100, 1_000_000])
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
-@pytest.mark.parametrize("tag", [(0x0009, 0x1099), (0x0043, 0x1099)])
-def test_a_private_sequence_of_a_wrong_length_is_measured(
+@pytest.mark.parametrize("tag", [(0x0009, 0x1099), (0x0043, 0x1099), (0x0008, 0x1140), (0x0028, 0x3010)])
+def test_a_sequence_of_a_wrong_length_is_measured(
     slice_of_ct: FileDataset, tag: tuple[int, int], syntax: str, wrong: int
 ) -> None:
     data, at = with_sequence(slice_of_ct, tag, syntax)
@@ -121,13 +145,6 @@ def test_a_sequence_whose_items_are_wrong_too_is_refused(slice_of_ct: FileDatase
             first_picture(with_number(slip, at, 1000))
 
 
-def test_a_sequence_of_the_standard_is_not_measured(slice_of_ct: FileDataset) -> None:
-    """What it holds may be read: only what nobody reads is passed over."""
-    data, at = with_sequence(slice_of_ct, (0x0008, 0x1140), ExplicitVRLittleEndian)
-    with pytest.raises(BrokenFile, match=r"slip\.dcm"):
-        first_picture(with_number(data, at, 20))
-
-
 def test_a_header_full_of_slips_is_refused(slice_of_ct: FileDataset, monkeypatch: pytest.MonkeyPatch) -> None:
     slips = with_representation(written(slice_of_ct), 0x0028, 0x0010, b"  ")
     slips = with_representation(slips, 0x0028, 0x1052, b"  ")
@@ -135,6 +152,48 @@ def test_a_header_full_of_slips_is_refused(slice_of_ct: FileDataset, monkeypatch
     monkeypatch.setattr(mended, "MOST", 1)
     with pytest.raises(BrokenFile, match=r"slip\.dcm"):
         first_picture(slips)
+
+
+def in_encoding(dataset: FileDataset, syntax: str, named: str) -> bytes:
+    """The slice in one transfer syntax, its meta header naming another."""
+    public = Dataset({tag: element for tag, element in dataset.items() if not tag.is_private})
+    if syntax == ExplicitVRBigEndian:
+        public.PixelData = dataset.pixel_array.byteswap().tobytes()
+    elements = DicomBytesIO()
+    elements.is_implicit_VR, elements.is_little_endian = ENCODINGS[syntax]
+    write_dataset(elements, public)
+    stream = BytesIO()
+    dataset.file_meta.TransferSyntaxUID = named
+    write_file_meta_info(stream, dataset.file_meta)
+    return bytes(128) + b"DICM" + stream.getvalue() + elements.getvalue()
+
+
+@pytest.mark.parametrize("named", [*ENCODINGS, DeflatedExplicitVRLittleEndian])
+@pytest.mark.parametrize("syntax", list(ENCODINGS))
+def test_a_dataset_in_another_encoding_than_its_meta_header_says_is_read(
+    slice_of_ct: FileDataset, syntax: str, named: str
+) -> None:
+    data = in_encoding(slice_of_ct, syntax, named)
+    if ExplicitVRBigEndian in (syntax, named) and syntax != named:
+        assert_read(data, f"read as {UID(syntax).name}, not as {UID(named).name}")
+    assert np.array_equal(first_picture(data).pixels, first_picture(written(slice_of_ct)).pixels)
+
+
+def deflated(data: bytes) -> bytes:
+    start = end_of_meta(data)[0]
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    uid = DeflatedExplicitVRLittleEndian.encode()
+    meta = data[:start].replace(pack("<H", 20) + b"1.2.840.10008.1.2.1\0", pack("<H", len(uid)) + uid)
+    return meta + packer.compress(data[start:]) + packer.flush()
+
+
+def test_a_deflated_header_is_mended_too(slice_of_ct: FileDataset) -> None:
+    data = with_representation(written(slice_of_ct), 0x0028, 0x0010, b"  ")
+    assert_read(deflated(data), "element (0028,0010) has no value representation")
+    assert (
+        read_object(deflated(data), "slip.dcm").dataset.file_meta.TransferSyntaxUID
+        == DeflatedExplicitVRLittleEndian
+    )
 
 
 @pytest.mark.parametrize("syntax", list(ENCODINGS))

@@ -103,7 +103,6 @@ def test_a_job_without_a_heartbeat_and_weights_that_are_gone_are_found(
     assert set(wrong(settings)) == {"dead jobs", "encoder lost"}
 
 
-<<<<<<< HEAD
 @pytest.mark.usefixtures("database")
 def test_received_objects_that_wait_for_workers_are_found(settings: Settings) -> None:
     assert findings(settings)["received objects"].detail == "0 received objects wait to be recorded"
@@ -111,7 +110,8 @@ def test_received_objects_that_wait_for_workers_are_found(settings: Settings) ->
     (settings.received / "1.2.3.dcm").write_bytes(b"an object")
     os.utime(settings.received / "1.2.3.dcm", (0, 0))
     assert set(wrong(settings)) == {"received objects"}
-=======
+
+
 def test_weights_that_are_damaged_are_found(settings: Settings, database: Database) -> None:
     settings.weights.mkdir(parents=True)
     for name in ("whole", "cut"):
@@ -124,7 +124,6 @@ def test_weights_that_are_damaged_are_found(settings: Settings, database: Databa
     (finding,) = wrong(settings).values()
     assert (finding.name, "damaged" in finding.detail) == ("encoder cut", True)
     assert "cut.safetensors" in finding.remedy
->>>>>>> pages
 
 
 def test_the_encoder_that_comes_with_the_product_lacks_nothing(settings: Settings, database: Database) -> None:

@@ -20,12 +20,8 @@ from sqlalchemy.orm import Session
 import cbmir_migrations
 from cbmir.encoders import shipped
 from cbmir.encoders.machine import cores
-<<<<<<< HEAD
-from cbmir.errors import CbmirError
-from cbmir.services.archives.backlog import backlog
-=======
 from cbmir.errors import CbmirError, Unavailable
->>>>>>> pages
+from cbmir.services.archives.backlog import backlog
 from cbmir.services.archives.status import overview
 from cbmir.settings import Settings
 from cbmir.store import encoders, features, jobs

@@ -28,11 +28,19 @@ SWEEP_SHARE = 10
 
 @dataclass
 class Follower:
-    """Follows one archive, look by look. What it knows of time is lost with it; all else is in the database."""
+    """Follows one archive, look by look. What it knows of time is lost with it; all else is in the database.
+
+    Attributes:
+        followed: the archive.
+        count_at, sweep_at: when it may be counted and swept again, by the monotonic clock.
+        apart: how many objects more than the ledger the archive has though a sweep found nothing to do: some of one
+            SOP Instance UID, which the next sweep would find again.
+    """
 
     followed: Followed
     count_at: float = field(default=float("-inf"))
     sweep_at: float = field(default=float("-inf"))
+    apart: int = 0
 
     def look(self, found: Callable[[], None] = lambda: None, seen: Callable[[], None] = lambda: None) -> bool:
         """Learn what has changed; True if anything is to be fetched now.
@@ -50,11 +58,16 @@ class Follower:
             self._take_notices(self.followed.archive)
             self._read_log(self.followed.archive)
         if self._sweep_due():
-            began = time.monotonic()
-            sweep(self.followed, found, seen)
-            self.sweep_at = time.monotonic() + max(SWEEP_SECONDS, SWEEP_SHARE * (time.monotonic() - began))
+            self._sweep(found, seen)
         with self.followed.database.read() as session:
             return ledger.is_due(session, self.followed.id)
+
+    def _sweep(self, found: Callable[[], None], seen: Callable[[], None]) -> None:
+        began, before = time.monotonic(), self._difference()
+        swept = sweep(self.followed, found, seen)
+        self.sweep_at = time.monotonic() + max(SWEEP_SECONDS, SWEEP_SHARE * (time.monotonic() - began))
+        nothing = not (swept.pending or swept.gone) and self._difference() == before
+        self.apart = before if nothing else 0
 
     def _take_notices(self, archive: Logged) -> None:
         while notices := self._notices():
@@ -107,14 +120,20 @@ class Follower:
                 return True
         if time.monotonic() < self.sweep_at:
             return False
-        return not isinstance(self.followed.archive, Logged) or self._count_differs(self.followed.archive)
+        return not isinstance(self.followed.archive, Logged) or self._count_differs()
 
-    def _count_differs(self, archive: Logged) -> bool:
+    def _count_differs(self) -> bool:
         """Whether the archive has another number of objects than the ledger: deletions are in no log."""
         if self.followed.connection.rules.since or self.followed.connection.rules.until:
             return True  # it counts what the rules leave out, too
         if time.monotonic() < self.count_at:
             return False
         self.count_at = time.monotonic() + COUNT_SECONDS
+        return self._difference() != self.apart
+
+    def _difference(self) -> int:
+        """How many objects more than the ledger the archive has; 0 of one that does not count."""
+        if not isinstance(self.followed.archive, Logged):
+            return 0
         with self.followed.database.read() as session:
-            return archive.count() != ledger.alive(session, self.followed.id)
+            return self.followed.archive.count() - ledger.alive(session, self.followed.id)

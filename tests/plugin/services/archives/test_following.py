@@ -12,6 +12,7 @@ from sqlalchemy import func, select
 from cbmir.archive.connection import ArchiveKind
 from cbmir.archive.http.objects import TOGETHER
 from cbmir.progress import Silence
+from cbmir.services.archives import follow as following
 from cbmir.services.archives.follow import Follower
 from cbmir.services.archives.registered import Followed
 from cbmir.services.archives.verify import Difference, Kind, verify
@@ -136,6 +137,29 @@ def test_an_object_that_is_in_two_studies_is_a_difference(
     follow()
     found = {(each.kind, each.sop_instance_uid) for each in verify(archive, Silence()).differences}
     assert (Kind.SEVERAL, uid_of(0)) in found
+
+
+def test_a_difference_that_no_sweep_mends_is_swept_once(
+    archive: Followed, pacs: Any, make_object: Any, follow: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if archive.connection.kind is not ArchiveKind.ORTHANC:
+        pytest.skip("an archive without a log is swept at every look")
+    sweeps = []
+    really = following.sweep
+    monkeypatch.setattr(following, "sweep", lambda *given: sweeps.append(really(*given)) or sweeps[-1])
+    for study in range(2):
+        pacs.send(make_object(0, study=study))
+    gone = pacs.send(make_object(1, study=2))
+    for _ in range(5):
+        follow()
+    settled = len(sweeps)
+    for _ in range(3):
+        follow()
+    assert len(sweeps) == settled
+    pacs.delete(f"/instances/{gone}")
+    follow()
+    assert sweeps[settled].deleted == 1
+    assert verify(archive, Silence()).held == 1
 
 
 def test_what_is_listed_already_may_be_fetched_while_other_studies_are_looked_into(

@@ -45,7 +45,7 @@ class Images:
 
     Attributes:
         folder: of the images.
-        sha256: of the manifest.
+        sha256: of the manifest, and of which of its rows these are.
         paths: below the folder.
         modality, label, group: of each image.
         is_open: whether its licence is an open one.
@@ -78,6 +78,12 @@ class Images:
         is_open = np.array([OPEN.match(row["licence"]) is not None for row in rows])
         digest = hashlib.sha256(text).hexdigest()
         return cls(folder, digest, [row["path"] for row in rows], modality, label, group, is_open)
+
+    def part(self, rows: npt.NDArray[np.intp]) -> Images:
+        """Some of them; what is kept of these is not taken for what is kept of all."""
+        digest = hashlib.sha256(self.sha256.encode() + rows.astype("<i8").tobytes()).hexdigest()
+        columns = (self.modality[rows], self.label[rows], self.group[rows], self.is_open[rows])
+        return Images(self.folder, digest, [self.paths[row] for row in rows], *columns)
 
     def features(self, encoder: Encodes) -> FloatArray:
         """Of all images, in their order: float32 (n, dimension)."""

@@ -67,6 +67,13 @@ def trial(images: Images, asking: Iterable[str], seed: int) -> Trial:
     return Trial(np.flatnonzero(asks), np.concatenate(searched))
 
 
+def needed(images: Images, trials: Sequence[Trial]) -> tuple[Images, list[Trial]]:
+    """The images that ask or are searched, and the same trials of these alone."""
+    rows = np.unique(np.concatenate([part for each in trials for part in (each.queries, each.gallery)]))
+    fewer = (Trial(np.searchsorted(rows, each.queries), np.searchsorted(rows, each.gallery)) for each in trials)
+    return images.part(rows), list(fewer)
+
+
 def one_in_ten(groups: Iterable[str], draw: int) -> list[str]:
     """Every tenth of the groups in their order, another tenth for each draw."""
     return sorted(groups)[draw % EVERY :: EVERY]

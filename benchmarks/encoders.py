@@ -1,12 +1,14 @@
 """Trained encoders of 48 numbers beside frozen networks of ImageNet: retrieval across patients, in one run.
 
     pip install -e .[bench]
-    python benchmarks/encoders.py IMAGES --data LIBRARY [--networks FOLDER] [--cache FOLDER] [--json encoders.json]
+    python benchmarks/encoders.py IMAGES [--data LIBRARY] [--networks FOLDER] [--cache FOLDER] [--json FILE.json]
 
 IMAGES has a manifest.csv (path, modality, subclass, group, licence). LIBRARY is an installation in which
 `cbmir train --encoder efficientnet-lite0` was run with one seed or several on the rows whose licence is open (see
-docs/model-card.md). FOLDER of networks holds alexnet.safetensors, resnet50.safetensors and dinov2.safetensors; what
-is missing is left out. Features are kept in the cache, as the networks take their time.
+docs/model-card.md). Without it the encoder that comes with cbmir is asked: the hashes of its pictures tell which of
+the images are its test part. FOLDER of networks holds alexnet.safetensors, resnet50.safetensors and
+dinov2.safetensors; what is missing is left out. Features are kept in the cache, as the networks take their time, of
+the images that ask or are searched.
 
 The queries of a seed are the images of its test groups, and of every tenth group of the rows that no training saw
 (their licence is not open); the gallery is the images of all other groups, at most 1,000 a modality, drawn with the
@@ -17,9 +19,11 @@ the end has the project's own goals beside what was reached.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +33,11 @@ import numpy as np
 import reporting
 from encoder_images import Images, Kept
 from encoder_report import Comparison, Figures, Goal
-from encoder_trials import Figure, Trial, asked, near, one_in_ten, queries, trial
+from encoder_trials import Figure, Trial, asked, near, needed, one_in_ten, queries, trial
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from cbmir.encoders import efficientnet_lite, registry
+from cbmir.encoders import efficientnet_lite, registry, shipped
 from cbmir.encoders.base import Encoder
 from cbmir.errors import NotFound
 from cbmir.evaluation.reproduction import paper
@@ -59,7 +63,7 @@ images for a goal, and the tasks of an EEG are hardly visible in a plot."""
 
 @dataclass(frozen=True)
 class Training:
-    """A trained encoder of an installation.
+    """A trained encoder of an installation, or the one that comes with the product.
 
     Attributes:
         seed: of the training.
@@ -108,6 +112,24 @@ def _groups(session: Session, row: Row) -> dict[Part, set[str]]:
     return groups
 
 
+def comes_with_us(images: Images) -> Training:
+    """The encoder that comes with the product; the groups of each part are those that hold a picture of it.
+
+    Raises:
+        cbmir.errors.NotFound: if none of the images is of its test part.
+    """
+    split, groups = shipped.split(), {part: set[str]() for part in Part}
+    for path, group in zip(images.paths, images.group.tolist(), strict=True):
+        if part := split.part(hashlib.sha256((images.folder / path).read_bytes()).hexdigest()):
+            groups[part].add(group)
+    if not groups[Part.TEST]:
+        reason = "None of these images is of the test part of the encoder that comes with cbmir."
+        raise NotFound(reason, "Name an installation with encoders of your own by --data.")
+    sha256, described = hashlib.sha256(shipped.weights()).hexdigest(), shipped.description()
+    row = Row(**described, weights_file=shipped.name(), weights_sha256=sha256)
+    return Training(described["training"]["seed"], groups, row, Path(str(files("cbmir.encoders") / shipped.FILE)))
+
+
 def test_trial(images: Images, training: Training) -> Trial:
     """What the training kept for the test asks, and a tenth of what no training saw."""
     unseen = set(images.group[~images.is_open]) - set(images.group[images.is_open])
@@ -148,10 +170,10 @@ def main() -> None:
 
 
 def _measured(arguments: argparse.Namespace) -> dict[str, Any]:
-    images = Images.read(arguments.images)
+    manifest = Images.read(arguments.images)
+    found = trainings(Settings(data=arguments.data)) if arguments.data else [comes_with_us(manifest)]
+    images, trials = needed(manifest, [test_trial(manifest, each) for each in found])
     kept = Kept(images, arguments.cache)
-    found = trainings(Settings(data=arguments.data))
-    trials = [test_trial(images, each) for each in found]
     conditions = reporting.conditions(*PACKAGES)
     print(reporting.heading(conditions), end="\n\n")
     features = [kept.of(each.row.id, each.row.weights_sha256, each.encoder()) for each in found]
@@ -171,7 +193,7 @@ def _measured(arguments: argparse.Namespace) -> dict[str, Any]:
     encoder_report.show_goals(reached)
     return {
         **conditions,
-        "manifest_sha256": images.sha256,
+        "manifest_sha256": manifest.sha256,
         "trainings": by_seed,
         **encoder_report.as_json(tables, lead),
         "goals": [each.as_json() for each in reached],
@@ -196,7 +218,7 @@ def show_trainings(
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("images", type=Path)
-    parser.add_argument("--data", type=reporting.installation, required=True)
+    parser.add_argument("--data", type=reporting.installation, help="without it: the encoder that comes with cbmir")
     parser.add_argument("--networks", type=Path)
     parser.add_argument("--cache", type=Path, default=Path("encoders-cache"))
     parser.add_argument("--json", type=Path)

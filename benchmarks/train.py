@@ -19,7 +19,6 @@ import json
 import os
 import platform
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -29,6 +28,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import children
 import numpy as np
 import reporting
 
@@ -125,20 +125,17 @@ def take_turns(arguments: argparse.Namespace) -> dict[str, list[dict[str, float]
     with tempfile.TemporaryDirectory() as folder:
         pictures = Path(folder) / "pictures.npy"
         np.save(pictures, drawn(arguments.side))
-        children = {name: _start(name, pictures, arguments) for name in CONTENDERS if _is_installed(name)}
-        said: dict[str, list[dict[str, float]]] = {name: [] for name in children}
-        try:
-            for turn in range(arguments.rounds + 1):
-                rows = np.random.default_rng(turn).integers(0, PICTURES, arguments.batch).tolist()
-                for name, child in children.items():
-                    found = _ask(child, rows)
-                    if turn:  # the first warms up
-                        said[name].append(found)
-        finally:
-            for child in children.values():
-                child.kill()
-                child.wait()
-    return said
+        numbers = [f"--{each}={getattr(arguments, each)}" for each in ("side", "batch", "threads")]
+        rows = [
+            np.random.default_rng(turn).integers(0, PICTURES, arguments.batch).tolist()
+            for turn in range(arguments.rounds + 1)
+        ]
+        contenders = {
+            name: {**children.one_device(arguments.threads), **environment}
+            for name, environment in CONTENDERS.items()
+            if _is_installed(name)
+        }
+        return children.take_turns(contenders, [__file__, f"--pictures={pictures}", *numbers], rows)
 
 
 def _is_installed(name: str) -> bool:
@@ -153,28 +150,6 @@ def drawn(side: int) -> Any:
         at, radius = random.integers(side // 4, 3 * side // 4, 2), random.integers(side // 8, side // 4)
         picture[0][(rows - at[0]) ** 2 + (columns - at[1]) ** 2 < radius**2] += np.uint8(random.integers(60, 200))
     return pictures
-
-
-def _start(name: str, pictures: Path, arguments: argparse.Namespace) -> subprocess.Popen[str]:
-    numbers = ("side", "batch", "threads")
-    words = [word for each in numbers for word in (f"--{each}", str(getattr(arguments, each)))]
-    threads = {"OMP_NUM_THREADS": str(arguments.threads), "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
-    return subprocess.Popen(
-        [sys.executable, __file__, "--child", name, "--pictures", str(pictures), *words],
-        env={**os.environ, **threads, **CONTENDERS[name]},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-
-
-def _ask(child: subprocess.Popen[str], rows: list[int]) -> dict[str, float]:
-    assert child.stdin is not None
-    assert child.stdout is not None
-    child.stdin.write(json.dumps(rows) + "\n")
-    child.stdin.flush()
-    found: dict[str, float] = json.loads(child.stdout.readline())
-    return found
 
 
 def _serve(arguments: argparse.Namespace) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -11,15 +12,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cbmir.encoders import shipped
 from cbmir.encoders.base import Preprocessing
-from cbmir.errors import BadManifest
-from cbmir.types import FloatArray
+from cbmir.encoders.picture_split import PictureSplit
+from cbmir.errors import BadManifest, NotFound
+from cbmir.types import FloatArray, Part
 
 sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
 
+import encoders
 from encoder_images import OPEN, Images, Kept
 from encoder_report import Comparison, Goal, cell
-from encoder_trials import Figure, asked, figures, less, one_in_ten, queries, trial
+from encoder_trials import Figure, asked, figures, less, needed, one_in_ten, queries, trial
 
 OPEN_ONES = (
     "CC0 (somebody)",
@@ -98,11 +102,35 @@ def test_features_are_kept_for_these_weights_and_images_alone(images: Images, tm
     assert encoder.encoded == 96
 
 
+def test_the_hashes_of_pictures_tell_the_test_part_of_what_comes_with_cbmir(
+    images: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(NotFound, match="test part"):
+        encoders.comes_with_us(images)
+    hashes = [hashlib.sha256((images.folder / path).read_bytes()).hexdigest() for path in images.paths]
+    split = PictureSplit.of("0" * 64, 0, [(hashes[0], Part.TRAIN), (hashes[4], Part.TEST)])
+    monkeypatch.setattr(shipped, "split", lambda: split)
+    found = encoders.comes_with_us(images)
+    assert (found.groups[Part.TRAIN], found.groups[Part.TEST]) == ({"g0"}, {"g1"})
+    assert found.encoder().dimension == 48
+
+
 def test_no_group_asks_and_is_searched(images: Images) -> None:
     one = trial(images, ["g0", "g5"], 0)
     assert set(images.group[one.queries]) == {"g0", "g5"}
     assert set(images.group[one.gallery]) == set(images.group) - {"g0", "g5"}
     assert one_in_ten([f"{number:02}" for number in range(30)], 1) == ["01", "11", "21"]
+
+
+def test_a_part_of_the_images_answers_as_all_of_them(images: Images, tmp_path: Path) -> None:
+    trials = [trial(images, ["g0"], 0), trial(images, ["g5"], 1)]
+    trials = [replace(each, gallery=each.gallery[each.gallery < 24]) for each in trials]
+    fewer, same = needed(images, trials)
+    assert len(fewer.paths) == 24
+    features = [Kept(each, tmp_path / "kept").of("mean", "a" * 64, Mean()) for each in (images, fewer)]
+    found = [asked(*each) for each in ((images, [features[0]] * 2, trials), (fewer, [features[1]] * 2, same))]
+    assert found[0].values.tolist() == found[1].values.tolist()
+    assert found[0].names == found[1].names
 
 
 def test_figures_are_those_of_the_queries_together(images: Images) -> None:

@@ -13,6 +13,14 @@ from cbmir.evaluation.reproduction.page import PAGE
 
 OUT = Path("reproduction")
 FOLDER = click.Path(file_okay=False, path_type=Path)
+WEIGHTS = "../shared/weights"
+
+
+def _folder(_context: click.Context, _option: click.Parameter, value: str) -> str:
+    """A folder that was named is there: a slip of the pen would else be told after hours, in a table."""
+    if value not in (WEIGHTS, "none") and not Path(value).is_dir():
+        raise click.BadParameter(f"there is no folder {value}; `none` draws the weights by chance")
+    return value
 
 
 @click.command("reproduce")
@@ -34,7 +42,8 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
 )
 @click.option(
     "--weights",
-    default="../shared/weights",
+    default=WEIGHTS,
+    callback=_folder,
     show_default=True,
     metavar="DIR|none",
     help="Folder of the rivals' NAME.safetensors; `none` draws them by chance.",

@@ -147,6 +147,9 @@ def test_weights_that_are_not_there_are_said_to_be_missing(cbmir: Callable[..., 
     out = drawn / "out"
     words = ("reproduce", "--images", drawn, "--out", out, *SMALL, "--epochs", "1", "--weights", drawn / "no")
     done = cbmir(*words, "--methods", "vgg16", "--json")
+    assert (done.status, "there is no folder" in done.err, out.exists()) == (2, True, False)
+    (drawn / "no").mkdir()
+    done = cbmir(*words, "--methods", "vgg16", "--json")
     assert done.status == 0, done.err
     row = done.json["table_2"][2]
     assert (row["method"], row["ours"]) == ("vgg16", None)
@@ -154,7 +157,6 @@ def test_weights_that_are_not_there_are_said_to_be_missing(cbmir: Callable[..., 
     assert any("Not every rival" in notice for notice in done.json["notices"])
     assert "1 epoch instead of the paper's 35." in done.json["notices"]
     assert not any("Rivals" in notice for notice in done.json["notices"]), "none of them was measured"
-    (drawn / "no").mkdir()
     (drawn / "no" / "vgg16.safetensors").write_bytes(b"cut short")
     cut = cbmir(*words, "--methods", "vgg16")
     assert cut.status == 1

@@ -41,14 +41,6 @@ def in_parallel(
         raise course.failed[0]
 
 
-def ahead(things: Iterable[Result]) -> Generator[Result, None, None]:
-    """The same things in order; a few are got, in a thread of their own, while others are dealt with.
-
-    An error in getting them is raised once those before it are dealt with.
-    """
-    return in_parallel(iter, deque([things]), 1)
-
-
 class _Course(Generic[Thing, Result]):
     """What the threads and who takes their results share."""
 

@@ -6,13 +6,12 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import closing
-from threading import Barrier, Event
+from threading import Barrier
 from threading import enumerate as running
 
 import pytest
 
-from cbmir.archive.parallel import ahead, in_parallel
-from cbmir.errors import BadRequest
+from cbmir.archive.parallel import in_parallel
 
 WAIT_SECONDS = 30.0
 THREADS = 4
@@ -57,31 +56,3 @@ def test_who_takes_no_more_leaves_no_thread() -> None:
 
 def fetching() -> int:
     return sum(each.name == "fetching" for each in running())
-
-
-def test_the_next_things_are_got_while_one_is_dealt_with() -> None:
-    got = [Event() for _ in range(20)]
-
-    def things() -> Iterator[int]:
-        for number, event in enumerate(got):
-            event.set()
-            yield number
-
-    dealt_with = []
-    with closing(ahead(things())) as coming:
-        for number in coming:
-            assert got[min(number + 1, 19)].wait(WAIT_SECONDS)
-            assert not any(event.is_set() for event in got[number + 5 :]), "no more than a few"
-            dealt_with.append(number)
-    assert dealt_with == [*range(20)]
-
-
-def test_an_error_ahead_is_raised_after_what_came_before_it() -> None:
-    def things() -> Iterator[int]:
-        yield 0
-        raise BadRequest("lost", "")
-
-    coming = ahead(things())
-    assert next(coming) == 0
-    with pytest.raises(BadRequest, match="lost"):
-        next(coming)

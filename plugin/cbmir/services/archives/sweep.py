@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
 from cbmir.archive.connection import Rules
-from cbmir.archive.parallel import ahead
 from cbmir.errors import MassDeletion
 from cbmir.services.archives.forget import forget, leave_out
 from cbmir.services.archives.registered import Followed, rules_of
@@ -69,8 +67,7 @@ def sweep(
         followed: the archive.
         found: called after each study that is looked into once something is to be fetched: that can be done while
             the others are looked into.
-        seen: called before each study is asked for, in another thread; what it raises ends the sweep, and nothing
-            is deleted.
+        seen: called before each study; what it raises ends the sweep, and nothing is deleted.
 
     Raises:
         cbmir.errors.ArchiveUnavailable, cbmir.errors.ArchiveRefused, cbmir.errors.ArchiveGarbled: if the list
@@ -118,28 +115,21 @@ def _swept(
         undated_studies = undated.studies(session)
     dates: dict[str, date] = {}
     rules = followed.connection.rules
-
-    def differing() -> Iterator[tuple[RemoteStudy, ArchiveStudy | None, list[RemoteInstance]]]:
-        for study in followed.archive.studies(rules.since, rules.until):
-            seen()
-            swept.studies += 1
-            unlisted.discard(study.study_instance_uid)
-            if study.study_date and study.study_instance_uid in undated_studies:
-                dates[study.study_instance_uid] = study.study_date
-            before = known.get(study.study_instance_uid)
-            if drop or study.study_instance_uid in old or _differs(followed, study, before):
-                yield study, before, list(followed.archive.instances(study.study_instance_uid))
-
-    with closing(ahead(differing())) as studies:  # the archive lists the next ones while we write
-        for study, before, listed in studies:
-            _compare(followed, study, before, listed, swept, followed.keeps, drop)
+    for study in followed.archive.studies(rules.since, rules.until):
+        seen()
+        swept.studies += 1
+        unlisted.discard(study.study_instance_uid)
+        if study.study_date and study.study_instance_uid in undated_studies:
+            dates[study.study_instance_uid] = study.study_date
+        before = known.get(study.study_instance_uid)
+        if drop or study.study_instance_uid in old or _differs(followed, study, before):
+            _compare(followed, study, before, swept, followed.keeps, drop)
             if swept.pending:
                 found()
     for uid in unlisted:
         seen()
         keeps = _nothing if rules.since or rules.until else followed.keeps
-        listed = list(followed.archive.instances(uid))
-        if _compare(followed, RemoteStudy(uid), None, listed, swept, keeps, drop) and keeps is _nothing:
+        if _compare(followed, RemoteStudy(uid), None, swept, keeps, drop) and keeps is _nothing:
             swept.outside.append(uid)
     _date(followed, dates)
     _delete(followed, swept)
@@ -172,15 +162,10 @@ def _stamp(followed: Followed, study: RemoteStudy) -> str:
 
 
 def _compare(
-    followed: Followed,
-    study: RemoteStudy,
-    before: ArchiveStudy | None,
-    listed: Sequence[RemoteInstance],
-    swept: Swept,
-    keeps: Keeps,
-    drop: bool,
+    followed: Followed, study: RemoteStudy, before: ArchiveStudy | None, swept: Swept, keeps: Keeps, drop: bool
 ) -> bool:
     """Compare a study's objects; False if the archive has none."""
+    listed = list(followed.archive.instances(study.study_instance_uid))
     swept.compared += 1
     uid, stamp = study.study_instance_uid, _stamp(followed, study)
     with followed.database.write() as session:

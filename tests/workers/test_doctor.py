@@ -120,7 +120,7 @@ def test_weights_that_are_damaged_are_found(settings: Settings, database: Databa
     what = {"architecture": "onnx", "weights_sha256": sha256, "dimension": 48, "preprocessing": {}, "training": {}}
     with database.write() as session:
         for name in ("whole", "cut"):
-            session.add(Encoder(id=name, weights_file=f"{name}.safetensors", metrics={}, **what))
+            session.add(Encoder(id=name, weights_file=f"{name}.safetensors", metrics={}, kept=True, **what))
     (finding,) = wrong(settings).values()
     assert (finding.name, "damaged" in finding.detail) == ("encoder cut", True)
     assert "cut.safetensors" in finding.remedy

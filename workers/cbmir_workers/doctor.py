@@ -186,7 +186,7 @@ def _weights(settings: Settings, encoder: Encoder) -> tuple[str, str]:
     if file and not path.is_file():
         comes = file == shipped.name()  # when it is used
         return ("", "") if comes else ("; its weights are missing.", f"Put {file} back into {path.parent}.")
-    if file and _sha256(path) != encoder.weights_sha256:
+    if file and encoder.kept and _sha256(path) != encoder.weights_sha256:  # others' are checked when they are used
         remedy = f"Restore {file} in {path.parent} from a backup, or train again."
         return "; its weights are damaged: they are not those that it was recorded with.", remedy
     return "", ""

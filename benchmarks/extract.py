@@ -58,7 +58,7 @@ from cbmir.types import ByteArray, FloatArray
 BATCH = 64
 PAPER, DEFAULT = "paper", "default"
 GOAL = 1.3
-"""The project's own: all of it, from PNG to stored feature, over the bare network by the fastest runtime."""
+"""The project's own: all of it, from stored picture to stored feature, over the bare network by the fastest runtime."""
 FASTEST = "whole over the network by the fastest runtime"
 WHOLE, NETWORK, EAGER = "whole", "network", "network by torch eager"
 IN_8_BITS = " in 8 bits"
@@ -177,7 +177,6 @@ def _instance(number: int, key: str, side: int) -> tables.Instance:
 def contenders(stock: Stock, pool: ThreadPoolExecutor, peer: ProcessPoolExecutor, kind: str) -> dict[str, Work]:
     """What is timed, each on all pictures."""
     shelf, encoder = Shelf(stock.settings.pictures), stock.encoder
-    data = [shelf.png(key) for key in stock.keys]
     pictures = [shelf.get(key) for key in stock.keys]
     inputs = np.stack([encoder.preprocessing.apply(each) for each in pictures])
     batches = [inputs[at : at + BATCH] for at in range(0, len(inputs), BATCH)]
@@ -190,16 +189,15 @@ def contenders(stock: Stock, pool: ThreadPoolExecutor, peer: ProcessPoolExecutor
     small_row = in_8_bits(stock, quantised(encoder.model, inputs[:BATCH]))
     small = loaded(small_row, stock.settings)
     return {
-        "read": each(shelf.png, stock.keys),
-        "read and decode": each(shelf.get, stock.keys),
+        "read": each(shelf.get, stock.keys),
         "resize": each(encoder.preprocessing.apply, pictures),
         NETWORK: lambda: list(pool.map(encoder.encode, batches)),
         NETWORK + IN_8_BITS: lambda: list(pool.map(small.encode, batches)),
-        EAGER: lambda: peer.submit(by_torch, kind, side, len(data)).result(),
+        EAGER: lambda: peer.submit(by_torch, kind, side, len(inputs)).result(),
         **by_openvino(stock.settings.data, {"": encoder, IN_8_BITS: small}, inputs, peer),
         "store": lambda: store(stock, vectors),
-        WHOLE: lambda: extract_all(stock, stock.row, len(data)),
-        WHOLE + IN_8_BITS: lambda: extract_all(stock, small_row, len(data)),
+        WHOLE: lambda: extract_all(stock, stock.row, len(inputs)),
+        WHOLE + IN_8_BITS: lambda: extract_all(stock, small_row, len(inputs)),
     }
 
 
@@ -319,7 +317,7 @@ def taking_turns(work: dict[str, Work], pictures: int, rounds: int) -> dict[str,
 
 def ratios(figures: dict[str, dict[str, float]]) -> dict[str, float]:
     """The whole over its slowest stage and over the network; torch over ours. By the clock, and of CPU."""
-    stages = ("read and decode", "resize", NETWORK, "store")
+    stages = ("read", "resize", NETWORK, "store")
     slowest = min(stages, key=lambda name: figures[name]["per_second"])
     found = {f"whole over its slowest stage, {slowest}": longer(figures, WHOLE, slowest)}
     for bits in ("", IN_8_BITS):

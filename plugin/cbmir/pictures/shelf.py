@@ -1,4 +1,4 @@
-"""Every 2D picture once, as a PNG file named after its content."""
+"""Every 2D picture once, in a file named after its content."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ import re
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from io import BytesIO
+from itertools import chain
 from pathlib import Path
 
-import imagecodecs
 import numpy as np
-from PIL import Image
 
 from cbmir.errors import BrokenFile, DiskFull, NotFound, Unavailable
+from cbmir.pictures import stored
 from cbmir.types import ByteArray
 
 log = logging.getLogger(__name__)
@@ -27,16 +26,12 @@ KEY = re.compile(r"[0-9a-f]{64}")
 PARTS = 256
 """Into so many parts the keys fall by their first two digits, and the files by their folders."""
 
-COMPRESSION = 1
-"""zlib's level for stored pictures: a tenth larger than the default, and several times as fast."""
-
-
-END = b"IEND\xaeB`\x82"
-"""The last bytes of every PNG file (ISO 15948 11.2.5)."""
-
 
 class Shelf:
-    """A folder of PNG files, two levels deep: `ab/cd/abcd….png`. Safe for many processes at once."""
+    """A folder of TIFF files, a level deep: `ab/abcd….tif`. Safe for many processes at once.
+
+    What an earlier version kept, `ab/cd/abcd….png`, stays and counts as well.
+    """
 
     def __init__(self, folder: Path) -> None:
         """Use `folder`, which is made when the first picture arrives."""
@@ -69,11 +64,11 @@ class Shelf:
 
         def put(pixels: ByteArray) -> str:
             pixels = np.ascontiguousarray(pixels, np.uint8)
-            key = hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()
+            key = _key(pixels)
             path = self._path(key)
-            if path not in drafts and not (_is_whole(path) and _touched(path)):
+            if path not in drafts and not any(_is_whole(each) and _touched(each) for each in self._paths(key)):
                 with _translated():
-                    drafts[path] = _draft(path, _stored(pixels))
+                    drafts[path] = _draft(path, stored.packed(pixels))
             return key
 
         try:
@@ -92,33 +87,32 @@ class Shelf:
             cbmir.errors.NotFound: if there is none of that key.
             cbmir.errors.BrokenFile: if its file is damaged.
         """
-        data = self.png(key)
         try:
-            return np.asarray(imagecodecs.png_decode(data), np.uint8)
-        except (imagecodecs.PngError, ValueError) as error:
+            return stored.unpacked(self._read(key))
+        except stored.Damaged as error:
             raise BrokenFile(f"The stored picture {key} is damaged.", "Ingest its object again.") from error
 
     def png(self, key: str, side: int | None = None) -> bytes:
         """The picture as a PNG file's bytes; with `side`, a thumbnail whose longer side is at most that.
 
         Raises:
-            cbmir.errors.NotFound: if there is none of that key, or it is no key at all.
+            as `get`.
         """
-        try:
-            data = self._path(key).read_bytes()
-        except FileNotFoundError as error:
-            raise _missing(key) from error
-        if not data.endswith(END):
-            raise _missing(key)
-        if side is None:
-            return data
-        image = Image.open(BytesIO(data), formats=("PNG",))
-        image.thumbnail((side, side), Image.Resampling.BOX)
-        return _png(image)
+        return stored.png(self.get(key), side)
+
+    def _read(self, key: str) -> bytes:
+        for path in self._paths(key):
+            try:
+                data = path.read_bytes()
+            except FileNotFoundError:
+                continue
+            if data.endswith(stored.ENDS[path.suffix]):
+                return data
+        raise _missing(key)
 
     def has(self, key: str) -> bool:
         """Whether there is a whole picture of that key."""
-        return KEY.fullmatch(key) is not None and _is_whole(self._path(key))
+        return KEY.fullmatch(key) is not None and any(map(_is_whole, self._paths(key)))
 
     def discard(self, key: str) -> None:
         """Remove a picture; no harm if it is gone already.
@@ -126,22 +120,36 @@ class Shelf:
         Raises:
             cbmir.errors.NotFound: if it is no key at all.
         """
-        self._path(key).unlink(missing_ok=True)
+        for path in self._paths(key):
+            path.unlink(missing_ok=True)
 
     def put_before(self, moment: float, part: int) -> list[str]:
         """Keys, in one of the `PARTS`, of the pictures that nobody has put since a moment, in seconds as of
         `time.time`."""
-        paths = (self._folder / f"{part:02x}").glob("*/*.png")
+        folder = self._folder / f"{part:02x}"
+        paths = chain(folder.glob(f"*{stored.SUFFIX}"), folder.glob(f"*/*{stored.EARLIER}"))
         return [path.stem for path in paths if KEY.fullmatch(path.stem) and _put_at(path) < moment]
 
     def is_put_before(self, moment: float, key: str) -> bool:
         """Whether there is a picture of this key, and nobody has put it since."""
-        return _put_at(self._path(key)) < moment
+        moments = [_put_at(path) for path in self._paths(key) if path.exists()]
+        return bool(moments) and max(moments) < moment
 
     def _path(self, key: str) -> Path:
         if not KEY.fullmatch(key):
             raise _missing(key)
-        return self._folder / key[:2] / key[2:4] / f"{key}.png"
+        return self._folder / key[:2] / f"{key}{stored.SUFFIX}"
+
+    def _paths(self, key: str) -> tuple[Path, Path]:
+        """Where the picture may be: its place today, and that of earlier versions."""
+        path = self._path(key)
+        return path, path.parent / key[2:4] / f"{key}{stored.EARLIER}"
+
+
+def _key(pixels: ByteArray) -> str:
+    digest = hashlib.sha256(repr(pixels.shape).encode())
+    digest.update(pixels.data)
+    return digest.hexdigest()
 
 
 def _missing(key: str) -> NotFound:
@@ -149,11 +157,12 @@ def _missing(key: str) -> NotFound:
 
 
 def _is_whole(path: Path) -> bool:
-    """Whether the picture is there and has its end: a power failure may leave a file that was never filled."""
+    """Whether the picture is there and has its end."""
+    end = stored.ENDS[path.suffix]
     try:
         with path.open("rb") as stream:
-            stream.seek(-len(END), os.SEEK_END)
-            return stream.read() == END
+            stream.seek(-len(end), os.SEEK_END)
+            return stream.read() == end
     except OSError:
         return False
 
@@ -177,22 +186,17 @@ def _put_at(path: Path) -> float:
         return float("inf")
 
 
-def _stored(pixels: ByteArray) -> bytes:
-    # filtered by the row above, run-length coded: real pictures are as small as by Pillow, in a quarter of the time
-    how = {"level": COMPRESSION, "strategy": imagecodecs.PNG.STRATEGY.RLE, "filter": imagecodecs.PNG.FILTER.UP}
-    return bytes(imagecodecs.png_encode(pixels, **how))
-
-
-def _png(image: Image.Image) -> bytes:
-    stream = BytesIO()
-    image.save(stream, "PNG", compress_level=COMPRESSION)
-    return stream.getvalue()
+def _begun(folder: Path) -> tuple[int, str]:
+    try:
+        return tempfile.mkstemp(dir=folder, prefix=".", suffix=".draft")
+    except FileNotFoundError:  # asked only then: a folder that is there takes as long to be made as a file
+        folder.mkdir(parents=True, exist_ok=True)
+        return tempfile.mkstemp(dir=folder, prefix=".", suffix=".draft")
 
 
 def _draft(path: Path, data: bytes) -> Path:
     """A file beside the place, to be renamed: no reader ever sees half a picture."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".draft")
+    handle, draft = _begun(path.parent)
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(data)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
@@ -11,9 +12,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
-from cbmir.errors import DiskFull, NotFound, Unavailable
+from cbmir.errors import BrokenFile, DiskFull, NotFound, Unavailable
 from cbmir.pictures.shelf import Shelf
 
 GREY = np.random.default_rng(0).integers(0, 256, (30, 40)).astype(np.uint8)
@@ -38,13 +40,60 @@ def test_the_key_is_of_shape_and_content(shelf: Shelf) -> None:
     assert len({key, shelf.put(GREY.reshape(40, 30)), shelf.put(GREY + 1)}) == 3
 
 
-def test_files_lie_two_levels_deep_and_once(shelf: Shelf, tmp_path: Path) -> None:
+def files(folder: Path) -> list[Path]:
+    return [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
+
+
+def test_files_lie_a_level_deep_and_once(shelf: Shelf, tmp_path: Path) -> None:
     key = shelf.put(GREY)
     shelf.put(GREY)
-    files = [
-        path.relative_to(tmp_path / "pictures") for path in (tmp_path / "pictures").rglob("*") if path.is_file()
-    ]
-    assert files == [Path(key[:2], key[2:4], f"{key}.png")]
+    assert files(tmp_path / "pictures") == [Path(key[:2], f"{key}.tif")]
+
+
+@pytest.mark.parametrize("pixels", [GREY, RGB], ids=["grey", "rgb"])
+def test_other_programs_read_a_file(shelf: Shelf, tmp_path: Path, pixels: Any) -> None:
+    shelf.put(pixels)
+    (path,) = (tmp_path / "pictures").rglob("*.tif")
+    assert np.array_equal(tifffile.imread(path), pixels)
+    with Image.open(path) as image:
+        assert np.array_equal(np.asarray(image), pixels)
+
+
+@pytest.fixture
+def earlier(shelf: Shelf, tmp_path: Path) -> str:
+    """The key of a picture that an earlier version kept, as a PNG and a level deeper."""
+    key = shelf.put(RGB)
+    shelf.discard(key)
+    path = tmp_path / "pictures" / key[:2] / key[2:4] / f"{key}.png"
+    path.parent.mkdir(parents=True)
+    Image.fromarray(RGB).save(path)
+    return key
+
+
+def test_what_an_earlier_version_kept_stays_and_counts(shelf: Shelf, tmp_path: Path, earlier: str) -> None:
+    assert shelf.has(earlier)
+    assert np.array_equal(shelf.get(earlier), RGB)
+    (path,) = files(tmp_path / "pictures")
+    long_ago = time.time() - 1000
+    os.utime(tmp_path / "pictures" / path, (long_ago, long_ago))
+    assert shelf.put_before(long_ago + 1, int(earlier[:2], 16)) == [earlier]
+    assert shelf.is_put_before(long_ago + 1, earlier)
+
+    assert shelf.put(RGB) == earlier
+    assert files(tmp_path / "pictures") == [path], "it is not kept twice"
+    assert not shelf.is_put_before(long_ago + 1, earlier), "it is as young as its last putting"
+    shelf.discard(earlier)
+    assert files(tmp_path / "pictures") == []
+
+
+def test_an_earlier_file_that_was_never_filled_does_not_count(shelf: Shelf, tmp_path: Path, earlier: str) -> None:
+    (path,) = (tmp_path / "pictures").rglob("*.png")
+    path.write_bytes(bytes(5000))
+    os.utime(path, (0, 0))
+    assert not shelf.has(earlier)
+    assert shelf.put(RGB) == earlier
+    assert np.array_equal(shelf.get(earlier), RGB)
+    assert not shelf.is_put_before(time.time() - 1000, earlier), "the new one is not as old as the other"
 
 
 def test_many_writers_of_one_picture_do_no_harm(shelf: Shelf, tmp_path: Path) -> None:
@@ -72,16 +121,25 @@ def test_what_is_no_key_or_not_there_is_not_found(shelf: Shelf, key: str) -> Non
         shelf.get(key)
 
 
-@pytest.mark.parametrize("left", [b"", b"\x89PNG\r\n\x1a\n", bytes(5000)])
+@pytest.mark.parametrize("left", [b"", b"II*\x00", bytes(5000)])
 def test_a_picture_that_a_power_failure_emptied_is_missing_and_can_be_put_again(
     shelf: Shelf, tmp_path: Path, left: bytes
 ) -> None:
     key = shelf.put(GREY)
-    next((tmp_path / "pictures").rglob("*.png")).write_bytes(left)
+    next((tmp_path / "pictures").rglob("*.tif")).write_bytes(left)
     with pytest.raises(NotFound):
         shelf.get(key)
     assert shelf.put(GREY) == key
     assert np.array_equal(shelf.get(key), GREY)
+
+
+def test_a_damaged_file_is_told_of(shelf: Shelf, tmp_path: Path) -> None:
+    key = shelf.put(GREY)
+    (path,) = (tmp_path / "pictures").rglob("*.tif")
+    data = path.read_bytes()
+    path.write_bytes(data[:8] + bytes(len(data) - 40) + data[-32:])
+    with pytest.raises(BrokenFile, match=f"stored picture {key} is damaged"):
+        shelf.get(key)
 
 
 def test_discarding(shelf: Shelf) -> None:

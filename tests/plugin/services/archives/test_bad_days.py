@@ -276,7 +276,7 @@ def test_an_object_deleted_while_it_is_fetched_does_not_come_back(
     deleting.on_the_way = delete  # type: ignore[attr-defined]
     synchronise(replace(archive, archive=deleting), Silence(), isolation)
     assert held(database) == 0
-    assert list(archive.settings.pictures.rglob("*.png")) == []
+    assert list(archive.settings.pictures.rglob("*.tif")) == []
 
 
 def test_a_full_disk_stops_the_work_and_loses_nothing(

@@ -29,7 +29,7 @@ def stored(database: Database) -> set[str]:
 
 
 def pictures(folder: Path) -> list[Path]:
-    return list(folder.rglob("*.png"))
+    return list(folder.rglob("*.tif"))
 
 
 def test_everything_that_is_there_is_fetched_once(

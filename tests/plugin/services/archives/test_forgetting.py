@@ -82,7 +82,7 @@ def test_questions_about_it_go_and_other_answers_name_it_no_more(
         assert uid_of(0) not in json.dumps([session.get(Job, other).result, session.get(Query, other).hits])
         assert len(session.get(Query, other).hits) == 2
         assert len(session.scalars(select(Feature)).all()) == 3
-    assert len(list(archive.settings.pictures.rglob("*.png"))) == 3
+    assert len(list(archive.settings.pictures.rglob("*.tif"))) == 3
 
 
 def test_what_was_set_aside_is_forgotten_too(

@@ -60,7 +60,7 @@ def test_other_pixels_under_the_same_uid_replace_the_picture_and_its_feature(
     assert after.sha256 != before.sha256
     assert shows.picture != shown.picture
     assert features(database) == []
-    assert len(list(archive.settings.pictures.rglob("*.png"))) == 1
+    assert len(list(archive.settings.pictures.rglob("*.tif"))) == 1
     assert verify(archive, Silence()).differences == []
 
 
@@ -118,4 +118,4 @@ def test_what_is_replaced_by_something_broken_is_no_image_any_more(
     assert follow().quarantined == 1
     with database.read() as session:
         assert session.scalars(select(Instance)).all() == []
-    assert list(archive.settings.pictures.rglob("*.png")) == []
+    assert list(archive.settings.pictures.rglob("*.tif")) == []

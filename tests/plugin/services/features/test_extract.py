@@ -197,7 +197,7 @@ def test_a_picture_that_cannot_be_read_holds_up_no_other(
 ) -> None:
     stock(database)
     row = add_encoder(database, settings)
-    missing, damaged, *_ = sorted(settings.pictures.rglob("*.png"))
+    missing, damaged, *_ = sorted(settings.pictures.rglob("*.tif"))
     missing.unlink()
     whole = damaged.read_bytes()
     damaged.write_bytes(whole[:45] + bytes(len(whole) - 65) + whole[-20:])

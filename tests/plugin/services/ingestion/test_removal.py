@@ -27,7 +27,7 @@ def sha256_of(number: int) -> str:
 
 
 def pictures(settings: Settings) -> int:
-    return len(list(settings.pictures.rglob("*.png")))
+    return len(list(settings.pictures.rglob("*.tif")))
 
 
 def left(database: Database) -> list[str]:
@@ -103,7 +103,7 @@ def test_a_picture_that_another_image_shows_stays(database: Database, settings: 
         other.picture = one.picture
         key = one.picture
     remove(database, settings, named(database, [sha256_of(0)]))
-    assert list(settings.pictures.rglob(f"{key}.png"))
+    assert list(settings.pictures.rglob(f"{key}.tif"))
 
 
 def test_a_name_of_nothing_deletes_nothing(database: Database, stock: Stock) -> None:

@@ -157,7 +157,7 @@ def test_a_missing_picture_is_left_out(database: Database, settings: Settings, s
     stock(database)
     with database.read() as session:
         key = session.scalars(select(Frame.picture)).first()
-    next(settings.pictures.rglob(f"{key}.png")).unlink()
+    next(settings.pictures.rglob(f"{key}.tif")).unlink()
     encoder_id = train(database, settings, REQUEST, Silence())
     with database.read() as session:
         training = encoders.get(session, encoder_id).training

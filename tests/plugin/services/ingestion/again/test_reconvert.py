@@ -76,7 +76,7 @@ def test_a_known_file_with_an_outdated_picture_is_ingested_again(
         assert features.count(session, encoder_id) == 0
         assert encoders.get(session, encoder_id).generation == 3, "once for the features, once for each renewal"
     assert after == before
-    assert not (settings.pictures / old[:2] / old[2:4] / f"{old}.png").exists()
+    assert not Shelf(settings.pictures).has(old)
     assert ingest(any_database, settings, [inbox], None, Silence()) == Ingested(duplicates=2)
 
 

@@ -58,7 +58,7 @@ from cbmir.types import ByteArray, FloatArray
 BATCH = 64
 PAPER, DEFAULT = "paper", "default"
 GOAL = 1.3
-"""The project's own: all of it, from stored picture to stored feature, over the bare network by the fastest runtime."""
+"""The project's own: all of it, from stored picture to stored feature, over the network by the fastest runtime."""
 FASTEST = "whole over the network by the fastest runtime"
 WHOLE, NETWORK, EAGER = "whole", "network", "network by torch eager"
 IN_8_BITS = " in 8 bits"

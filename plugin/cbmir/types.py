@@ -205,6 +205,19 @@ class ConvertedObject:
 
 
 @dataclass(frozen=True)
+class NewFrame:
+    """A frame to be added: its 1-based number, its picture's key, the picture's size in pixels, the conversion
+    and what that did, in order."""
+
+    frame_number: int
+    picture: str
+    rows: int
+    columns: int
+    pipeline: str
+    steps: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Labelling:
     """What a manifest or a folder name says of one file."""
 

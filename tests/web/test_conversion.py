@@ -11,9 +11,8 @@ from flask.testing import FlaskClient
 from cbmir.services.conversion.convert import pipelines
 from cbmir.settings import Settings
 from cbmir.store import instances
-from cbmir.store.instances import NewFrame
 from cbmir.store.session import Database
-from cbmir.types import InstanceHeader, UltrasoundRegion
+from cbmir.types import InstanceHeader, NewFrame, UltrasoundRegion
 from cbmir_web import conversion
 
 HEADER = InstanceHeader(

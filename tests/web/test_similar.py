@@ -12,10 +12,9 @@ from flask.testing import FlaskClient
 from cbmir.pictures.shelf import Shelf
 from cbmir.settings import Settings
 from cbmir.store import archives, instances, jobs, ledger
-from cbmir.store.instances import NewFrame
 from cbmir.store.session import Database
 from cbmir.store.tables import now
-from cbmir.types import InstanceHeader, JobKind, JobState, ObjectState, RemoteInstance
+from cbmir.types import InstanceHeader, JobKind, JobState, NewFrame, ObjectState, RemoteInstance
 
 
 @pytest.fixture(autouse=True)

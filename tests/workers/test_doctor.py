@@ -19,10 +19,9 @@ from cbmir.dicom.codecs import CODECS
 from cbmir.encoders import shipped
 from cbmir.settings import Settings
 from cbmir.store import encoders, features, instances, jobs
-from cbmir.store.instances import NewFrame
 from cbmir.store.session import Database
 from cbmir.store.tables import Encoder, now
-from cbmir.types import JobKind
+from cbmir.types import JobKind, NewFrame
 from cbmir_workers.commands import doctor
 from cbmir_workers.doctor import Finding, examine
 

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from cbmir.errors import BadRequest
 from cbmir.store.tables import HEADER_COLUMNS, Frame, Group, Instance, Label
 from cbmir.store.writing import insert_new, storable
-from cbmir.types import InstanceHeader, LabelOrigin
+from cbmir.types import InstanceHeader, LabelOrigin, NewFrame
 
 LONGEST_NAME, LONGEST_VALUE, LONGEST_GROUP = 64, 200, 200
 
@@ -21,19 +21,6 @@ Row = dict[str, Any]
 
 NO_HEADER: Row = dict.fromkeys((*HEADER_COLUMNS, "study_date", "ultrasound_regions"))
 """What rows that are written together must all name."""
-
-
-@dataclass(frozen=True)
-class NewFrame:
-    """A frame to be added: its 1-based number, its picture's key, the picture's size in pixels, the conversion
-    and what that did, in order."""
-
-    frame_number: int
-    picture: str
-    rows: int
-    columns: int
-    pipeline: str
-    steps: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

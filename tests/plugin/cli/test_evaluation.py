@@ -16,9 +16,8 @@ from cbmir.evaluation.whole import WHOLE
 from cbmir.pictures.shelf import Shelf
 from cbmir.settings import Settings
 from cbmir.store import encoders, features, frames, instances
-from cbmir.store.instances import NewFrame
 from cbmir.store.session import Database
-from cbmir.types import LabelOrigin, Part
+from cbmir.types import LabelOrigin, NewFrame, Part
 
 Run = Callable[..., Any]
 

@@ -14,9 +14,8 @@ import pytest
 from cbmir.pictures.shelf import Shelf
 from cbmir.settings import Settings
 from cbmir.store import instances
-from cbmir.store.instances import NewFrame
 from cbmir.store.session import Database
-from cbmir.types import ByteArray, LabelOrigin
+from cbmir.types import ByteArray, LabelOrigin, NewFrame
 
 PACKAGES = {"exact": [], "hnsw": ["faiss"], "pgvector": ["pgvector"], "milvus": ["pymilvus", "milvus_lite"]}
 

@@ -11,9 +11,8 @@ import pytest
 from sqlalchemy.orm import Session
 
 from cbmir.store import encoders, instances
-from cbmir.store.instances import NewFrame
 from cbmir.store.tables import Encoder, Instance
-from cbmir.types import InstanceHeader, LabelOrigin
+from cbmir.types import InstanceHeader, LabelOrigin, NewFrame
 
 
 def digest(text: str) -> str:

@@ -12,11 +12,10 @@ from sqlalchemy import func, select
 
 from cbmir.errors import BadRequest, ConflictingInstance, NotFound
 from cbmir.store import features, instances, jobs, queries
-from cbmir.store.instances import NewFrame
 from cbmir.store.labels import set_labels
 from cbmir.store.session import Database
 from cbmir.store.tables import Encoder, Feature, Frame, Group, Instance, Label
-from cbmir.types import InstanceHeader, JobKind, LabelOrigin, UltrasoundRegion
+from cbmir.types import InstanceHeader, JobKind, LabelOrigin, NewFrame, UltrasoundRegion
 
 Make = Callable[..., Instance]
 Header = Callable[..., InstanceHeader]

@@ -12,8 +12,7 @@ from cbmir.pictures.shelf import Shelf
 from cbmir.quiet import contained
 from cbmir.services.conversion.convert import open_file, read_header, rendering_of
 from cbmir.settings import Settings
-from cbmir.store.new_instances import NewFrame
-from cbmir.types import ByteArray, ConvertedObject, InstanceHeader, Picture
+from cbmir.types import ByteArray, ConvertedObject, InstanceHeader, NewFrame, Picture
 
 Kept = tuple[ConvertedObject, tuple[NewFrame, ...]]
 """What a file was, its pictures left out, and one frame for each picture on the shelf."""

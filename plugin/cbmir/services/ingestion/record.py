@@ -19,10 +19,10 @@ from cbmir.services.ingestion.identity import group_key
 from cbmir.settings import Settings
 from cbmir.store import completing, instances
 from cbmir.store.labels import set_labels
-from cbmir.store.new_instances import NewFrame, NewInstance
+from cbmir.store.new_instances import NewInstance
 from cbmir.store.session import Database
 from cbmir.store.tables import Instance
-from cbmir.types import ConvertedObject, InstanceHeader, Labelling, LabelOrigin
+from cbmir.types import ConvertedObject, InstanceHeader, Labelling, LabelOrigin, NewFrame
 
 
 class Outcome(Enum):

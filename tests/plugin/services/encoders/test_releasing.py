@@ -19,6 +19,7 @@ from cbmir.settings import Settings
 from cbmir.store import encoders, frames, instances
 from cbmir.store.session import Database
 from cbmir.store.training import pictures
+from cbmir.types import NewFrame
 
 
 @pytest.fixture
@@ -69,7 +70,7 @@ def test_only_what_was_trained_on_these_pictures_is_released(
     with database.write() as session:
         instances.add(
             session, converted_header=None, file_name="late.png", origin="", sha256="a" * 64, group_key="late",
-            frames=[instances.NewFrame(1, "b" * 64, 8, 8, "image/1")], labels={},
+            frames=[NewFrame(1, "b" * 64, 8, 8, "image/1")], labels={},
         )  # fmt: skip
     with pytest.raises(BadRequest, match=f"{trained} was not trained on the pictures"):
         release(database, settings, trained, tmp_path)

@@ -21,10 +21,9 @@ from cbmir.services.evaluation import trial
 from cbmir.services.evaluation.evaluate import evaluate
 from cbmir.settings import Settings
 from cbmir.store import encoders, features, instances
-from cbmir.store.instances import NewFrame
 from cbmir.store.session import Database
 from cbmir.store.tables import Instance, Label
-from cbmir.types import LabelOrigin, Part
+from cbmir.types import LabelOrigin, NewFrame, Part
 
 METRICS = {"accuracy", "precision", "recall", "recall_capped", "map", "ndcg"}
 SECOND, FOURTH = 1 / math.log2(3), 1 / math.log2(5)

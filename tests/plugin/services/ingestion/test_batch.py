@@ -13,10 +13,9 @@ from cbmir.errors import BadRequest, ConflictingInstance
 from cbmir.services.ingestion.batch import record_all, still_unused, unwanted
 from cbmir.services.ingestion.record import Outcome, Prepared, Recorded
 from cbmir.store import instances
-from cbmir.store.new_instances import NewFrame
 from cbmir.store.session import Database
 from cbmir.store.tables import Frame, Instance
-from cbmir.types import ConvertedObject, InstanceHeader, Labelling, LabelOrigin
+from cbmir.types import ConvertedObject, InstanceHeader, Labelling, LabelOrigin, NewFrame
 
 Make = Callable[..., Prepared]
 

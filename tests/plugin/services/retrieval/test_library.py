@@ -9,10 +9,9 @@ from cbmir.errors import NotFound
 from cbmir.services.retrieval import library
 from cbmir.store import encoders, features, instances, jobs, quarantine
 from cbmir.store.filters import Where
-from cbmir.store.instances import NewFrame
 from cbmir.store.labels import set_labels
 from cbmir.store.session import Database
-from cbmir.types import InstanceHeader, JobKind, LabelOrigin
+from cbmir.types import InstanceHeader, JobKind, LabelOrigin, NewFrame
 
 NAMES = ["one.dcm", "Two_50%.dcm", "three.png"]
 

@@ -20,11 +20,10 @@ from cbmir.services.retrieval.indexes import index_files, report, term_files
 from cbmir.settings import Settings
 from cbmir.store import encoders, features, instances, ledger, undated
 from cbmir.store.filters import Where
-from cbmir.store.instances import NewFrame
 from cbmir.store.labels import set_labels
 from cbmir.store.session import Database
 from cbmir.store.tables import Archive, Frame, Instance
-from cbmir.types import InstanceHeader, LabelOrigin, RemoteInstance
+from cbmir.types import InstanceHeader, LabelOrigin, NewFrame, RemoteInstance
 
 CODES = ("", "MR", "CT", "mr", "DX")
 DATES = (None, date(2024, 1, 31), date(2024, 2, 1), date(2024, 2, 2))

@@ -14,10 +14,9 @@ from cbmir.services.retrieval.retrieve import Question, retrieve
 from cbmir.settings import Settings
 from cbmir.store import encoders, features, instances
 from cbmir.store.filters import Where
-from cbmir.store.instances import NewFrame
 from cbmir.store.session import Database
 from cbmir.store.tables import Frame
-from cbmir.types import InstanceHeader, LabelOrigin, OnePer
+from cbmir.types import InstanceHeader, LabelOrigin, NewFrame, OnePer
 
 PATIENTS, STUDIES, SLICES = 4, 3, 12
 PLAIN = 100

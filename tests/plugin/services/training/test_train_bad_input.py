@@ -19,12 +19,11 @@ from cbmir.progress import Silence
 from cbmir.services.training.train import TrainingRequest, train
 from cbmir.settings import Settings
 from cbmir.store import encoders, frames, instances
-from cbmir.store.instances import NewFrame
 from cbmir.store.session import Database
 from cbmir.training import checkpoint
 from cbmir.training.gradients import workers
 from cbmir.training.loop import Material, Recipe, Training
-from cbmir.types import LabelOrigin, Part
+from cbmir.types import LabelOrigin, NewFrame, Part
 
 Hold = Callable[[Sequence[tuple[str, str]]], None]
 

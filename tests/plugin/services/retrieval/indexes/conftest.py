@@ -17,9 +17,8 @@ from cbmir.services.retrieval.indexes.backends.choose import BACKENDS, chosen
 from cbmir.services.retrieval.indexes.backends.files import Files
 from cbmir.settings import Settings
 from cbmir.store import encoders, features, instances
-from cbmir.store.instances import NewFrame
 from cbmir.store.session import Database
-from cbmir.types import FloatArray
+from cbmir.types import FloatArray, NewFrame
 
 WIDTH = 4
 SEARCH = """

@@ -105,7 +105,7 @@ OUTCOMES = {Outcome.DUPLICATE: "duplicates", Outcome.UNWANTED: "failed"}
 SETTLED = (Outcome.INGESTED, Outcome.RENEWED, Outcome.DUPLICATE, Outcome.REPLACED)
 """With these the file is in the index."""
 
-AT_ONCE = 32
+AT_ONCE = 64
 """Files that are recorded in one transaction, at most."""
 
 AHEAD_BYTES = 1024**3

@@ -161,7 +161,8 @@ def _problem_of_http(error: HTTPException) -> Problem:
 
 def problem_of_job(job: Job) -> Problem:
     """Why a job failed or was cancelled, as it is shown."""
-    return Problem(job.error_code or JobCancelled.code, job.error_message or "The job was cancelled.")
+    reason = job.error_message or "The job was cancelled."
+    return Problem(job.error_code or JobCancelled.code, reason, job.error_remedy)
 
 
 def too_large(limit: int) -> Problem:

@@ -14,7 +14,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import certifi
 import pytest
 from sqlalchemy import func, select
 
@@ -32,7 +31,7 @@ from cbmir.errors import (
 )
 from cbmir.progress import Silence
 from cbmir.services.archives import sweep as sweeping
-from cbmir.services.archives.catch_up import catch_up, sync
+from cbmir.services.archives.catch_up import catch_up
 from cbmir.services.archives.follow import Follower
 from cbmir.services.archives.leasing import leased
 from cbmir.services.archives.registered import Followed, add, connection_of, followed
@@ -159,23 +158,6 @@ def test_an_archive_that_is_down_is_said_to_be_and_is_followed_when_it_is_back(
         assert catch_up(archive, Silence()).ingested == 1
         with database.read() as session:
             assert of(session, "down").error_code is None
-
-
-def test_a_lost_authority_is_said(
-    database: Database, settings: Settings, connection: Connection, tmp_path: Path
-) -> None:
-    authority = tmp_path / "ca.pem"
-    authority.write_bytes(Path(certifi.where()).read_bytes())
-    secure = replace(connection, address="https://127.0.0.1:1", authority=str(authority))
-    add(database, settings, secure)
-    authority.unlink()
-    with pytest.raises(BadRequest, match=r"ca\.pem"):
-        sync(database, settings, "pacs", Silence())
-    with database.read() as session:
-        status = of(session, "pacs")
-    assert (status.connected, status.error_code) == (False, "bad-request")
-    assert status.error_message
-    assert "ca.pem" in status.error_message
 
 
 def test_wrong_credentials_are_said_and_delete_nothing(

@@ -27,6 +27,7 @@ UNTRUSTED = "untrusted-host"
 STATUS: Mapping[str, HTTPStatus] = {
     **{leaf.code: HTTPStatus.UNPROCESSABLE_ENTITY for leaf in errors.UnusableInput.__subclasses__()},
     errors.UnusableInput.code: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.Unforeseen.code: HTTPStatus.INTERNAL_SERVER_ERROR,
     errors.ConflictingInstance.code: HTTPStatus.CONFLICT,
     errors.ConflictingLabels.code: HTTPStatus.CONFLICT,
     errors.NotFound.code: HTTPStatus.NOT_FOUND,

@@ -206,7 +206,9 @@ class BacklogSchema(Schema):
     since = fields.DateTime(
         required=True, allow_none=True, metadata={"description": "When the first of them came."}
     )
-    at_work = fields.Boolean(required=True, metadata={"description": "Whether a worker records them."})
+    at_work = fields.Boolean(
+        required=True, metadata={"description": "Whether a worker lives that records them, in its turn."}
+    )
 
 
 class ArchivesSchema(Schema):

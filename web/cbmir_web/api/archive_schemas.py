@@ -104,6 +104,10 @@ class DescriptionSchema(Input):
     parallel = Whole(validate=validate.Range(min=1, max=64))
     requests_per_second = fields.Float(validate=validate.Range(min=0, max=1e6))
     timeout_seconds = fields.Float(validate=validate.Range(min=1, max=3600))
+    recheck_days = Whole(
+        validate=validate.Range(min=0, max=3650),
+        metadata={"description": "Fetch each study again within so many, if the archive has no digests; 0: never."},
+    )
     viewer = fields.URL(
         schemes={"http", "https"},
         require_tld=False,

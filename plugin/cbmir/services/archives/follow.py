@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from cbmir.archive.base import Logged
 from cbmir.services.archives.forget import forget
+from cbmir.services.archives.recheck import IDLE_SECONDS, recheck
 from cbmir.services.archives.registered import Followed
 from cbmir.services.archives.sweep import sweep
 from cbmir.store import archive_studies, archives, ledger
@@ -39,6 +40,7 @@ class Follower:
         followed: the archive.
         count_at, sweep_at: when it may be counted and swept again, by the monotonic clock.
         heard_at: when it is noted next that it answers.
+        recheck_at: when a study may be fetched again though nothing tells of a change: who looks once does not.
         apart: how many objects more than the ledger the archive has though a sweep found nothing to do: some of one
             SOP Instance UID, which the next sweep would find again.
     """
@@ -47,6 +49,7 @@ class Follower:
     count_at: float = field(default=float("-inf"))
     sweep_at: float = field(default=float("-inf"))
     heard_at: float = field(default=float("-inf"))
+    recheck_at: float = field(default_factory=lambda: time.monotonic() + IDLE_SECONDS)
     apart: int = 0
 
     def look(self, found: Callable[[], None] = lambda: None, seen: Callable[[], None] = lambda: None) -> bool:
@@ -66,6 +69,8 @@ class Follower:
             self._read_log(self.followed.archive)
         if self._sweep_due():
             self._sweep(found, seen)
+        if self._recheck_due():
+            self.recheck_at = time.monotonic() + recheck(self.followed)
         self._hear(archives.answered)
         with self.followed.database.read() as session:
             return ledger.is_due(session, self.followed.id)
@@ -88,6 +93,10 @@ class Follower:
         self.sweep_at = time.monotonic() + max(SWEEP_SECONDS, SWEEP_SHARE * (time.monotonic() - began))
         nothing = not (swept.pending or swept.gone) and self._difference() == before
         self.apart = before if nothing else 0
+
+    def _recheck_due(self) -> bool:
+        tells = isinstance(self.followed.archive, Logged)  # what is replaced has another digest
+        return bool(self.followed.connection.recheck_days) and not tells and time.monotonic() >= self.recheck_at
 
     def _take_notices(self, archive: Logged) -> None:
         while notices := self._notices():

@@ -10,6 +10,7 @@
     │   ├── ConflictingInstance  a known SOP Instance UID with other pixels
     │   ├── ConflictingLabels    two labels of one name for one image
     │   ├── UnsafeArchive        a zip that would unpack beyond all measure
+    │   ├── Unforeseen           cbmir's own code fails at it: no fault of the file's, as far as can be told
     │   ├── BadManifest          a label manifest that cannot be understood
     │   ├── BadExport            a JSON document that does not follow the schema
     │   └── BadRequest           an argument out of its range
@@ -94,6 +95,10 @@ class ConflictingLabels(UnusableInput):
 
 class UnsafeArchive(UnusableInput):
     code = "unsafe-archive"
+
+
+class Unforeseen(UnusableInput):
+    code = "unforeseen"
 
 
 class BadManifest(UnusableInput):

@@ -167,9 +167,9 @@ def test_a_job_shows_its_error_and_not_its_parameters(client: FlaskClient, datab
     with database.write() as session:
         job = jobs.create(session, JobKind.INGEST, {"upload": "folder", "files": {}})
         jobs.claim(session, job.id)
-        jobs.fail(session, job.id, "disk-full", "The disk is full.")
+        jobs.fail(session, job.id, "disk-full", "The disk is full.", "Make room.")
     shown = client.get(f"{API}/jobs/{job.id}").json
-    assert shown["error"] == {"code": "disk-full", "reason": "The disk is full."}
+    assert shown["error"] == {"code": "disk-full", "reason": "The disk is full.", "remedy": "Make room."}
     assert "parameters" not in shown
 
 
@@ -183,7 +183,7 @@ def test_a_search_that_fails_answers_with_its_error(client: FlaskClient, databas
             time.sleep(0.02)
         with database.write() as session:
             jobs.claim(session, waiting[0].id)
-            jobs.fail(session, waiting[0].id, "empty-gallery", "There is nothing to search in.")
+            jobs.fail(session, waiting[0].id, "empty-gallery", "There is nothing to search in.", "Ingest.")
 
     worker = Thread(target=fail_the_first_job)
     worker.start()
@@ -191,7 +191,7 @@ def test_a_search_that_fails_answers_with_its_error(client: FlaskClient, databas
     worker.join()
     assert response.status_code == 409
     assert response.json["error"] == {
-        "code": "empty-gallery", "reason": "There is nothing to search in.", "remedy": "",
+        "code": "empty-gallery", "reason": "There is nothing to search in.", "remedy": "Ingest.",
     }  # fmt: skip
 
 

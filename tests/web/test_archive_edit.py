@@ -117,6 +117,21 @@ def test_the_form_shows_what_is_and_changes_what_is_typed(
     assert described().credentials == DOWN.credentials
 
 
+def test_how_often_it_is_fetched_again_is_asked_where_it_gives_no_digests(
+    client: FlaskClient, token: Token, described: Any
+) -> None:
+    assert 'name="recheck_days"' not in client.get("/archives/pacs/edit").text
+    assert client.patch(API, json={"kind": "dicomweb", "recheck_days": 7, "untested": True}).status_code == 200
+    page = client.get("/archives/pacs/edit").text
+    assert 'name="recheck_days" type="number" value="7"' in page
+    sent = form("/archives/pacs/edit", token) | {"recheck_days": "30"}
+    assert client.post("/archives/pacs/edit", data=sent).status_code == 303
+    assert described().recheck_days == 30
+    assert client.patch(API, json={"recheck_days": -1}).status_code == 422
+    assert client.patch(API, json={"recheck_days": None}).status_code == 200
+    assert described().recheck_days == 0
+
+
 def test_the_form_says_what_is_wrong_and_keeps_what_was_typed(
     client: FlaskClient, token: Token, described: Any
 ) -> None:

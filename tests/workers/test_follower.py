@@ -178,3 +178,27 @@ def skipped(house: House) -> int:
     """Objects of the archive that show nothing: what we have stored there ourselves is one of them."""
     with house.database.read() as session:
         return status.of(session, "pacs").skipped
+
+
+def test_what_is_received_does_not_wait_for_the_end_of_a_long_sync(
+    house: House, start_worker: StartWorker, send: Any, drawn: list[Path]
+) -> None:
+    received = house.settings.received / "1.2.3.dcm"
+
+    def jobs_of(parameters: dict[str, Any]) -> list[str]:
+        with house.database.read() as session:
+            return [job.state for job in jobs.listing(session) if job.parameters == parameters]
+
+    send(slice(0, 6))
+    with house.database.write() as session:  # six objects take a minute and more
+        row = archives.get(session, "pacs")
+        archives.change(session, row.id, options={**row.options, "requests_per_second": 0.3})
+    start_worker("archive")
+    house.wait_for(lambda: house.count(tables.Instance) > 0)
+    received.parent.mkdir(parents=True)
+    shutil.copy(drawn[-1], received)
+    house.wait_for(lambda: "succeeded" in jobs_of({"received": True}))
+    assert not received.exists()
+    assert 1 < house.count(tables.Instance) < 7
+    assert "succeeded" not in jobs_of({"archive": "pacs"})
+    house.wait_for(lambda: house.count(tables.Instance) == 7)

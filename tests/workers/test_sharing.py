@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from cbmir.progress import Silence
 from cbmir.services.features import sharing
@@ -106,6 +106,17 @@ def test_those_who_share_do_each_frame_once_and_the_run_counts_all(
     assert follow_one_another(ranges)
     assert shared.count(tables.Feature) == 50
     assert shared.count(tables.ExtractionPiece) == 0
+
+
+@pytest.mark.usefixtures("small")
+def test_what_is_deleted_meanwhile_counts_as_nothing_that_was_there(shared: House) -> None:
+    leader = share_of(shared, new_job(shared))
+    while piece := leader.claim():
+        leader._extract(piece)
+    with shared.database.write() as session:
+        session.execute(delete(tables.Feature))
+    result = lead(leader, afresh=False)
+    assert (result["extracted"], result["already"]) == (50, 0)
 
 
 def test_the_piece_of_a_helper_that_died_is_taken_over(shared: House, small: int, ranges: Ranges) -> None:

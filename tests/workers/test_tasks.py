@@ -133,7 +133,7 @@ def test_a_failure_is_recorded_with_code_reason_and_remedy(bench: Bench, job_of:
     perform(bench, job_id)
     job = job_of(job_id)
     assert (job.state, job.error_code) == (JobState.FAILED, "not-found")
-    assert job.error_message == f"The uploaded files are no longer there. {uploads.REMEDY}"
+    assert (job.error_message, job.error_remedy) == ("The uploaded files are no longer there.", uploads.REMEDY)
 
 
 def test_a_failed_upload_is_kept_for_the_retry(
@@ -159,7 +159,7 @@ def test_an_unexpected_error_fails_the_job_and_its_words_stay_out_of_log_and_row
         perform(bench, job_id)
     job = job_of(job_id)
     assert (job.state, job.error_code) == (JobState.FAILED, "internal")
-    assert "Doe" not in f"{job.error_message}{caplog.text}"
+    assert "Doe" not in f"{job.error_sentence}{caplog.text}"
     assert job_id in caplog.text
 
 

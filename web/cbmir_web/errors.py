@@ -27,6 +27,7 @@ UNTRUSTED = "untrusted-host"
 STATUS: Mapping[str, HTTPStatus] = {
     **{leaf.code: HTTPStatus.UNPROCESSABLE_ENTITY for leaf in errors.UnusableInput.__subclasses__()},
     errors.UnusableInput.code: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.Unforeseen.code: HTTPStatus.INTERNAL_SERVER_ERROR,
     errors.ConflictingInstance.code: HTTPStatus.CONFLICT,
     errors.ConflictingLabels.code: HTTPStatus.CONFLICT,
     errors.NotFound.code: HTTPStatus.NOT_FOUND,
@@ -161,7 +162,8 @@ def _problem_of_http(error: HTTPException) -> Problem:
 
 def problem_of_job(job: Job) -> Problem:
     """Why a job failed or was cancelled, as it is shown."""
-    return Problem(job.error_code or JobCancelled.code, job.error_message or "The job was cancelled.")
+    reason = job.error_message or "The job was cancelled."
+    return Problem(job.error_code or JobCancelled.code, reason, job.error_remedy)
 
 
 def too_large(limit: int) -> Problem:

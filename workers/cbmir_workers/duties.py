@@ -27,7 +27,7 @@ from cbmir.store.session import Database
 from cbmir.store.tables import Job
 from cbmir.types import JobKind, JobState, OnePer
 from cbmir_workers import uploads
-from cbmir_workers.giving_way import giving_way
+from cbmir_workers.giving_way import giving_way, taking_turns
 
 _APART = Isolation(1)
 """The process that converts what queries hand in: it stays, so that none waits for its start."""
@@ -190,17 +190,18 @@ def _synced(duty: Duty, after: Callable[[], None]) -> Result:
     from cbmir.services.archives.registered import followed
     from cbmir.services.archives.sync import synchronise
 
+    progress = taking_turns(duty.database, duty.progress)
     if duty.parameters.get("received"):
-        return _record_received(duty, after)
+        return _record_received(duty, progress, after)
     with followed(duty.database, duty.settings, duty.parameters["archive"]) as archive:
-        synced = synchronise(archive, duty.progress, _BESIDE, after=after, linger_seconds=SYNC_LINGERS_SECONDS)
+        synced = synchronise(archive, progress, _BESIDE, after=after, linger_seconds=SYNC_LINGERS_SECONDS)
     return synced.as_json()
 
 
-def _record_received(duty: Duty, after: Callable[[], None]) -> Result:
+def _record_received(duty: Duty, progress: Progress, after: Callable[[], None]) -> Result:
     from cbmir.services.archives.received import record_received
 
-    received = record_received(duty.database, duty.settings, duty.progress, _BESIDE, after=after)
+    received = record_received(duty.database, duty.settings, progress, _BESIDE, after=after)
     return received.as_json()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from functools import partial
 from threading import Event, Thread
 from typing import Any
@@ -14,6 +13,7 @@ from cbmir.errors import CbmirError, MassDeletion, NotFound, Unavailable
 from cbmir.services.archives import backlog
 from cbmir.services.archives.follow import Follower
 from cbmir.services.archives.leasing import Lease, leased
+from cbmir.services.archives.noting import note
 from cbmir.services.archives.registered import followed
 from cbmir.settings import Settings
 from cbmir.store import archives, jobs, tables
@@ -24,9 +24,6 @@ from cbmir_workers.repeating import Repeating
 
 LOOK_SECONDS = 0.5
 """How often an archive is looked at: a part of the two seconds within which a new image should be found."""
-
-SAY_SECONDS = 10.0
-"""How often it is noted that an archive answers."""
 
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 60.0
 """Before an archive that failed is asked again: doubled each time."""
@@ -96,31 +93,19 @@ class Followers:
         """
         with followed(self._database, self._settings, row.name) as archive:
             follower, fetch = Follower(archive), partial(wake, self._database, self._app, {"archive": row.name})
-            say_at = float("-inf")
             while not self._stop.is_set() and lease.held and self._is_as_before(row):
                 if follower.look(fetch):
                     fetch()
-                if time.monotonic() >= say_at:
-                    self._say_that_it_answers(row)
-                    say_at = time.monotonic() + SAY_SECONDS
                 self._stop.wait(LOOK_SECONDS)
 
     def _is_as_before(self, row: tables.Archive) -> bool:
         with self._database.read() as session:
             return _described(archives.get(session, row.name)) == _described(row)
 
-    def _say_that_it_answers(self, row: tables.Archive) -> None:
-        with self._database.write() as session:
-            archives.answered(session, row.id)
-
     def _record(self, name: str, error: CbmirError) -> None:
         log.warning("archive %s: %s", name, error.sentence)
         try:
-            with self._database.write() as session:
-                if row := archives.find(session, name):
-                    connected = isinstance(error, MassDeletion) or not isinstance(error, Unavailable)
-                    said = error.sentence if isinstance(error, MassDeletion) else f"{error.sentence} {AGAIN}"
-                    archives.failed(session, row.id, error.code, said, connected=connected)
+            note(self._database, name, error, "" if isinstance(error, MassDeletion) else AGAIN)
         except Unavailable as trouble:
             log.warning("archive %s: this cannot be recorded: %s", name, trouble.code)
 

@@ -1,9 +1,9 @@
-"""Preparing another encoder is the work of hours: it lets whatever else waits for this kind of worker go first."""
+"""What takes hours lets others that wait for the same worker go first, and goes on behind them where it was."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from cbmir.errors import JobCancelled
@@ -14,9 +14,11 @@ from cbmir.types import JobKind
 from cbmir_workers.client import ROLES
 
 LOOK_SECONDS = 5.0
-"""How often it is looked whether other work waits."""
+"""How often who prepares an encoder looks whether other work waits."""
 
-BEFORE = frozenset(ROLES["index"])
+TURN_SECONDS = 15.0
+"""How long an archive, or what was received, has a worker before another of them that waits: received objects may
+not wait for the end of a first sync. What is fetched ahead at the end of a turn is fetched again."""
 
 
 def giving_way(database: Database, encoder_id: str | None, progress: Progress) -> Progress:
@@ -29,12 +31,32 @@ def giving_way(database: Database, encoder_id: str | None, progress: Progress) -
     """
     with database.read() as session:
         active = encoders.resolve(session, None).id
-        return progress if encoder_id in (None, active) else _GivingWay(database, progress)
+
+    def others_wait() -> bool:
+        with database.read() as session:
+            now_active = encoders.resolve(session, None).id
+            waiting = jobs.waiting(session, ROLES["index"])
+        return any(job.kind != JobKind.EXTRACT or job.parameters.get("encoder") == now_active for job in waiting)
+
+    return progress if encoder_id in (None, active) else _GivingWay(progress, others_wait, LOOK_SECONDS)
+
+
+def taking_turns(database: Database, progress: Progress) -> Progress:
+    """The progress of a job that fetches from an archive, or records what was received: its turn ends while another
+    such job waits. What is recorded stays, and the job goes back to its queue, behind the other."""
+
+    def others_wait() -> bool:
+        with database.read() as session:
+            return bool(jobs.waiting(session, ROLES["archive"]))
+
+    return _GivingWay(progress, others_wait, TURN_SECONDS)
 
 
 class _GivingWay:
-    def __init__(self, database: Database, progress: Progress) -> None:
-        self._database, self._progress = database, progress
+    """Asks every so many seconds whether others wait."""
+
+    def __init__(self, progress: Progress, others_wait: Callable[[], bool], every: float) -> None:
+        self._progress, self._others_wait, self._every = progress, others_wait, every
         self._looked_at = time.monotonic()
 
     def update(self, done: int, total: int, message: str = "", detail: Mapping[str, Any] | None = None) -> None:
@@ -44,13 +66,7 @@ class _GivingWay:
             cbmir.errors.JobCancelled: also if other work waits.
         """
         self._progress.update(done, total, message, detail)
-        if time.monotonic() - self._looked_at >= LOOK_SECONDS:
+        if time.monotonic() - self._looked_at >= self._every:
             self._looked_at = time.monotonic()
             if self._others_wait():
-                raise JobCancelled("Other work goes first.", "The extraction goes on after it.")
-
-    def _others_wait(self) -> bool:
-        with self._database.read() as session:
-            active = encoders.resolve(session, None).id
-            waiting = jobs.waiting(session, BEFORE)
-        return any(job.kind != JobKind.EXTRACT or job.parameters.get("encoder") == active for job in waiting)
+                raise JobCancelled("Other work goes first.", "This goes on after it.")

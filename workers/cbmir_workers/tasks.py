@@ -85,9 +85,9 @@ def _attempt(bench: Bench, job: Job, progress: JobProgress) -> str:
     except JobCancelled:
         return _record_cancelled(bench, job) if progress.cancelled.is_set() else _give_back(bench, job)
     except CbmirError as error:
-        return _record_failure(bench, job, error.code, error.sentence)
+        return _record_failure(bench, job, error)
     except Exception as error:  # noqa: BLE001 - whatever a job dies of, its row must say so
-        return _record_failure(bench, job, CbmirError.code, _unexpected(job, error))
+        return _record_failure(bench, job, _unexpected(job, error))
 
 
 def _duty(bench: Bench, job: Job, progress: JobProgress) -> duties.Duty:
@@ -118,14 +118,14 @@ def _record_success(bench: Bench, job: Job, kind: JobKind, result: dict[str, Any
     return "succeeded"
 
 
-def _record_failure(bench: Bench, job: Job, code: str, message: str) -> str:
+def _record_failure(bench: Bench, job: Job, error: CbmirError) -> str:
     next_up = _next_up(bench, JobKind(job.kind), None)
     with bench.database.write() as session:
-        if not jobs.fail(session, job.id, code, message, claimed=job.started_at):
+        if not jobs.fail(session, job.id, error.code, error.reason, error.remedy, claimed=job.started_at):
             return LOST
         follower = _queued(session, next_up)
     _wake(bench, follower)
-    return f"failed: {code}"
+    return f"failed: {error.code}"
 
 
 def _record_cancelled(bench: Bench, job: Job) -> str:
@@ -165,7 +165,9 @@ def _give_back(bench: Bench, job: Job) -> str:
     return "given back, to go on later"
 
 
-def _unexpected(job: Job, error: Exception) -> str:
+def _unexpected(job: Job, error: Exception) -> CbmirError:
     # the error's own words may quote a header, and so a patient: only its kind and place are told
     log.error("job %s (%s) failed\n%s", job.id, job.kind, places(error))
-    return f"An unexpected {type(error).__name__}; the worker's log has its place under this job's id."
+    return CbmirError(
+        f"An unexpected {type(error).__name__}.", "The worker's log has its place under this job's id."
+    )

@@ -105,6 +105,8 @@ class Connection:
         parallel: requests, or associations, at one time.
         requests_per_second: at most so many requests or associations, of one process; 0 for no limit.
         timeout_seconds: how long an answer may take.
+        recheck_days: within so many days each study is fetched again though nothing tells of a change, where the
+            archive gives no digests; 0 for never.
         viewer: URL that shows a study, with `{study}` and perhaps `{series}` and `{instance}` in place of UIDs;
             empty where the hits link to nothing.
     """
@@ -125,6 +127,7 @@ class Connection:
     parallel: int = 4
     requests_per_second: float = 0.0
     timeout_seconds: float = 30.0
+    recheck_days: int = 0
     viewer: str = ""
 
     def options(self) -> dict[str, Any]:

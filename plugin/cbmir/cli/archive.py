@@ -45,13 +45,11 @@ def sync_command(context: Context, name: str, again: bool, accept_deletions: boo
 
     Where workers run (`cbmir up`) they follow it by themselves: this asks them to compare it now.
     """
-    from cbmir.services.archives.catch_up import catch_up
-    from cbmir.services.archives.registered import followed
-    from cbmir.services.archives.steering import compare
+    from cbmir.services.archives.catch_up import sync
 
-    with followed(context.database, context.settings, name) as archive, context.progress("sync") as progress:
-        compare(context.database, name, again=again, accept_deletions=accept_deletions)
-        synced = catch_up(archive, progress)
+    asked = {"again": again, "accept_deletions": accept_deletions}
+    with context.progress("sync") as progress:
+        synced = sync(context.database, context.settings, name, progress, **asked)
     if as_json:
         print_json({"handed_to_workers": synced is None, **(synced.as_json() if synced else {})})
     elif synced is None:

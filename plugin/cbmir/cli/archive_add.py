@@ -21,6 +21,8 @@ SECRET_FILE = click.Path(dir_okay=False, allow_dash=True)
 EXISTING = click.Path(exists=True, dir_okay=False, resolve_path=True)
 DAY = click.DateTime(formats=["%Y-%m-%d", "%Y%m%d"])
 
+RECHECK = "Fetch each study again within so many days, where the archive has no digests; 0 is never."
+
 OPTIONS = (
     click.option("--kind", type=click.Choice([kind.value for kind in ArchiveKind]), help="Found out by itself."),
     click.option("--username", default="", help="For HTTP Basic; its password is asked for, or in a file."),
@@ -41,6 +43,7 @@ OPTIONS = (
     click.option("--parallel", type=click.IntRange(1, 64), default=4, show_default=True, help="Requests at once."),
     click.option("--rate", "requests_per_second", type=click.FloatRange(0), default=0.0, help="0 is no limit."),
     click.option("--timeout", "timeout_seconds", type=click.FloatRange(1), default=30.0, show_default=True),
+    click.option("--recheck", "recheck_days", type=click.IntRange(0), default=0, help=RECHECK),
     click.option("--viewer", default="", help="URL of a viewer with {study}, {series}, {instance} in it."),
     click.option("--modality", "modalities", multiple=True, help="Only this; may be repeated."),
     click.option("--without-modality", "without_modalities", multiple=True, help="Not this; may be repeated."),
@@ -60,6 +63,7 @@ PLAIN = (
     "parallel",
     "requests_per_second",
     "timeout_seconds",
+    "recheck_days",
     "viewer",
 )
 """Options that go into the connection as they are."""

@@ -28,7 +28,7 @@ def jobs_command(context: Context, state: str | None, limit: int, as_json: bool)
         return
     for row in rows:
         share = f"{row.done:,}/{row.total:,}" if row.total else ""
-        note = row.error_message or _failures(row) or row.message
+        note = row.error_sentence or _failures(row) or row.message
         click.echo(f"{row.id}  {row.created_at:%Y-%m-%d %H:%M}  {row.kind:<8}  {row.state:<9}  {share:>13}  {note}")
     if not rows:
         click.echo("No jobs.")
@@ -43,6 +43,10 @@ def _failures(row: Job) -> str:
     return f"{result['failed']:,} failed{''.join(first)}"
 
 
+def _error(row: Job) -> dict[str, str | None]:
+    return {"code": row.error_code, "reason": row.error_message, "remedy": row.error_remedy}
+
+
 def _row(row: Job) -> dict[str, Any]:
     return {
         "id": row.id,
@@ -53,7 +57,7 @@ def _row(row: Job) -> dict[str, Any]:
         "message": row.message,
         "attempts": row.attempts,
         "failed": (row.result or {}).get("failed", 0),
-        "error": {"code": row.error_code, "reason": row.error_message} if row.error_code else None,
+        "error": _error(row) if row.error_code else None,
         "created_at": row.created_at.isoformat(),
         "finished_at": row.finished_at.isoformat() if row.finished_at else None,
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import date, datetime
 
-from sqlalchemy import Select, delete, select
+from sqlalchemy import Select, delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from cbmir.store.tables import ArchiveStudy, now
@@ -94,6 +94,19 @@ def longest_uncounted(session: Session, archive_id: int, limit: int, before: dat
     """The same of those whose objects the archive does not count."""
     old = _unlisted(archive_id, before).where(ArchiveStudy.instances.is_(None)).limit(limit)
     return list(session.scalars(old))
+
+
+def longest_unfetched(session: Session, archive_id: int, before: datetime) -> str | None:
+    """The study that was not fetched as a whole for longest, if not since `before`."""
+    old = or_(ArchiveStudy.fetched_at.is_(None), ArchiveStudy.fetched_at < before)
+    mine = select(ArchiveStudy.study_instance_uid).where(ArchiveStudy.archive_id == archive_id, old)
+    return session.scalar(mine.order_by(ArchiveStudy.fetched_at.nulls_first()).limit(1))
+
+
+def fetched(session: Session, archive_id: int, study_instance_uid: str) -> None:
+    """Note that all objects of a study are to be fetched now."""
+    mine = update(ArchiveStudy).where(ArchiveStudy.archive_id == archive_id)
+    session.execute(mine.where(ArchiveStudy.study_instance_uid == study_instance_uid).values(fetched_at=now()))
 
 
 def _unlisted(archive_id: int, before: datetime) -> Select[str]:

@@ -55,6 +55,7 @@ class ArchiveStudy(Base):
     """A study as an archive listed it last: what differs from this is looked into."""
 
     __tablename__ = "archive_studies"
+    __table_args__ = (Index(None, "archive_id", "fetched_at"),)
 
     archive_id: Mapped[int] = mapped_column(ForeignKey("archives.id", ondelete="CASCADE"), primary_key=True)
     study_instance_uid: Mapped[str] = mapped_column(String(64), primary_key=True)
@@ -66,6 +67,8 @@ class ArchiveStudy(Base):
     """The patient's pseudonym, Study Date, and what else tells of a change, hashed: `archive_studies.stamp`."""
     listed_at: Mapped[datetime] = mapped_column(Moment, default=now)
     """When its instances were last compared one by one."""
+    fetched_at: Mapped[datetime | None] = mapped_column(Moment, default=now)
+    """When all of them were last to be fetched; None where an earlier version did not keep it."""
 
 
 PUT_OFF = text("retry_at IS NOT NULL")

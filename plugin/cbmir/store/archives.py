@@ -126,7 +126,15 @@ def answered(session: Session, archive_id: int) -> None:
     change(session, archive_id, connected=True, checked_at=now(), error_code=None, error_message=None)
 
 
-def failed(session: Session, archive_id: int, code: str, message: str, *, connected: bool = False) -> None:
+def heard(session: Session, archive_id: int) -> None:
+    """Note that the archive answers, in the middle of a look: that it could not be reached is over. What else is
+    wrong stays until a look comes to its end."""
+    unreached = update(Archive).where(Archive.id == archive_id, Archive.connected.is_(False))
+    session.execute(unreached.values(error_code=None, error_message=None))
+    change(session, archive_id, connected=True, checked_at=now())
+
+
+def failed(session: Session, archive_id: int, code: str, message: str, *, connected: bool) -> None:
     """Note what went wrong with the archive."""
     said = storable(message, LONGEST_ERROR)
     change(session, archive_id, connected=connected, checked_at=now(), error_code=code[:32], error_message=said)

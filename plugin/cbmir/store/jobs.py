@@ -135,11 +135,12 @@ def succeed(session: Session, job_id: str, result: Mapping[str, Any], *, claimed
     return _end(session, job_id, claimed, state=JobState.SUCCEEDED, result=dict(result))
 
 
-def fail(session: Session, job_id: str, code: str, message: str, *, claimed: datetime | None = None) -> bool:
-    """End a running job with an error's code and sentence; False if it was not running."""
-    return _end(
-        session, job_id, claimed, state=JobState.FAILED, error_code=code[:32], error_message=storable(message)
-    )
+def fail(
+    session: Session, job_id: str, code: str, reason: str, remedy: str = "", *, claimed: datetime | None = None
+) -> bool:
+    """End a running job with an error's code, reason and remedy; False if it was not running."""
+    error = {"error_code": code[:32], "error_message": storable(reason), "error_remedy": storable(remedy)}
+    return _end(session, job_id, claimed, state=JobState.FAILED, **error)
 
 
 def cancelled(session: Session, job_id: str, *, claimed: datetime | None = None) -> bool:
@@ -206,7 +207,8 @@ def requeue_dead(session: Session, *, silent_since: datetime) -> list[Job]:
         state=JobState.FAILED,
         finished_at=now(),
         error_code=WORKER_LOST,
-        error_message=f"The worker died {MOST_ATTEMPTS} times at this job; the worker's log tells more.",
+        error_message=f"The worker died {MOST_ATTEMPTS} times at this job.",
+        error_remedy="The worker's log tells more.",
     )
     return stopped + given_up + _change_all(session, dead, state=JobState.QUEUED, **_UNSTARTED)
 
@@ -233,7 +235,7 @@ _AFRESH: dict[str, Any] = {
     "state": JobState.QUEUED,
     "cancel_requested": False,
     **dict.fromkeys(("attempts", "done", "total"), 0),
-    "message": "",
+    **dict.fromkeys(("message", "error_remedy"), ""),
     "detail": {},
     **dict.fromkeys(("result", "error_code", "error_message", "finished_at")),
     **_UNSTARTED,

@@ -15,6 +15,7 @@ MEANINGS = {
     "no-pixels": "Nothing to show: reports, plans and the like",
     "broken-file": "Damaged or cut short",
     "not-a-picture": "Neither DICOM nor a picture",
+    "unforeseen": "cbmir's own code fails at it",
     "undecodable": "No decoder for the pixels",
     "implausible-size": "Impossible or too large",
     "conflicting-instance": "The UID of another object",

@@ -289,6 +289,8 @@ class Job(Base):
     result: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     error_code: Mapped[str | None] = mapped_column(String(32))
     error_message: Mapped[str | None] = mapped_column(Text)
+    """What is wrong; what an earlier version kept here ends with what to do."""
+    error_remedy: Mapped[str] = mapped_column(Text, default="", server_default="")
     attempts: Mapped[int] = mapped_column(default=0)
     cancel_requested: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime] = mapped_column(Moment, default=now, index=True)
@@ -297,6 +299,11 @@ class Job(Base):
     started_at: Mapped[datetime | None] = mapped_column(Moment)
     heartbeat_at: Mapped[datetime | None] = mapped_column(Moment)
     finished_at: Mapped[datetime | None] = mapped_column(Moment)
+
+    @property
+    def error_sentence(self) -> str:
+        """What is wrong and what to do in one line; empty without an error."""
+        return f"{self.error_message or ''} {self.error_remedy}".strip()
 
 
 class ExtractionPiece(Base):

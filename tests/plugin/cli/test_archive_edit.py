@@ -45,8 +45,8 @@ def secret(tmp_path: Path) -> Callable[[str], Path]:
 def test_one_thing_after_the_other(cbmir: Run, described: Any, secret: Any) -> None:
     add = ("archive", "add", "pacs", DOWN, "--kind", "orthanc", "--untested", "--timeout", "1")
     assert cbmir(*add, "--username", "me", "--password-file", secret("old"), "--modality", "ct").status == 0
-    edited = cbmir("archive", "edit", "pacs", "--viewer", "https://ohif/{study}", "--rate", "5")
-    assert edited.out == "pacs is edited: requests_per_second, viewer.\n"
+    edited = cbmir("archive", "edit", "pacs", "--viewer", "https://ohif/{study}", "--rate", "5", "--recheck", "30")
+    assert edited.out == "pacs is edited: requests_per_second, recheck_days, viewer.\n"
     edited = cbmir("archive", "edit", "pacs", "--modality", "mr", "--modality", "us", "--since", "2024-01-31")
     assert "What is wanted now comes in" in edited.out
     refused = cbmir("archive", "edit", "pacs", "--password-file", secret("new"))
@@ -59,6 +59,7 @@ def test_one_thing_after_the_other(cbmir: Run, described: Any, secret: Any) -> N
     assert (found.rules.modalities, found.rules.since) == (("MR", "US"), "20240131")
     assert (found.credentials.username, found.credentials.password) == ("me", "new")
     assert (found.viewer, found.requests_per_second, found.timeout_seconds) == ("https://ohif/{study}", 5.0, 1.0)
+    assert found.recheck_days == 30
 
     cleared = cbmir("archive", "edit", "pacs", "--clear", "modality", "--clear", "since", "--drop-unmatched")
     assert "What is not wanted any more is deleted here" in cleared.out

@@ -182,12 +182,13 @@ def test_a_worker_taken_for_dead_cannot_touch_its_successors_job(any_database: D
     assert read(any_database, job_id).result == {"by": 2}
 
 
-def test_a_failure_keeps_code_and_sentence(any_database: Database) -> None:
+def test_a_failure_keeps_code_reason_and_remedy(any_database: Database) -> None:
     job_id = new_job(any_database, "running")
     with any_database.write() as session:
-        assert jobs.fail(session, job_id, "c" * 40, "why\0")
+        assert jobs.fail(session, job_id, "c" * 40, "why\0", "do\0")
     job = read(any_database, job_id)
-    assert (job.error_code, job.error_message) == ("c" * 32, "why")
+    assert (job.error_code, job.error_message, job.error_remedy) == ("c" * 32, "why", "do")
+    assert job.error_sentence == "why do"
     assert job.finished_at is not None
 
 
@@ -199,7 +200,14 @@ def test_a_retried_job_is_as_new_under_its_old_id(any_database: Database, state:
         session.execute(
             update(Job)
             .where(Job.id == job_id)
-            .values(error_code="x", error_message="y", sent_at=now(), finished_at=now(), heartbeat_at=now())
+            .values(
+                error_code="x",
+                error_message="y",
+                error_remedy="z",
+                sent_at=now(),
+                finished_at=now(),
+                heartbeat_at=now(),
+            )
         )
         assert jobs.retry(session, job_id).id == job_id
     job = read(any_database, job_id)

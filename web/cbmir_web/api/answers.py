@@ -13,6 +13,7 @@ from cbmir.services.archives.links import with_viewers
 from cbmir.services.encoders.versions.overview import Version
 from cbmir.store.tables import Job
 from cbmir.types import JobKind
+from cbmir_web.errors import problem_of_job
 from cbmir_web.waiting import is_final
 
 Accepted = tuple[dict[str, Any], HTTPStatus, dict[str, str]]
@@ -21,7 +22,7 @@ Accepted = tuple[dict[str, Any], HTTPStatus, dict[str, str]]
 def job_json(job: Job) -> dict[str, Any]:
     """A job, without its parameters: they name folders of this installation."""
     names = ("id", "kind", "state", "done", "total", "message", "detail", "result", "attempts", "cancel_requested")
-    error = {"code": job.error_code, "reason": job.error_message or ""} if job.error_code else None
+    error = problem_of_job(job).as_json()["error"] if job.error_code else None
     times = {name: getattr(job, name) for name in ("created_at", "started_at", "finished_at")}
     return {**{name: getattr(job, name) for name in names}, **times, "error": error}
 

@@ -104,6 +104,10 @@ class DescriptionSchema(Input):
     parallel = Whole(validate=validate.Range(min=1, max=64))
     requests_per_second = fields.Float(validate=validate.Range(min=0, max=1e6))
     timeout_seconds = fields.Float(validate=validate.Range(min=1, max=3600))
+    recheck_days = Whole(
+        validate=validate.Range(min=0, max=3650),
+        metadata={"description": "Fetch each study again within so many, if the archive has no digests; 0: never."},
+    )
     viewer = fields.URL(
         schemes={"http", "https"},
         require_tld=False,
@@ -206,7 +210,9 @@ class BacklogSchema(Schema):
     since = fields.DateTime(
         required=True, allow_none=True, metadata={"description": "When the first of them came."}
     )
-    at_work = fields.Boolean(required=True, metadata={"description": "Whether a worker records them."})
+    at_work = fields.Boolean(
+        required=True, metadata={"description": "Whether a worker lives that records them, in its turn."}
+    )
 
 
 class ArchivesSchema(Schema):

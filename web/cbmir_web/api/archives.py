@@ -11,7 +11,7 @@ from cbmir.services.archives import steering
 from cbmir.services.archives.backlog import backlog
 from cbmir.services.archives.registered import remove
 from cbmir.services.archives.status import ArchiveStatus, overview
-from cbmir_web import following
+from cbmir_web import describing, following
 from cbmir_web.api.answers import Accepted, accepted
 from cbmir_web.api.archive_schemas import (
     ArchiveChangesSchema,
@@ -50,7 +50,7 @@ def listing() -> dict[str, Any]:
 @blueprint.alt_response(502, schema=ErrorSchema, description="It does not answer.")
 def add(asked: dict[str, Any]) -> tuple[ArchiveStatus, HTTPStatus, dict[str, str]]:
     """Test an archive, then follow it. Certificates lie in files on the host: `cbmir archive add` takes them."""
-    added = following.add(installation(), asked)
+    added = describing.add(installation(), asked)
     return added, HTTPStatus.CREATED, {"Location": url_for("archives.one", name=added.name)}
 
 
@@ -74,7 +74,7 @@ def edit(asked: dict[str, Any], name: str) -> ArchiveStatus:
     What is not named stays, and null sets back. With other rules it is compared as a whole: what is wanted now
     comes in; what is not any more stays, unless `drop_unmatched` deletes it here.
     """
-    return following.edit(installation(), name, asked)
+    return describing.edit(installation(), name, asked)
 
 
 @blueprint.route("/archives/<name>", methods=["DELETE"])
@@ -92,7 +92,7 @@ def forget(asked: dict[str, str], name: str) -> dict[str, int]:
 @blueprint.alt_response(404, schema=ErrorSchema)
 def test(name: str) -> dict[str, Any]:
     """Reach the archive, log in, and find out what it can do; what fails is a check that says so."""
-    checks = following.check(installation(), name)
+    checks = describing.check(installation(), name)
     return {"checks": checks, "fine": all(each.fine for each in checks)}
 
 

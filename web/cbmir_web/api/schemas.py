@@ -201,11 +201,6 @@ class ThumbnailSchema(Input):
     side = Whole(load_default=256, validate=validate.Range(min=16, max=512))
 
 
-class JobErrorSchema(Schema):
-    code = fields.String(required=True)
-    reason = fields.String(required=True)
-
-
 class JobSchema(Schema):
     id = fields.String(required=True)
     kind = fields.String(required=True)
@@ -215,7 +210,7 @@ class JobSchema(Schema):
     message = fields.String(required=True)
     detail = fields.Dict(required=True, metadata={"description": "Figures, such as the loss of each epoch."})
     result = fields.Dict(required=True, allow_none=True)
-    error = fields.Nested(JobErrorSchema, required=True, allow_none=True)
+    error = fields.Nested(ErrorBody, required=True, allow_none=True)
     attempts = fields.Integer(required=True)
     cancel_requested = fields.Boolean(required=True)
     created_at = fields.DateTime(required=True)

@@ -14,7 +14,7 @@ from cbmir.errors import BadRequest, CbmirError
 from cbmir.services.archives import certificates, registered, steering
 from cbmir.services.archives.backlog import backlog
 from cbmir.services.archives.status import overview
-from cbmir_web import errors, following
+from cbmir_web import describing, errors, following
 from cbmir_web.api.archive_schemas import (
     ArchiveChangesSchema,
     ComparisonSchema,
@@ -44,22 +44,22 @@ def archive_live(name: str) -> str:
 @blueprint.post("/archives")
 def add_archive() -> Response:
     """Test an archive and follow it from now on."""
-    return _done(lambda: following.add(installation(), from_form(NewArchiveSchema(), aside(request.form))))
+    return _done(lambda: describing.add(installation(), from_form(NewArchiveSchema(), aside(request.form))))
 
 
 @blueprint.get("/archives/<name>/edit")
 def edit_archive(name: str) -> str:
     """The form that changes how an archive is reached, and what of it is wanted."""
-    return _editing(name, following.described(installation(), name))
+    return _editing(name, describing.described(installation(), name))
 
 
 @blueprint.post("/archives/<name>/edit")
 def edited_archive(name: str) -> Response:
     """Follow the archive as it is described now."""
-    known = following.described(installation(), name)
+    known = describing.described(installation(), name)
     try:
         asked = from_form(ArchiveChangesSchema(), aside(request.form, known["way"]))
-        following.edit(installation(), name, asked)
+        describing.edit(installation(), name, asked)
     except CbmirError as error:
         problem = errors.problem_of(error)
         if errors.wants_json():
@@ -77,7 +77,7 @@ def _editing(name: str, given: dict[str, Any], problem: Problem | None = None) -
 def test_archive(name: str) -> Response:
     """Show what the archive can do, and what is wrong."""
     try:
-        checks = following.check(installation(), name)
+        checks = describing.check(installation(), name)
     except CbmirError as error:
         return _refused(error)
     return make_response(_page(tested=name, checks=checks))

@@ -34,7 +34,7 @@ class Backlog:
     Attributes:
         objects: how many.
         since: when the one that waits longest was received; None if none waits.
-        at_work: whether a worker records them.
+        at_work: whether a worker lives that records them, now or when its turn at an archive is over.
     """
 
     objects: int
@@ -102,6 +102,6 @@ def _received_at(file: Path) -> datetime | None:
 
 
 def _is_at_work(session: Session, settings: Settings) -> bool:
-    found = [job for job in jobs.unfinished(session) if job.kind == JobKind.SYNC and job.parameters == JOB]
+    running = [job for job in jobs.unfinished(session) if job.state == JobState.RUNNING]
     alive = now() - timedelta(seconds=settings.heartbeat_timeout_seconds)
-    return any(job.state == JobState.RUNNING and job.heartbeat_at and job.heartbeat_at > alive for job in found)
+    return any(job.kind == JobKind.SYNC and job.heartbeat_at and job.heartbeat_at > alive for job in running)

@@ -2,17 +2,54 @@
 
 from __future__ import annotations
 
-from cbmir.errors import CbmirError
+from contextlib import ExitStack
+
 from cbmir.progress import Progress
 from cbmir.services.archives.extraction import Extraction
 from cbmir.services.archives.leasing import leased
 from cbmir.services.archives.looking import Looking
-from cbmir.services.archives.registered import Followed
+from cbmir.services.archives.noting import noting
+from cbmir.services.archives.registered import Followed, followed
 from cbmir.services.archives.steering import compare
 from cbmir.services.archives.sync import synchronise
 from cbmir.services.conversion.isolation import Isolation
 from cbmir.services.ingestion.run import Ingested
+from cbmir.settings import Settings
 from cbmir.store import archives
+from cbmir.store.session import Database
+
+
+def sync(
+    database: Database,
+    settings: Settings,
+    name: str,
+    progress: Progress,
+    *,
+    again: bool = False,
+    accept_deletions: bool = False,
+) -> Ingested | None:
+    """Open the archive of this name and `catch_up` with it.
+
+    Args:
+        database: the installation's.
+        settings: the installation's.
+        name: the archive's.
+        progress: told after each object.
+        again, accept_deletions: as for `cbmir.services.archives.steering.compare`.
+
+    Returns:
+        as `catch_up`.
+
+    Raises:
+        cbmir.errors.NotFound: if there is no such archive.
+        cbmir.errors.BadRequest: if it cannot be opened, as where a file that it names is lost; its status says it.
+        as `catch_up`.
+    """
+    compare(database, name, again=again, accept_deletions=accept_deletions)
+    with ExitStack() as open_until_then:
+        with noting(database, name):
+            archive = open_until_then.enter_context(followed(database, settings, name))
+        return catch_up(archive, progress)
 
 
 def catch_up(followed: Followed, progress: Progress) -> Ingested | None:
@@ -28,19 +65,15 @@ def catch_up(followed: Followed, progress: Progress) -> Ingested | None:
     with leased(followed.database, followed.id) as lease:
         if not lease.held:
             return None
-        try:
-            with (
-                Isolation() as isolation,
-                Extraction(followed.database, followed.settings) as extraction,
-                Looking(followed) as looking,
-            ):
-                synced = synchronise(
-                    followed, progress, isolation, after=extraction.wake, more_may_come=looking.goes_on
-                )
-        except CbmirError as error:
-            with followed.database.write() as session:
-                archives.failed(session, followed.id, error.code, error.sentence)
-            raise
+        with (
+            noting(followed.database, followed.name),
+            Isolation() as isolation,
+            Extraction(followed.database, followed.settings) as extraction,
+            Looking(followed) as looking,
+        ):
+            synced = synchronise(
+                followed, progress, isolation, after=extraction.wake, more_may_come=looking.goes_on
+            )
         with followed.database.write() as session:
             archives.answered(session, followed.id)
         return synced

@@ -29,7 +29,7 @@ WAYS = {
 
 SECRETS = ("password", "token", "client_secret")
 
-ASIDE = ("viewer", "parallel", "requests_per_second", "timeout_seconds", *RULES)
+ASIDE = ("viewer", "parallel", "requests_per_second", "timeout_seconds", "recheck_days", *RULES)
 """What may change without the archive being reached in another way."""
 
 log = logging.getLogger(__name__)

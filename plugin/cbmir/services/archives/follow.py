@@ -6,8 +6,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from sqlalchemy.orm import Session
+
 from cbmir.archive.base import Logged
 from cbmir.services.archives.forget import forget
+from cbmir.services.archives.recheck import IDLE_SECONDS, recheck
 from cbmir.services.archives.registered import Followed
 from cbmir.services.archives.sweep import sweep
 from cbmir.store import archive_studies, archives, ledger
@@ -22,6 +25,9 @@ COUNT_SECONDS = 5.0
 SWEEP_SECONDS = 20.0
 """How often an archive without a log is swept, at most; one with a log whose count is not ours, too."""
 
+HEARD_SECONDS = 10.0
+"""How often it is noted that an archive answers."""
+
 SWEEP_SHARE = 10
 """A sweep is not repeated before so many times its own duration: the archive has other work to do."""
 
@@ -33,6 +39,8 @@ class Follower:
     Attributes:
         followed: the archive.
         count_at, sweep_at: when it may be counted and swept again, by the monotonic clock.
+        heard_at: when it is noted next that it answers.
+        recheck_at: when a study may be fetched again though nothing tells of a change: who looks once does not.
         apart: how many objects more than the ledger the archive has though a sweep found nothing to do: some of one
             SOP Instance UID, which the next sweep would find again.
     """
@@ -40,6 +48,8 @@ class Follower:
     followed: Followed
     count_at: float = field(default=float("-inf"))
     sweep_at: float = field(default=float("-inf"))
+    heard_at: float = field(default=float("-inf"))
+    recheck_at: float = field(default_factory=lambda: time.monotonic() + IDLE_SECONDS)
     apart: int = 0
 
     def look(self, found: Callable[[], None] = lambda: None, seen: Callable[[], None] = lambda: None) -> bool:
@@ -59,15 +69,34 @@ class Follower:
             self._read_log(self.followed.archive)
         if self._sweep_due():
             self._sweep(found, seen)
+        if self._recheck_due():
+            self.recheck_at = time.monotonic() + recheck(self.followed)
+        self._hear(archives.answered)
         with self.followed.database.read() as session:
             return ledger.is_due(session, self.followed.id)
 
+    def _hear(self, note: Callable[[Session, int], None]) -> None:
+        """Note that the archive answers, unless that was just done."""
+        if time.monotonic() >= self.heard_at:
+            with self.followed.database.write() as session:
+                note(session, self.followed.id)
+            self.heard_at = time.monotonic() + HEARD_SECONDS
+
     def _sweep(self, found: Callable[[], None], seen: Callable[[], None]) -> None:
+        def each_study() -> None:
+            seen()
+            self._hear(archives.heard)
+
         began, before = time.monotonic(), self._difference()
-        swept = sweep(self.followed, found, seen)
+        swept = sweep(self.followed, found, each_study)
+        self.heard_at = float("-inf")
         self.sweep_at = time.monotonic() + max(SWEEP_SECONDS, SWEEP_SHARE * (time.monotonic() - began))
         nothing = not (swept.pending or swept.gone) and self._difference() == before
         self.apart = before if nothing else 0
+
+    def _recheck_due(self) -> bool:
+        tells = isinstance(self.followed.archive, Logged)  # what is replaced has another digest
+        return bool(self.followed.connection.recheck_days) and not tells and time.monotonic() >= self.recheck_at
 
     def _take_notices(self, archive: Logged) -> None:
         while notices := self._notices():

@@ -113,7 +113,7 @@ def extract(database: Database, settings: Settings, encoder_id: str | None, prog
     return {
         "encoder": row.id,
         "extracted": tally.extracted,
-        "already": stored - tally.extracted,
+        "already": max(0, stored - tally.extracted),
         "outdated": old,
         "failed": len(tally.failures),
         "reasons": {str(frame): tally.failures[frame] for frame in list(tally.failures)[:REASONS_SHOWN]},

@@ -156,7 +156,7 @@ def _result(share: Share) -> dict[str, Any]:
     return {
         "encoder": share.encoder_id,
         "extracted": extracted,
-        "already": stored - extracted,
+        "already": max(0, stored - extracted),
         "outdated": old,
         "failed": len(failures),
         "reasons": dict(list(failures.items())[:REASONS_SHOWN]),

@@ -6,6 +6,7 @@ import os
 import time
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,10 +58,13 @@ def test_what_has_just_come_is_nothing_to_complain_of(database: Database, settin
 
 
 @pytest.mark.parametrize("silent", [False, True])
-def test_a_worker_that_lives_has_time(database: Database, settings: Settings, silent: bool) -> None:
+@pytest.mark.parametrize("parameters", [JOB, {"archive": "pacs"}])
+def test_a_worker_that_lives_has_time(
+    database: Database, settings: Settings, parameters: dict[str, Any], silent: bool
+) -> None:
     receive(settings.received, "1.2.1.dcm", 5 * MINUTE)
     with database.write() as session:
-        job = jobs.create(session, JobKind.SYNC, JOB)
+        job = jobs.create(session, JobKind.SYNC, parameters)
         jobs.claim(session, job.id)
         if silent:
             job.heartbeat_at = now() - timedelta(seconds=2 * settings.heartbeat_timeout_seconds)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event
@@ -19,12 +20,13 @@ from sqlalchemy import func, select
 from cbmir.archive.base import Archive, Fetched, RemoteInstance, RemoteStudy
 from cbmir.archive.connection import ArchiveKind, Connection
 from cbmir.archive.http.objects import TOGETHER
-from cbmir.errors import ArchiveGarbled, CbmirError, DiskFull, JobCancelled
+from cbmir.errors import ArchiveGarbled, ArchiveUnavailable, CbmirError, DiskFull, JobCancelled, MassDeletion
 from cbmir.progress import Silence
 from cbmir.services.archives.catch_up import catch_up
 from cbmir.services.archives.follow import Follower
+from cbmir.services.archives.noting import note
 from cbmir.services.archives.registered import Followed, add
-from cbmir.services.archives.status import of
+from cbmir.services.archives.status import ArchiveStatus, of
 from cbmir.services.archives.sync import synchronise
 from cbmir.services.archives.verify import verify
 from cbmir.services.conversion.isolation import Isolation
@@ -95,6 +97,11 @@ class Watching(Silence):
             self.slow.listed.set()
 
 
+def status(database: Database) -> ArchiveStatus:
+    with database.read() as session:
+        return of(session, "pacs")
+
+
 def held(database: Database) -> int:
     with database.read() as session:
         return session.scalar(select(func.count()).select_from(Instance)) or 0
@@ -133,6 +140,26 @@ def test_a_list_that_breaks_off_deletes_nothing_and_what_it_named_is_fetched(
     assert catch_up(archive, Silence()) is not None
     assert held(database) == 2 * STUDIES - 1
     assert verify(archive, Silence()).differences == []
+
+
+@pytest.mark.usefixtures("full")
+@pytest.mark.parametrize("error", [ArchiveUnavailable("It is down."), MassDeletion("It lists nothing.")])
+def test_an_archive_that_answers_again_is_said_to_before_all_is_listed(
+    database: Database, archive: Followed, error: CbmirError
+) -> None:
+    note(database, "pacs", error)
+    before = status(database)
+    slow = Slow(archive.archive)
+    with ThreadPoolExecutor() as pool:
+        looking = pool.submit(Follower(replace(archive, archive=slow)).look)
+        while status(database).checked_at == before.checked_at:
+            time.sleep(0.05)
+        meanwhile = status(database)
+        slow.listed.set()
+        looking.result()
+    assert meanwhile.connected
+    assert meanwhile.error_code == (None if isinstance(error, ArchiveUnavailable) else "mass-deletion")
+    assert (status(database).connected, status(database).error_code) == (True, None)
 
 
 @pytest.mark.usefixtures("full")

@@ -207,19 +207,22 @@ def test_a_picture_that_cannot_be_read_holds_up_no_other(
     assert any(missing.stem in reason for reason in report["reasons"].values())
 
 
-def test_a_frame_deleted_meanwhile_is_no_harm(database: Database, settings: Settings, stock: Stock) -> None:
+@pytest.mark.parametrize("when", [4, 12])
+def test_a_frame_deleted_meanwhile_is_no_harm(
+    database: Database, settings: Settings, stock: Stock, when: int
+) -> None:
     stock(database)
     row = add_encoder(database, settings)
 
     class Deleting(Silence):
         def update(self, done: int, *_: object, **__: object) -> None:
-            if done == 4:  # the next batches are being encoded
+            if done == when:  # the next batches are being encoded, or none is left
                 with database.write() as session:
                     instances.delete(
                         session, session.scalars(select(Instance).order_by(Instance.id.desc())).first()
                     )
 
-    extract(database, settings, row.id, Deleting())
+    assert extract(database, settings, row.id, Deleting())["already"] == 0
     with database.read() as session:
         assert features.count(session, row.id) == 11
 

@@ -20,7 +20,7 @@ from cbmir.store.tables import Feature, Frame, Group, Instance, Job, Label, Quar
 
 
 class Sort(StrEnum):
-    """What comes first on a listing's pages; each is an order that an index has, and tells all instances apart."""
+    """What comes first on a listing's pages; each order tells all instances apart, so that no page repeats one."""
 
     ADDED = "added"
     """The newest here first."""

@@ -224,11 +224,14 @@ def _from_environment(environment: Mapping[str, str], name: str) -> str | None:
         raise BadRequest(f"{variable}_FILE names {path}, which cannot be read: {error.strerror}.") from error
 
 
+_CALLED = {int: "a whole number", float: "a number"}
+
+
 def _parse(name: str, text: str, kind: type) -> object:
     try:
         return kind(text)
     except ValueError as error:
-        raise BadRequest(f"CBMIR_{name.upper()} must be {kind.__name__}, not {text!r}.") from error
+        raise BadRequest(f"CBMIR_{name.upper()} must be {_CALLED[kind]}, not {text!r}.") from error
 
 
 @lru_cache(maxsize=8)  # it is asked for with each object, and never changes

@@ -228,6 +228,17 @@ def test_no_page_is_wider_than_a_phone(page: Page, path: str) -> None:
     page.set_viewport_size({"width": 360, "height": 740})
     page.goto(path)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    for link in page.get_by_role("navigation", name="Pages").get_by_role("link").all():
+        expect(link).to_be_in_viewport(ratio=1)
+
+
+def test_what_is_printed_is_black_on_white(page: Page) -> None:
+    page.goto("/encoders")
+    page.emulate_media(media="print")
+    expect(page.get_by_role("heading", name="Encoders")).to_have_css("color", "rgb(0, 0, 0)")
+    expect(page.locator("html")).to_have_css("background-color", "rgb(255, 255, 255)")
+    expect(page.get_by_role("navigation", name="Pages")).to_be_hidden()
+    expect(page.get_by_role("button")).to_have_count(0)
 
 
 def test_the_main_job_needs_no_javascript(plain_page: Page, running: Running) -> None:

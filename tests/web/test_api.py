@@ -247,6 +247,11 @@ def test_images_are_browsed(client: FlaskClient, archive: Any) -> None:
     assert "origin" not in shown
     assert client.get(f"{API}/images/99").json["error"]["code"] == "not-found"
     assert client.get(f"{API}/images?limit=0").status_code == 422
+    named = client.get(f"{API}/images?sort=file_name").json["images"]
+    assert [image["file_name"] for image in named] == sorted(image["file_name"] for image in named)
+    refused = client.get(f"{API}/images?sort=patient")
+    assert refused.status_code == 422
+    assert "added, study_date, file_name" in refused.text
 
 
 @pytest.mark.parametrize("prefix", ["", API])

@@ -13,12 +13,13 @@ from cbmir.evaluation.reproduction.page import PAGE
 
 OUT = Path("reproduction")
 FOLDER = click.Path(file_okay=False, path_type=Path)
-WEIGHTS = "../shared/weights"
+UNTRAINED = "none"
+HOW = "docs/reproduce.md says how to get their weights."
 
 
-def _folder(_context: click.Context, _option: click.Parameter, value: str) -> str:
+def _folder(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
     """A folder that was named is there: a slip of the pen would else be told after hours, in a table."""
-    if value not in (WEIGHTS, "none") and not Path(value).is_dir():
+    if value not in (None, UNTRAINED) and not Path(value).is_dir():
         raise click.BadParameter(f"there is no folder {value}; `none` draws the weights by chance")
     return value
 
@@ -42,11 +43,9 @@ def _folder(_context: click.Context, _option: click.Parameter, value: str) -> st
 )
 @click.option(
     "--weights",
-    default=WEIGHTS,
     callback=_folder,
-    show_default=True,
     metavar="DIR|none",
-    help="Folder of the rivals' NAME.safetensors; `none` draws them by chance.",
+    help="Folder of the rivals' NAME.safetensors; `none` draws them by chance. Left out, so are these rivals.",
 )
 @click.option(
     "--rival-side", type=click.IntRange(32, 1024), default=224, show_default=True, help="Side of the rivals' input."
@@ -54,16 +53,20 @@ def _folder(_context: click.Context, _option: click.Parameter, value: str) -> st
 @json_option
 @click.pass_obj
 def reproduce_command(
-    context: Context, /, out: Path, methods: str, weights: str, as_json: bool, **asked: Any
+    context: Context, /, out: Path, methods: str, weights: str | None, as_json: bool, **asked: Any
 ) -> None:
     """Train the paper's autoencoder by the book, beside its rivals; write the paper's tables and figures.
 
     What was cut off goes on where it was, if it is started again with the same words.
     """
     from cbmir.services.evaluation.reproduction.reproduce import Reproduction, installation
+    from cbmir.services.evaluation.reproduction.rivals import FROZEN
     from cbmir.services.evaluation.reproduction.wanted import Wanted
 
-    wanted = Wanted(methods=_methods(methods), weights=None if weights == "none" else Path(weights), **asked)
+    wanted = Wanted(methods=_methods(methods), **_weights(weights), **asked)
+    left_out = [paper.NAMES[name] for name in wanted.methods if name in FROZEN]
+    if weights is None and left_out:
+        click.echo(f"cbmir: without --weights these are left out: {', '.join(left_out)}. {HOW}", err=True)
     own = Context(installation(context.settings, out))
     work = Reproduction(own.database, own.settings, wanted, out)
     result = _reproduced(own, work)
@@ -72,6 +75,12 @@ def reproduce_command(
         return
     _print(result)
     click.echo(f"\nThe page: {out / PAGE}")
+
+
+def _weights(named: str | None) -> dict[str, Any]:
+    if named == UNTRAINED:
+        return {"untrained": True}
+    return {"weights": Path(named)} if named else {}
 
 
 def _methods(text: str) -> tuple[str, ...]:

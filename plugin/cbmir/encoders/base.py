@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
@@ -84,7 +85,9 @@ class Preprocessing:
         except (KeyError, TypeError, ValueError):
             wanted = None
         if wanted is None or method != METHOD or not wanted.can_be_done:
-            raise WeightsMismatch(f"The preprocessing {dict(document)} is not one that this version can do.")
+            raise WeightsMismatch(
+                f"The preprocessing {json.dumps(dict(document))} is not one that this version can do."
+            )
         return wanted
 
     @property

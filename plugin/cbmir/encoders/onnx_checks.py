@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -135,13 +135,13 @@ def _dimension(model: bytes, name: str, output: str, preprocessing: Preprocessin
     shapes = [tuple(feature.shape) for feature in features]
     if len(set(shapes)) > 1:
         raise BadRequest(
-            f"{output} of {name} changes its size with the picture: {shapes[0]}, {shapes[-1]}.",
+            f"{output} of {name} changes its size with the picture: {_words(shapes[0])}, {_words(shapes[-1])}.",
             "Choose an output of a fixed size by --layer.",
         )
     shape = shapes[0]
     if len(shape) < 2 or shape[0] != 1 or max(shape) != features[0].size:
         raise BadRequest(
-            f"{output} of {name} is of shape {shape}, and not one feature, (1, numbers).",
+            f"{output} of {name} is of shape {_words(shape)}, and not one feature, (1, numbers).",
             "Choose another by --layer, or export the network with its mean over the map as output.",
         )
     if any(feature.dtype != np.float32 for feature in features):
@@ -184,5 +184,5 @@ def _features(model: bytes, name: str, output: str, preprocessing: Preprocessing
     return [np.asarray(each) for each in found]
 
 
-def _words(shape: Shape) -> str:
+def _words(shape: Sequence[int | None]) -> str:
     return f"({', '.join('any' if each is None else str(each) for each in shape)})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 import numpy as np
 import safetensors.numpy
@@ -10,6 +11,8 @@ from safetensors import SafetensorError
 
 from cbmir.errors import WeightsMismatch
 from cbmir.types import FloatArray
+
+Shape = Sequence[int | None]
 
 
 class Tensors:
@@ -49,12 +52,8 @@ class Tensors:
                 that is not finite.
         """
         held = self._held.get(key)
-        found = None if held is None else tuple(held.shape)
         if held is None or len(held.shape) != len(shape) or not _fits(held.shape, shape):
-            raise WeightsMismatch(
-                f"The weights file {self._name} does not fit: {key} is of shape {found}, not {shape}.",
-                "Use the side in pixels and the architecture that it was trained with.",
-            )
+            raise misfit(self._name, key, None if held is None else held.shape, shape)
         if held.dtype not in (np.float32, np.float16) or not np.isfinite(held).all():
             raise WeightsMismatch(f"In the weights file {self._name}, {key} is not of finite float32 numbers.")
         return held.astype(np.float32, copy=False)
@@ -71,11 +70,34 @@ class Tensors:
         return held.tobytes()
 
 
+def misfit(name: str, key: str, found: Shape | None, wanted: Shape | None) -> WeightsMismatch:
+    """The error of a tensor that is not as the network has it.
+
+    Args:
+        name: of the weights file.
+        key: of the tensor.
+        found: its shape in the file; None where it is not there.
+        wanted: its shape in the network, where None stands for any length; None where it has no such tensor.
+    """
+    if found is None:
+        said = f"it has no {key}"
+    elif wanted is None:
+        said = f"the network has no {key}"
+    else:
+        said = f"{key} has the shape {_written(found)}, not {_written(wanted)}"
+    remedy = "Use the side in pixels and the architecture that it was trained with."
+    return WeightsMismatch(f"The weights file {name} does not fit: {said}.", remedy)
+
+
 def metadata(data: bytes) -> dict[str, str]:
     """What a safetensors file says of itself, beside its tensors; the file must be whole."""
     size = int.from_bytes(data[:8], "little")
     said: dict[str, str] = json.loads(data[8 : 8 + size]).get("__metadata__", {})
     return said
+
+
+def _written(shape: Shape) -> str:
+    return " x ".join("any" if length is None else str(length) for length in shape) or "of one number"
 
 
 def _fits(found: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:

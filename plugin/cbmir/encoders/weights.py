@@ -8,6 +8,7 @@ import safetensors.torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from cbmir.encoders.tensors import misfit
 from cbmir.errors import WeightsMismatch
 
 
@@ -49,10 +50,6 @@ def fill(network: nn.Module, tensors: Mapping[str, Tensor], name: str) -> None:
     wanted = {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
     found = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
     for key in sorted(wanted.keys() | found.keys()):
-        here, expected = found.get(key), wanted.get(key)
-        if here != expected:
-            raise WeightsMismatch(
-                f"The weights file {name} does not fit: {key} is of shape {here}, not {expected}.",
-                "Use the side in pixels and the architecture that it was trained with.",
-            )
+        if found.get(key) != wanted.get(key):
+            raise misfit(name, key, found.get(key), wanted.get(key))
     network.load_state_dict(dict(tensors))

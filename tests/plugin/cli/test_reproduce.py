@@ -137,6 +137,19 @@ def test_one_that_was_killed_goes_on_to_the_same_numbers(drawn: Path, tmp_path: 
     assert results(tmp_path / "whole")["table_2"][2]["weights"] == "left out, as was asked for"
 
 
+def test_rivals_without_weights_are_left_out_and_say_how_to_get_them(
+    cbmir: Callable[..., Any], drawn: Path, tmp_path: Path
+) -> None:
+    words = ("--images", drawn, "--out", tmp_path / "out", *SMALL, "--epochs", "1", "--side", "16")
+    done = cbmir("reproduce", *words, "--methods", "alexnet", "--json")
+    assert done.status == 0, done.err
+    assert "without --weights these are left out: AlexNet." in done.err
+    row = next(row for row in done.json["table_2"] if row["method"] == "alexnet")
+    assert row["ours"] is None
+    assert row["weights"] == "none: no --weights were named; docs/reproduce.md says how to get them"
+    assert "--weights" not in done.json["command"]
+
+
 def wait_for_checkpoint(folder: Path, process: subprocess.Popen[bytes]) -> None:
     while not list(folder.rglob("checkpoint.safetensors")):
         assert process.poll() is None

@@ -30,10 +30,10 @@ PNG = {"content_type": "image/png", "schema": {"type": "string", "format": "bina
 @blueprint.arguments(ImagesPageSchema, location="query")
 @blueprint.response(200, ImagesSchema)
 def browse(page: dict[str, Any]) -> library.Shelfful:
-    """The images that match, newest first."""
-    where = Where.parse(page.get("where", []))
+    """The images that match, in an order of choice."""
+    where = Where.parse(page.pop("where", []))
     with installation().database.read() as session:
-        return library.browse(session, where, text=page["text"], limit=page["limit"], offset=page["offset"])
+        return library.browse(session, where, **page)
 
 
 @blueprint.route("/images/<int:instance_id>")

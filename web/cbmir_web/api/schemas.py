@@ -8,6 +8,7 @@ from typing import Any
 from marshmallow import Schema, fields, pre_load, validate
 
 from cbmir.evaluation.definitions import PROBES
+from cbmir.services.retrieval.library import Sort
 from cbmir.store.quarantine import meaning
 from cbmir.training.request import RANGES, TRAINABLE
 from cbmir.types import OnePer
@@ -142,6 +143,12 @@ class RetrySchema(ReasonSchema):
 class ImagesPageSchema(PageSchema):
     where = fields.List(fields.String(), metadata={"description": "As in a query."})
     text = fields.String(load_default="", metadata={"description": "Part of a file name, or a whole UID."})
+    sort = fields.Enum(
+        Sort,
+        by_value=True,
+        load_default=Sort.ADDED,
+        metadata={"description": "What comes first: the newest here, the newest study, or by file name."},
+    )
 
 
 class TrainingSchema(Input):

@@ -32,16 +32,17 @@ def library() -> str:
     """One page of the images that match the filters."""
     wanted = filters.wanted(request.args)
     text = request.args.get("text", "").strip()
+    sort = request.args.get("sort", archive.Sort.ADDED, type=archive.Sort)
     page = min(max(request.args.get("page", 1, type=int), 1), LAST_PAGE)
     with installation().database.read() as session:
         found = archive.browse(
-            session, Where.parse(wanted), text=text, limit=ON_A_PAGE, offset=(page - 1) * ON_A_PAGE
+            session, Where.parse(wanted), text=text, sort=sort, limit=ON_A_PAGE, offset=(page - 1) * ON_A_PAGE
         )
         offered = filters.facets(session)
     pages = max(math.ceil(found.total / ON_A_PAGE), 1)
     return render_template(
-        "library.html", found=found, facets=offered, wanted=wanted, text=text, page=page, last=pages,
-        numbers=_numbers(page, pages), address=_address(wanted, text),
+        "library.html", found=found, facets=offered, wanted=wanted, text=text, sort=sort, page=page,
+        last=pages, numbers=_numbers(page, pages), address=_address(wanted, text, sort),
     )  # fmt: skip
 
 
@@ -118,5 +119,10 @@ def _numbers(page: int, last: int) -> list[int | None]:
     return numbers
 
 
-def _address(wanted: list[str], text: str) -> Any:
-    return lambda page: url_for("pages.library", where=wanted, text=text or None, page=page if page > 1 else None)
+def _address(wanted: list[str], text: str, sort: archive.Sort) -> Any:
+    said: dict[str, Any] = {
+        "where": wanted,
+        "text": text or None,
+        "sort": sort if sort != archive.Sort.ADDED else None,
+    }
+    return lambda page: url_for("pages.library", **said, page=page if page > 1 else None)

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import ColumnElement, exists, func, or_, select
@@ -16,6 +17,16 @@ from cbmir.store import archives
 from cbmir.store.filters import Where
 from cbmir.store.frames import known_descriptions
 from cbmir.store.tables import Feature, Frame, Group, Instance, Job, Label, Quarantined
+
+
+class Sort(StrEnum):
+    """What comes first on a listing's pages; each order tells all instances apart, so that no page repeats one."""
+
+    ADDED = "added"
+    """The newest here first."""
+    STUDY_DATE = "study_date"
+    """The newest study first, its instances together; those without a date last."""
+    FILE_NAME = "file_name"
 
 
 @dataclass(frozen=True)
@@ -76,13 +87,16 @@ class Statistics:
     jobs: dict[tuple[str, str], int]
 
 
-def browse(session: Session, where: Where, *, text: str = "", limit: int = 48, offset: int = 0) -> Shelfful:
-    """One page of the instances that match, newest first.
+def browse(
+    session: Session, where: Where, *, text: str = "", sort: Sort = Sort.ADDED, limit: int = 48, offset: int = 0
+) -> Shelfful:
+    """One page of the instances that match.
 
     Args:
         session: any.
         where: what to keep.
         text: part of a file name, or a whole UID of the instance, its series or its study; empty keeps all.
+        sort: what comes first.
         limit: instances on the page.
         offset: instances before it.
 
@@ -92,8 +106,19 @@ def browse(session: Session, where: Where, *, text: str = "", limit: int = 48, o
     archives.refuse_unknown(session, where)
     matching = select(Instance).where(*where.clause(), *_about(text))
     total = session.scalar(select(func.count()).select_from(matching.subquery())) or 0
-    page = matching.options(selectinload(Instance.labels)).order_by(Instance.id.desc()).limit(limit).offset(offset)
+    page = matching.options(selectinload(Instance.labels)).order_by(*_ORDERS[sort]).limit(limit).offset(offset)
     return Shelfful(_cards(session, session.scalars(page).all()), total)
+
+
+_ORDERS: dict[Sort, tuple[Any, ...]] = {
+    Sort.ADDED: (Instance.id.desc(),),
+    Sort.STUDY_DATE: (
+        Instance.study_date.desc().nulls_last(),
+        Instance.study_instance_uid.desc(),
+        Instance.id.desc(),
+    ),
+    Sort.FILE_NAME: (Instance.file_name, Instance.id),
+}
 
 
 def _about(text: str) -> list[ColumnElement[bool]]:

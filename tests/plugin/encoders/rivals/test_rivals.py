@@ -88,6 +88,15 @@ def test_weights_of_another_network_are_refused(name: str, tmp_path: Path) -> No
         stored(Dcnn(2), tmp_path, name, 48, 3)
 
 
+def test_what_does_not_fit_is_said_in_words() -> None:
+    with pytest.raises(WeightsMismatch, match=r"does not fit: it has no bias\."):
+        weights.fill(nn.Linear(3, 2), {"weight": torch.zeros(2, 3)}, "w")
+    with pytest.raises(WeightsMismatch, match=r"does not fit: the network has no scale\."):
+        weights.fill(nn.Linear(3, 2, bias=False), {"weight": torch.zeros(2, 3), "scale": torch.zeros(2)}, "w")
+    with pytest.raises(WeightsMismatch, match=r"does not fit: weight has the shape 2 x 4, not 2 x 3\."):
+        weights.fill(nn.Linear(3, 2, bias=False), {"weight": torch.zeros(2, 4)}, "w")
+
+
 def test_weights_without_names_are_no_dcnn(tmp_path: Path) -> None:
     with pytest.raises(WeightsMismatch, match=r"names\.weight"):
         stored(made("alexnet"), tmp_path, "dcnn", 16, 1)

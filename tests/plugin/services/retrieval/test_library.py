@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import numpy as np
 import pytest
 
 from cbmir.errors import NotFound
 from cbmir.services.retrieval import library
+from cbmir.services.retrieval.library import Sort
 from cbmir.store import encoders, features, instances, jobs, quarantine
 from cbmir.store.filters import Where
 from cbmir.store.labels import set_labels
@@ -52,6 +55,17 @@ def test_the_newest_come_first_page_by_page(any_database: Database) -> None:
     assert names(any_database, limit=2, offset=2) == NAMES[:1]
     with any_database.read() as session:
         assert library.browse(session, Where(), limit=1).total == 3
+
+
+def test_the_newest_study_or_the_first_name_comes_first_page_by_page(
+    any_database: Database, stored: list[int]
+) -> None:
+    with any_database.write() as session:
+        library.instance(session, stored[0]).study_date = date(2026, 1, 5)
+        library.instance(session, stored[1]).study_date = date(2024, 1, 5)
+    for sort, expected in ((Sort.STUDY_DATE, NAMES), (Sort.FILE_NAME, ["Two_50%.dcm", "one.dcm", "three.png"])):
+        assert names(any_database, sort=sort) == expected
+        assert [*names(any_database, sort=sort, limit=2), *names(any_database, sort=sort, offset=2)] == expected
 
 
 @pytest.mark.usefixtures("stored")

@@ -145,7 +145,8 @@ class Reproduction:
         found, folder = rivals.weights_of(name, self.wanted), self.wanted.weights
         called = str(rivals.file_of(name, folder)) if folder else ""
         if found is None:
-            return Method(name, None, f"none: {called} is not there; docs/reproduce.md says how to get it")
+            missing = f"{called} is not there" if called else "no --weights were named"
+            return Method(name, None, f"none: {missing}; docs/reproduce.md says how to get them")
         data, said = found
         side = self.wanted.rival_side
         return Method(name, rivals.add(self.database, self.settings, name, data, said, side, parts, called), said)

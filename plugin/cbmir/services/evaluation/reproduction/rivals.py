@@ -31,10 +31,9 @@ CHANNELS = 3
 
 def weights_of(name: str, wanted: Wanted) -> tuple[bytes, str] | None:
     """A rival's weights as safetensors, and in words where they are from; None where they are not to be had."""
-    if wanted.weights is None:
+    if wanted.untrained:
         return untrained(name, wanted.seed), f"none: drawn by chance with seed {wanted.seed}, untrained"
-    path = file_of(name, wanted.weights)
-    if not path.is_file():
+    if wanted.weights is None or not (path := file_of(name, wanted.weights)).is_file():
         return None
     data = path.read_bytes()
     return data, f"pretrained, not trained further; SHA-256 {hashlib.sha256(data).hexdigest()[:12]}"

@@ -9,7 +9,6 @@ from pathlib import Path
 from cbmir.evaluation.reproduction import paper
 from cbmir.training.request import TrainingRequest
 
-DEFAULT_WEIGHTS = Path("../shared/weights")
 SIDE = 64
 """Pixels: what we take for the side of the autoencoder's input, which the paper does not give."""
 RIVAL_SIDE = 224
@@ -25,7 +24,8 @@ class Wanted:
         limit: about so many images, whole patients, each sub-class in its proportion; None means all.
         epochs, side, seed: of the training of the autoencoder and of the DCNN.
         methods: which of `cbmir.evaluation.reproduction.paper.NAMES` are compared; the paper's own always is.
-        weights: folder with the rivals' `NAME.safetensors`; None means drawn by chance, untrained.
+        weights: folder with the rivals' `NAME.safetensors`; those whose file is missing are left out.
+        untrained: the rivals' weights are drawn by chance instead.
         rival_side: side of the rivals' input in pixels, but for the DCNN, whose is `side`.
     """
 
@@ -35,7 +35,8 @@ class Wanted:
     side: int = SIDE
     seed: int = 0
     methods: tuple[str, ...] = tuple(paper.NAMES)
-    weights: Path | None = DEFAULT_WEIGHTS
+    weights: Path | None = None
+    untrained: bool = False
     rival_side: int = RIVAL_SIDE
 
     def training(self, architecture: str) -> TrainingRequest:
@@ -53,6 +54,7 @@ class Wanted:
         words += ["--limit", str(self.limit)] if self.limit else []
         words += ["--epochs", str(self.epochs), "--side", str(self.side), "--seed", str(self.seed)]
         words += ["--methods", ",".join(self.methods)] if self.methods != Wanted.methods else []
-        words += ["--weights", str(self.weights or "none")] if self.weights != DEFAULT_WEIGHTS else []
+        words += ["--weights", str(self.weights)] if self.weights else []
+        words += ["--weights", "none"] if self.untrained else []
         words += ["--rival-side", str(self.rival_side)] if self.rival_side != RIVAL_SIDE else []
         return shlex.join(words)

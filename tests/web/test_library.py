@@ -1,0 +1,35 @@
+"""The library page: filters, text, pages, order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+
+def test_the_library_filters_and_finds(client: FlaskClient, archive: Any) -> None:  # noqa: ARG001
+    assert "4 images" in client.get("/library").text
+    brains = client.get("/library?where=modality=MR&where=subclass=brain").text
+    assert "a.dcm" in brains
+    assert "b.dcm" in brains
+    assert "c.dcm" not in brains
+    assert "c.dcm" in client.get("/library?text=1.2.3.2").text
+    assert "a.dcm" not in client.get("/library?text=C.DC").text
+    assert "No image matches" in client.get("/library?text=nothing").text
+    assert client.get("/library?where=nonsense").status_code == 422
+
+
+def test_the_library_has_pages(client: FlaskClient, archive: Any, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
+    monkeypatch.setattr("cbmir_web.pages.library.ON_A_PAGE", 2)
+    first, second = client.get("/library").text, client.get("/library?page=2").text
+    assert 'rel="next"' in first
+    assert 'rel="prev"' in second
+    assert "a.dcm" not in first
+    assert "a.dcm" in second
+    assert client.get("/library?page=-7").status_code == 200
+    named = client.get("/library?sort=file_name").text
+    assert "a.dcm" in named
+    assert "sort=file_name&amp;page=2" in named, "the next page goes on in this order"
+    assert "a.dcm" in client.get("/library?sort=patient&page=2").text
+    assert client.get("/library?page=99999999999999999999").status_code == 200

@@ -25,10 +25,8 @@ def ids(database: Database) -> list[int]:
     """Two damaged files and a report, set aside; their row ids."""
     with database.write() as session:
         for name, code in (("a.dcm", "broken-file"), ("b.dcm", "broken-file"), ("sr.dcm", "no-pixels")):
-            reason = f"{name} cannot be shown."
-            quarantine.put(
-                session, file_name=name, origin=f"/secret/{name}", sha256=name * 9, code=code, reason=reason
-            )
+            said = {"code": code, "reason": f"{name} cannot be shown.", "remedy": f"See {code}."}
+            quarantine.put(session, file_name=name, origin=f"/secret/{name}", sha256=name * 9, **said)
         return quarantine.ids(session)
 
 
@@ -43,7 +41,9 @@ def test_the_page_tells_damage_from_what_shows_nothing(client: FlaskClient, ids:
     assert "Damaged or cut short <span>2</span>" in page
     assert "Nothing to show: reports, plans and the like <span>1</span>" in page
     assert "Retry all 3" in page
-    assert page.count('name="ids"') == len(ids)
+    assert page.count('name="ids"') == len(ids) + 2, "each file, and both damaged ones together"
+    assert page.count(">Retry 2</button>") == 1
+    assert page.count("See broken-file.") == 1, "what to do is said once of all that it is said of"
     reports = client.get("/quarantine?code=no-pixels").text
     assert "sr.dcm" in reports
     assert "a.dcm" not in reports

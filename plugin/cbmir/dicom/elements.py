@@ -86,7 +86,7 @@ def elements_from(
         explicit: whether value representations are written.
         depth: levels of sequences that they are in.
     """
-    short, whole, long, last = _SHORT[order], _WHOLE[order], _LENGTH[order], len(data) - 12
+    short, whole, long, last = _SHORT[order], _WHOLE[order], _LENGTH[order], len(data) - (12 if explicit else 8)
     while at <= last:
         if explicit:
             group, number, code, length = short(data, at)

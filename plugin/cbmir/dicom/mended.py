@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from struct import pack
 
-from pydicom.datadict import dictionary_has_tag, dictionary_VR
+from pydicom.datadict import dictionary_has_tag, dictionary_VR, repeater_has_tag
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.uid import (
@@ -22,6 +22,7 @@ from pydicom.uid import (
 )
 
 from cbmir.dicom.elements import (
+    DELIMITERS,
     GUESSED,
     ITEM,
     LONG,
@@ -39,6 +40,9 @@ from cbmir.dicom.elements import (
 
 BEHIND_META = 0x00030000
 """Tags of the meta header are below it."""
+
+LAST = DELIMITERS << 16
+"""Tags of elements are below it."""
 
 MOST = 16
 """Slips of a header that are mended: beyond that its writer knows another encoding."""
@@ -161,7 +165,7 @@ def _candidates(tag: int) -> tuple[bytes, ...]:
     or several, and UN, which is read by the dictionary too. None where it does not know the element."""
     if tag & PRIVATE:
         return DROPPED
-    known = dictionary_VR(tag) if dictionary_has_tag(tag) else ""
+    known = dictionary_VR(tag) if dictionary_has_tag(tag) or repeater_has_tag(tag) else ""
     return (*known.encode().split(b" or "), b"UN") if len(known) > 1 else ()
 
 
@@ -208,7 +212,7 @@ def _may_be_sequence(tag: int, vr: str) -> bool:
 def _continues(data: memoryview, at: int, tag: int, *, explicit: bool) -> bool:
     """Whether an element follows that may stand behind the one with this tag, within the data, or with pixels."""
     each = element_at(data, at, "<", explicit)
-    return each is not None and tag < each[0] and (each[3] <= len(data) or each[0] in PIXEL_KEYWORDS)
+    return each is not None and tag < each[0] < LAST and (each[3] <= len(data) or each[0] in PIXEL_KEYWORDS)
 
 
 def _tag(data: memoryview, at: int) -> int:

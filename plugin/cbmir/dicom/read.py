@@ -10,6 +10,7 @@ from typing import BinaryIO, cast
 
 from pydicom import Dataset, dcmread
 from pydicom.dataelem import RawDataElement
+from pydicom.tag import BaseTag
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
@@ -48,6 +49,9 @@ UNCOMPRESSED = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEnd
 
 ITEM_HEAD = 8
 """Bytes of an item's tag and length, in front of the offset table and of each fragment (PS3.5 A.4)."""
+
+STRAY = BaseTag(0xFFFEE000)
+"""The tag of an item, where pydicom takes it for an element."""
 
 FIRST = 64 * 1024
 """Bytes of a compressed frame that tell what it is."""
@@ -213,8 +217,8 @@ def _plainly_parsed(file: Octets, name: str) -> DicomObject | None:
 
 
 def _leniently_parsed(file: Octets, name: str, most: int | None = None) -> DicomObject:
-    """What pydicom makes of an unusual file, within `most` bytes; where it finds no pixels, what there is once the
-    header is mended."""
+    """What pydicom makes of an unusual file, within `most` bytes; where it finds no pixels, or what seems left of a
+    sequence, what there is once the header is mended."""
     try:
         with translated(f"{name} is a DICOM object that cannot be parsed"):
             found = _inflated(file, name) if _is_deflated(file) else _parsed_by_pydicom(file, name, most)
@@ -222,8 +226,22 @@ def _leniently_parsed(file: Octets, name: str, most: int | None = None) -> Dicom
         if header := _mended(file):
             return _after(header, file, name)
         raise
-    header = None if found.keyword else _mended(file)
-    return _after(header, file, name) if header else found
+    header = None if found.keyword and _is_ordered(found.dataset) else _mended(file)
+    if header:
+        return _after(header, file, name)
+    _refuse_stray(found.dataset, name)
+    return found
+
+
+def _is_ordered(dataset: Dataset) -> bool:
+    """Whether elements lie in the file in the order of their tags (PS3.5 7.1), and no item among them: what is left
+    of a sequence whose length is too small does not, and pydicom lets it replace other elements."""
+    places = [each.value_tell for each in dataset.elements() if isinstance(each, RawDataElement)]
+    return places == sorted(places) and not _has_stray(dataset)
+
+
+def _has_stray(dataset: Dataset) -> bool:
+    return STRAY in dataset.keys()  # noqa: SIM118 the dataset's own `in` takes ten times as long
 
 
 def _mended(file: Octets) -> Mended | None:
@@ -262,6 +280,11 @@ def _refuse_cut(dataset: Dataset, name: str) -> None:
         if found < element.length:
             reason = f"{name} is cut short: element {element.tag} promises {element.length} bytes and has {found}."
             raise BrokenFile(reason, RESEND)
+
+
+def _refuse_stray(dataset: Dataset, name: str) -> None:
+    if _has_stray(dataset):
+        raise BrokenFile(f"{name} is damaged: an item of a sequence stands outside of one.", RESEND)
 
 
 def _refuse_rest(dataset: Dataset, file: Octets, at: int, name: str) -> None:

@@ -138,6 +138,67 @@ def test_a_sequence_of_a_wrong_length_is_measured(
     assert_read(with_number(data, at, length + wrong), f"take {length} bytes, not {length + wrong}")
 
 
+def enhanced(dataset: FileDataset, syntax: str) -> tuple[bytes, int]:
+    """The slice with a window and a slope in functional groups, and where the length of the shared ones stands."""
+    public = Dataset({tag: element for tag, element in dataset.items() if not tag.is_private})
+    window, slope, shared = Dataset(), Dataset(), Dataset()
+    window.WindowCenter, window.WindowWidth = 100, 300
+    slope.RescaleSlope, slope.RescaleIntercept = 2, -1000
+    shared.FrameVOILUTSequence, shared.PixelValueTransformationSequence = [window], [slope]
+    public.SharedFunctionalGroupsSequence = [shared]
+    public.file_meta = dataset.file_meta
+    data = written(FileDataset("", public, file_meta=dataset.file_meta, preamble=bytes(128)), syntax)
+    return data, data.index(pack("<HH", 0x5200, 0x9229)) + (4 if syntax == ImplicitVRLittleEndian else 8)
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+def test_a_sequence_that_ends_within_its_items_loses_none_of_them(slice_of_ct: FileDataset, syntax: str) -> None:
+    """pydicom takes what is left for elements of the object, and finds its pixels behind them."""
+    data, at = enhanced(slice_of_ct, syntax)
+    (length,) = unpack_from("<L", data, at)
+    whole = first_picture(data)
+    for wrong in (*range(0, length, 2), length + 8):
+        found = first_picture(with_number(data, at, wrong))
+        assert "items of (5200,9229)" in found.steps[0]
+        assert np.array_equal(found.pixels, whole.pixels)
+
+
+def test_an_item_outside_of_a_sequence_is_refused(slice_of_ct: FileDataset) -> None:
+    """Two lengths are wrong, and nobody can tell what belongs where."""
+    data, at = enhanced(slice_of_ct, ImplicitVRLittleEndian)
+    slip = with_number(with_number(data, at, 0), at + 8, 30)
+    with pytest.raises(BrokenFile, match=r"slip\.dcm is damaged: an item"):
+        first_picture(slip)
+
+
+def test_tags_out_of_order_are_no_slip(slice_of_ct: FileDataset) -> None:
+    data = written(slice_of_ct)
+    row, column = (data.index(pack("<HH", 0x0028, element)) for element in (0x0010, 0x0011))
+    swapped = data[:row] + data[column : column + 10] + data[row : row + 10] + data[column + 10 :]
+    assert first_picture(swapped).steps == first_picture(data).steps
+
+
+def test_an_overlay_without_a_value_representation_is_read(slice_of_ct: FileDataset) -> None:
+    """Its group is one of several, 60xx, which the dictionary has once for all (PS3.6 6)."""
+    slice_of_ct.add_new(0x60020010, "US", 16)
+    slice_of_ct.add_new(0x60020011, "US", 8)
+    slice_of_ct.add_new(0x60023000, "OW", bytes(16))
+    plain = written(slice_of_ct)
+    for element in (0x0010, 0x3000):
+        found = first_picture(with_representation(plain, 0x6002, element, b"  "))
+        assert found.steps[0] == f"header mended: element (6002,{element:04X}) has no value representation"
+        assert found.steps[1:] == first_picture(plain).steps
+
+
+@pytest.mark.parametrize("syntax", list(ENCODINGS))
+def test_a_single_pixel_at_the_end_is_found(slice_of_ct: FileDataset, syntax: str) -> None:
+    """Of an implicit object that leaves ten bytes, fewer than an explicit element's head."""
+    slice_of_ct.Rows = slice_of_ct.Columns = 1
+    slice_of_ct.PixelData = b"\1\2"
+    del slice_of_ct[0xFFFCFFFC]
+    assert first_picture(in_encoding(slice_of_ct, syntax, syntax)).pixels.shape == (1, 1)
+
+
 def test_a_sequence_whose_items_are_wrong_too_is_refused(slice_of_ct: FileDataset) -> None:
     data, at = with_sequence(slice_of_ct, (0x0009, 0x1099), ExplicitVRLittleEndian)
     for slip in (with_number(data, at + 8, 3), with_number(data, at + 8, 100_000)):

@@ -59,6 +59,11 @@ def test_every_command_can_be_called_so(line: str) -> None:
         without_files(command).make_context(command.name, words, parent=call)
 
 
+def test_the_page_of_commands_has_every_command() -> None:
+    rows = re.findall(r"^\| (`cbmir .*?) \|", (ROOT / "docs" / "commands.md").read_text(), re.MULTILINE)
+    assert {name for row in rows for name in re.findall(r"`cbmir ([a-z-]+)", row)} == set(cli.list_commands(click.Context(cli)))
+
+
 @pytest.fixture
 def app(settings: Settings) -> Flask:
     return create_app(settings)

@@ -33,3 +33,17 @@ def test_the_library_has_pages(client: FlaskClient, archive: Any, monkeypatch: p
     assert "sort=file_name&amp;page=2" in named, "the next page goes on in this order"
     assert "a.dcm" in client.get("/library?sort=patient&page=2").text
     assert client.get("/library?page=99999999999999999999").status_code == 200
+
+
+def test_more_images_than_are_counted_are_told_of_and_reached(
+    client: FlaskClient,
+    archive: Any,  # noqa: ARG001
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("cbmir_web.pages.library.ON_A_PAGE", 1)
+    monkeypatch.setattr("cbmir.services.retrieval.library.MOST_COUNTED", 1)
+    first, last = client.get("/library").text, client.get("/library?page=4").text
+    assert "more than 2 images" in first
+    assert 'rel="next"' in client.get("/library?page=2").text
+    assert "more than" not in last
+    assert "4 images" in last

@@ -8,8 +8,8 @@ from datetime import date
 from itertools import chain
 from typing import Any, Self
 
-from sqlalchemy import ColumnElement, and_, false, func, not_, or_, select
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy import ColumnElement, Select, and_, false, func, not_, or_, select, union_all
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from cbmir.errors import BadRequest
 from cbmir.modalities import modality_class
@@ -17,6 +17,17 @@ from cbmir.store import study_dates
 from cbmir.store.study_dates import Days
 from cbmir.store.tables import Archive, ArchiveObject, Group, Instance, Label
 from cbmir.types import ObjectState
+
+
+@dataclass(frozen=True)
+class Look:
+    """How the conditions of a filter are looked at: what they keep is the same."""
+
+    by_row: bool = False
+    """The labels of one instance after the other, until there are enough: quick where a condition keeps many. Else
+    all that have the label are listed first: quick where it keeps few."""
+    session: Session | None = None
+    """To ask beforehand how a value is spelled, so that indices find it; None if nobody can be asked."""
 
 
 @dataclass(frozen=True)
@@ -104,17 +115,18 @@ class Where:
         terms = (term for term in chain.from_iterable(self.any_of) if not study_dates.names_date(term))
         return {each.archive for each in (self, *(asked(term)[1] for term in terms)) if each.archive is not None}
 
-    def clause(self) -> list[ColumnElement[bool]]:
-        """Conditions over `Instance`, to be joined by AND; labels and groups are looked at in subqueries."""
-        conditions = [_carries(name, value) for name, value in self.label.items()]
+    def clause(self, look: Look | None = None) -> list[ColumnElement[bool]]:
+        """Conditions over `Instance`, to be joined by AND; another look gives as many, which keep the same."""
+        look = look or Look()
+        conditions = [_carries(name, value, look) for name, value in self.label.items()]
         if self.modality is not None:
-            conditions.append(_of_modality(self.modality))
+            conditions.append(_of_modality(self.modality, look))
         if self.body_part is not None:
-            conditions.append(_same(Instance.body_part, self.body_part))
+            conditions.append(_same(Instance.body_part, self.body_part, look))
         if self.archive is not None:
-            conditions.append(_listed_by(self.archive))
+            conditions.append(_listed_by(self.archive, look))
         conditions += Days(self.study_from, self.study_to).clause()
-        conditions += [or_(*map(_holds, choices)) for choices in self.any_of]
+        conditions += [or_(*(_holds(term, look) for term in choices)) for choices in self.any_of]
         if self.exclude_group is not None:
             conditions.append(not_(_of_group(self.exclude_group)))
         if self.exclude_instance is not None:
@@ -170,12 +182,12 @@ def _checked_term(term: str) -> str:
     return f"{name}={value}" if _is_negated(term) else written(name, value)
 
 
-def _holds(term: str) -> ColumnElement[bool]:
+def _holds(term: str, look: Look) -> ColumnElement[bool]:
     """Whether a term of `any_of` does."""
     if study_dates.names_date(term):
         return and_(*study_dates.clause(term))
     is_negated, positive = asked(term)
-    holds = and_(*positive.clause())
+    holds = and_(*positive.clause(look))
     return not_(func.coalesce(holds, false())) if is_negated else holds
 
 
@@ -202,32 +214,67 @@ def _check(name: str, value: object) -> None:
         raise BadRequest(f"The filter's {name} has a value of the wrong type.")
 
 
-def _of_modality(wanted: str) -> ColumnElement[bool]:
-    labelled = _labelled(Label.name == "modality", _same(Label.value, wanted))
-    without_code = _labelled(Label.name == "modality", _same(Label.value, modality_class(wanted)))
-    return or_(_same(Instance.modality, wanted), labelled, and_(Instance.modality.is_(None), without_code))
+def _of_modality(wanted: str, look: Look) -> ColumnElement[bool]:
+    is_class = modality_class(wanted) == wanted.lower()  # then whoever has it is labelled as wanted
+    coded = _same(Instance.modality, wanted, look)
+    labelled, named = (_same(Label.value, each, look) for each in (wanted, modality_class(wanted)))
+    if look.by_row:
+        of_class = and_(Instance.modality.is_(None), _label_is("modality", named))
+        return or_(coded, _label_is("modality", labelled), *([] if is_class else [of_class]))
+    bare = _labelled("modality", named).join(Instance, Instance.id == Label.instance_id)
+    listed = [] if is_class else [bare.where(Instance.modality.is_(None))]
+    return _is_one_of(select(Instance.id).where(coded), _labelled("modality", labelled), *listed)
 
 
-def _carries(name: str, value: str) -> ColumnElement[bool]:
-    labelled = _labelled(Label.name == name, Label.value == value)
-    return or_(_of_group(value), labelled) if name == GROUP else labelled
+def _carries(name: str, value: str, look: Look) -> ColumnElement[bool]:
+    same = Label.value == value
+    if look.by_row:
+        return or_(_of_group(value), _label_is(name, same)) if name == GROUP else _label_is(name, same)
+    of_group = [select(Instance.id).where(_of_group(value))] if name == GROUP else []
+    return _is_one_of(_labelled(name, same), *of_group)
+
+
+def _is_one_of(*lists: Select[Any]) -> ColumnElement[bool]:
+    """One list for all, which PostgreSQL can begin with; by OR it would look at every instance."""
+    return Instance.id.in_(union_all(*(each.correlate(None) for each in lists)) if len(lists) > 1 else lists[0])
 
 
 def _of_group(key: str) -> ColumnElement[bool]:
     return Instance.group_id.in_(select(Group.id).where(Group.key == key))
 
 
-def _labelled(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
-    # a list, found by the index on name and value, not a look at every instance: a rare label costs nothing
-    return Instance.id.in_(select(Label.instance_id).where(*conditions))
+def _labelled(name: str, condition: ColumnElement[bool]) -> Select[Any]:
+    return select(Label.instance_id).where(Label.name == name, condition)
 
 
-def _listed_by(name: str) -> ColumnElement[bool]:
-    mine = select(ArchiveObject.sop_instance_uid).join(Archive, Archive.id == ArchiveObject.archive_id)
-    mine = mine.where(ArchiveObject.state != ObjectState.DELETED)
-    return func.coalesce(Instance.sop_instance_uid, "").in_(mine.where(Archive.name == name))
+def _label_is(name: str, condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    # not EXISTS, of which PostgreSQL makes a list
+    return select(condition).where(Label.instance_id == Instance.id, Label.name == name).scalar_subquery()
 
 
-def _same(column: InstrumentedAttribute[Any], value: str) -> ColumnElement[bool]:
+def _listed_by(name: str, look: Look) -> ColumnElement[bool]:
+    here = ArchiveObject.state != ObjectState.DELETED
+    if look.by_row:
+        archive = select(Archive.id).where(Archive.name == name).scalar_subquery()
+        mine = select(here).where(ArchiveObject.archive_id == archive)
+        return mine.where(ArchiveObject.sop_instance_uid == Instance.sop_instance_uid).scalar_subquery()
+    listed = select(ArchiveObject.sop_instance_uid).join(Archive, Archive.id == ArchiveObject.archive_id)
+    return func.coalesce(Instance.sop_instance_uid, "").in_(listed.where(here, Archive.name == name))
+
+
+def _same(column: InstrumentedAttribute[Any], value: str, look: Look) -> ColumnElement[bool]:
+    return column.in_(_spellings(look.session, column, value)) if look.session else _alike(column, value)
+
+
+def _alike(column: ColumnElement[Any] | InstrumentedAttribute[Any], value: str) -> ColumnElement[bool]:
     # SQLite lowers ASCII only: what is equal as it stands must match too
     return or_(column == value, func.lower(column) == value.lower())
+
+
+def _spellings(session: Session, column: InstrumentedAttribute[Any], value: str) -> Sequence[str]:
+    """What a column holds that is this value in either case; an index leads from one value to the next."""
+    here = [Label.name == "modality"] if column is Label.value else []
+    first = select(func.min(column).label("value")).where(*here).cte(recursive=True)
+    following = select(func.min(column)).where(column > first.c.value, *here).scalar_subquery()
+    every = first.union_all(select(following).where(first.c.value.is_not(None)))
+    return session.scalars(select(every.c.value).where(_alike(every.c.value, value))).all()

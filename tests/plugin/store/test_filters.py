@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select
 
 from cbmir.errors import BadRequest
-from cbmir.store.filters import Where
+from cbmir.store.filters import Look, Where
 from cbmir.store.session import Database
 from cbmir.store.tables import Instance
 from cbmir.types import InstanceHeader
@@ -42,8 +42,15 @@ def archive(
 
 
 def kept(database: Database, where: Where) -> list[str]:
+    """The same, however the filter looks at them."""
     with database.read() as session:
-        return list(session.scalars(select(Instance.file_name).where(*where.clause()).order_by(Instance.id)))
+        looks = [Look(by_row, asked) for by_row in (False, True) for asked in (None, session)]
+        first, *others = [
+            list(session.scalars(select(Instance.file_name).where(*where.clause(look)).order_by(Instance.id)))
+            for look in looks
+        ]
+    assert others == [first] * len(others)
+    return first
 
 
 KEPT: list[tuple[list[str], list[str]]] = [

@@ -26,7 +26,11 @@ class ImageSchema(Schema):
 
 class ImagesSchema(Schema):
     images = fields.List(fields.Nested(ImageSchema), required=True, attribute="cards")
-    total = fields.Integer(required=True)
+    total = fields.Integer(
+        required=True,
+        metadata={"description": "Images that match; at most 10,000, or to the next page's end, are counted."},
+    )
+    more = fields.Boolean(required=True, metadata={"description": "Whether more match than `total`."})
 
 
 class FrameSchema(Schema):

@@ -6,6 +6,7 @@ from datetime import date
 
 import numpy as np
 import pytest
+from sqlalchemy import select
 
 from cbmir.errors import NotFound
 from cbmir.services.retrieval import library
@@ -14,6 +15,7 @@ from cbmir.store import encoders, features, instances, jobs, quarantine
 from cbmir.store.filters import Where
 from cbmir.store.labels import set_labels
 from cbmir.store.session import Database
+from cbmir.store.tables import Instance
 from cbmir.types import InstanceHeader, JobKind, LabelOrigin, NewFrame
 
 NAMES = ["one.dcm", "Two_50%.dcm", "three.png"]
@@ -66,6 +68,49 @@ def test_the_newest_study_or_the_first_name_comes_first_page_by_page(
     for sort, expected in ((Sort.STUDY_DATE, NAMES), (Sort.FILE_NAME, ["Two_50%.dcm", "one.dcm", "three.png"])):
         assert names(any_database, sort=sort) == expected
         assert [*names(any_database, sort=sort, limit=2), *names(any_database, sort=sort, offset=2)] == expected
+
+
+@pytest.mark.usefixtures("stored")
+def test_studies_without_a_date_go_on_where_those_with_one_end(any_database: Database) -> None:
+    for dated in (0, 1, 2, 3):
+        with any_database.write() as session:
+            for number, each in enumerate(session.scalars(select(Instance).order_by(Instance.id))):
+                each.study_date = date(2026, 1, 9 - number) if number < dated else None
+        whole = names(any_database, sort=Sort.STUDY_DATE)
+        assert whole[:dated] == NAMES[:dated]
+        assert sorted(whole) == sorted(NAMES)
+        assert [names(any_database, sort=Sort.STUDY_DATE, limit=1, offset=at) for at in range(4)] == [
+            *([name] for name in whole),
+            [],
+        ]
+
+
+@pytest.mark.usefixtures("stored")
+def test_more_than_enough_are_not_counted(any_database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(library, "MOST_COUNTED", 1)
+    with any_database.read() as session:
+        told = [library.browse(session, Where(), limit=1, offset=at) for at in (0, 1, 2)]
+        brains = library.browse(session, Where.parse(["subclass=brain"]), limit=1)
+    assert [(each.total, each.more) for each in told] == [(2, True), (3, False), (3, False)]
+    assert (brains.total, brains.more) == (2, False)
+
+
+@pytest.mark.usefixtures("stored")
+@pytest.mark.parametrize("many", [0, 2], ids=["many", "few"])
+@pytest.mark.parametrize("sort", Sort)
+def test_a_filter_that_keeps_many_and_one_that_keeps_few_find_the_same(
+    any_database: Database, monkeypatch: pytest.MonkeyPatch, many: float, sort: Sort
+) -> None:
+    monkeypatch.setattr(library, "MANY", many)
+    for terms, expected in [
+        (["modality=mr"], {"one.dcm", "Two_50%.dcm"}),
+        (["modality=mr", "subclass=brain"], {"Two_50%.dcm"}),
+        (["group=p-0", "subclass=knee"], {"one.dcm"}),
+        (["subclass=knee OR modality!=mr", "body_part!=knee"], {"one.dcm", "three.png"}),
+        (["subclass=none"], set()),
+    ]:
+        found = names(any_database, Where.parse(terms), sort=sort)
+        assert (set(found), len(found)) == (expected, len(expected))
 
 
 @pytest.mark.usefixtures("stored")

@@ -101,7 +101,7 @@ def lengths(data: bytes, syntax: str) -> list[tuple[int, int]]:
 
 
 def slips(data: bytes, syntax: str) -> Iterator[bytes]:
-    """The file with one wrong length, of whatever item or sequence: each that is even, to a bit above what it is."""
+    """The file with one wrong length of an item or a sequence: each that is even, to a bit above what it is."""
     order = ">" if syntax == ExplicitVRBigEndian else "<"
     for at, length in lengths(data, syntax):
         for wrong in {*range(0, length + 18, 2)} - {length}:

@@ -33,6 +33,7 @@ from cbmir.dicom.elements import (
     plain_header,
 )
 from cbmir.dicom.mended import Mended, mended_header, misnamed, seems_bare, without_preamble
+from cbmir.dicom.nested import misfit
 from cbmir.dicom.octets import Octets
 from cbmir.dicom.watched import Watched
 from cbmir.errors import BrokenFile, NotAPicture, UnsafeArchive
@@ -209,7 +210,7 @@ def _name_compression(dataset: Dataset, items: Octets) -> None:
 def _plainly_parsed(file: Octets, name: str) -> DicomObject | None:
     """The object, of a header without surprises by its bytes; None of any other, which pydicom knows."""
     plain = plain_header(file.read(0, HEADER))
-    if plain is None:
+    if plain is None or misfit(plain[0], file):
         return None
     found = _pixels(plain[0], file.part(plain[1]), name)
     _refuse_nonsense(found.dataset, name)
@@ -253,6 +254,7 @@ def _after(header: Mended, file: Octets, name: str) -> DicomObject:
     """The object that has such a header, and its pixels behind it."""
     dataset, at, said = header
     found = replace(_pixels(dataset, file.part(at), name), mended=said)
+    _refuse_misfit(dataset, file.part(0, at), name)
     _refuse_nonsense(dataset, name)
     return found
 
@@ -265,6 +267,7 @@ def _parsed_by_pydicom(file: Octets, name: str, most: int | None) -> DicomObject
     at = stream.tell()
     found = _pixels(dataset, file.part(at), name)
     _refuse_cut(dataset, name)
+    _refuse_misfit(dataset, file.part(0, at), name)
     _refuse_nonsense(dataset, name)
     _fill_transfer_syntax(dataset)
     if not found.keyword:
@@ -280,6 +283,13 @@ def _refuse_cut(dataset: Dataset, name: str) -> None:
         if found < element.length:
             reason = f"{name} is cut short: element {element.tag} promises {element.length} bytes and has {found}."
             raise BrokenFile(reason, RESEND)
+
+
+def _refuse_misfit(dataset: Dataset, header: Octets, name: str) -> None:
+    """Refuse wrong lengths within a sequence of which values are taken: they may hide a window, or make one up."""
+    if keyword := misfit(dataset, header):
+        reason = f"{name} is damaged: the items of its {keyword} have lengths that do not fit each other."
+        raise BrokenFile(reason, RESEND)
 
 
 def _refuse_stray(dataset: Dataset, name: str) -> None:

@@ -165,8 +165,9 @@ def test_a_sequence_that_ends_within_its_items_loses_none_of_them(slice_of_ct: F
 
 def test_an_item_outside_of_a_sequence_is_refused(slice_of_ct: FileDataset) -> None:
     """Two lengths are wrong, and nobody can tell what belongs where."""
-    data, at = enhanced(slice_of_ct, ImplicitVRLittleEndian)
-    slip = with_number(with_number(data, at, 0), at + 8, 30)
+    data, at = with_sequence(slice_of_ct, (0x0008, 0x1140), ImplicitVRLittleEndian)
+    (length,) = unpack_from("<L", data, at)
+    slip = with_number(with_number(data, at, 0), at + 8, length - 8)
     with pytest.raises(BrokenFile, match=r"slip\.dcm is damaged: an item"):
         first_picture(slip)
 

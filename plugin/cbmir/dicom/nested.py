@@ -7,6 +7,7 @@ element.
 
 from __future__ import annotations
 
+import re
 import sys
 from struct import Struct
 from typing import Any, NamedTuple
@@ -133,8 +134,8 @@ class _Walk(NamedTuple):
         """Where what follows a value of unknown length begins that is no sequence."""
         group, number = ITEM >> 16, END_OF_SEQUENCE & 0xFFFF
         delimiter = Struct(self.order + "HHL").pack(group, number, 0)
-        found = bytes(self.data[at:]).find(delimiter)
-        return NOWHERE if found < 0 else at + found + len(delimiter)
+        found = re.compile(re.escape(delimiter)).search(self.data, at)  # not by a copy, which has `find`
+        return found.end() if found else NOWHERE
 
 
 def _is_sequence(tag: int, vr: bytes, end: int | None) -> bool:

@@ -171,6 +171,20 @@ def test_other_encodings_and_private_elements_within_items_do_no_harm() -> None:
     assert found.steps == first_picture(data).steps
 
 
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ExplicitVRBigEndian])
+def test_a_value_within_an_item_may_be_of_undefined_length(syntax: str) -> None:
+    """Its end is marked (PS3.5 7.5.2); without the mark the item does not fit."""
+    content = look_up_tables()
+    for item in content["VOILUTSequence"]:
+        item["LUTData"].is_undefined_length = True
+    data = encoded(content, syntax)
+    assert first_picture(data).steps == first_picture(encoded(look_up_tables(), syntax)).steps
+    mark = pack(">HHL" if syntax == ExplicitVRBigEndian else "<HHL", 0xFFFE, 0xE0DD, 0)
+    assert data.count(mark) == 2
+    with pytest.raises(BrokenFile):
+        first_picture(data.replace(mark, bytes(8)))
+
+
 def test_sequences_that_nobody_reads_may_be_damaged() -> None:
     data = encoded({"SourceImageSequence": [of(ReferencedSOPInstanceUID="1.2.3.4")]}, ExplicitVRLittleEndian)
     at = data.index(ITEM) + 4

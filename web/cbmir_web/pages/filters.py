@@ -1,4 +1,4 @@
-"""The values that the forms offer to filter by, counted again only when the archive has changed."""
+"""The values that the forms offer to filter by, counted again when the archive has changed, if that is quick."""
 
 from __future__ import annotations
 
@@ -15,6 +15,10 @@ from cbmir.services.retrieval import library
 OLDEST_SECONDS = 60.0
 """Changes that the stamp does not show, such as a label's new value, appear after this time."""
 
+NOTICED_SECONDS, RESTS = 0.1, 50
+"""Counting that takes longer, as in an archive of a hundred thousand and more, rests for so many times as long:
+while images come in, not every page is to wait for it."""
+
 
 def wanted(given: MultiDict[str, str]) -> list[str]:
     """The terms that a form's fields ask for, the days among them."""
@@ -24,17 +28,26 @@ def wanted(given: MultiDict[str, str]) -> list[str]:
 
 
 @dataclass(frozen=True)
-class _Counted:
+class Counted:
+    """The values, with the archive's stamp, the moment and the seconds that it took to count them."""
+
     stamp: tuple[int, int]
     at: float
+    took: float
     facets: library.Facets
+
+    def serves(self, stamp: tuple[int, int], now: float) -> bool:
+        """Whether they need not be counted again for an archive of this stamp."""
+        rests = RESTS * self.took if self.took > NOTICED_SECONDS else 0.0
+        return now - self.at < (max(rests, OLDEST_SECONDS) if stamp == self.stamp else rests)
 
 
 def facets(session: Session) -> library.Facets:
     """The values, counted at most once a minute for an archive that stays as it is."""
-    stamp = library.facets_stamp(session)
-    known = cast("_Counted | None", current_app.extensions.get("cbmir-facets"))
-    if known is None or known.stamp != stamp or time.monotonic() - known.at > OLDEST_SECONDS:
-        known = _Counted(stamp, time.monotonic(), library.facets(session))
+    stamp, now = library.facets_stamp(session), time.monotonic()
+    known = cast("Counted | None", current_app.extensions.get("cbmir-facets"))
+    if known is None or not known.serves(stamp, now):
+        found = library.facets(session)
+        known = Counted(stamp, time.monotonic(), time.monotonic() - now, found)
         current_app.extensions["cbmir-facets"] = known
     return known.facets

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cbmir import files
 from cbmir.errors import BrokenFile, DiskFull, NotFound, Unavailable
 from cbmir.pictures import stored
 from cbmir.types import ByteArray
@@ -134,6 +135,11 @@ class Shelf:
         """Whether there is a picture of this key, and nobody has put it since."""
         moments = [_put_at(path) for path in self._paths(key) if path.exists()]
         return bool(moments) and max(moments) < moment
+
+    def discard_drafts(self, seconds: float) -> None:
+        """Remove what a process that died was about to put, if it is as old as that."""
+        for folders in ("*/", "*/*/"):  # where files are written, and where earlier versions wrote theirs
+            files.discard_left(self._folder, f"{folders}{files.DRAFTS}", seconds)
 
     def _path(self, key: str) -> Path:
         if not KEY.fullmatch(key):

@@ -9,7 +9,6 @@ import logging
 import time
 from collections.abc import Iterator
 
-from cbmir import files
 from cbmir.pictures.shelf import PARTS, Shelf
 from cbmir.settings import Settings
 from cbmir.store import frames, instances
@@ -18,9 +17,6 @@ from cbmir.store.writing import in_pieces
 
 STRAY_SECONDS = 24 * 3600.0
 """A picture is recorded within minutes of being put."""
-
-DEEP = ("*/", "*/*/")
-"""Where the shelf writes its files, and where earlier versions wrote theirs."""
 
 MOST_STRAYS = 10
 """If more than one in so many old pictures is a stray, this is not the database that they belong to."""
@@ -40,8 +36,7 @@ def discard_strays(database: Database, settings: Settings) -> int:
         OSError: if the folder cannot be read or written.
     """
     before, shelf = time.time() - STRAY_SECONDS, Shelf(settings.pictures)
-    for folders in DEEP:
-        files.discard_left(settings.pictures, f"{folders}{files.DRAFTS}", STRAY_SECONDS)
+    shelf.discard_drafts(STRAY_SECONDS)
     old, strays = 0, list[str]()
     for keys in _old(shelf, before):
         old += len(keys)

@@ -66,19 +66,30 @@ class Unlisted:
 def find_sources(paths: Iterable[Path], settings: Settings) -> Iterator[Source | Unlisted]:
     """All files below `paths`, sorted within each folder; zips and DICOMDIRs are looked into, by content.
 
+    Folders are listed as their turn comes; the installation's own, which grows meanwhile, is passed over.
+
     Args:
         paths: files, folders, zips, DICOMDIRs.
-        settings: for the bounds on sizes.
+        settings: for the bounds on sizes, and where the installation is.
     """
     for path in (path.absolute() for path in paths):  # whoever reads it again may work elsewhere
         if path.is_dir():
-            for file in _walk(path):
+            for file in _walk(path, settings.data):
                 found = [file] if isinstance(file, Unlisted) else _of_file(file, _below_name(file, path), settings)
                 yield from found
         elif _is_dicomdir(path):
             yield from _of_dicomdir(path, settings)
         else:
             yield from _of_file(path, path.name, settings)
+
+
+def count_sources(paths: Iterable[Path], settings: Settings) -> int:
+    """How many files `find_sources` finds, told without opening those of a folder: a zip there counts as one."""
+    return sum(1 for path in paths for _ in _counted(path.absolute(), settings))
+
+
+def _counted(path: Path, settings: Settings) -> Iterator[object]:
+    return _walk(path, settings.data) if path.is_dir() else find_sources([path], settings)
 
 
 def named_sources(files: Iterable[tuple[Path, str]], settings: Settings) -> Iterator[Source | Unlisted]:
@@ -126,16 +137,21 @@ def _is_dicomdir(path: Path) -> bool:
     return path.name.upper() == "DICOMDIR"
 
 
-def _walk(folder: Path) -> Iterator[Path | Unlisted]:
-    """The files of a folder and those below it; what cannot be looked into, and links to folders, are said."""
+def _walk(folder: Path, own: Path) -> Iterator[Path | Unlisted]:
+    """The files of a folder and those below it, but for our own; what cannot be looked into, and links to folders,
+    are said."""
     closed: list[OSError] = []
     for parent, folders, files in os.walk(folder, onerror=closed.append):
-        folders[:] = sorted(name for name in folders if not _is_sidecar(name))
+        folders[:] = sorted(name for name in folders if not _is_sidecar(name) and not _is_at(own, parent, name))
         yield from (_linked(Path(parent, name), folder) for name in folders if Path(parent, name).is_symlink())
         yield from (Path(parent, name) for name in sorted(files) if not _is_sidecar(name))
     for error in closed:
         name = _below_name(Path(error.filename), folder)
         yield Unlisted(name, _utf8(error.filename), unreadable(name, error))
+
+
+def _is_at(own: Path, parent: str, name: str) -> bool:
+    return name == own.name and own.exists() and own.samefile(Path(parent, name))
 
 
 def _linked(path: Path, folder: Path) -> Unlisted:

@@ -11,7 +11,7 @@ import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, MediaStorageDirectoryStorage, generate_uid
 
-from cbmir.archive.folder import Source, Unlisted, find_sources, sha256_of, size_of, sources_at
+from cbmir.archive.folder import Source, Unlisted, count_sources, find_sources, sha256_of, size_of, sources_at
 from cbmir.errors import NotFound
 from cbmir.settings import Settings
 
@@ -30,6 +30,18 @@ def test_a_folder_is_walked_in_order_without_what_systems_leave_behind(tmp_path:
     for name in ("b/2.dcm", "a/1", "Thumbs.db", ".hidden", "__MACOSX/x", "DICOMDIR", ".git/y"):
         write(tmp_path / name)
     assert names(list(find_sources([tmp_path], settings))) == ["a/1", "b/2.dcm"]
+
+
+def test_they_are_counted_without_being_opened_but_for_the_zips_that_are_named(
+    tmp_path: Path, settings: Settings
+) -> None:
+    write(tmp_path / "in" / "1")
+    for packed in (tmp_path / "named.zip", tmp_path / "in" / "found.zip"):
+        with zipfile.ZipFile(packed, "w") as members:
+            members.writestr("a", "a")
+            members.writestr("b", "b")
+    paths = [tmp_path / "in", tmp_path / "named.zip", tmp_path / "missing"]
+    assert (count_sources(paths, settings), len(list(find_sources(paths, settings)))) == (2 + 2 + 1, 3 + 2 + 1)
 
 
 def test_a_file_is_named_by_its_base_name_and_knows_its_path(tmp_path: Path, settings: Settings) -> None:

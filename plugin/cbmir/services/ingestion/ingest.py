@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 
-from cbmir.archive.folder import Source, find_sources, named_sources
+from cbmir.archive.folder import Source, count_sources, find_sources, named_sources
 from cbmir.archive.manifest import FolderLabels, Labeller, Manifest, NoLabels
 from cbmir.progress import Progress
 from cbmir.services.conversion.isolation import Isolation
@@ -39,10 +39,10 @@ def ingest(
         cbmir.errors.Unavailable: if the database or the disk fails; what is recorded stays.
     """
     labeller = _labeller(labels)
-    entries = find_sources(paths, settings)
+    entries, total = find_sources(paths, settings), count_sources(paths, settings)
     if isinstance(labeller, Manifest):
         entries = chain(_without(entries, labeller.path.resolve()), labeller.missing())
-    return Ingestion(database, settings, labeller, report or ignore).run(list(entries), progress)
+    return Ingestion(database, settings, labeller, report or ignore).run(entries, total, progress)
 
 
 def ingest_uploads(
@@ -60,9 +60,9 @@ def ingest_uploads(
     Raises:
         as `ingest`.
     """
-    entries = named_sources(((folder / stored, name) for stored, name in names.items()), settings)
+    entries = list(named_sources(((folder / stored, name) for stored, name in names.items()), settings))
     ingestion = Ingestion(database, settings, NoLabels(), ignore, borrowed=folder)
-    return ingestion.run(list(entries), progress)
+    return ingestion.run(entries, len(entries), progress)
 
 
 def ingest_entries(
@@ -73,7 +73,7 @@ def ingest_entries(
     Raises:
         as `ingest`.
     """
-    return Ingestion(database, settings, NoLabels(), report).run(entries, progress)
+    return Ingestion(database, settings, NoLabels(), report).run(entries, len(entries), progress)
 
 
 def ingest_listed(

@@ -126,9 +126,9 @@ class Ingestion:
     ledger: Ledger | None = None
     isolation: Isolation = field(default_factory=Isolation)
 
-    def run(self, entries: Sequence[Entry], progress: Progress) -> Ingested:
+    def run(self, entries: Iterable[Entry], total: int, progress: Progress) -> Ingested:
         with self.isolation:
-            return self.work(entries, len(entries), progress)
+            return self.work(entries, total, progress)
 
     def work(self, entries: Iterable[Entry], total: int, progress: Progress) -> Ingested:
         check_settings(self.settings)
@@ -142,7 +142,8 @@ class Ingestion:
                 counts[became] += 1
                 if self.ledger:
                     self.ledger.done(origin)
-                progress.update(done, total)
+                progress.update(done, max(done, total))
+        progress.update(counts.total(), counts.total())
         return Ingested(**counts)
 
     def _prepare(self, entry: Entry) -> _Settled:

@@ -58,6 +58,28 @@ def test_images_and_dicom_are_ingested_once(
     assert labels_of(any_database, "no-extension") == {"modality": "mri"}
 
 
+class Told:
+    """Progress that keeps the last that it was told."""
+
+    last = (0, 0)
+
+    def update(self, done: int, total: int, message: str = "", detail: object = None) -> None:
+        self.last = done, total
+
+
+def test_an_installation_within_the_folder_is_passed_over(
+    any_database: Database, settings: Settings, inbox: Path, make_png: Make
+) -> None:
+    within, told = replace(settings, data=inbox / "index"), Told()
+    for name in ("1.png", "deep/2.png", "zoo/3.png"):
+        (inbox / name).parent.mkdir(exist_ok=True)
+        (inbox / name).write_bytes(make_png(len(name)))
+    for outcome in (Ingested(ingested=3), Ingested(duplicates=3)):
+        assert ingest(any_database, within, [inbox], None, told) == outcome
+        assert told.last == (3, 3)
+    assert any(within.pictures.rglob("*.tif"))
+
+
 def test_the_same_bytes_twice_in_one_batch_are_one_image(
     database: Database, settings: Settings, inbox: Path, make_png: Make
 ) -> None:

@@ -30,7 +30,7 @@ from cbmir.services.conversion.convert import convert_one
 from cbmir.settings import Settings
 from cbmir.types import ByteArray
 
-PACKAGES = ("imagecodecs", "tifffile", "pillow", "numpy")
+PACKAGES = ("imagecodecs", "pillow", "numpy")
 
 
 def _pillow(pixels: ByteArray) -> bytes:

@@ -37,8 +37,15 @@ def packed(pixels: ByteArray) -> bytes:
     Args:
         pixels: uint8 (rows, columns) or (rows, columns, 3), contiguous.
     """
-    how = {"compression": imagecodecs.TIFF.COMPRESSION.ZSTD, "level": 1, "rowsperstrip": len(pixels)}
-    data = bytes(imagecodecs.tiff_encode(pixels, predictor=imagecodecs.TIFF.PREDICTOR.HORIZONTAL, **how))
+    data = bytes(
+        imagecodecs.tiff_encode(
+            pixels,
+            level=1,
+            compression=imagecodecs.TIFF.COMPRESSION.ZSTD,
+            predictor=imagecodecs.TIFF.PREDICTOR.HORIZONTAL,
+            rowsperstrip=len(pixels),
+        )
+    )
     return data + _sum(data) + ENDS[SUFFIX]
 
 

@@ -67,13 +67,13 @@ def look(archive: Followed) -> Ingested:
 def pictures(database: Database) -> dict[str | None, str]:
     rows = select(Instance.sop_instance_uid, Frame.picture).join(Frame, Frame.instance_id == Instance.id)
     with database.read() as session:
-        return {uid: picture for uid, picture in session.execute(rows)}
+        return dict(session.execute(rows).all())
 
 
 def body_parts(database: Database) -> dict[str | None, str | None]:
     rows = select(Instance.sop_instance_uid, Instance.body_part)
     with database.read() as session:
-        return {uid: part for uid, part in session.execute(rows)}
+        return dict(session.execute(rows).all())
 
 
 def test_what_was_replaced_under_its_uid_is_found_within_the_days(

@@ -1,13 +1,21 @@
-"""Small true inputs for the library's tests: images and DICOM objects made in memory."""
+"""Small true inputs for the library's tests: images and DICOM objects made in memory; dcmtk's programs as peers."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pydicom
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
@@ -17,6 +25,8 @@ from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
 from cbmir.settings import Settings
 from cbmir.store import encoders
 from cbmir.store.session import Database
+
+QUICK = {**os.environ, "TCP_NODELAY": "1"}
 
 
 @pytest.fixture
@@ -124,6 +134,100 @@ def make_extractor() -> Callable[..., bytes]:
         return bytes(model.SerializeToString())
 
     return make
+
+
+def run(program: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """One of dcmtk's programs, to its end."""
+    if shutil.which(program) is None:
+        pytest.skip("needs dcmtk: run `make services`")
+    command = [program, *map(str, arguments)]
+    return subprocess.run(command, env=QUICK, capture_output=True, text=True, errors="replace", timeout=60)
+
+
+@pytest.fixture
+def dcmtk() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs one of dcmtk's programs: name, arguments."""
+    return run
+
+
+@dataclass(frozen=True)
+class Qrscp:
+    """dcmtk's dcmqrscp, running as an archive with the AE title QRSCP."""
+
+    port: int
+    folder: Path
+
+    def send(self, *files: Path, options: tuple[str, ...] = ("-R",)) -> None:
+        """Give it objects."""
+        sent = run("storescu", *options, "-aec", "QRSCP", "127.0.0.1", self.port, *files)
+        assert sent.returncode == 0, sent.stderr
+
+    def copy(self, sop_instance_uid: str) -> bytes:
+        """Its own file of an object."""
+        files = (path for path in self.folder.iterdir() if path.name != "index.dat")
+        return next(
+            path.read_bytes()
+            for path in files
+            if pydicom.dcmread(path, stop_before_pixels=True).SOPInstanceUID == sop_instance_uid
+        )
+
+
+QRSCP_CONFIGURATION = """
+NetworkTCPPort = {port}
+MaxPDUSize = 131072
+MaxAssociations = 16
+HostTable BEGIN
+us = (CBMIR, 127.0.0.1, {move_port})
+HostTable END
+VendorTable BEGIN
+VendorTable END
+AETable BEGIN
+QRSCP {folder} RW (200, 1024mb) ANY
+AETable END
+"""
+
+
+@pytest.fixture
+def move_port() -> int:
+    """Where a C-MOVE to CBMIR goes."""
+    return free_port()
+
+
+@pytest.fixture
+def qrscp(tmp_path: Path, move_port: int) -> Iterator[Qrscp]:
+    """dcmqrscp, which sends what CBMIR asks to be moved to `move_port`."""
+    if shutil.which("dcmqrscp") is None:
+        pytest.skip("needs dcmtk: run `make services`")
+    server = Qrscp(free_port(), tmp_path / "qrscp")
+    server.folder.mkdir()
+    configuration = tmp_path / "dcmqrscp.cfg"
+    configuration.write_text(
+        QRSCP_CONFIGURATION.format(port=server.port, folder=server.folder, move_port=move_port)
+    )
+    process = subprocess.Popen(["dcmqrscp", "-c", str(configuration)], env=QUICK, stderr=subprocess.DEVNULL)
+    wait_for(server.port)
+    yield server
+    process.kill()
+    process.wait()
+
+
+def wait_for(port: int) -> None:
+    """Until somebody listens."""
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return
+        except OSError:
+            assert time.monotonic() < deadline, "nobody listens"
+            time.sleep(0.05)
+
+
+def free_port() -> int:
+    """A TCP port that nobody uses now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _constants(fails_above: float | None) -> list[tuple[str, float]]:

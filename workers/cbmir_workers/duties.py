@@ -27,7 +27,7 @@ from cbmir.store.session import Database
 from cbmir.store.tables import Job
 from cbmir.types import JobKind, JobState, OnePer
 from cbmir_workers import uploads
-from cbmir_workers.giving_way import giving_way, taking_turns
+from cbmir_workers.giving_way import Turn, giving_way, taking_turns
 
 _APART = Isolation(1)
 """The process that converts what queries hand in: it stays, so that none waits for its start."""
@@ -190,18 +190,22 @@ def _synced(duty: Duty, after: Callable[[], None]) -> Result:
     from cbmir.services.archives.registered import followed
     from cbmir.services.archives.sync import synchronise
 
-    progress = taking_turns(duty.database, duty.progress)
+    turn = taking_turns(duty.database, duty.progress)
     if duty.parameters.get("received"):
-        return _record_received(duty, progress, after)
+        return _record_received(duty, turn, after)
+    how: dict[str, Any] = {"after": after, "linger_seconds": SYNC_LINGERS_SECONDS, "enough": turn.is_over}
     with followed(duty.database, duty.settings, duty.parameters["archive"]) as archive:
-        synced = synchronise(archive, progress, _BESIDE, after=after, linger_seconds=SYNC_LINGERS_SECONDS)
+        synced = synchronise(archive, turn, _BESIDE, **how)
+    turn.end()
     return synced.as_json()
 
 
-def _record_received(duty: Duty, progress: Progress, after: Callable[[], None]) -> Result:
+def _record_received(duty: Duty, turn: Turn, after: Callable[[], None]) -> Result:
     from cbmir.services.archives.received import record_received
 
-    received = record_received(duty.database, duty.settings, progress, _BESIDE, after=after)
+    where = duty.database, duty.settings
+    received = record_received(*where, turn, _BESIDE, after=after, enough=turn.is_over)
+    turn.end()
     return received.as_json()
 
 

@@ -21,6 +21,9 @@ TURN_SECONDS = 15.0
 not wait for the end of a first sync. What is fetched ahead at the end of a turn is fetched again."""
 
 
+OTHERS_FIRST = ("Other work goes first.", "This goes on after it.")
+
+
 def giving_way(database: Database, encoder_id: str | None, progress: Progress) -> Progress:
     """The progress of an extraction, which ends it for now while other work waits, unless the encoder answers.
 
@@ -38,25 +41,59 @@ def giving_way(database: Database, encoder_id: str | None, progress: Progress) -
             waiting = jobs.waiting(session, ROLES["index"])
         return any(job.kind != JobKind.EXTRACT or job.parameters.get("encoder") == now_active for job in waiting)
 
-    return progress if encoder_id in (None, active) else _GivingWay(progress, others_wait, LOOK_SECONDS)
+    return progress if encoder_id in (None, active) else _GivingWay(progress, others_wait)
 
 
-def taking_turns(database: Database, progress: Progress) -> Progress:
+def taking_turns(database: Database, progress: Progress) -> Turn:
     """The progress of a job that fetches from an archive, or records what was received: its turn ends while another
-    such job waits. What is recorded stays, and the job goes back to its queue, behind the other."""
+    such job waits."""
 
     def others_wait() -> bool:
         with database.read() as session:
             return bool(jobs.waiting(session, ROLES["archive"]))
 
-    return _GivingWay(progress, others_wait, TURN_SECONDS)
+    return Turn(progress, others_wait)
+
+
+class Turn:
+    """Progress that says when others have waited long enough: then nothing more is begun, and what was begun is
+    brought to its end. What that does not end within another turn is begun again in the next one."""
+
+    def __init__(self, progress: Progress, others_wait: Callable[[], bool]) -> None:
+        self._progress, self._others_wait = progress, others_wait
+        self._looked_at, self._over = time.monotonic(), False
+
+    def is_over(self) -> bool:
+        """Whether others have their turn now."""
+        return self._over
+
+    def end(self) -> None:
+        """Let others have their turn.
+
+        Raises:
+            cbmir.errors.JobCancelled: if it is over; the job goes back to its queue, behind the others.
+        """
+        if self._over:
+            raise JobCancelled(*OTHERS_FIRST)
+
+    def update(self, done: int, total: int, message: str = "", detail: Mapping[str, Any] | None = None) -> None:
+        """See `cbmir.progress.Progress.update`.
+
+        Raises:
+            cbmir.errors.JobCancelled: also if it was over a whole turn ago.
+        """
+        self._progress.update(done, total, message, detail)
+        if time.monotonic() - self._looked_at >= TURN_SECONDS:
+            self._looked_at = time.monotonic()
+            self.end()
+            self._over = self._others_wait()
 
 
 class _GivingWay:
-    """Asks every so many seconds whether others wait."""
+    """Asks every few seconds whether others wait."""
 
-    def __init__(self, progress: Progress, others_wait: Callable[[], bool], every: float) -> None:
-        self._progress, self._others_wait, self._every = progress, others_wait, every
+    def __init__(self, progress: Progress, others_wait: Callable[[], bool]) -> None:
+        self._progress, self._others_wait = progress, others_wait
         self._looked_at = time.monotonic()
 
     def update(self, done: int, total: int, message: str = "", detail: Mapping[str, Any] | None = None) -> None:
@@ -66,7 +103,7 @@ class _GivingWay:
             cbmir.errors.JobCancelled: also if other work waits.
         """
         self._progress.update(done, total, message, detail)
-        if time.monotonic() - self._looked_at >= self._every:
+        if time.monotonic() - self._looked_at >= LOOK_SECONDS:
             self._looked_at = time.monotonic()
             if self._others_wait():
-                raise JobCancelled("Other work goes first.", "This goes on after it.")
+                raise JobCancelled(*OTHERS_FIRST)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 
 from cbmir.archive.connection import ArchiveKind, Connection
 from cbmir.archive.dicomweb.archive import DicomWebArchive
+from cbmir.archive.dimse.address import Address
 from cbmir.archive.http.session import ArchiveSession
 from cbmir.archive.orthanc.rest import Rest
 from cbmir.errors import ArchiveGarbled, ArchiveRefused, BadRequest, NotFound
-
-AET = re.compile(r"[^\\\x00-\x1f@]{1,16}@[^@\s/]+:[0-9]{1,5}")
-"""An AE title, at most 16 characters without backslash or control characters (PS3.5 6.2), a host and a port."""
 
 
 def detect(connection: Connection) -> ArchiveKind:
@@ -28,7 +25,12 @@ def detect(connection: Connection) -> ArchiveKind:
     address = connection.address
     if "://" in address:
         return ArchiveKind.ORTHANC if _is_orthanc(connection) else ArchiveKind.DICOMWEB
-    if AET.fullmatch(address) and 0 < int(address.rpartition(":")[2]) < 65_536:
+    if "@" in address:
+        try:
+            Address.of(address)
+        except BadRequest as error:
+            reason = f"The archive {connection.name} has no address: {error.reason}"
+            raise BadRequest(reason, error.remedy) from error
         return ArchiveKind.DIMSE
     remedy = "Write https://HOST/PATH, or AE@HOST:PORT."
     raise BadRequest(f"The address of the archive {connection.name} is neither a URL nor an AE title.", remedy)

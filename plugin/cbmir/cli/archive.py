@@ -61,6 +61,7 @@ def sync_command(context: Context, name: str, again: bool, accept_deletions: boo
         click.echo(
             f"{synced.ingested:,} fetched, {synced.duplicates:,} known already, {synced.quarantined:,} set aside, "
             f"{synced.failed:,} not to be had."
+            + (f" `cbmir archive status {name}` says why." if synced.failed else "")
         )
 
 

@@ -55,7 +55,8 @@ class Words:
 
 def _times(trouble: Trouble) -> str:
     seconds = max(0, (trouble.retry_at - now()).total_seconds())
-    return f"{trouble.attempts} times, again in {seconds:.0f} s"
+    asked = "once" if trouble.attempts == 1 else f"{trouble.attempts} times"
+    return f"{asked}, again in {seconds:.0f} s"
 
 
 def age(moment: datetime | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import date, datetime
 
-from sqlalchemy import Select, delete, or_, select, update
+from sqlalchemy import Select, delete, select, update
 from sqlalchemy.orm import Session
 
 from cbmir.store.tables import ArchiveStudy, now
@@ -96,10 +96,9 @@ def longest_uncounted(session: Session, archive_id: int, limit: int, before: dat
     return list(session.scalars(old))
 
 
-def longest_unfetched(session: Session, archive_id: int, before: datetime) -> str | None:
-    """The study that was not fetched as a whole for longest, if not since `before`."""
-    old = or_(ArchiveStudy.fetched_at.is_(None), ArchiveStudy.fetched_at < before)
-    mine = select(ArchiveStudy.study_instance_uid).where(ArchiveStudy.archive_id == archive_id, old)
+def longest_unfetched(session: Session, archive_id: int) -> ArchiveStudy | None:
+    """The study that was not fetched as a whole for longest."""
+    mine = select(ArchiveStudy).where(ArchiveStudy.archive_id == archive_id)
     return session.scalar(mine.order_by(ArchiveStudy.fetched_at.nulls_first()).limit(1))
 
 

@@ -42,7 +42,10 @@ def refuse_known(session: Session, name: str) -> None:
         cbmir.errors.BadRequest: if there is one.
     """
     if find(session, name) is not None:
-        raise BadRequest(f"There is an archive {name} already.", "Remove it first, or choose another name.")
+        raise BadRequest(
+            f"There is an archive {name} already.",
+            f"`cbmir archive edit {name}` changes it. Or choose another name.",
+        )
 
 
 def find(session: Session, name: str) -> Archive | None:

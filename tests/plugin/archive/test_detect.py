@@ -63,6 +63,21 @@ def test_an_address_that_is_neither(connection: Connect, address: str) -> None:
         detect(connection(address))
 
 
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("A@host:65536", "names no port"),
+        ("A@host:0", "names no port"),
+        ("SEVENTEEN-LETTERS@h:1", "is no AE title"),
+        ("PACS@host", "Write AE@HOST:PORT"),
+    ],
+)
+def test_what_is_wrong_with_a_dicom_nodes_address_is_said(connection: Connect, address: str, said: str) -> None:
+    with pytest.raises(BadRequest) as wrong:
+        detect(connection(address))
+    assert said in wrong.value.sentence
+
+
 def test_nobody_there(connection: Connect) -> None:
     with pytest.raises(ArchiveUnavailable, match="cannot be reached"):
         detect(connection("http://127.0.0.1:1"))

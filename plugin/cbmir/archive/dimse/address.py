@@ -29,8 +29,12 @@ class Address:
             cbmir.errors.BadRequest: if it is not of this form.
         """
         found = FORM.fullmatch(text.strip())
-        if found is None or not 0 < int(found["port"]) <= MAX_PORT:
+        if found is None:
             raise BadRequest(f"{text} is no address of a DICOM node.", "Write AE@HOST:PORT, as PACS@10.0.0.5:104.")
+        if not 0 < int(found["port"]) <= MAX_PORT:
+            raise BadRequest(
+                f"{text} names no port.", f"A port is a number from 1 to {MAX_PORT}, mostly 104 or 11112."
+            )
         return cls(checked_aet(found["aet"]), found["six"] or found["host"], int(found["port"]))
 
     def __str__(self) -> str:

@@ -18,7 +18,7 @@ from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.status import code_to_category
 
-from cbmir.archive.connection import Connection
+from cbmir.archive.connection import Connection, Retrieval
 from cbmir.archive.dimse.address import Address
 from cbmir.archive.dimse.network import MAX_PDU, application, checked_aet, client_tls
 from cbmir.archive.dimse.wire import hang_up, prepare
@@ -29,6 +29,16 @@ MAX_CONTEXTS = 128
 """Presentation contexts of one association (PS3.8 9.3.2.2: odd numbers from 1 to 255)."""
 
 UNREACHED = "See whether it runs and is reachable from here."
+OTHER_PORT = "See whether it speaks DICOM on this port, and runs."
+
+TRANSIENT = 2
+"""Result of a rejection that need not last (PS3.8 9.3.4)."""
+
+UNDELIVERED = (0xA702, 0xA801)
+"""Statuses of a C-MOVE whose destination cannot be reached, or is not known (PS3.4 C.4.2.1.5)."""
+
+CALLING, CALLED = (1, 3), (1, 7)
+"""Source and reason of a rejection for an AE title that is not known (PS3.8 9.3.4)."""
 
 
 class Peer:
@@ -130,6 +140,11 @@ class Peer:
                 f"{self.name} does not agree on TLS: {error.reason or error}.",
                 "See whether it speaks TLS 1.2 or newer on this port, and whether it wants a certificate of ours.",
             )
+        if isinstance(error, ConnectionResetError) and self._tls:
+            return ArchiveUnavailable(
+                f"{self.name} hangs up where TLS is to begin.",
+                "See whether it encrypts on this port, and wants a certificate of ours; else leave out --tls.",
+            )
         reason = "it does not take the connection" if error is None else error.strerror or error
         return ArchiveUnavailable(f"{self.name} cannot be reached: {reason}.", UNREACHED)
 
@@ -139,14 +154,26 @@ class Peer:
             if association.is_aborted and self._tls:
                 return self._unreachable(self._attempt())
             return ArchiveUnavailable(
-                f"{self.name} took the connection, but did not answer the request for an association.", UNREACHED
+                f"{self.name} took the connection, but did not answer the request for an association.", OTHER_PORT
             )
         if answer.result == 0:
             return self._not_offered("what was asked for")
+        reason = answer.reason_str[:1].lower() + answer.reason_str[1:]
         return ArchiveRefused(
-            f"{self.name} rejected the association: {answer.reason_str.lower()} ({answer.result_str.lower()}).",
-            f"Have {self.connection.calling_aet} entered there as an AE title that may ask, and check its own.",
+            f"{self.name} rejected the association: {reason} ({answer.result_str.lower()}).",
+            self._remedy(answer),
         )
+
+    def _remedy(self, rejection: A_ASSOCIATE) -> str:
+        entered = f"have {self.connection.calling_aet} entered there as an AE title that may ask"
+        why = (rejection.result_source, rejection.diagnostic)
+        if why == CALLED:
+            remedy = f"Check its AE title, {self.address.aet}. Some say this to strangers, too: {entered}."
+        elif why == CALLING or rejection.result != TRANSIENT:
+            remedy = f"H{entered[1:]}, from this host."
+        else:
+            remedy = "It has too much to do, or too many associations: use a lower --parallel, or raise its limit."
+        return remedy
 
     def _not_offered(self, what: str) -> CbmirError:
         return ArchiveRefused(
@@ -156,7 +183,8 @@ class Peer:
 
     def lost(self, doing: str) -> CbmirError:
         """What it means that an answer did not come."""
-        return ArchiveUnavailable(f"{self.name} broke off, or fell silent, {doing}.", UNREACHED)
+        remedy = f"See whether it runs, and in its own log whether {self.connection.calling_aet} may ask for that."
+        return ArchiveUnavailable(f"{self.name} broke off, or fell silent, {doing}.", remedy)
 
     def failure(self, status: Dataset, doing: str, words: Mapping[int, Sequence[str]]) -> CbmirError:
         """What a status that is no success says; `words` are pynetdicom's for the service (PS3.7 C)."""
@@ -164,9 +192,13 @@ class Peer:
         meaning = words[code][1] if code in words else "a status that the standard does not know"
         comment = f", with the comment {_plain(status)!r}" if _plain(status) else ""
         sentence = f"{self.name} failed {doing}: {meaning.lower()} (status {code:04X}H){comment}."
+        remedy = "Its own log says more."
+        if code in UNDELIVERED and self.connection.retrieve is Retrieval.MOVE:
+            aet, port = self.connection.move_aet, self.connection.move_port
+            remedy = f"Have {aet} entered there with this host's address and port {port}, or retrieve by C-GET."
         if code in (0x0122, 0x0124) or code_to_category(code) == "Failure":
-            return ArchiveRefused(sentence, "Its own log says more.")
-        return ArchiveGarbled(sentence, "Its own log says more.")
+            return ArchiveRefused(sentence, remedy)
+        return ArchiveGarbled(sentence, remedy)
 
 
 def _plain(status: Dataset) -> str:

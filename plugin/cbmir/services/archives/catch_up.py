@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
+from sqlalchemy.orm import Session
+
+from cbmir.errors import NotFound
 from cbmir.progress import Progress
 from cbmir.services.archives.extraction import Extraction
 from cbmir.services.archives.leasing import leased
@@ -60,6 +63,7 @@ def catch_up(followed: Followed, progress: Progress) -> Ingested | None:
 
     Raises:
         as `Looking` and `synchronise`; the archive's status says it too.
+        cbmir.errors.NotFound: if the archive was removed meanwhile.
     """
     compare(followed.database, followed.name)
     with leased(followed.database, followed.id) as lease:
@@ -75,5 +79,14 @@ def catch_up(followed: Followed, progress: Progress) -> Ingested | None:
                 followed, progress, isolation, after=extraction.wake, more_may_come=looking.goes_on
             )
         with followed.database.write() as session:
+            _refuse_removed(session, followed)
             archives.answered(session, followed.id)
         return synced
+
+
+def _refuse_removed(session: Session, followed: Followed) -> None:
+    row = archives.find(session, followed.name)
+    if row is None or row.id != followed.id:
+        raise NotFound(
+            f"The archive {followed.name} was removed while it was fetched from.", "Nothing is left to do."
+        )

@@ -13,6 +13,7 @@ from cbmir.archive.connection import Connection, Credentials, Rules
 from cbmir.errors import BadRequest
 from cbmir.services.archives.registered import connection_of
 from cbmir.services.archives.sealing import seal
+from cbmir.services.archives.slips import refuse_slips
 from cbmir.settings import Settings
 from cbmir.store import archives, tables
 from cbmir.store.session import Database
@@ -89,6 +90,7 @@ def planned(database: Database, settings: Settings, name: str, changes: Mapping[
     kind, address = changes.get("kind", before.kind), changes.get("address", before.address)
     after = Connection.of(name, kind, address, options, vars(_credentials(before.credentials, changes)))
     _refuse_another_host(before, after, changes)
+    refuse_slips(after, before)
     return Edit(before, after, bool(set(CREDENTIALS) & changes.keys()))
 
 

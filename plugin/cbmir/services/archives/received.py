@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 
 from sqlalchemy.orm import Session
@@ -29,11 +29,13 @@ def record_received(
     isolation: Isolation,
     *,
     after: Callable[[], None] = lambda: None,
+    enough: Callable[[], bool] = lambda: False,
 ) -> Ingested:
-    """Record what was received, until nothing is left; one that is sent again takes its predecessor's place.
+    """Record what was received, until nothing is left or it is enough.
 
-    What is recorded or set aside is removed, or, where the receiver keeps it, moved to where it is kept: that place
-    then is where the image came from, and is read again from.
+    One that is sent again takes its predecessor's place. What is recorded or set aside is removed, or, where the
+    receiver keeps it, moved to where it is kept: that place then is where the image came from, and is read again
+    from.
 
     Args:
         database: the installation's.
@@ -41,17 +43,19 @@ def record_received(
         progress: told after each object.
         isolation: where they are converted; it stays open.
         after: called after each piece of work, to extract features.
+        enough: whether to begin with no more of them; the rest stays where it is.
 
     Raises:
         cbmir.errors.JobCancelled: if asked to stop; the rest stays where it is.
         cbmir.errors.Unavailable: if the database or the disk fails; the rest stays where it is.
     """
     recorded = Ingested()
-    while files := _taken(settings):
+    while not enough() and (files := _taken(settings)):
         kept = resting_place(files[0]) is not None
         account = _Account({str((kept and resting_place(file)) or file): file for file in files})
         entries = (
-            source_of(file, file.name, origin, settings, is_ours=True) for origin, file in account.files.items()
+            source_of(file, file.name, origin, settings, is_ours=True)
+            for origin, file in takewhile(lambda _: not enough(), account.files.items())
         )
         borrowed = None if kept else files[0].parent
         piece = ingest_listed(database, settings, entries, len(files), account, progress, isolation, borrowed)

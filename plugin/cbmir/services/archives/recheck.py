@@ -11,25 +11,26 @@ from cbmir.store.tables import now
 IDLE_SECONDS = 60.0
 """How long to wait where no study's time has come, or anything else is to be fetched: that goes first."""
 
-DAY_SECONDS = 86400.0
-
 
 def recheck(followed: Followed) -> float:
-    """Have the study that was not fetched for longest fetched again, if that was before `recheck_days`.
+    """Have the study that was not fetched for longest fetched again, if its turn has come: all objects are spread
+    evenly over `recheck_days`.
 
     Objects whose bytes are what they were are not converted again.
 
     Returns:
-        Seconds until the next study may be: as many as spread all objects evenly over those days.
+        Seconds until the next study may be.
     """
-    days, archive_id = followed.connection.recheck_days, followed.id
+    archive_id = followed.id
     with followed.database.read() as session:
-        study = archive_studies.longest_unfetched(session, archive_id, now() - timedelta(days=days))
+        study = archive_studies.longest_unfetched(session, archive_id)
         if study is None or ledger.is_due(session, archive_id):
             return IDLE_SECONDS
-        uids = [each.sop_instance_uid for each in ledger.of_study(session, archive_id, study)]
-        share = len(uids) / max(1, ledger.alive(session, archive_id))
+        uids = [each.sop_instance_uid for each in ledger.of_study(session, archive_id, study.study_instance_uid)]
+        turn = timedelta(followed.connection.recheck_days) * len(uids) / max(1, ledger.alive(session, archive_id))
+    if study.fetched_at and study.fetched_at > now() - turn:
+        return IDLE_SECONDS
     with followed.database.write() as session:
         ledger.fetch_again(session, archive_id, uids)
-        archive_studies.fetched(session, archive_id, study)
-    return days * DAY_SECONDS * share
+        archive_studies.fetched(session, archive_id, study.study_instance_uid)
+    return turn.total_seconds()

@@ -14,6 +14,7 @@ from cbmir.dicom.kinds import may_show
 from cbmir.errors import BadRequest, NotFound
 from cbmir.services.archives.forget import forget
 from cbmir.services.archives.sealing import seal, unseal
+from cbmir.services.archives.slips import refuse_slips
 from cbmir.settings import Settings
 from cbmir.store import archives, ledger, tables
 from cbmir.store.session import Database
@@ -46,6 +47,7 @@ def add(database: Database, settings: Settings, connection: Connection) -> None:
         cbmir.errors.BadRequest: if the name is none or taken, or the connection is described wrongly.
     """
     refuse_name(database, connection.name)
+    refuse_slips(connection)
     registry.connect(connection).close()
     with database.write() as session:
         archives.add(

@@ -49,8 +49,9 @@ def synchronise(
     after: Callable[[], None] = lambda: None,
     linger_seconds: float = 0.0,
     more_may_come: Callable[[], bool] = lambda: False,
+    enough: Callable[[], bool] = lambda: False,
 ) -> Ingested:
-    """Fetch and record what is pending, until nothing is.
+    """Fetch and record what is pending, until nothing is, or it is enough.
 
     An object is recorded together with its line in the ledger: what is cut off goes on where it was, and nothing
     that is done is fetched again.
@@ -62,6 +63,7 @@ def synchronise(
         after: called after each piece of work, to extract features.
         linger_seconds: how long to wait for more once nothing is pending.
         more_may_come: whether to wait longer than that, as while the archive is still looked at.
+        enough: whether to fetch no more; what is fetched by then is recorded.
 
     Raises:
         cbmir.errors.ArchiveUnavailable, cbmir.errors.ArchiveRefused: if the archive is lost; the rest stays
@@ -71,16 +73,17 @@ def synchronise(
     """
     discard_left(followed.settings.spool, f"{PREFIX}*", STALE_SECONDS)
     synced, until = Ingested(), time.monotonic() + linger_seconds
-    while True:
+    while not enough():
         waits = more_may_come()  # asked first: what it found last is pending by now
         if _is_due(followed):
-            synced += _work(followed, progress, synced.files, isolation, after)
+            synced += _work(followed, progress, synced.files, isolation, after, enough)
             until = time.monotonic() + linger_seconds
         elif not waits and time.monotonic() >= until:
-            return synced
+            break
         else:
             progress.update(synced.files, synced.files)
             time.sleep(POLL_SECONDS)
+    return synced
 
 
 def _is_due(followed: Followed) -> bool:
@@ -94,27 +97,36 @@ def _total(followed: Followed) -> int:
 
 
 def _work(
-    followed: Followed, progress: Progress, before: int, isolation: Isolation, after: Callable[[], None]
+    followed: Followed,
+    progress: Progress,
+    before: int,
+    isolation: Isolation,
+    after: Callable[[], None],
+    enough: Callable[[], bool],
 ) -> Ingested:
     """Fetch and record until nothing is pending but what failed, or was changed, meanwhile."""
     settings = followed.settings
     settings.spool.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=settings.spool, prefix=PREFIX) as folder:
         account = _Account(followed, _total(followed))
-        entries = _entries(account, Path(folder), after)
+        entries = _entries(account, Path(folder), after, enough)
         total = _Sum(progress, before, account)
         synced = ingest_listed(followed.database, settings, entries, 0, account, total, isolation)
     after()
     return synced
 
 
-def _entries(account: _Account, folder: Path, after: Callable[[], None]) -> Iterator[Entry]:
+def _entries(
+    account: _Account, folder: Path, after: Callable[[], None], enough: Callable[[], bool]
+) -> Iterator[Entry]:
     """Piece by piece what is fetched: the next one is asked for while the last one is still converted."""
     followed, last = account.followed, 0
-    while piece := account.take_on(last):
+    while not enough() and (piece := account.take_on(last)):
         last = max(each.id for each in piece)
         for each in followed.archive.fetch([_remote(row) for row in piece], folder):
             yield _entry(each, account)
+            if enough():
+                return
         after()
 
 

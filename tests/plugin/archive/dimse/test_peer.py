@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pynetdicom import build_context
+from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from cbmir.archive.base import RemoteInstance
 from cbmir.archive.connection import ArchiveKind, Connection, Retrieval
 from cbmir.archive.dimse.address import Address
 from cbmir.archive.dimse.archive import DimseArchive
+from cbmir.archive.dimse.peer import Peer
 from cbmir.archive.dimse.receiver import Receiver
 from cbmir.errors import (
     ArchiveGarbled,
@@ -68,8 +71,9 @@ def test_nobody_there(connect: Callable[..., DimseArchive], move_port: int) -> N
 )
 def test_one_that_does_not_speak_dicom(connect: Callable[..., DimseArchive], answer: bytes | None) -> None:
     started = time.monotonic()
-    with silent(answer) as port, pytest.raises(ArchiveUnavailable, match="did not answer"):
+    with silent(answer) as port, pytest.raises(ArchiveUnavailable, match="did not answer") as said:
         list(connect("PACS", port, timeout_seconds=1.0).studies())
+    assert "speaks DICOM on this port" in said.value.remedy
     assert time.monotonic() - started < 8
 
 
@@ -81,10 +85,37 @@ def test_a_host_that_does_not_exist() -> None:
 
 def test_a_rejection_says_why(connect: Callable[..., DimseArchive], receive: Callable[..., Receiver]) -> None:
     port = receive(allowed=("OTHER",)).port
-    with pytest.raises(ArchiveRefused, match="calling ae title not recognised"):
+    with pytest.raises(ArchiveRefused, match="calling AE title not recognised") as said:
         list(connect("CBMIR", port).studies())
-    with pytest.raises(ArchiveRefused, match="called ae title not recognised"):
+    assert said.value.remedy == "Have CBMIR entered there as an AE title that may ask, from this host."
+    with pytest.raises(ArchiveRefused, match="called AE title not recognised") as said:
         list(connect("WRONG", receive(folder=Path(receive().landing.folder)).port).studies())
+    assert said.value.remedy.startswith("Check its AE title, WRONG. Some say this to strangers, too: have CBMIR")
+
+
+def test_a_rejection_for_the_moment_says_so(
+    connect: Callable[..., DimseArchive], receive: Callable[..., Receiver]
+) -> None:
+    port = receive(max_associations=1).port
+    first = Peer(Connection("pacs", ArchiveKind.DIMSE, f"CBMIR@127.0.0.1:{port}"))
+    with (
+        first.associated([build_context(Verification)]),
+        pytest.raises(ArchiveRefused, match="rejected transient") as said,
+    ):
+        list(connect("CBMIR", port).studies())
+    assert "use a lower --parallel" in said.value.remedy
+
+
+def test_who_breaks_off_may_not_want_to_give(
+    connect: Callable[..., DimseArchive], start_orthanc: Callable[..., Any], make_dicom: Any, tmp_path: Path
+) -> None:
+    orthanc = start_orthanc(DicomAlwaysAllowFind=True, DicomAlwaysAllowGet=False)
+    orthanc.send(make_dicom())
+    archive = connect("ORTHANC", orthanc.dicom_port, calling_aet="STRANGER")
+    (study,) = archive.studies()
+    with pytest.raises(ArchiveUnavailable, match="broke off, or fell silent, while it sent objects") as said:
+        list(archive.fetch(list(archive.instances(study.study_instance_uid)), tmp_path / "spool"))
+    assert "whether STRANGER may ask for that" in said.value.remedy
 
 
 def test_a_service_that_is_not_offered_is_named(
@@ -127,13 +158,19 @@ def test_an_unknown_class_is_looked_up(
 
 
 def test_a_receiver_that_the_archive_does_not_know(
-    connect: Callable[..., DimseArchive], qrscp: Any, objects: Callable[..., list[Path]], tmp_path: Path
+    connect: Callable[..., DimseArchive],
+    qrscp: Any,
+    objects: Callable[..., list[Path]],
+    tmp_path: Path,
+    move_port: int,
 ) -> None:
     qrscp.send(*objects(1))
     archive = connect("QRSCP", qrscp.port, retrieve=Retrieval.MOVE, move_aet="NOBODY")
     (found,) = archive.fetch(list(archive.instances("1.2.3.1")), tmp_path / "spool")
     assert isinstance(found.error, ArchiveRefused)
     assert "move destination unknown" in found.error.reason
+    place = f"Have NOBODY entered there with this host's address and port {move_port}"
+    assert found.error.remedy == f"{place}, or retrieve by C-GET."
 
 
 def test_a_port_of_ours_that_is_taken(

@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pydicom
 import pytest
@@ -164,8 +165,16 @@ def test_an_expired_certificate_is_named_as_such(
 def test_tls_to_who_does_not_speak_it(
     receive: Callable[..., Receiver], authority: Authority, connect: Callable[..., DimseArchive]
 ) -> None:
-    with pytest.raises((ArchiveRefused, ArchiveUnavailable)):
+    with pytest.raises((ArchiveRefused, ArchiveUnavailable), match="TLS"):
         list(connect("CBMIR", receive().port, tls=True, authority=authority.file, timeout_seconds=2).studies())
+
+
+def test_dcmqrscp_without_tls_hangs_up(
+    qrscp: Any, authority: Authority, connect: Callable[..., DimseArchive]
+) -> None:
+    with pytest.raises(ArchiveUnavailable, match="hangs up where TLS is to begin") as said:
+        list(connect("QRSCP", qrscp.port, tls=True, authority=authority.file, timeout_seconds=2).studies())
+    assert "leave out --tls" in said.value.remedy
 
 
 def test_a_slow_handshake_holds_nobody_up(

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,12 +20,20 @@ from sqlalchemy import func, select
 from cbmir.archive.base import Archive, Fetched, RemoteInstance, RemoteStudy
 from cbmir.archive.connection import ArchiveKind, Connection
 from cbmir.archive.http.objects import TOGETHER
-from cbmir.errors import ArchiveGarbled, ArchiveUnavailable, CbmirError, DiskFull, JobCancelled, MassDeletion
+from cbmir.errors import (
+    ArchiveGarbled,
+    ArchiveUnavailable,
+    CbmirError,
+    DiskFull,
+    JobCancelled,
+    MassDeletion,
+    NotFound,
+)
 from cbmir.progress import Silence
 from cbmir.services.archives.catch_up import catch_up
 from cbmir.services.archives.follow import Follower
 from cbmir.services.archives.noting import note
-from cbmir.services.archives.registered import Followed, add
+from cbmir.services.archives.registered import Followed, add, remove
 from cbmir.services.archives.status import ArchiveStatus, of
 from cbmir.services.archives.sync import synchronise
 from cbmir.services.archives.verify import verify
@@ -48,6 +56,30 @@ def full(pacs: Any, make_object: Any) -> Any:
     for seed in range(STUDIES):
         pacs.send(make_object(seed, study=seed))
     return pacs
+
+
+@dataclass
+class Removing:
+    """Progress of a sync whose archive is removed once it has recorded an object."""
+
+    archive: Followed
+
+    def update(self, done: int, total: int, message: str = "", detail: Mapping[str, Any] | None = None) -> None:
+        with self.archive.database.read() as session:
+            known = archives.find(session, self.archive.name)
+        if done and known:
+            remove(self.archive.database, self.archive.settings, self.archive.name, delete_images=True)
+
+
+@pytest.mark.usefixtures("full")
+def test_an_archive_that_is_removed_meanwhile_is_told_of_and_nothing_of_it_stays(
+    database: Database, archive: Followed
+) -> None:
+    with pytest.raises(NotFound, match="pacs was removed while it was fetched from"):
+        catch_up(archive, Removing(archive))
+    with database.read() as session:
+        assert session.scalar(select(func.count()).select_from(Instance)) == 0
+    assert not [file for file in archive.settings.pictures.rglob("*") if file.is_file()]
 
 
 @dataclass

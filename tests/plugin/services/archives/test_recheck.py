@@ -79,6 +79,14 @@ def test_what_an_earlier_version_fetched_has_its_turn_and_all_are_spread_over_th
     assert recheck(full) == IDLE_SECONDS, "what is to be fetched goes first"
 
 
+def test_the_first_time_too_no_study_waits_longer_than_the_days(database: Database, full: Followed) -> None:
+    turn = 30 / STUDIES  # days: as many as spread them evenly
+    fetched_before(database, days=int(turn) - 1)
+    assert look(full) == Ingested(), "no time has come"
+    fetched_before(database, days=int(turn) + 1)
+    assert look(full) == Ingested(duplicates=1), "the first; the last has its turn after thirty days"
+
+
 def test_who_did_not_ask_for_it_or_looks_once_fetches_nothing_again(database: Database, full: Followed) -> None:
     fetched_before(database, days=400)
     assert not Follower(full).look()

@@ -1,0 +1,52 @@
+"""What can be said of an archive, means nothing, and would be passed over without a word."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from urllib.parse import urlsplit
+
+from cbmir.archive.connection import ArchiveKind, Connection, Credentials
+from cbmir.errors import BadRequest
+from cbmir.services.archives.links import PLACEHOLDER
+
+WEB = ("http", "https")
+
+
+def refuse_slips(after: Connection, before: Connection | None = None) -> None:
+    """Refuse a viewer that no hit can link to, and credentials where nobody asks for any; what was so before stays.
+
+    Args:
+        after: the connection as it is to be.
+        before: as it was; None for a new one.
+
+    Raises:
+        cbmir.errors.BadRequest: if there is such a slip.
+    """
+    if after.viewer and (before is None or after.viewer != before.viewer):
+        _refuse_viewer(after.viewer)
+    if before is None or after.credentials != before.credentials:
+        _refuse_credentials(after)
+
+
+def _refuse_viewer(viewer: str) -> None:
+    remedy = (
+        "Write a URL with {study}, {series} or {instance} in it, as https://HOST/viewer?StudyInstanceUIDs={study}."
+    )
+    rest = PLACEHOLDER.sub("", viewer)
+    if "{" in rest or "}" in rest:
+        raise BadRequest(f"The viewer {viewer} has something else in braces than is known.", remedy)
+    try:
+        parts = urlsplit(rest)
+    except ValueError as error:
+        raise BadRequest(f"The viewer {viewer} is no URL: {error}.", remedy) from error
+    if parts.scheme not in WEB or not parts.hostname:
+        raise BadRequest(f"The viewer {viewer} is no URL of the web.", remedy)
+
+
+def _refuse_credentials(connection: Connection) -> None:
+    given = [each.name for each in fields(Credentials) if getattr(connection.credentials, each.name)]
+    if given and connection.kind is ArchiveKind.DIMSE:
+        raise BadRequest(
+            f"{connection.name} speaks DIMSE, which knows no credentials: {', '.join(given)}.",
+            "Leave them out: who asks is known by the AE title (--calling-aet), or by --certificate with --tls.",
+        )

@@ -1,0 +1,52 @@
+"""What would be passed over without a word is refused, when it is said."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from cbmir.archive.connection import ArchiveKind, Connection, Credentials
+from cbmir.errors import BadRequest
+from cbmir.services.archives.editing import planned
+from cbmir.services.archives.registered import add
+from cbmir.settings import Settings
+from cbmir.store import archives
+from cbmir.store.session import Database
+
+NODE = Connection("pacs", ArchiveKind.DIMSE, "PACS@host:104")
+VIEWER = "https://ohif/viewer?StudyInstanceUIDs={study}"
+
+
+@pytest.mark.parametrize("viewer", ["ohif", "ohif/{study}", "javascript:alert({study})", "https://[::1/{study}"])
+def test_a_viewer_that_no_hit_can_link_to(database: Database, settings: Settings, viewer: str) -> None:
+    with pytest.raises(BadRequest, match="no URL"):
+        add(database, settings, replace(NODE, viewer=viewer))
+
+
+def test_a_slip_in_braces(database: Database, settings: Settings) -> None:
+    with pytest.raises(BadRequest, match="in braces") as said:
+        add(database, settings, replace(NODE, viewer="https://ohif/{studie}"))
+    assert "{study}" in said.value.remedy
+
+
+def test_credentials_for_who_knows_none(database: Database, settings: Settings) -> None:
+    with pytest.raises(BadRequest, match="knows no credentials: username, password") as said:
+        add(database, settings, replace(NODE, credentials=Credentials("alice", "secret")))
+    assert "secret" not in said.value.sentence
+
+
+def test_an_edit_is_refused_too_but_what_was_so_before_stays(database: Database, settings: Settings) -> None:
+    add(database, settings, replace(NODE, viewer=VIEWER))
+
+    def edited(**changes: Any) -> Connection:
+        return planned(database, settings, "pacs", changes).after
+
+    for changes in ({"viewer": "ohif"}, {"username": "alice", "password": "secret"}):
+        with pytest.raises(BadRequest):
+            edited(**changes)
+    with database.write() as session:
+        row = archives.get(session, "pacs")
+        archives.change(session, row.id, options={**row.options, "viewer": "ohif"})  # by an earlier version
+    assert edited(parallel=2).viewer == "ohif"

@@ -114,7 +114,7 @@ def make_server(settings: Settings) -> Any:
 
 def _channel(settings: Settings) -> type[RefusingChannel]:
     parser = partial(KnockingParser, admits=security.admits(settings))
-    return type("Channel", (RefusingChannel,), {"parser_class": parser})
+    return type("Channel", (RefusingChannel,), {"parser_class": staticmethod(parser)})  # no method of it
 
 
 def _listener(settings: Settings) -> socket.socket:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -47,6 +48,7 @@ class Database:
         else:
             self.engine = create_engine(parsed, pool_pre_ping=True, **apart)
         self._writing = self.engine.execution_options(writes=True)
+        weakref.finalize(self, self.engine.dispose).atexit = False  # else nobody would close what is kept open
 
     @contextmanager
     def read(self) -> Iterator[Session]:

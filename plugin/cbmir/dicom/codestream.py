@@ -94,13 +94,16 @@ def jpeg_precision(frame: bytes) -> int | None:
 
 
 def marked_colours(frame: bytes) -> str:
-    """What the three samples of a lossy JPEG frame are: "RGB" where they are called so, "YBR_FULL" where the frame
-    is JFIF, which has no RGB; empty where nothing tells."""
+    """What the three samples of a lossy JPEG frame are: "RGB" where they are called so; "YBR_FULL" where the frame
+    is JFIF, which has no RGB, or some are sparser than others, as chrominance is; empty where nothing tells."""
     marks = {(marker, frame[at + 4 : at + 9]): at for marker, at, _ in _segments(frame)}
     starts = [at for (marker, _), at in marks.items() if marker in LOSSY]
-    if starts and frame[starts[0] + 10 : starts[0] + 19 : 3].upper() == b"RGB":
+    if not starts:
+        return ""
+    names, samplings = (frame[starts[0] + first : starts[0] + 19 : 3] for first in (10, 11))
+    if names.upper() == b"RGB":
         return "RGB"
-    return "YBR_FULL" if starts and JFIF in marks else ""
+    return "YBR_FULL" if JFIF in marks or len({*samplings}) > 1 else ""
 
 
 def j2k_sample(frame: bytes) -> tuple[int, bool]:

@@ -18,7 +18,7 @@ from cbmir.dicom.layout import Layout
 from cbmir.dicom.modality import Modality, read_modality
 from cbmir.dicom.padding import Padding, read_padding
 from cbmir.dicom.rendering import Rendering
-from cbmir.dicom.voi import LOWEST, Voi, choose, is_given
+from cbmir.dicom.voi import ALL, LOWEST, Voi, choose, is_given
 from cbmir.types import ByteArray
 
 STRIP = 1 << 20
@@ -118,12 +118,15 @@ class GreyScale:
 
         def ranged(percentiles: tuple[float, float]) -> tuple[float, float]:
             inputs = modality.apply(domain)
-            kept = np.ones(domain.shape, bool) if padding is None else ~padding.mask(domain)
-            if lowest is not None:
-                kept &= inputs >= lowest
+            counts = np.ones(domain.shape, np.int64) if counted is None else _counts(counted, domain)
+            if padding is not None:
+                counts[padding.mask(domain)] = 0
+            if lowest is not None and percentiles != ALL:
+                above = np.where(inputs >= lowest, counts, 0)
+                counts = above if above.any() else counts
             if counted is None:
-                return robust_range(inputs[kept], percentiles)
-            return counted_range(inputs, np.where(kept, _counts(counted, domain), 0), percentiles)
+                return robust_range(inputs[counts > 0], percentiles)
+            return counted_range(inputs, counts, percentiles)
 
         voi = choose(self._dataset, self._layout, index, self._rendering, not modality.said, ranged)
         return _Shading(padding, modality, voi, is_inverse(self._dataset, self._layout))

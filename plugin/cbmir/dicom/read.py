@@ -237,8 +237,10 @@ def _leniently_parsed(file: Octets, name: str, most: int | None = None) -> Dicom
 def _is_ordered(dataset: Dataset) -> bool:
     """Whether elements lie in the file in the order of their tags (PS3.5 7.1), and no item among them: what is left
     of a sequence whose length is too small does not, and pydicom lets it replace other elements."""
+    if _has_stray(dataset):  # which pydicom cannot give among its elements
+        return False
     places = [each.value_tell for each in dataset.elements() if isinstance(each, RawDataElement)]
-    return places == sorted(places) and not _has_stray(dataset)
+    return places == sorted(places)
 
 
 def _has_stray(dataset: Dataset) -> bool:

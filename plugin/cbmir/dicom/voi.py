@@ -24,11 +24,14 @@ WindowFunction = Callable[[npt.NDArray[Any], float, float], FloatArray]
 Range = Callable[[tuple[float, float]], tuple[float, float]]
 """The values at two percentiles of the frame, padding left out; low < high."""
 
+ALL = 0.0, 100.0
+"""Percentiles between which all values lie."""
+
 PERCENTILES: dict[str, tuple[float, float]] = {
     "PT": (0.0, 99.9),
     "NM": (0.0, 99.9),
-    "RTDOSE": (0.0, 100.0),
-    "SEG": (0.0, 100.0),
+    "RTDOSE": ALL,
+    "SEG": ALL,
 }
 """Percentiles that become black and white where an object says nothing, by modality, if not those of
 `cbmir.contrast`: in emission pictures the few hottest pixels are the finding, doses and masks have no outliers."""
@@ -38,8 +41,8 @@ NARROWEST = 1.0
 counts whole values: of fractions, such as doses and ratios, so narrow a window is meant as LINEAR_EXACT."""
 
 LOWEST = {"CT": -1024.0}
-"""Values of a modality below which nothing counts for percentiles: less than nothing absorbs no X-ray, and what
-lies there is padding that is not declared."""
+"""Values of a modality below which nothing counts for percentiles where anything lies above: less than nothing
+absorbs no X-ray, and what lies there is padding that is not declared."""
 
 
 @dataclass(frozen=True)
@@ -96,15 +99,15 @@ def choose(
     if isinstance(rendering.window, tuple):
         return _windowed(described, *rendering.window, "as asked", fractions=fractions)
     if rendering.window == "full":
-        return _stretched(*ranged((0.0, 100.0)), "all values")
+        return _stretched(*ranged(ALL), "all values")
     little_endian = is_little_endian(dataset)
-    if own := _own(described, rendering.window_number, little_endian, fractions, lambda: ranged((0.0, 100.0))):
+    if own := _own(described, rendering.window_number, little_endian, fractions, lambda: ranged(ALL)):
         return own
     if rendering.window == "auto" and (white := _segments(dataset)):
         return _stretched(0.0, white, "segments")
     if rendering.window == "auto" and as_stored and layout.stored <= 8:
         return _stretched(*_storable(layout), f"all of {layout.stored} bits")
-    percentiles = _percentiles(dataset) if rendering.window == "auto" else (0.0, 100.0)
+    percentiles = _percentiles(dataset) if rendering.window == "auto" else ALL
     return _stretched(*ranged(percentiles), f"percentiles {percentiles[0]:g} to {percentiles[1]:g}")
 
 

@@ -116,16 +116,30 @@ def test_a_jpeg_frame_knows_its_colours_better_than_the_header(show: Any, inside
     np.testing.assert_allclose(show(rgb, JPEGBaseline8Bit, **pixels), rgb / 255, atol=4 / 255)
 
 
+def without_jfif(frame: bytes) -> bytes:
+    at = frame.index(b"\xff\xe0")
+    return frame[:at] + frame[at + 2 + int.from_bytes(frame[at + 2 : at + 4], "big") :]
+
+
 def test_a_jpeg_frame_without_marks_has_the_headers_colours(show: Any) -> None:
     rgb = np.full((16, 16, 3), (200, 40, 90), np.uint8)
-    frame = jpeg(rgb, "YCBCR")
-    at = frame.index(b"\xff\xe0")
-    bare = frame[:at] + frame[at + 2 + int.from_bytes(frame[at + 2 : at + 4], "big") :]
+    bare = without_jfif(jpeg(rgb, "YCBCR", subsampling="444"))
     assert marked_colours(bare) == ""
     shown = show(rgb, JPEGBaseline8Bit, PixelData=encapsulate([bare]), PhotometricInterpretation="YBR_FULL_422")
     np.testing.assert_allclose(shown, rgb / 255, atol=4 / 255)
     shown = show(rgb, JPEGBaseline8Bit, PixelData=encapsulate([bare]), PhotometricInterpretation="RGB")
     np.testing.assert_allclose(shown, to_ybr(rgb) / 255, atol=4 / 255)
+
+
+@pytest.mark.parametrize("subsampling", ["422", "420", "440", "411"])
+@pytest.mark.parametrize("header", ["RGB", "YBR_FULL_422"])
+def test_samples_sparser_than_others_are_chrominance(show: Any, header: str, subsampling: str) -> None:
+    """Of RGB nobody leaves out green and blue."""
+    rgb = np.full((16, 16, 3), (200, 40, 90), np.uint8)
+    bare = without_jfif(jpeg(rgb, "YCBCR", subsampling=subsampling))
+    assert marked_colours(bare) == "YBR_FULL"
+    shown = show(rgb, JPEGBaseline8Bit, PixelData=encapsulate([bare]), PhotometricInterpretation=header)
+    np.testing.assert_allclose(shown, rgb / 255, atol=4 / 255)
 
 
 def palette(bits: int, tables: Any, first: int = 0, **more: Any) -> dict[str, Any]:

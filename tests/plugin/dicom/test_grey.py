@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
+from cbmir.dicom.rendering import Rendering
+
 RAMP = np.arange(-2048, 2048, dtype=np.int16).reshape(64, 64)
 HALF = 0.501 / 255
 """Pictures have 256 levels: half of one is the rounding."""
@@ -217,6 +219,31 @@ def test_a_flat_picture_and_an_almost_empty_mask_are_shown(show: Any) -> None:
     mask = np.zeros((100, 100), np.uint16)
     mask[3, 4] = 9
     assert show(mask).max() == 1
+
+
+CT = np.linspace(-900, 1100, 10_000).astype(np.int16).reshape(100, 100)
+
+
+@pytest.mark.parametrize("dtype", [np.int16, np.int32])
+def test_values_below_air_count_in_ct_only_where_all_are_wanted(show: Any, dtype: Any) -> None:
+    values = CT.astype(dtype)
+    values[:30] = -3000
+    inside = np.percentile(values[30:], (0.5, 99.5))
+    for window, (low, high) in (("auto", inside), ("full", (-3000, 1100)), ("voi", (-3000, 1100))):
+        shown = show(values, rendering=Rendering(side=100_000, window=window), Modality="CT")
+        np.testing.assert_allclose(shown, np.clip((values - low) / (high - low), 0, 1), atol=HALF)
+
+
+@pytest.mark.parametrize("dtype", [np.int16, np.int32])
+@pytest.mark.parametrize("padding", [{}, {"PixelPaddingValue": 0}])
+def test_ct_that_has_nothing_above_air_is_shown(show: Any, dtype: Any, padding: dict[str, int]) -> None:
+    """As where the intercept was written, and applied to the pixels, too; padding above does not change it."""
+    values = (CT - 3000).astype(dtype)
+    values[0] = 0 if padding else values[1]
+    low, high = np.percentile(values[1:], (0.5, 99.5)) if padding else np.percentile(values, (0.5, 99.5))
+    expected = np.clip((values - low) / (high - low), 0, 1)
+    expected[0] = 0 if padding else expected[0]
+    np.testing.assert_allclose(show(values, Modality="CT", **padding), expected, atol=HALF)
 
 
 @pytest.mark.parametrize("dtype", [np.int16, np.uint16])

@@ -24,7 +24,7 @@ from pydicom.uid import (
 )
 
 from cbmir.dicom import mended
-from cbmir.dicom.elements import end_of_meta
+from cbmir.dicom.elements import ITEM, end_of_meta
 from cbmir.dicom.read import read_object
 from cbmir.errors import BrokenFile
 from cbmir.services.conversion.convert import convert
@@ -163,11 +163,15 @@ def test_a_sequence_that_ends_within_its_items_loses_none_of_them(slice_of_ct: F
         assert np.array_equal(found.pixels, whole.pixels)
 
 
-def test_an_item_outside_of_a_sequence_is_refused(slice_of_ct: FileDataset) -> None:
-    """Two lengths are wrong, and nobody can tell what belongs where."""
-    data, at = with_sequence(slice_of_ct, (0x0008, 0x1140), ImplicitVRLittleEndian)
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+@pytest.mark.parametrize("empty", [False, True])
+def test_an_item_outside_of_a_sequence_is_refused(slice_of_ct: FileDataset, syntax: str, empty: bool) -> None:
+    """Two lengths are wrong, or all, and nobody can tell what belongs where."""
+    data, at = with_sequence(slice_of_ct, (0x0008, 0x1140), syntax)
     (length,) = unpack_from("<L", data, at)
     slip = with_number(with_number(data, at, 0), at + 8, length - 8)
+    if empty:
+        slip = with_number(data, at, 0).replace(ITEM + data[at + 8 : at + 12], ITEM + bytes(4))
     with pytest.raises(BrokenFile, match=r"slip\.dcm is damaged: an item"):
         first_picture(slip)
 

@@ -18,8 +18,7 @@ LOOK_SECONDS = 5.0
 
 TURN_SECONDS = 15.0
 """How long an archive, or what was received, has a worker before another of them that waits: received objects may
-not wait for the end of a first sync. What is fetched ahead at the end of a turn is fetched again."""
-
+not wait for the end of a first sync."""
 
 OTHERS_FIRST = ("Other work goes first.", "This goes on after it.")
 

@@ -10,10 +10,12 @@ from cbmir.errors import BadRequest
 from cbmir.services.archives.links import PLACEHOLDER
 
 WEB = ("http", "https")
+OF_DIMSE = ("tls", "calling_aet", "retrieve", "move_aet", "move_port")
 
 
 def refuse_slips(after: Connection, before: Connection | None = None) -> None:
-    """Refuse a viewer that no hit can link to, and credentials where nobody asks for any; what was so before stays.
+    """Refuse a viewer that no hit can link to, credentials where nobody asks for any, and what only DIMSE has where
+    it is not spoken; what was so before stays.
 
     Args:
         after: the connection as it is to be.
@@ -26,6 +28,8 @@ def refuse_slips(after: Connection, before: Connection | None = None) -> None:
         _refuse_viewer(after.viewer)
     if before is None or after.credentials != before.credentials:
         _refuse_credentials(after)
+    if after.kind is not ArchiveKind.DIMSE:
+        _refuse_options_of_dimse(after, before or Connection(after.name, after.kind, after.address))
 
 
 def _refuse_viewer(viewer: str) -> None:
@@ -49,4 +53,13 @@ def _refuse_credentials(connection: Connection) -> None:
         raise BadRequest(
             f"{connection.name} speaks DIMSE, which knows no credentials: {', '.join(given)}.",
             "Leave them out: who asks is known by the AE title (--calling-aet), or by --certificate with --tls.",
+        )
+
+
+def _refuse_options_of_dimse(after: Connection, before: Connection) -> None:
+    said = [each for each in OF_DIMSE if getattr(after, each) != getattr(before, each)]
+    if said:
+        raise BadRequest(
+            f"{after.name} is reached by a URL, for which these mean nothing: {', '.join(said)}.",
+            "Leave them out: they are for AE@HOST:PORT. Encryption is by the URL, https://…",
         )

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cbmir.archive.connection import ArchiveKind, Connection, Credentials
+from cbmir.archive.connection import ArchiveKind, Connection, Credentials, Retrieval
 from cbmir.errors import BadRequest
 from cbmir.services.archives.editing import planned
 from cbmir.services.archives.registered import add
@@ -35,6 +35,16 @@ def test_credentials_for_who_knows_none(database: Database, settings: Settings) 
     with pytest.raises(BadRequest, match="knows no credentials: username, password") as said:
         add(database, settings, replace(NODE, credentials=Credentials("alice", "secret")))
     assert "secret" not in said.value.sentence
+
+
+def test_what_only_dimse_has_for_a_url(database: Database, settings: Settings) -> None:
+    web = Connection("web", ArchiveKind.DICOMWEB, "https://host/dicom-web")
+    with pytest.raises(BadRequest, match="mean nothing: tls, retrieve") as said:
+        add(database, settings, replace(web, tls=True, retrieve=Retrieval.MOVE))
+    assert "https://" in said.value.remedy
+    add(database, settings, web)
+    with pytest.raises(BadRequest, match="mean nothing: move_port"):
+        planned(database, settings, "web", {"move_port": 104})
 
 
 def test_an_edit_is_refused_too_but_what_was_so_before_stays(database: Database, settings: Settings) -> None:

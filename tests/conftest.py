@@ -23,7 +23,7 @@ from typing import Any
 
 import pytest
 import requests
-from sqlalchemy import NullPool, create_engine, text
+from sqlalchemy import NullPool, create_engine, make_url, text
 from sqlalchemy.exc import OperationalError
 
 import cbmir_migrations
@@ -85,11 +85,18 @@ def pgvector_server() -> Iterator[str]:
         yield url
 
 
-@pytest.fixture
-def pgvector_database(pgvector_server: str) -> Iterator[Database]:
-    """A migrated database of this test's own on a server with pgvector."""
+@pytest.fixture(scope="session")
+def pgvector_template(pgvector_server: str) -> Iterator[str]:
+    """The name of a migrated database without rows on a server with pgvector: tests have it copied."""
     with new_postgres(pgvector_server) as url:
         cbmir_migrations.upgrade(url)
+        yield str(make_url(url).database)
+
+
+@pytest.fixture
+def pgvector_database(pgvector_server: str, pgvector_template: str) -> Iterator[Database]:
+    """A migrated database of this test's own on a server with pgvector."""
+    with new_postgres(pgvector_server, pgvector_template) as url:
         database = Database(url)
         yield database
         _leave(database)
@@ -140,12 +147,12 @@ def wait_for_postgres(url: str) -> None:
 
 
 @contextmanager
-def new_postgres(server: str) -> Iterator[str]:
-    """An empty PostgreSQL database, dropped afterwards."""
+def new_postgres(server: str, template: str = "template1") -> Iterator[str]:
+    """A PostgreSQL database, a copy of `template`, which is empty unless named; dropped afterwards."""
     engine = create_engine(server, isolation_level="AUTOCOMMIT")
     name = f"cbmir_test_{uuid.uuid4().hex}"
     with engine.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
+        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
     yield engine.url.set(database=name).render_as_string(hide_password=False)
     with engine.connect() as connection:
         connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
@@ -184,11 +191,25 @@ def settings(tmp_path: Path) -> Settings:
     return Settings(data=tmp_path / "data")
 
 
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite file without rows, for tests to copy: making one takes a tenth of a second."""
+    file = tmp_path_factory.mktemp("migrated") / "cbmir.sqlite"
+    cbmir_migrations.upgrade(f"sqlite:///{file}")
+    return file
+
+
 @pytest.fixture
-def database(settings: Settings) -> Iterator[Database]:
+def database(settings: Settings, migrated_file: Path) -> Iterator[Database]:
     """The migrated SQLite database of `settings`."""
-    cbmir_migrations.upgrade(settings.resolved_database_url)
-    database = Database(settings.resolved_database_url)
+    yield from _copied(migrated_file, settings.resolved_database_url)
+
+
+def _copied(migrated_file: Path, url: str) -> Iterator[Database]:
+    file = Path(str(make_url(url).database))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(migrated_file, file)
+    database = Database(url)
     yield database
     _leave(database)
 
@@ -205,11 +226,10 @@ def _leave(database: Database) -> None:
 def any_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     """A migrated database without rows, once on SQLite and once on a real PostgreSQL."""
     if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path / 'any.sqlite'}"
-        cbmir_migrations.upgrade(url)
-    else:
-        url = request.getfixturevalue("migrated_postgres_url")
-        empty(url)
+        yield from _copied(request.getfixturevalue("migrated_file"), f"sqlite:///{tmp_path / 'any.sqlite'}")
+        return
+    url = request.getfixturevalue("migrated_postgres_url")
+    empty(url)
     database = Database(url)
     yield database
     _leave(database)

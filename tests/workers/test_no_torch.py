@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -49,9 +50,10 @@ def a_network() -> bytes:
     return graph.model(graph.dense(graph.flat(INPUT), weight, bias), 4)
 
 
-@pytest.fixture
-def installation(tmp_path: Path) -> Path:
-    """A data folder with a few images and an encoder, whose features are still to be extracted."""
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What each `installation` is a copy of."""
+    tmp_path = tmp_path_factory.mktemp("prepared")
     folder = tmp_path / "images"
     folder.mkdir()
     for number, pixels in enumerate(np.random.default_rng(0).integers(0, 256, (8, 24, 24), np.uint8)):
@@ -64,6 +66,12 @@ def installation(tmp_path: Path) -> Path:
         )
         assert ran.returncode == 0, ran.stderr
     return data
+
+
+@pytest.fixture
+def installation(prepared: Path, tmp_path: Path) -> Path:
+    """A data folder with a few images and an encoder, whose features are still to be extracted."""
+    return shutil.copytree(prepared, tmp_path / "data")
 
 
 def run(code: str, data: Path, *words: object) -> subprocess.CompletedProcess[str]:

@@ -94,7 +94,9 @@ def test_it_runs_everything_once_and_ends_it_within_seconds(
         socket.create_connection(("127.0.0.1", port))
 
 
-def test_it_is_said_to_be_ready_where_a_password_is_asked(run_up: Run, port: int) -> None:
+def test_it_is_said_to_be_ready_where_a_password_is_asked_and_a_redis_that_dies_is_started_again(
+    run_up: Run, database: Database, settings: Settings, app: Celery, port: int, job_of: JobOf, wait_for: WaitFor
+) -> None:
     up = run_up(port, username="jörg", password="geheim: ä")
     assert up.stdout is not None
     assert select([up.stdout], [], [], 60)[0], "it never said that it is ready"
@@ -102,13 +104,6 @@ def test_it_is_said_to_be_ready_where_a_password_is_asked(run_up: Run, port: int
     with pytest.raises(urllib.error.HTTPError, match="401"):
         urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=10)
 
-
-def test_a_redis_that_dies_is_started_again(
-    run_up: Run, database: Database, settings: Settings, app: Celery, port: int, job_of: JobOf, wait_for: WaitFor
-) -> None:
-    up = run_up(port)
-    assert up.stdout is not None
-    assert up.stdout.readline() == f"cbmir is ready: http://127.0.0.1:{port}\n"
     pid_file = embedded_redis.folder(settings) / "redis.pid"
     killed = pid_file.read_text()
     os.kill(int(killed), signal.SIGKILL)

@@ -123,16 +123,19 @@ def test_another_reproduction_does_not_mix_with_it(reproduced: Path, drawn: Path
 
 
 @pytest.mark.timeout(900)  # three runs
-def test_one_that_was_killed_goes_on_to_the_same_numbers(drawn: Path, tmp_path: Path) -> None:
+def test_one_that_was_killed_goes_on_to_the_same_numbers(
+    cbmir: Callable[..., Any], drawn: Path, tmp_path: Path
+) -> None:
     alone = ("--methods", "cnn-autoencoder", "--epochs", "8", "--side", "16")
-    whole = run(drawn, tmp_path / "whole", *alone)
-    assert whole.returncode == 0, whole.stderr
+    words = ("reproduce", "--images", drawn, *SMALL, *alone)
+    whole = cbmir(*words, "--out", tmp_path / "whole")
+    assert whole.status == 0, whole.err
     with subprocess.Popen(command(drawn, tmp_path / "cut", *alone), stdout=subprocess.DEVNULL) as process:
         wait_for_checkpoint(tmp_path / "cut" / "data" / "training", process)
         os.kill(process.pid, signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL, "it was over before it could be killed"
-    resumed = run(drawn, tmp_path / "cut", *alone)
-    assert resumed.returncode == 0, resumed.stderr
+    resumed = cbmir(*words, "--out", tmp_path / "cut")
+    assert resumed.status == 0, resumed.err
     assert results(tmp_path / "cut") == results(tmp_path / "whole")
     assert results(tmp_path / "whole")["table_2"][2]["weights"] == "left out, as was asked for"
 

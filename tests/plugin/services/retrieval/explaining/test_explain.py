@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import shutil
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -29,13 +30,24 @@ from cbmir.store.session import Database
 from cbmir.types import JobKind
 
 
+@pytest.fixture(scope="module")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where `trained` keeps what it has made: each test gets a copy."""
+    return tmp_path_factory.mktemp("trained")
+
+
 @pytest.fixture
-def trained(database: Database, settings: Settings, stock: Callable[..., None]) -> str:
+def trained(once: Path, database: Database, settings: Settings, stock: Callable[..., None]) -> str:
     """An encoder that has learned to draw discs and bars."""
-    stock(database, patients=24)
-    encoder = train(database, settings, TrainingRequest(epochs=8, side=32, batch_size=8), Silence())
-    extract(database, settings, encoder, Silence())
-    return encoder
+    if not (once / "data").is_dir():
+        stock(database, patients=24)
+        encoder = train(database, settings, TrainingRequest(epochs=8, side=32, batch_size=8), Silence())
+        extract(database, settings, encoder, Silence())
+        database.dispose()
+        shutil.copytree(settings.data, once / "data")
+    shutil.copytree(once / "data", settings.data, dirs_exist_ok=True)
+    with database.read() as session:
+        return encoders.resolve(session, None).id
 
 
 def answered(database: Database, settings: Settings) -> tuple[str, list[int]]:

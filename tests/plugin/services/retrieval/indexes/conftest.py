@@ -6,10 +6,10 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from sqlalchemy import select
 
 from cbmir.index.base import Ranking
 from cbmir.services.retrieval import gallery
@@ -17,7 +17,9 @@ from cbmir.services.retrieval.indexes.backends.choose import BACKENDS, chosen
 from cbmir.services.retrieval.indexes.backends.files import Files
 from cbmir.settings import Settings
 from cbmir.store import encoders, features, instances
+from cbmir.store.new_instances import NewInstance
 from cbmir.store.session import Database
+from cbmir.store.tables import Frame, Instance
 from cbmir.types import FloatArray, NewFrame
 
 WIDTH = 4
@@ -43,7 +45,6 @@ class Archive:
 
     def __init__(self, database: Database, settings: Settings) -> None:
         self.database, self.settings = database, settings
-        self.instances: list[Any] = []
         with database.write() as session:
             self.encoder = encoders.add(
                 session,
@@ -59,28 +60,15 @@ class Archive:
 
     def add(self, *places: float) -> list[int]:
         """The ids of new frames whose features lie there."""
+        new = [_instance() for _ in places]
         with self.database.write() as session:
-            new = [self._instance(session) for _ in places]
-            session.flush()
-            ids = [each.frames[0].id for each in new]
+            instances.add_all(session, new)
+            found = dict(session.execute(select(Instance.sha256, Frame.id).join(Instance.frames)).all())
+            ids = [found[each.sha256] for each in new]
             vectors = np.zeros((len(places), WIDTH), np.float32)
             vectors[:, 0] = places
             features.add_batch(session, self.encoder, ids, vectors)
-        self.instances += new
         return ids
-
-    def _instance(self, session: Any) -> Any:
-        number = f"{np.random.default_rng().integers(2**62)}"
-        return instances.add(
-            session,
-            converted_header=None,
-            file_name=f"{number}.png",
-            origin="",
-            sha256=number.zfill(64),
-            group_key=number,
-            frames=[NewFrame(1, "0" * 64, 8, 8, "test/1")],
-            labels={},
-        )
 
     def delete(self, frame_id: int) -> None:
         with self.database.write() as session:
@@ -113,6 +101,19 @@ class Archive:
         url = self.database.engine.url.render_as_string(hide_password=False)
         settings = self.settings
         return [sys.executable, "-c", SEARCH, url, str(settings.data), settings.index, settings.milvus_url]
+
+
+def _instance() -> NewInstance:
+    number = f"{np.random.default_rng().integers(2**62)}"
+    return NewInstance.of(
+        header=None,
+        file_name=f"{number}.png",
+        origin="",
+        sha256=number.zfill(64),
+        group_key=number,
+        frames=[NewFrame(1, "0" * 64, 8, 8, "test/1")],
+        labels={},
+    )
 
 
 @pytest.fixture(params=["exact", "hnsw"])

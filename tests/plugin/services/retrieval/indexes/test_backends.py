@@ -22,10 +22,10 @@ from cbmir.store.filters import Where
 from cbmir.store.session import Database
 from cbmir.types import FloatArray
 
-COUNT, WIDTH, K = 4_000, 16, 10
+COUNT, WIDTH, K = 2_000, 16, 10
 LIMITS = {
     "cbmir.index.hnsw.WORTH": 1,
-    "cbmir.services.retrieval.indexes.backends.pgvector.FEW": 200,
+    "cbmir.services.retrieval.indexes.backends.pgvector.FEW": 100,
     "cbmir.index.milvus.FETCHED": 100,
 }
 """So that what is meant for many is at work with few."""

@@ -190,9 +190,9 @@ def test_what_is_received_does_not_wait_for_the_end_of_a_long_sync(
             return [job.state for job in jobs.listing(session) if job.parameters == parameters]
 
     send(slice(0, 6))
-    with house.database.write() as session:  # six objects take half a minute
+    with house.database.write() as session:  # six objects take a minute and more
         row = archives.get(session, "pacs")
-        archives.change(session, row.id, options={**row.options, "requests_per_second": 0.6})
+        archives.change(session, row.id, options={**row.options, "requests_per_second": 0.3})
     start_worker("archive")
     house.wait_for(lambda: house.count(tables.Instance) > 0)
     received.parent.mkdir(parents=True)

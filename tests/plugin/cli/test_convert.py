@@ -226,7 +226,7 @@ def test_a_decoder_that_crashes_or_hangs_ends_with_its_file_and_the_rest_goes_on
 ) -> None:
     for at, name in enumerate(("crashes.png", "fine.png", "hangs.png", "hard to name.png")):
         (tmp_path / "in" / name).parent.mkdir(exist_ok=True)
-        (tmp_path / "in" / name).write_bytes(make_png(np.full((8, 8), at, np.uint8)))
+        (tmp_path / "in" / name).write_bytes(make_png(at))
     monkeypatch.setattr(isolation, "SECONDS", 5.0)
     monkeypatch.setattr(develop, "header_of", named)
     monkeypatch.setattr(develop, "_made", made)

@@ -246,8 +246,8 @@ def select_only(folder: Path, rows: int) -> None:
     """The export's statement, whose rows are dropped."""
     database = Database(url(folder, "full"))
     with database.read() as session:
-        texts = sum(len(batch.texts) for batch in exported.selected(session, encoders.usable(session, None)))
-    if (found := texts // len(document_text.TEXTS)) != rows:
+        found = sum(len(batch.sha256s) for batch in exported.selected(session, encoders.usable(session, None)))
+    if found != rows:
         raise SystemExit(f"{found} of {rows} rows were found.")
 
 

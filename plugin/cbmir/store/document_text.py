@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import orjson
@@ -33,16 +34,6 @@ AFTER = ("rows", "columns", "pipeline", "part", "feature_pipeline", "ultrasound_
 COMMON = BEFORE + AFTER
 """Keys that stand before and after `created_at` and `picture`, left out where there is nothing to say."""
 
-TEXTS = (
-    '{"file_name":%s,"feature":[',
-    ',"sop_instance_uid":%s,"frame_number":%s,"sha256":"%s"',
-    ',"created_at":"%s"%s',
-    "%s",
-    "%s",
-)
-"""What the database fills in for each row, as `printf` does: three pieces of the member, then as JSON the list of
-the group and what `COMMON` names, and an object of label to value and origin, or nothing."""
-
 REMEMBERED = 1024
 """Texts of what frames have in common that are kept at a time: neighbours are mostly of one series."""
 
@@ -50,37 +41,54 @@ ROWS_AT_ONCE = 100
 """Whose text is made at once. For pieces larger than that the C library asks the system for memory anew each time,
 which takes a fifth of an export's time."""
 
+_LINES = msgspec.json.Encoder()
 FloatArray64 = npt.NDArray[np.float64]
 
 
-class Batch(NamedTuple):
-    """What some rows say.
+class Columns(NamedTuple):
+    """What a batch of rows says, column by column.
 
     Attributes:
         vectors: the features, one after the other.
-        texts: `TEXTS` of each row, filled in, one after the other.
+        file_names: of the instances.
+        sop_instance_uids: None where there is none.
+        frame_numbers: the first is 1.
+        sha256s: of the instances' files.
+        created_at: as text.
+        pictures: None or empty where there is none.
+        common: as the text of JSON, a list of the group and what `COMMON` names.
+        labels: as the text of JSON, an object of name to value and origin; empty where there are none.
     """
 
     vectors: bytes
-    texts: Sequence[str]
+    file_names: Sequence[str]
+    sop_instance_uids: Sequence[str | None]
+    frame_numbers: Sequence[int]
+    sha256s: Sequence[str]
+    created_at: Sequence[str]
+    pictures: Sequence[str | None]
+    common: Sequence[str]
+    labels: Sequence[str]
 
 
-def members(batches: Iterable[Batch], dimension: int) -> Iterator[list[str]]:
+def members(batches: Iterable[Columns], dimension: int) -> Iterator[list[str]]:
     """The members of `features`: the text of a JSON object for each row, some at a time."""
     common_texts, label_texts = lru_cache(REMEMBERED)(_common), lru_cache(REMEMBERED)(_labels)
-    for vectors, texts in _parts(batches, dimension * STORED.itemsize):
-        heads, keys, moments, common, labels = (texts[place :: len(TEXTS)] for place in range(len(TEXTS)))
-        features = _as_texts(numbers_to_write(vectors, dimension))
-        known = map(common_texts, common), map(label_texts, labels)
-        yield list(map(_member, heads, features, keys, moments, *known))
+    for batch in _parts(batches, dimension * STORED.itemsize):
+        features = _as_texts(numbers_to_write(batch.vectors, dimension))
+        quoted = map(_quoted, (batch.file_names, batch.sop_instance_uids, batch.created_at))
+        texts = map(common_texts, batch.common), map(label_texts, batch.labels)
+        plain = batch.frame_numbers, batch.sha256s, batch.pictures
+        yield list(map(_member, features, *quoted, *texts, *plain))
 
 
-def _parts(batches: Iterable[Batch], width: int) -> Iterator[Batch]:
+def _parts(batches: Iterable[Columns], width: int) -> Iterator[Columns]:
     """The same rows in smaller batches."""
-    for vectors, texts in batches:
-        for start in range(0, len(texts) // len(TEXTS), ROWS_AT_ONCE):
-            octets = vectors[start * width : (start + ROWS_AT_ONCE) * width]
-            yield Batch(octets, texts[start * len(TEXTS) : (start + ROWS_AT_ONCE) * len(TEXTS)])
+    for vectors, *columns in batches:
+        for start in range(0, len(columns[0]), ROWS_AT_ONCE):
+            part = slice(start, start + ROWS_AT_ONCE)
+            octets = vectors[part.start * width : part.stop * width]
+            yield Columns._make([octets, *(column[part] for column in columns)])
 
 
 def numbers_to_write(vectors: bytes, dimension: int) -> FloatArray64:
@@ -122,12 +130,29 @@ def _as_texts(numbers: FloatArray64) -> list[str]:
     return orjson.dumps(numbers, option=orjson.OPT_SERIALIZE_NUMPY)[2:-2].decode().split("],[")
 
 
+def _quoted(values: Sequence[Any]) -> list[str]:
+    """The JSON text of each; none holds a line's end."""
+    return _LINES.encode_lines(values).decode().split("\n")[:-1]
+
+
 def _member(
-    head: str, feature: str, keys: str, moment: str, common: tuple[str, str, str], labels: tuple[str, str]
+    feature: str,
+    name: str,
+    uid: str,
+    moment: str,
+    common: tuple[str, str, str],
+    labels: tuple[str, str],
+    frame_number: int,
+    sha256: str,
+    picture: str | None,
 ) -> str:
     group, study, rest = common
     named, origins = labels
-    return f"{head}{feature}]{named}{group}{keys}{origins}{study}{moment}{rest}}}"
+    shelf = f',"picture":"{picture}"' if picture else ""
+    return (
+        f'{{"file_name":{name},"feature":[{feature}]{named}{group},"sop_instance_uid":{uid}'
+        f',"frame_number":{frame_number},"sha256":"{sha256}"{origins}{study},"created_at":{moment}{shelf}{rest}}}'
+    )
 
 
 def _common(columns: str) -> tuple[str, str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import orjson
 from sqlalchemy import (
     ColumnElement,
     Integer,
@@ -22,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from cbmir.store.document_text import COMMON, TEXTS, Batch
+from cbmir.store.document_text import COMMON, Columns
 from cbmir.store.tables import Encoder, Feature, Frame, Group, GroupPart, Instance, Label
 from cbmir.store.writing import is_sqlite
 
@@ -52,7 +53,7 @@ def encoder_object(encoder: Encoder) -> dict[str, Any]:
     return {key: getattr(encoder, key) for key in keys}
 
 
-def selected(session: Session, encoder: Encoder) -> Iterator[Batch]:
+def selected(session: Session, encoder: Encoder) -> Iterator[Columns]:
     """What the document's `features` are made of, by frame id, a batch of rows at a time.
 
     The database puts a batch together, outside the lock of Python's interpreter: another thread works meanwhile.
@@ -60,21 +61,41 @@ def selected(session: Session, encoder: Encoder) -> Iterator[Batch]:
     """
     statement, after = _batch(session, encoder), 0
     while (found := session.execute(statement, {"after": after}).one())[0] is not None:
-        after, vectors, texts = found
-        yield Batch(vectors, texts.split(BETWEEN))
+        after, vectors, common, labels, *lists = found
+        texts = (text.split(BETWEEN) for text in (common, labels))
+        yield Columns(vectors, *map(orjson.loads, lists), *texts)
 
 
 def _batch(session: Session, encoder: Encoder) -> Select[*tuple[Any, ...]]:
-    """The rows above the frame id `after` as one: the last frame id, then what `Batch` is made of."""
+    """The rows above the frame id `after` as one: the last frame id, then what `Columns` is made of."""
     each = _rows(session, encoder).subquery().c
-    texts = func.aggregate_strings(each.texts, BETWEEN)
-    return select(func.max(each.frame_id), _one_after_the_other(session, each.vector), texts)
+    listed = func.json_group_array if is_sqlite(session) else func.json_agg
+    lists = each.file_name, each.sop_instance_uid, each.frame_number, each.sha256, each.created_at, each.picture
+    return select(
+        func.max(each.frame_id),
+        _one_after_the_other(session, each.vector),
+        func.aggregate_strings(each.common, BETWEEN),
+        func.aggregate_strings(each.labels, BETWEEN),
+        *(cast(listed(column), Text) for column in lists),
+    )
 
 
 def _rows(session: Session, encoder: Encoder) -> Select[*tuple[Any, ...]]:
+    common = _list(session)(Group.key, *_common_columns())
     after = bindparam("after", type_=Integer)
     return (
-        select(Feature.frame_id, Feature.vector, _texts(session).label("texts"))
+        select(
+            Feature.frame_id,
+            Feature.vector,
+            Instance.file_name,
+            Instance.sop_instance_uid,
+            Frame.frame_number,
+            Instance.sha256,
+            _created_at(session).label("created_at"),
+            Frame.picture,
+            cast(common, Text).label("common"),
+            func.coalesce(_labels_of_instance(session), "").label("labels"),
+        )
         .select_from(Feature)
         .join(Frame, Frame.id == Feature.frame_id)
         .join(Instance, Instance.id == Frame.instance_id)
@@ -85,32 +106,6 @@ def _rows(session: Session, encoder: Encoder) -> Select[*tuple[Any, ...]]:
         .order_by(Feature.frame_id)
         .limit(ROWS_AT_ONCE)
     )
-
-
-def _texts(session: Session) -> ColumnElement[str]:
-    """`TEXTS`, filled in."""
-    filled = func.printf if is_sqlite(session) else func.format
-    common = _list(session)(Group.key, *_common_columns())
-    picture = literal(',"picture":"').concat(func.nullif(Frame.picture, "")).concat('"')
-    return filled(
-        BETWEEN.join(TEXTS),
-        _quoted(session, Instance.file_name),
-        _quoted(session, Instance.sop_instance_uid),
-        Frame.frame_number,
-        Instance.sha256,
-        _created_at(session),
-        func.coalesce(picture, ""),
-        cast(common, Text),
-        func.coalesce(_labels_of_instance(session), ""),
-        type_=Text,
-    )
-
-
-def _quoted(session: Session, text: ColumnElement[Any] | Any) -> ColumnElement[str]:
-    """As the text of JSON."""
-    if is_sqlite(session):
-        return func.json_quote(text, type_=Text)
-    return func.coalesce(cast(func.to_json(text), Text), "null")
 
 
 def _one_after_the_other(session: Session, vector: ColumnElement[bytes]) -> ColumnElement[bytes]:

@@ -46,7 +46,7 @@ class Journal:
         self._lock = Lock()
         self._limit = limit
         self._losses = 1
-        self._database = sqlite3.connect(path, 1.0, isolation_level=None, check_same_thread=False)
+        self._database = sqlite3.connect(path, timeout=1.0, isolation_level=None, check_same_thread=False)
         self._database.execute("PRAGMA journal_mode=WAL")
         self._database.execute("PRAGMA synchronous=NORMAL")  # no waiting for the disk at each event
         self._database.execute(TABLE)

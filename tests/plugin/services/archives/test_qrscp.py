@@ -68,7 +68,7 @@ class Qrscp:
         archive.close()
 
     def delete_study(self, study_instance_uid: str) -> None:
-        with closing(sqlite3.connect(self.folder / "instances.sqlite", SECONDS)) as database, database:
+        with closing(sqlite3.connect(self.folder / "instances.sqlite", timeout=SECONDS)) as database, database:
             mine = "FROM instance WHERE study_instance_uid = ?"
             for (file,) in database.execute(f"SELECT filename {mine}", [study_instance_uid]).fetchall():
                 Path(file).unlink()

@@ -165,12 +165,12 @@ class Peer:
         )
 
     def _remedy(self, rejection: A_ASSOCIATE) -> str:
-        entered = f"have {self.connection.calling_aet} entered there as an AE title that may ask"
+        entered = f"{self.connection.calling_aet} entered there as an AE title that may ask"
         why = (rejection.result_source, rejection.diagnostic)
         if why == CALLED:
-            remedy = f"Check its AE title, {self.address.aet}. Some say this to strangers, too: {entered}."
+            remedy = f"Check its AE title, {self.address.aet}. Some say this to strangers, too: have {entered}."
         elif why == CALLING or rejection.result != TRANSIENT:
-            remedy = f"H{entered[1:]}, from this host."
+            remedy = f"Have {entered}, from this host."
         else:
             remedy = "It has too much to do, or too many associations: use a lower --parallel, or raise its limit."
         return remedy

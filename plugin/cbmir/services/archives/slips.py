@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from urllib.parse import urlsplit
 
-from cbmir.archive.connection import ArchiveKind, Connection, Credentials
+from cbmir.archive.connection import Connection, Credentials
 from cbmir.errors import BadRequest
 from cbmir.services.archives.links import PLACEHOLDER
 
@@ -28,8 +28,12 @@ def refuse_slips(after: Connection, before: Connection | None = None) -> None:
         _refuse_viewer(after.viewer)
     if before is None or after.credentials != before.credentials:
         _refuse_credentials(after)
-    if after.kind is not ArchiveKind.DIMSE:
+    if _is_url(after):
         _refuse_options_of_dimse(after, before or Connection(after.name, after.kind, after.address))
+
+
+def _is_url(connection: Connection) -> bool:
+    return "://" in connection.address  # the kind may yet be that of an address before
 
 
 def _refuse_viewer(viewer: str) -> None:
@@ -49,7 +53,7 @@ def _refuse_viewer(viewer: str) -> None:
 
 def _refuse_credentials(connection: Connection) -> None:
     given = [each.name for each in fields(Credentials) if getattr(connection.credentials, each.name)]
-    if given and connection.kind is ArchiveKind.DIMSE:
+    if given and not _is_url(connection):
         raise BadRequest(
             f"{connection.name} speaks DIMSE, which knows no credentials: {', '.join(given)}.",
             "Leave them out: who asks is known by the AE title (--calling-aet), or by --certificate with --tls.",

@@ -47,6 +47,14 @@ def test_what_only_dimse_has_for_a_url(database: Database, settings: Settings) -
         planned(database, settings, "web", {"move_port": 104})
 
 
+def test_another_address_may_come_with_what_is_for_it(database: Database, settings: Settings) -> None:
+    add(database, settings, NODE)
+    web = {"address": "https://host/dicom-web", "username": "alice", "password": "secret"}
+    assert planned(database, settings, "pacs", web).after.credentials.username == "alice"
+    add(database, settings, Connection("web", ArchiveKind.DICOMWEB, "https://host/dicom-web"))
+    assert planned(database, settings, "web", {"address": "PACS@host:104", "tls": True}).after.tls
+
+
 def test_an_edit_is_refused_too_but_what_was_so_before_stays(database: Database, settings: Settings) -> None:
     add(database, settings, replace(NODE, viewer=VIEWER))
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from cbmir.encoders.device import CARD
 from cbmir.encoders.efficientnet_lite import HEAD, channels_of
 from cbmir.encoders.efficientnet_network import EfficientNetLite
 from cbmir.progress import Progress
@@ -187,7 +188,7 @@ class LabelTraining:
     def _step(self, rows: Rows, step: int, chance: np.random.Generator) -> float:
         self._optimiser.param_groups[0]["lr"] = self._recipe.rate(step, self._steps)
         inputs, targets = self._mixed(rows, chance)
-        with torch.autocast(self._device, torch.bfloat16, enabled=self._device == "cuda"):
+        with torch.autocast(self._device, torch.bfloat16, enabled=self._device == CARD):
             features = self._trained.network(inputs)
         loss = self._trained.proxies.loss(features.float(), targets)
         self._optimiser.zero_grad()

@@ -15,21 +15,25 @@ import torch
 from torch import Tensor, nn
 
 from cbmir.encoders.base import scaled
+from cbmir.encoders.device import PROCESSOR
 from cbmir.training.objectives import Objective, Rows
 from cbmir.training.sums import Sum, summed
 from cbmir.training.team import Alone, Team
 from cbmir.types import ByteArray
 
 AT_ONCE = 4
-"""Pictures of a piece: their activations stay in the processor's cache, memory does not grow with the batch, and a
-batch of 32 gives work to eight threads."""
+"""Pictures of a piece on a processor: their activations stay in its cache, memory does not grow with the batch, and
+a batch of 32 gives work to eight threads."""
+AT_MOST = 256
+"""Pictures of a piece on a graphics card, which takes a usual batch whole."""
 
 
 class Losses:
     """Mean losses over pictures, and their gradients.
 
     Args:
-        network: takes float32 (n, channels, side, side); its weights in the memory format channels last.
+        network: takes float32 (n, channels, side, side); its weights in the memory format channels last. It runs
+            on the device on which they are.
         pictures: uint8, shape (n, channels, side, side).
         objective: what the network is to do.
         pool: the threads; see `workers`.
@@ -50,20 +54,22 @@ class Losses:
         self._pool = pool
         self._team = team or Alone()
         self._parameters = list(network.parameters())
+        self._device = self._parameters[0].device
+        self._at_once = AT_ONCE if self._device.type == PROCESSOR else AT_MOST
         self._sums = [torch.zeros_like(each) for each in self._parameters]  # of the weights' memory format
         for parameter, gradient in zip(self._parameters, self._sums, strict=True):
             parameter.grad = gradient
 
     def mean(self, rows: Rows) -> float:
         """The mean over these pictures, with the present weights."""
-        pieces = _pieces(rows)
+        pieces = self._pieces(rows)
         own = list(self._pool.map(self._loss, pieces[self._team.share(len(pieces))]))
         losses = self._team.numbers(own, len(pieces))
         return sum(loss * len(piece) for piece, loss in zip(pieces, losses, strict=True)) / len(rows)
 
     def descend(self, rows: Rows) -> float:
         """The mean over these pictures; its gradient is left with the network's parameters."""
-        pieces = _pieces(rows)
+        pieces = self._pieces(rows)
         own = pieces[self._team.share(len(pieces))]
         found = summed(self._pool.map(self._descended, own, [len(piece) / len(rows) for piece in own]))
         total = summed(self._team.sums(found, len(pieces), self._sums))
@@ -81,12 +87,11 @@ class Losses:
             return self._of(piece).item()
 
     def _of(self, piece: Rows) -> Tensor:
-        inputs = torch.from_numpy(scaled(self._pictures[piece])).contiguous(memory_format=torch.channels_last)
-        return self._objective(self._network, inputs, piece)
+        inputs = torch.from_numpy(scaled(self._pictures[piece])).to(self._device)
+        return self._objective(self._network, inputs.contiguous(memory_format=torch.channels_last), piece)
 
-
-def _pieces(rows: Rows) -> list[Rows]:
-    return [rows[start : start + AT_ONCE] for start in range(0, len(rows), AT_ONCE)]
+    def _pieces(self, rows: Rows) -> list[Rows]:
+        return [rows[start : start + self._at_once] for start in range(0, len(rows), self._at_once)]
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from cbmir.encoders.device import PROCESSOR
 from cbmir.progress import Progress
 from cbmir.training import checkpoint, checks, history
 from cbmir.training.checkpoint import Record, Tensors
@@ -76,6 +77,7 @@ class Training:
         objective: what it is trained to do.
         judge: what else is to be known of each epoch.
         team: the processes that run the same training together.
+        device: as torch names it, such as `cpu` or `cuda`.
     """
 
     def __init__(
@@ -88,8 +90,9 @@ class Training:
         objective: Objective = reconstruction,
         judge: Judge = no_judge,
         team: Team | None = None,
+        device: str = PROCESSOR,
     ) -> None:
-        self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._material = material
         self._recipe = recipe
         self._folder = folder
@@ -101,8 +104,10 @@ class Training:
         )
 
     def run(self, progress: Progress) -> Record:
-        """Train to the last epoch. On one kind of processor the outcome is the same to the last bit, whatever the
-        number of threads and of processes, and whether it was cut off in between or not.
+        """Train to the last epoch.
+
+        On one kind of processor the outcome is the same to the last bit, whatever the number of threads and of
+        processes, and whether it was cut off in between or not. On a graphics card it is nearly the same.
 
         Args:
             progress: told after every batch; after every epoch with the detail `history`.

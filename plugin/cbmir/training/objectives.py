@@ -31,6 +31,7 @@ def naming(labels: Sequence[str]) -> Objective:
     numbers = torch.from_numpy(np.unique(np.array(labels), return_inverse=True)[1])
 
     def cross_entropy(network: nn.Module, inputs: Tensor, rows: Rows) -> Tensor:
-        return functional.cross_entropy(network(inputs), numbers[torch.from_numpy(rows)])
+        wanted = numbers[torch.from_numpy(rows)].to(inputs.device)
+        return functional.cross_entropy(network(inputs), wanted)
 
     return cross_entropy

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -82,11 +81,7 @@ class DcnnEncoder:
 
     def encode(self, inputs: FloatArray) -> FloatArray:
         """See `cbmir.encoders.base.Encoder.encode`."""
-        with torch.inference_mode():
-            pieces = torch.split(torch.from_numpy(np.require(inputs, np.float32, ("C", "W"))), pooled.AT_ONCE)
-            formatted = (piece.contiguous(memory_format=torch.channels_last) for piece in pieces)
-            features: FloatArray = torch.cat([self._network.features(each) for each in formatted]).numpy()
-            return features
+        return pooled.encoded(self._network.features, inputs)
 
 
 def load(data: bytes, name: str, preprocessing: Preprocessing) -> DcnnEncoder:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from cbmir.encoders import weights
 from cbmir.encoders.base import Preprocessing
+from cbmir.encoders.device import device
 from cbmir.encoders.photographs import DEVIATION, MEAN
 from cbmir.errors import WeightsMismatch
 from cbmir.types import FloatArray
@@ -38,15 +40,27 @@ class PooledEncoder:
 
     def encode(self, inputs: FloatArray) -> FloatArray:
         """See `cbmir.encoders.base.Encoder.encode`."""
-        with torch.inference_mode():
-            pieces = torch.split(torch.from_numpy(np.require(inputs, np.float32, ("C", "W"))), AT_ONCE)
-            formatted = (piece.contiguous(memory_format=torch.channels_last) for piece in pieces)
-            features: FloatArray = torch.cat([self._network.maps(each).mean((2, 3)) for each in formatted]).numpy()
-            return features
+        return encoded(lambda piece: self._network.maps(piece).mean((2, 3)), inputs)
+
+
+def encoded(features: Callable[[Tensor], Tensor], inputs: FloatArray) -> FloatArray:
+    """What a loaded network makes of pictures, a few at a time.
+
+    Args:
+        features: of float32 (n, channels, side, side) on the network's device, (n, dimension).
+        inputs: float32 (n, channels, side, side).
+    """
+    with torch.inference_mode():
+        pieces = torch.split(torch.from_numpy(np.require(inputs, np.float32, ("C", "W"))), AT_ONCE)
+        moved = (piece.to(device()).contiguous(memory_format=torch.channels_last) for piece in pieces)
+        found: FloatArray = torch.cat([features(each) for each in moved]).cpu().numpy()
+        return found
 
 
 def load(network: nn.Module, data: bytes, name: str, preprocessing: Preprocessing, channels: int) -> nn.Module:
-    """The network with these weights, ready to encode; torch is set to one thread.
+    """The network with these weights, ready to encode, on a graphics card where torch finds one.
+
+    Torch is set to one thread, and a card to whole float32, so that its features are those of a processor.
 
     Args:
         network: of the architecture.
@@ -62,8 +76,9 @@ def load(network: nn.Module, data: bytes, name: str, preprocessing: Preprocessin
         said = f"{preprocessing.channels} channels, not {channels}"
         raise WeightsMismatch(f"The weights file {name} is recorded with {said}.")
     torch.set_num_threads(1)
+    torch.backends.cudnn.allow_tf32 = False
     weights.fill(network, weights.from_bytes(data, name), name)
-    return network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+    return network.eval().to(device(), memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
 def normalised(inputs: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from cbmir.encoders.device import device
 from cbmir.encoders.efficientnet_network import EfficientNetLite
 from cbmir.errors import TrainingFailed
 from cbmir.evaluation.labels import LabelSets
@@ -35,7 +36,7 @@ def fit(plan: Plan, workshop: Workshop, prepared: PreparedPictures, progress: Pr
     recipe = LabelRecipe(request.epochs, request.batch_size, request.seed)
     material = LabelledMaterial(prepared.values, targets, rows[Part.TRAIN], rows[Part.VALIDATION])
     torch.set_num_threads(workshop.threads)
-    training = LabelTraining(network, material, recipe, workshop.folder, _device())
+    training = LabelTraining(network, material, recipe, workshop.folder, device())
     record = training.run(progress)
     test_loss = training.loss(record.best, rows[Part.TEST])
     record.best, shares, dimension = joined(training, record.best, start.beside(), rows[Part.TRAIN])
@@ -78,9 +79,5 @@ def _how(recipe: LabelRecipe, names: list[str], trained: FloatArray, start: Star
         "start": start.name,
         "start_sha256": start.sha256,
         "labels": dict(zip(names, (trained > 0).sum(0).tolist(), strict=True)),
-        "device": _device(),
+        "device": device(),
     }
-
-
-def _device() -> str:
-    return "cuda" if torch.cuda.is_available() else "cpu"

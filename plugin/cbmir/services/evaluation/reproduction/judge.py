@@ -52,7 +52,8 @@ def judge(frames: list[TrainingFrame]) -> Judge:
 def _features(network: nn.Module, material: Material, rows: Rows) -> FloatArray:
     encoder = cast(CnnAutoencoder, network).encoder
     with torch.inference_mode():
-        return torch.cat([encoder(inputs) for inputs in _inputs(material, rows)]).numpy()
+        device = next(encoder.parameters()).device
+        return torch.cat([encoder(inputs.to(device)) for inputs in _inputs(material, rows)]).cpu().numpy()
 
 
 def _inputs(material: Material, rows: Rows) -> Iterator[torch.Tensor]:

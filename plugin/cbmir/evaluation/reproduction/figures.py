@@ -15,12 +15,13 @@ from PIL import Image
 
 from cbmir.evaluation.example import Example, Shown
 from cbmir.evaluation.reproduction import paper
-from cbmir.evaluation.reproduction.tables import METRICS, THEIRS, Row
+from cbmir.evaluation.reproduction.tables import Row
 
 OURS, THEIR, THIRD = "#1b6ca8", "#c8553d", "#3c7a3c"
 DOTS_PER_INCH = 150
 SIZE = (7, 4.2)
-TITLES = {"accuracy": "accuracy", "precision": "precision", "recall_capped": "recall, capped", "recall": "recall"}
+TITLES = {"accuracy": "accuracy", "precision": "precision", "recall_capped": "recall, capped"}
+"""Without the usual recall, which table I has: near zero, it would press all others into one line."""
 FOOT = 6.5
 """Font size of the foot, in points."""
 WRAPPED = 120
@@ -75,14 +76,13 @@ class Drawer:
         """Performance by the number of retrieved images, ours beside the paper's."""
         figure, axes = _figure()
         ks = [row["k"] for row in rows]
-        for metric, colour in zip(METRICS, (OURS, THEIR, THIRD, "#6b6b6b"), strict=True):
-            axes.plot(ks, [row[f"ours_{metric}"] for row in rows], color=colour, marker="o", label=TITLES[metric])
-            if metric in THEIRS:
-                theirs = [row[f"paper_{metric}"] for row in rows]
-                axes.plot(ks, theirs, ":", color=colour, marker="x", label=f"{TITLES[metric]}: paper")
+        for (metric, title), colour in zip(TITLES.items(), (OURS, THEIR, THIRD), strict=True):
+            axes.plot(ks, [row[f"ours_{metric}"] for row in rows], color=colour, marker="o", label=title)
+            theirs = [row[f"paper_{metric}"] for row in rows]
+            axes.plot(ks, theirs, ":", color=colour, marker="x", label=f"{title}: paper")
         axes.set_xticks(ks)
         axes.set_xlabel("retrieved images")
-        return self._done(figure, 4)
+        return self._done(figure, 3)
 
     def comparison(self, rows: Sequence[Row]) -> Drawn:
         """The methods' accuracies as bars, ours beside the paper's."""

@@ -65,6 +65,12 @@ def test_all_services_are_there_watched_and_hardened(services: dict[str, Service
             assert service["read_only"] is True, name
 
 
+def test_no_image_becomes_another_version_by_itself(services: dict[str, Service]) -> None:
+    tags = {name: service["image"].partition(":")[2] for name, service in services.items()}
+    assert tags.pop("postgres").startswith("16-"), "all of PostgreSQL 16 is one version, with mends"
+    assert {name: tag for name, tag in tags.items() if not re.match(r"\d+\.\d+", tag)} == {}
+
+
 @pytest.mark.parametrize("missing", SECRETS)
 def test_no_password_has_a_default(tmp_path: Path, missing: str) -> None:
     given = tuple(name for name in SECRETS if name != missing)

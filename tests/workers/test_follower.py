@@ -13,13 +13,15 @@ import pytest
 from pydicom import dcmread
 
 from cbmir.archive.connection import ArchiveKind, Connection, Credentials
+from cbmir.errors import NotFound
 from cbmir.phantoms import archive as phantoms
 from cbmir.progress import Silence
 from cbmir.services.archives import status
 from cbmir.services.archives.registered import add, remove
 from cbmir.store import archives, jobs, tables
 from cbmir.store.filters import Where
-from cbmir.types import JobKind
+from cbmir.store.tables import Job
+from cbmir.types import JobKind, JobState
 
 House = Any
 StartWorker = Callable[[str], "subprocess.Popen[bytes]"]
@@ -127,6 +129,26 @@ def test_a_paused_archive_is_left_alone_and_a_removed_one_forgotten(
     house.wait_for(lambda: house.count(tables.Feature) == 2)
     assert remove(house.database, house.settings, "pacs", delete_images=True) == 2
     assert house.count(tables.Instance) == 0
+
+
+def test_a_job_whose_archive_is_removed_meanwhile_says_so(
+    house: House, start_worker: StartWorker, send: Any
+) -> None:
+    send(slice(0, 1))
+    start_worker("archive")
+    house.wait_for(lambda: house.count(tables.Instance) == 1)
+    remove(house.database, house.settings, "pacs", delete_images=True)  # the job waits for more meanwhile
+
+    def ended() -> Job | None:
+        with house.database.read() as session:
+            (job,) = [job for job in jobs.listing(session) if job.kind == JobKind.SYNC]
+            return job if job.finished_at else None
+
+    house.wait_for(ended)
+    job = ended()
+    assert job is not None
+    assert (job.state, job.error_code) == (JobState.FAILED, NotFound.code)
+    assert job.error_message.startswith("The archive pacs was removed while it was fetched from.")
 
 
 def test_what_was_received_is_recorded_and_then_removed(

@@ -12,6 +12,7 @@ from cbmir.errors import BadRequest
 from cbmir.services.archives import certificates, editing, registered
 from cbmir.services.archives.check import test
 from cbmir.services.archives.editing import CREDENTIALS, RULES
+from cbmir.services.archives.slips import refuse_slips
 from cbmir.services.archives.status import ArchiveStatus
 from cbmir.store import archives, tables
 from cbmir_web.api.archive_schemas import LISTS
@@ -125,6 +126,7 @@ def _connection(here: Installation, asked: dict[str, Any]) -> Connection:
     credentials = {name: asked[name] for name in CREDENTIALS if name in asked}
     kind = asked.get("kind") or ArchiveKind.DICOMWEB
     connection = Connection.of(asked["name"], kind, asked["address"], options, credentials)
+    refuse_slips(connection)
     return connection if asked.get("kind") else replace(connection, kind=_detected(connection))
 
 

@@ -187,7 +187,7 @@ def _recalibrate(duty: Duty) -> None:
 
 
 def _synced(duty: Duty, after: Callable[[], None]) -> Result:
-    from cbmir.services.archives.registered import followed
+    from cbmir.services.archives.registered import followed, refuse_removed
     from cbmir.services.archives.sync import synchronise
 
     turn = taking_turns(duty.database, duty.progress)
@@ -196,6 +196,8 @@ def _synced(duty: Duty, after: Callable[[], None]) -> Result:
     how: dict[str, Any] = {"after": after, "linger_seconds": SYNC_LINGERS_SECONDS, "enough": turn.is_over}
     with followed(duty.database, duty.settings, duty.parameters["archive"]) as archive:
         synced = synchronise(archive, turn, _BESIDE, **how)
+        with duty.database.read() as session:
+            refuse_removed(session, archive)
     turn.end()
     return synced.as_json()
 

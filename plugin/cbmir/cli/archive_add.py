@@ -89,9 +89,11 @@ def add_command(context: Context, /, name: str, address: str, untested: bool, **
     """
     from cbmir.services.archives.check import test
     from cbmir.services.archives.registered import add, refuse_name
+    from cbmir.services.archives.slips import refuse_slips
 
     refuse_name(context.database, name)
     connection = _connection(name, address, given)
+    refuse_slips(connection)
     if not given["kind"]:
         connection = replace(connection, kind=_detected(connection))
     fine = print_checks(test(connection))

@@ -1,7 +1,8 @@
 """Reads a document as this program writes it, a row a line: some rows in one go, checked while they are parsed.
 
 Whatever is not as expected - another layout, a fault - is left to the slow way (`cbmir.store.document.read_row`),
-which says what is wrong. So this way may refuse what is good, but must never take what that one refuses.
+which says what is wrong. So this way may refuse what is good, but must never take what that one refuses. In what
+both pass over it bears lists that are nested deeper (`cbmir.store.nesting`).
 """
 
 from __future__ import annotations
@@ -185,7 +186,7 @@ def rows_of(block: bytes, dimension: int) -> Sequence[Feature] | None:
     try:
         # what it passes over it would not look at, and take though it is no UTF-8
         lines = _LINES.decode(block if block.isascii() else block.decode())
-    except (DecodeError, UnicodeDecodeError):
+    except (DecodeError, UnicodeDecodeError, RecursionError):
         return None
     if not _are_good(lines, block, dimension):
         return None

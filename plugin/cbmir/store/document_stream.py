@@ -15,6 +15,7 @@ import numpy.typing as npt
 from cbmir.errors import BadExport
 from cbmir.store import document_lines
 from cbmir.store.document import Feature, read_encoder, read_row
+from cbmir.store.nesting import DEEPEST, Shallow, TooDeep
 
 BUFFER_BYTES = 256 * 1024
 REPAIR = "Nothing of it was imported: repair the document or export it again."
@@ -84,11 +85,14 @@ class Document:
         self._source.seek(0)
         number = 0
         try:
-            for found in ijson.items(self._source, prefix, use_float=True, buf_size=BUFFER_BYTES):
+            for found in ijson.items(Shallow(self._source), prefix, use_float=True, buf_size=BUFFER_BYTES):
                 yield found
                 number += 1
         except (ijson.JSONError, UnicodeDecodeError) as error:
             raise self._broken(prefix, number) from error
+        except TooDeep as error:
+            reason = f"{self.name} has more than {DEEPEST} lists and objects within each other."
+            raise BadExport(reason, REPAIR) from error
 
     def _broken(self, prefix: str, number: int) -> BadExport:
         # the parser's own words quote the document, and with it patient data

@@ -19,7 +19,9 @@ from PIL import Image
 from pydicom import Dataset, dcmread
 from pydicom.data import get_testdata_file
 
+from cbmir.dicom.rendering import Rendering
 from cbmir.services.conversion import develop, isolation, keep
+from cbmir.settings import Settings
 from cbmir.types import InstanceHeader
 
 Cli = Callable[..., Any]
@@ -52,6 +54,32 @@ def test_an_object_gives_a_png_for_each_frame(cbmir: Cli, tmp_path: Path) -> Non
         assert shown.shape == (picture["rows"], picture["columns"])
         assert picture["output_range"] == [shown.min(), shown.max()]
         assert picture["steps"][0] == "decoded: uncompressed"
+
+
+class Told:
+    """Progress that keeps all that it was told."""
+
+    def __init__(self) -> None:
+        self.steps: list[tuple[int, int]] = []
+
+    def update(self, done: int, total: int, message: str = "", detail: object = None) -> None:
+        self.steps.append((done, total))
+
+
+def test_a_folder_is_listed_as_its_files_are_converted(
+    tmp_path: Path, make_png: Make, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(develop, "AHEAD", 1)
+    monkeypatch.setattr(develop.os, "cpu_count", lambda: 1)
+    for name in ("a/1.png", "a/2.png", "b/3.png"):
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / name).write_bytes(make_png(1))
+    told = Told()
+    entries = develop.develop([tmp_path / "in"], tmp_path / "out", develop.Wanted(Rendering()), settings, told)
+    assert next(entries)["file"] == "a/1.png"
+    (tmp_path / "in" / "b" / "4.png").write_bytes(make_png(4))
+    assert [entry["file"] for entry in entries] == ["a/2.png", "b/3.png", "b/4.png"]
+    assert told.steps == [(0, 3), (1, 3), (2, 3), (3, 3), (4, 4), (4, 4)]
 
 
 def test_a_window_and_a_size(cbmir: Cli, tmp_path: Path) -> None:

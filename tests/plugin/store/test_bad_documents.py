@@ -154,6 +154,12 @@ def dumped(change: Callable[[bytes], bytes]) -> bytes:
     return change(json.dumps(GOOD).encode())
 
 
+def deep(member: bytes) -> Callable[[bytes], bytes]:
+    """A member `x` of many lists within each other, before some other member."""
+    nested = b"[" * 9000 + b"]" * 9000
+    return lambda text: text.replace(member, b'"x": ' + nested + b", " + member, 1)
+
+
 def in_lines(change: Callable[[bytes], bytes]) -> bytes:
     """A row a line, as this program writes it."""
     rows = b",\n".join(json.dumps(row).encode() for row in GOOD["features"])
@@ -179,6 +185,10 @@ TEXTS: dict[str, tuple[bytes, str]] = {
         in_lines(lambda text: text.replace(b'{"file_name"', b'{"\xff": 1, "file_name"')),
         "row 1: ",
     ),
+    "brackets without end": (b'{"x": ' + b"[" * 9000, "within each other"),
+    "a head too deep": (dumped(deep(b'"encoder"')), "within each other"),
+    "a row too deep": (dumped(deep(b'"frame_number"')), "within each other"),
+    "the same in a line": (in_lines(deep(b'"frame_number"')), "within each other"),
     "NaN": (dumped(lambda text: text.replace(b"0.001", b"NaN", 1)), "row 1: "),
 }
 HEADS: dict[str, tuple[dict[str, Any], str]] = {

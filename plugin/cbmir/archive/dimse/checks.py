@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from pydicom.uid import CTImageStorage, SecondaryCaptureImageStorage
@@ -13,7 +14,7 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from cbmir.archive.base import Check
 from cbmir.archive.connection import Retrieval
-from cbmir.archive.dimse import getting, moving, query
+from cbmir.archive.dimse import getting, moving, query, trying
 from cbmir.archive.dimse.network import PLAIN
 from cbmir.archive.dimse.peer import Peer
 from cbmir.archive.dimse.receiver import Receiver
@@ -29,7 +30,8 @@ SERVICES = {
 
 
 def checks(peer: Peer) -> list[Check]:
-    """Reach it, echo, and see what it accepts; with C-MOVE, also whether we can listen."""
+    """Reach it, echo, and see what it accepts, and whether we may retrieve; with C-MOVE, also whether we can
+    listen."""
     services = [Verification, *(each for classes in SERVICES.values() for each in classes)]
     try:
         with peer.associated([build_context(each, list(PLAIN)) for each in services]) as association:
@@ -39,6 +41,7 @@ def checks(peer: Peer) -> list[Check]:
     except CbmirError as error:
         return [Check("association", False, error.reason, error.remedy)]
     if all(each.fine for each in found):
+        found = [_used(peer, each) if each.what == _way(peer) else each for each in found]
         found.append(_counts(peer))
     if peer.connection.retrieve is Retrieval.MOVE:
         found.append(_listening(peer))
@@ -54,13 +57,26 @@ def _echo(association: Association) -> Check:
 
 
 def _offered(peer: Peer, association: Association) -> Iterator[Check]:
-    needed = {"C-FIND", "C-MOVE" if peer.connection.retrieve is Retrieval.MOVE else "C-GET"}
+    needed = {"C-FIND", _way(peer)}
     for name, classes in SERVICES.items():
         offered = not _accepted(association).isdisjoint(classes)
         fine = offered or name not in needed
         said = "Accepted." if offered else "Not accepted." if name in needed else "Not accepted; not needed."
         remedy = f"Have {name} allowed for {peer.connection.calling_aet} there, or retrieve the other way."
         yield Check(name, fine, said, "" if fine else remedy)
+
+
+def _way(peer: Peer) -> str:
+    return "C-MOVE" if peer.connection.retrieve is Retrieval.MOVE else "C-GET"
+
+
+def _used(peer: Peer, accepted: Check) -> Check:
+    """Whether what was accepted is also answered."""
+    try:
+        trying.retrieve(peer)
+    except CbmirError as error:
+        return Check(accepted.what, False, f"Accepted, but not answered: {error.reason}", error.remedy)
+    return replace(accepted, said="Accepted, and answered.")
 
 
 def _accepted(association: Association) -> set[object]:

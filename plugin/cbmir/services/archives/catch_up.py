@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
-from sqlalchemy.orm import Session
-
-from cbmir.errors import NotFound
 from cbmir.progress import Progress
 from cbmir.services.archives.extraction import Extraction
 from cbmir.services.archives.leasing import leased
 from cbmir.services.archives.looking import Looking
 from cbmir.services.archives.noting import noting
-from cbmir.services.archives.registered import Followed, followed
+from cbmir.services.archives.registered import Followed, followed, refuse_removed
 from cbmir.services.archives.steering import compare
 from cbmir.services.archives.sync import synchronise
 from cbmir.services.conversion.isolation import Isolation
@@ -79,14 +76,6 @@ def catch_up(followed: Followed, progress: Progress) -> Ingested | None:
                 followed, progress, isolation, after=extraction.wake, more_may_come=looking.goes_on
             )
         with followed.database.write() as session:
-            _refuse_removed(session, followed)
+            refuse_removed(session, followed)
             archives.answered(session, followed.id)
         return synced
-
-
-def _refuse_removed(session: Session, followed: Followed) -> None:
-    row = archives.find(session, followed.name)
-    if row is None or row.id != followed.id:
-        raise NotFound(
-            f"The archive {followed.name} was removed while it was fetched from.", "Nothing is left to do."
-        )

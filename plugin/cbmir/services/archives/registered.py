@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from sqlalchemy.orm import Session
+
 from cbmir.archive import registry
 from cbmir.archive.base import Archive
 from cbmir.archive.connection import ArchiveKind, Connection, Rules
@@ -145,6 +147,19 @@ def followed(database: Database, settings: Settings, name: str) -> Iterator[Foll
         yield Followed(database, settings, row.id, row.name, connection, archive)
     finally:
         archive.close()
+
+
+def refuse_removed(session: Session, followed: Followed) -> None:
+    """Refuse to call anything of an archive done that was removed meanwhile.
+
+    Raises:
+        cbmir.errors.NotFound: if it was, whether or not another has its name now.
+    """
+    row = archives.find(session, followed.name)
+    if row is None or row.id != followed.id:
+        raise NotFound(
+            f"The archive {followed.name} was removed while it was fetched from.", "Nothing is left to do."
+        )
 
 
 def remove(database: Database, settings: Settings, name: str, *, delete_images: bool) -> int:

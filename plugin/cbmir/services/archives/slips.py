@@ -15,7 +15,7 @@ OF_DIMSE = ("tls", "calling_aet", "retrieve", "move_aet", "move_port")
 
 def refuse_slips(after: Connection, before: Connection | None = None) -> None:
     """Refuse a viewer that no hit can link to, credentials where nobody asks for any, and what only DIMSE has where
-    it is not spoken; what was so before stays.
+    it is not spoken; what was so before stays. Nothing is asked of the archive: it can be told before its test.
 
     Args:
         after: the connection as it is to be.

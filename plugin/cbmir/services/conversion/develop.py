@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,7 +14,17 @@ import orjson
 from PIL import Image
 from pydicom.uid import UID
 
-from cbmir.archive.folder import Content, Source, Unlisted, find_sources, sha256_of, size_of, unreadable
+from cbmir.ahead import worked_ahead
+from cbmir.archive.folder import (
+    Content,
+    Source,
+    Unlisted,
+    count_sources,
+    find_sources,
+    sha256_of,
+    size_of,
+    unreadable,
+)
 from cbmir.dicom.rendering import Rendering
 from cbmir.errors import CbmirError, NotFound, UnusableInput
 from cbmir.files import written, written_whole
@@ -30,6 +41,9 @@ Made = TypeVar("Made")
 
 Entry = dict[str, Any]
 """What the manifest says of one file."""
+
+AHEAD = 256
+"""Files that are begun before an earlier one is done, which may take a minute."""
 
 COMPRESSION = 4
 """zlib's level: a tenth larger than the smallest, in half the time."""
@@ -72,7 +86,7 @@ class Developed:
 def develop(
     paths: Sequence[Path], out: Path, wanted: Wanted, settings: Settings, progress: Progress
 ) -> Iterator[Entry]:
-    """Convert files, folders, zips and DICOMDIRs: a PNG in `out` for each picture.
+    """Convert files, folders, zips and DICOMDIRs, listed as their turn comes: a PNG in `out` for each picture.
 
     Args:
         paths: what to convert.
@@ -87,14 +101,17 @@ def develop(
     Raises:
         cbmir.errors.DiskFull, cbmir.errors.Unavailable: if `out` cannot be written.
     """
-    sources = list(find_sources(paths, settings))
-    progress.update(0, len(sources))
-    processes = min(len(sources), os.cpu_count() or 1)
-    with Isolation(processes) as isolation, ThreadPoolExecutor(isolation.processes) as threads:
+    sources, total, done = find_sources(paths, settings), count_sources(paths, settings), 0
+    progress.update(0, total)
+    first = list(islice(sources, os.cpu_count()))
+    with Isolation(len(first)) as isolation:
         darkroom = _Darkroom(out, wanted, settings, isolation)
-        for done, entry in enumerate(threads.map(darkroom.entry, sources), start=1):
-            yield entry
-            progress.update(done, len(sources))
+        entries = worked_ahead(darkroom.entry, chain(first, sources), isolation.processes, AHEAD)
+        with closing(entries):
+            for done, entry in enumerate(entries, start=1):
+                yield entry
+                progress.update(done, max(done, total))
+    progress.update(done, done)
 
 
 def write_manifest(path: Path, entries: Iterable[Entry]) -> Developed:

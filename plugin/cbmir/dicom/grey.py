@@ -18,6 +18,7 @@ from cbmir.dicom.layout import Layout
 from cbmir.dicom.modality import Modality, read_modality
 from cbmir.dicom.padding import Padding, read_padding
 from cbmir.dicom.rendering import Rendering
+from cbmir.dicom.shutter import Mask
 from cbmir.dicom.voi import ALL, LOWEST, Voi, choose, is_given
 from cbmir.types import ByteArray
 
@@ -57,25 +58,27 @@ class GreyScale:
         self._tables: dict[np.dtype[Any], tuple[ByteArray, list[str]]] = {}
         self._as_stored: dict[int, list[str]] = {}
 
-    def frame(self, stored: Values, index: int, steps: list[str]) -> ByteArray:
+    def frame(self, stored: Values, index: int, steps: list[str], hidden: Mask | None = None) -> ByteArray:
         """Bring a frame to the screen.
 
         Args:
             stored: its stored values, (rows, columns), integer or float.
             index: of the frame, 0-based.
             steps: what is done is added to it.
+            hidden: of its pixels those that will not be seen, bool (rows, columns), and do not count.
 
         Returns:
             uint8 (rows, columns); padding is black.
         """
+        seen = stored if hidden is None else stored[~hidden]
         if stored.dtype.kind not in "iu" or stored.dtype.itemsize > 2:
-            shading = self._shading(sampled(stored), None, index, stored.dtype)
+            shading = self._shading(sampled(seen), None, index, stored.dtype)
             steps.extend(_said(shading, self._layout))
             return _by_strips(stored, shading)
         if stored.dtype == np.uint8 and index in self._as_stored:
             steps.extend(self._as_stored[index])
             return stored
-        table, said = self._shared(stored.dtype) if self._same_for_all else self._table(stored, index)
+        table, said = self._shared(stored.dtype) if self._same_for_all else self._table(stored, seen, index)
         steps.extend(said)
         return _looked_up(table, _cells(stored))
 
@@ -84,7 +87,7 @@ class GreyScale:
         if self._layout.stored != 8 or self._layout.signed:
             return False
         anything = np.zeros((1, 1), np.uint8)  # whose percentiles, where these count, would give another table
-        table, said = self._table(anything, index)
+        table, said = self._table(anything, anything, index)
         if np.array_equal(table, UNCHANGED):
             self._as_stored[index] = said
         return index in self._as_stored
@@ -98,15 +101,17 @@ class GreyScale:
     def _shared(self, dtype: np.dtype[Any]) -> tuple[ByteArray, list[str]]:
         if dtype not in self._tables:
             limits = np.iinfo(dtype)
-            self._tables[dtype] = self._table(np.array([[limits.min, limits.max]], dtype), 0)
+            ends = np.array([[limits.min, limits.max]], dtype)
+            self._tables[dtype] = self._table(ends, ends, 0)
         return self._tables[dtype]
 
-    def _table(self, stored: Values, index: int) -> tuple[ByteArray, list[str]]:
-        """What becomes of all values between the lowest and the highest, by their bits; and the steps."""
+    def _table(self, stored: Values, seen: Values, index: int) -> tuple[ByteArray, list[str]]:
+        """What becomes of all values between the lowest and the highest, by their bits; and the steps. Percentiles
+        are of those that are seen."""
         limits = np.iinfo(stored.dtype) if stored.dtype.itemsize == 1 else None
         lowest, highest = (limits.min, limits.max) if limits else (int(stored.min()), int(stored.max()))
         domain = np.arange(lowest, highest + 1, dtype=np.int32).astype(stored.dtype)
-        shading = self._shading(domain, stored, index, stored.dtype)
+        shading = self._shading(domain, seen, index, stored.dtype)
         table = np.zeros(1 << 8 * stored.dtype.itemsize, np.uint8)
         table[_cells(domain)] = shading.of(domain)
         return table, _said(shading, self._layout)

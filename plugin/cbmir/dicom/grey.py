@@ -70,15 +70,14 @@ class GreyScale:
         Returns:
             uint8 (rows, columns); padding is black.
         """
-        seen = stored if hidden is None else stored[~hidden]
         if stored.dtype.kind not in "iu" or stored.dtype.itemsize > 2:
-            shading = self._shading(sampled(seen), None, index, stored.dtype)
+            shading = self._shading(sampled(_seen(stored, hidden)), None, index, stored.dtype)
             steps.extend(_said(shading, self._layout))
             return _by_strips(stored, shading)
         if stored.dtype == np.uint8 and index in self._as_stored:
             steps.extend(self._as_stored[index])
             return stored
-        table, said = self._shared(stored.dtype) if self._same_for_all else self._table(stored, seen, index)
+        table, said = self._shared(stored.dtype) if self._same_for_all else self._table(stored, index, hidden)
         steps.extend(said)
         return _looked_up(table, _cells(stored))
 
@@ -87,7 +86,7 @@ class GreyScale:
         if self._layout.stored != 8 or self._layout.signed:
             return False
         anything = np.zeros((1, 1), np.uint8)  # whose percentiles, where these count, would give another table
-        table, said = self._table(anything, anything, index)
+        table, said = self._table(anything, index)
         if np.array_equal(table, UNCHANGED):
             self._as_stored[index] = said
         return index in self._as_stored
@@ -101,29 +100,34 @@ class GreyScale:
     def _shared(self, dtype: np.dtype[Any]) -> tuple[ByteArray, list[str]]:
         if dtype not in self._tables:
             limits = np.iinfo(dtype)
-            ends = np.array([[limits.min, limits.max]], dtype)
-            self._tables[dtype] = self._table(ends, ends, 0)
+            self._tables[dtype] = self._table(np.array([[limits.min, limits.max]], dtype), 0)
         return self._tables[dtype]
 
-    def _table(self, stored: Values, seen: Values, index: int) -> tuple[ByteArray, list[str]]:
-        """What becomes of all values between the lowest and the highest, by their bits; and the steps. Percentiles
-        are of those that are seen."""
+    def _table(self, stored: Values, index: int, hidden: Mask | None = None) -> tuple[ByteArray, list[str]]:
+        """What becomes of all values between the lowest and the highest, by their bits; and the steps."""
         limits = np.iinfo(stored.dtype) if stored.dtype.itemsize == 1 else None
         lowest, highest = (limits.min, limits.max) if limits else (int(stored.min()), int(stored.max()))
         domain = np.arange(lowest, highest + 1, dtype=np.int32).astype(stored.dtype)
-        shading = self._shading(domain, seen, index, stored.dtype)
+        shading = self._shading(domain, stored, index, stored.dtype, hidden)
         table = np.zeros(1 << 8 * stored.dtype.itemsize, np.uint8)
         table[_cells(domain)] = shading.of(domain)
         return table, _said(shading, self._layout)
 
-    def _shading(self, domain: Values, counted: Values | None, index: int, dtype: np.dtype[Any]) -> _Shading:
+    def _shading(
+        self,
+        domain: Values,
+        counted: Values | None,
+        index: int,
+        dtype: np.dtype[Any],
+        hidden: Mask | None = None,
+    ) -> _Shading:
         """Choose the scale by the distinct values and the pixels that hold them, or by some of the pixels alone."""
         modality, padding = read_modality(self._dataset, index, dtype), read_padding(self._dataset, dtype)
         lowest = LOWEST.get(values.text(self._dataset, "Modality"))
 
         def ranged(percentiles: tuple[float, float]) -> tuple[float, float]:
             inputs = modality.apply(domain)
-            counts = np.ones(domain.shape, np.int64) if counted is None else _counts(counted, domain)
+            counts = np.ones(domain.shape, np.int64) if counted is None else _counts(_seen(counted, hidden), domain)
             if padding is not None:
                 counts[padding.mask(domain)] = 0
             if lowest is not None and percentiles != ALL:
@@ -135,6 +139,11 @@ class GreyScale:
 
         voi = choose(self._dataset, self._layout, index, self._rendering, not modality.said, ranged)
         return _Shading(padding, modality, voi, is_inverse(self._dataset, self._layout))
+
+
+def _seen(stored: Values, hidden: Mask | None) -> Values:
+    """The values of the pixels that will be seen."""
+    return stored if hidden is None else stored[~hidden]
 
 
 def is_inverse(dataset: Dataset, layout: Layout) -> bool:

@@ -18,6 +18,7 @@ from cbmir.dicom.layout import Layout
 from cbmir.dicom.modality import Modality, read_modality
 from cbmir.dicom.padding import Padding, read_padding
 from cbmir.dicom.rendering import Rendering
+from cbmir.dicom.shutter import Mask
 from cbmir.dicom.voi import ALL, LOWEST, Voi, choose, is_given
 from cbmir.types import ByteArray
 
@@ -57,25 +58,26 @@ class GreyScale:
         self._tables: dict[np.dtype[Any], tuple[ByteArray, list[str]]] = {}
         self._as_stored: dict[int, list[str]] = {}
 
-    def frame(self, stored: Values, index: int, steps: list[str]) -> ByteArray:
+    def frame(self, stored: Values, index: int, steps: list[str], hidden: Mask | None = None) -> ByteArray:
         """Bring a frame to the screen.
 
         Args:
             stored: its stored values, (rows, columns), integer or float.
             index: of the frame, 0-based.
             steps: what is done is added to it.
+            hidden: of its pixels those that will not be seen, bool (rows, columns), and do not count.
 
         Returns:
             uint8 (rows, columns); padding is black.
         """
         if stored.dtype.kind not in "iu" or stored.dtype.itemsize > 2:
-            shading = self._shading(sampled(stored), None, index, stored.dtype)
+            shading = self._shading(sampled(_seen(stored, hidden)), None, index, stored.dtype)
             steps.extend(_said(shading, self._layout))
             return _by_strips(stored, shading)
         if stored.dtype == np.uint8 and index in self._as_stored:
             steps.extend(self._as_stored[index])
             return stored
-        table, said = self._shared(stored.dtype) if self._same_for_all else self._table(stored, index)
+        table, said = self._shared(stored.dtype) if self._same_for_all else self._table(stored, index, hidden)
         steps.extend(said)
         return _looked_up(table, _cells(stored))
 
@@ -101,24 +103,31 @@ class GreyScale:
             self._tables[dtype] = self._table(np.array([[limits.min, limits.max]], dtype), 0)
         return self._tables[dtype]
 
-    def _table(self, stored: Values, index: int) -> tuple[ByteArray, list[str]]:
+    def _table(self, stored: Values, index: int, hidden: Mask | None = None) -> tuple[ByteArray, list[str]]:
         """What becomes of all values between the lowest and the highest, by their bits; and the steps."""
         limits = np.iinfo(stored.dtype) if stored.dtype.itemsize == 1 else None
         lowest, highest = (limits.min, limits.max) if limits else (int(stored.min()), int(stored.max()))
         domain = np.arange(lowest, highest + 1, dtype=np.int32).astype(stored.dtype)
-        shading = self._shading(domain, stored, index, stored.dtype)
+        shading = self._shading(domain, stored, index, stored.dtype, hidden)
         table = np.zeros(1 << 8 * stored.dtype.itemsize, np.uint8)
         table[_cells(domain)] = shading.of(domain)
         return table, _said(shading, self._layout)
 
-    def _shading(self, domain: Values, counted: Values | None, index: int, dtype: np.dtype[Any]) -> _Shading:
+    def _shading(
+        self,
+        domain: Values,
+        counted: Values | None,
+        index: int,
+        dtype: np.dtype[Any],
+        hidden: Mask | None = None,
+    ) -> _Shading:
         """Choose the scale by the distinct values and the pixels that hold them, or by some of the pixels alone."""
         modality, padding = read_modality(self._dataset, index, dtype), read_padding(self._dataset, dtype)
         lowest = LOWEST.get(values.text(self._dataset, "Modality"))
 
         def ranged(percentiles: tuple[float, float]) -> tuple[float, float]:
             inputs = modality.apply(domain)
-            counts = np.ones(domain.shape, np.int64) if counted is None else _counts(counted, domain)
+            counts = np.ones(domain.shape, np.int64) if counted is None else _counts(_seen(counted, hidden), domain)
             if padding is not None:
                 counts[padding.mask(domain)] = 0
             if lowest is not None and percentiles != ALL:
@@ -130,6 +139,11 @@ class GreyScale:
 
         voi = choose(self._dataset, self._layout, index, self._rendering, not modality.said, ranged)
         return _Shading(padding, modality, voi, is_inverse(self._dataset, self._layout))
+
+
+def _seen(stored: Values, hidden: Mask | None) -> Values:
+    """The values of the pixels that will be seen."""
+    return stored if hidden is None else stored[~hidden]
 
 
 def is_inverse(dataset: Dataset, layout: Layout) -> bool:

@@ -11,6 +11,7 @@ from cbmir.dicom.codecs import RETIRED
 from cbmir.dicom.grey import GreyScale
 from cbmir.dicom.layout import GREY, Layout
 from cbmir.dicom.rendering import Rendering
+from cbmir.dicom.shutter import read_shutter
 from cbmir.dicom.voi import is_given
 
 OVERSAMPLED = 4
@@ -23,9 +24,11 @@ AVERAGED = (JPEGBaseline8Bit, JPEGExtended12Bit, *RETIRED)
 def halvings(dataset: Dataset, layout: Layout, index: int, rendering: Rendering, grey: GreyScale) -> int:
     """How often the frame at `index` (0-based) may be halved at most; 0 where it must be decoded whole.
 
-    Not where single pixels count: overlays and regions would not fit.
+    Not where single pixels count: overlays, regions and a shutter would not fit.
     """
     if layout.photometric not in GREY or rendering.overlays or rendering.crop != "none":
+        return 0
+    if read_shutter(dataset, index):
         return 0
     if layout.syntax in AVERAGED:
         return _averaged(dataset, layout, index, rendering, grey)

@@ -15,6 +15,7 @@ from cbmir.dicom.grey import GreyScale
 from cbmir.dicom.halving import halvings
 from cbmir.dicom.layout import GREY, PALETTE, Layout
 from cbmir.dicom.rendering import Rendering
+from cbmir.dicom.shutter import Mask, Shutter, read_shutter
 from cbmir.types import ByteArray
 
 
@@ -52,16 +53,34 @@ class Pictures:
         """
         decoded = self.decoder.frame(index, self._halvings(index))
         steps.append(f"decoded: {decoded.by}")
-        shown = self._shown(decoded, index, steps)
+        hidden, hides = self._hidden(index)
+        shown = self._shown(decoded, index, hidden, steps)
         if decoded.shifted:
             shown = centred(shown, decoded.shifted)
+        if hidden is not None:
+            steps.append(hides)
+            shown = np.where(hidden if shown.ndim == 2 else hidden[..., None], np.uint8(0), shown)
         steps.extend(self._left_out)
         return self._with_overlays(shown, decoded, index) if self.rendering.overlays else shown
 
     def _halvings(self, index: int) -> int:
         return halvings(self.dataset, self.layout, index, self.rendering, self._grey_scale)
 
-    def _shown(self, decoded: Decoded, index: int, steps: list[str]) -> ByteArray:
+    def _hidden(self, index: int) -> tuple[Mask | None, str]:
+        """What the display shutter hides of a frame, and that in words; kept, as most frames have the same."""
+        shutter = read_shutter(self.dataset, index)
+        if shutter is None:
+            return None, ""
+        if shutter not in self._masks:
+            self._masks.clear()
+            self._masks[shutter] = shutter.hidden(self.layout.rows, self.layout.columns)
+        return self._masks[shutter], shutter.said
+
+    @cached_property
+    def _masks(self) -> dict[Shutter, Mask | None]:
+        return {}
+
+    def _shown(self, decoded: Decoded, index: int, hidden: Mask | None, steps: list[str]) -> ByteArray:
         if self.layout.photometric == PALETTE:
             steps.append("palette looked up")
             return from_palette(decoded.values, self.dataset, self.name)
@@ -71,7 +90,7 @@ class Pictures:
             if how := said(decoded.marked or self.layout.photometric, decoded.photometric):
                 steps.append(how)
             return to_rgb(decoded.values, self.layout, decoded.photometric)
-        return self._grey_scale.frame(decoded.values, index, steps)
+        return self._grey_scale.frame(decoded.values, index, steps, hidden)
 
     @cached_property
     def _grey_scale(self) -> GreyScale:

@@ -9,7 +9,7 @@ from io import BytesIO
 from typing import BinaryIO, cast
 
 from pydicom import Dataset, dcmread
-from pydicom.dataelem import RawDataElement
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.tag import BaseTag
 from pydicom.uid import (
     UID,
@@ -301,7 +301,7 @@ def _refuse_stray(dataset: Dataset, name: str) -> None:
 
 def _refuse_rest(dataset: Dataset, file: Octets, at: int, name: str) -> None:
     """Refuse what lies behind the last element: pydicom passes over a value without an end, or half a tag."""
-    last = next(reversed(list(dataset.elements())), None)
+    last = max(dataset.values(), key=_place, default=None)  # some writers do not keep to the order of tags
     if isinstance(last, RawDataElement) and last.length != UNDEFINED:
         at = min(at, last.value_tell + last.length)
     rest = bytes(file.read(at)).strip(b"\0")
@@ -309,6 +309,11 @@ def _refuse_rest(dataset: Dataset, file: Octets, at: int, name: str) -> None:
         raise BrokenFile(
             f"{name} is cut short or damaged: nothing can be made of its last {file.length - at} bytes.", RESEND
         )
+
+
+def _place(element: DataElement | RawDataElement) -> int:
+    """Where an element's value begins, in bytes from the beginning of its file."""
+    return element.value_tell if isinstance(element, RawDataElement) else element.file_tell or 0
 
 
 def _refuse_nonsense(dataset: Dataset, name: str) -> None:

@@ -13,7 +13,7 @@ from cbmir.dicom.rendering import VERSION, Rendering
 from cbmir.services.conversion.convert import convert
 from cbmir.settings import Settings
 
-PINNED = ("dicom-2d/10", "434c2f04984cd227")
+PINNED = ("dicom-2d/11", "bcd4638ae5cec6d5")
 """The version, and the digest of the pictures below. Whoever changes a picture raises the version (in
 `cbmir.dicom.rendering`) and pins the new digest with it."""
 
@@ -33,7 +33,7 @@ FILES = (
 
 
 def made(make_object: Any, encode: Any) -> list[bytes]:
-    """What no file has: windows, padding, inversion, oblong pixels, a size to shrink."""
+    """What no file has: windows, padding, inversion, a shutter, oblong pixels, a size to shrink."""
     ramp = np.arange(-2048, 2048, dtype=np.int16).reshape(64, 64)
     large = np.add.outer(np.arange(700), np.arange(900)).astype(np.uint16)
     return [
@@ -41,6 +41,9 @@ def made(make_object: Any, encode: Any) -> list[bytes]:
         encode(make_object(ramp, WindowCenter=40, WindowWidth=400, VOILUTFunction="LINEAR_EXACT")),
         encode(make_object(ramp, PhotometricInterpretation="MONOCHROME1", PixelPaddingValue=-2048)),
         encode(make_object(ramp, PixelSpacing=[2, 1])),
+        encode(
+            make_object(ramp, ShutterShape="CIRCULAR", CenterOfCircularShutter=[30, 20], RadiusOfCircularShutter=16)
+        ),
         encode(make_object(large, Modality="PT")),
         encode(make_object(large, RescaleSlope="1e-4", RescaleIntercept=0, WindowCenter="0.1", WindowWidth="0.2")),
     ]

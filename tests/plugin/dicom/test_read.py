@@ -87,6 +87,15 @@ def test_a_file_cut_anywhere_is_broken(make_object: Any, encode: Any, share: flo
     assert not found.keyword, "cut exactly between two elements"
 
 
+def test_an_element_behind_those_of_higher_tags_is_no_remainder(make_object: Any, encode: Any) -> None:
+    dataset = make_object(PIXELS)
+    del dataset.PixelData
+    late = b"\x08\0\x60\0CS\x04\0ECG "
+    assert read_object(encode(dataset) + late, "a.dcm").dataset.Modality == "ECG"
+    with pytest.raises(BrokenFile):
+        read_object(encode(dataset) + late + b"\x08\0\x70\0", "a.dcm")
+
+
 def test_a_compressed_file_cut_in_its_pixels_is_broken() -> None:
     whole = Path(get_testdata_file("MR_small_RLE.dcm")).read_bytes()
     found = read_object(whole[:-2000], "rle.dcm")

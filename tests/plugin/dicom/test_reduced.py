@@ -92,6 +92,10 @@ def test_the_picture_stays_within_the_bound(
     ("elements", "rendering"),
     [
         ({"PixelPaddingValue": 0}, Rendering(side=SIDE)),
+        (
+            {"ShutterShape": "CIRCULAR", "CenterOfCircularShutter": [9, 9], "RadiusOfCircularShutter": 9},
+            Rendering(side=SIDE),
+        ),
         ({"WindowCenter": None, "WindowWidth": None}, Rendering(side=SIDE)),
         ({}, Rendering(side=SIDE, window="full")),
         ({}, Rendering(side=SIDE, crop="tissue")),

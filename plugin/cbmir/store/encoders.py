@@ -45,13 +45,18 @@ def add(
         kept: whether pictures are to get features of it; of a stored row that stays as it is.
 
     Raises:
-        cbmir.errors.EncoderMismatch: if the id is taken by other weights or another dimension.
+        cbmir.errors.EncoderMismatch: if the id is taken by other weights, another dimension or preprocessing.
     """
     row = session.get(Encoder, id) or Encoder(
         id=id, weights_sha256=weights_sha256, dimension=dimension, generation=0, metrics={}, kept=kept
     )
     if (row.weights_sha256, row.dimension) != (weights_sha256, dimension):
         raise EncoderMismatch(f"The encoder {id} is stored with other weights.")
+    if row.preprocessing not in (None, preprocessing):
+        raise EncoderMismatch(
+            f"The encoder {id} is stored with another preprocessing, of which its features are.",
+            "Give the same as then, or add this one under a name of its own: `--name`.",
+        )
     row.architecture = architecture
     row.weights_file = weights_file or row.weights_file or ""
     row.preprocessing, row.training = dict(preprocessing), dict(training)

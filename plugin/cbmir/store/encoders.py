@@ -104,7 +104,9 @@ def usable(session: Session, id: str | None) -> Encoder:
     """
     row = resolve(session, id)
     if not row.kept and not was_extracted(row):
-        raise EncoderNotReady(f"No image has a feature of the encoder {row.id} yet.", "Run `cbmir extract`.")
+        raise EncoderNotReady(
+            f"No image has a feature of the encoder {row.id} yet.", f"Run `cbmir extract --encoder {row.id}`."
+        )
     if not row.kept:
         raise EncoderNotReady(
             f"The features of the encoder {row.id} were freed.",

@@ -58,6 +58,16 @@ def test_a_model_is_added_and_answers(cbmir: Callable[..., Any], library: Path, 
     assert (answer["encoder"], len(answer["hits"])) == (encoder, 5)
 
 
+def test_an_encoder_that_was_never_extracted_says_how_it_is(
+    cbmir: Callable[..., Any], library: Path, model: Path
+) -> None:
+    assert cbmir("encoders", "add", model, "--input", 8).status == 0
+    assert cbmir("extract", "--json").json["extracted"] == 20, "of the one that was added alone"
+    other = shipped.description()["id"]
+    refused = cbmir("query", library / "7.png", "--encoder", other)
+    assert (refused.status, f"Run `cbmir extract --encoder {other}`." in refused.err) == (1, True)
+
+
 @pytest.mark.usefixtures("library")
 def test_features_are_freed_when_somebody_says_yes(
     cbmir: Callable[..., Any], model: Path, monkeypatch: pytest.MonkeyPatch

@@ -43,21 +43,23 @@ def back_command(context: Context, incomplete: bool, as_json: bool) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option
 @click.pass_obj
-def free_command(context: Context, encoder_id: str, yes: bool, as_json: bool) -> None:
+def free_command(context: Context, encoder_id: str, yes: bool, as_json: bool) -> int:
     """Delete the features of an encoder that does not answer. Its weights and evaluations stay."""
     from cbmir.services.encoders.versions.free import free, size
 
     with context.database.read() as session:
         told = size(session, encoder_id)
-    if not yes:
-        question = f"Delete the {told['features']:,} features of {encoder_id}, {told['bytes'] / 1e6:,.1f} MB?"
-        click.confirm(question, abort=True, err=True)
+    question = f"Delete the {told['features']:,} features of {encoder_id}, {told['bytes'] / 1e6:,.1f} MB?"
+    if not yes and not click.confirm(question, err=True):
+        click.echo("cbmir: nothing is deleted.", err=True)
+        return 1
     with context.progress("free") as progress:
         freed = free(context.database, context.settings, encoder_id, progress)
     if as_json:
         print_json({**freed, "bytes": told["bytes"]})
     else:
         click.echo(f"{freed['freed']:,} features of {encoder_id} are deleted.")
+    return 0
 
 
 @click.command("calibrate")

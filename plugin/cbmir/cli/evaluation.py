@@ -143,6 +143,8 @@ def _probes(found: dict[str, Any]) -> Iterator[str]:
 def _figures(value: Any) -> str:
     if isinstance(value, dict):
         return "  ".join(f"{name} {_figures(each)}" for name, each in value.items())
+    if value is None:
+        return "nothing to tell"
     return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 

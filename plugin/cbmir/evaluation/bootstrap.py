@@ -41,6 +41,16 @@ def resampled(values: Scores, groups: CodeArray, parts: Bools) -> Iterator[Score
         yield from _resampled(values, groups, parts[start : start + PARTS_AT_ONCE])
 
 
+def numbered(groups: CodeArray) -> CodeArray:
+    """The groups as 0, 1, … by whose query comes first: int64 (q,).
+
+    What chance draws then depends on the queries and their order alone, and not on the numbers that a database gave
+    to the groups, which are others wherever the same images were ingested.
+    """
+    _, firsts, places = np.unique(groups, return_index=True, return_inverse=True)
+    return np.asarray(firsts.argsort().argsort()[places])
+
+
 def interval(means: Scores) -> Scores:
     """The percentile interval (Efron, 1981) of each column: float64 (B, c) gives (c, 2); without rows of NaN."""
     known = means[~np.isnan(means[:, 0])]
@@ -49,7 +59,7 @@ def interval(means: Scores) -> Scores:
 
 
 def _resampled(values: Scores, groups: CodeArray, parts: Bools) -> Scores:
-    _, numbers = np.unique(groups, return_inverse=True)
+    numbers = numbered(groups)
     totals = [_totals(values[part], numbers[part]) for part in parts]
     means = np.full((len(parts), RESAMPLES, values.shape[1]), np.nan)
     for start, counts in _drawn(1 + int(numbers.max(initial=0))):

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from cbmir.evaluation.bootstrap import numbered
 from cbmir.evaluation.labels import CodeArray
 from cbmir.evaluation.metrics import Scores
 
@@ -34,7 +35,7 @@ def two_sided(differences: Scores, shares: Scores, groups: CodeArray) -> Scores:
         shares: float64 (q,), what each query contributes to the mean.
         groups: int64 (q,), the group (patient) that each query is of.
     """
-    _, places = np.unique(groups, return_inverse=True)
+    places = numbered(groups)
     sums = np.zeros((1 + int(places.max()), differences.shape[1]))
     np.add.at(sums, places, shares[:, np.newaxis] * differences)
     least = np.abs(sums.sum(axis=0)) - ROUNDING

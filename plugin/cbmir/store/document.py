@@ -104,24 +104,31 @@ def published_schema() -> dict[str, Any]:
     return schema
 
 
-def read_encoder(schema: object, encoder: object) -> dict[str, Any]:
-    """Check the document's head.
+def check_schema(schema: object) -> None:
+    """Check the value of the document's key `schema`.
+
+    Raises:
+        cbmir.errors.BadExport: if it is another.
+    """
+    if schema != SCHEMA:
+        told = f"the schema {schema[:40]!r}" if isinstance(schema, str) else "no schema"
+        raise BadExport(f"The document has {told}, not {SCHEMA!r}.", "Export it again with this version of cbmir.")
+
+
+def read_encoder(encoder: object) -> dict[str, Any]:
+    """Check the value of the document's key `encoder`.
 
     Args:
-        schema: value of the key `schema`.
-        encoder: value of the key `encoder`.
+        encoder: as parsed; None where the key is missing.
 
     Returns:
         Columns of `Encoder` but `weights_file` and `generation`.
 
     Raises:
-        cbmir.errors.BadExport: if the schema is another, or a key is missing or wrong.
+        cbmir.errors.BadExport: if a key is missing or wrong.
     """
-    if schema != SCHEMA:
-        told = f"the schema {schema[:40]!r}" if isinstance(schema, str) else "no schema"
-        raise BadExport(f"The document has {told}, not {SCHEMA!r}.", "Export it again with this version of cbmir.")
     if not isinstance(encoder, dict):
-        raise BadExport("The document lacks its encoder.")
+        raise BadExport("It is missing, or not an object.")
     _check(encoder, _ENCODER, _ENCODER_OPTIONAL)
     columns = {key: encoder[key] for key in _ENCODER}
     columns.update({key: encoder.get(key) or {} for key in ("training", "metrics")})

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from cbmir.errors import BadExport
 from cbmir.store import document_lines
-from cbmir.store.document import Feature, read_encoder, read_row
+from cbmir.store.document import Feature, check_schema, read_encoder, read_row
 from cbmir.store.nesting import DEEPEST, Shallow, TooDeep
 
 BUFFER_BYTES = 256 * 1024
@@ -32,7 +32,7 @@ class Document:
         self._source = source
         self.name = PurePath(str(getattr(source, "name", ""))).name or "The document"
         self.size = source.seek(0, 2)
-        self.encoder = read_encoder(self._value("schema"), self._value("encoder"))
+        self.encoder = self._head()
 
     @property
     def position(self) -> int:
@@ -52,6 +52,13 @@ class Document:
     def fault(self, row: int, reason: str) -> BadExport:
         """An error that names the document and the row, counted from 1."""
         return BadExport(f"{self.name}, row {row}: {reason}", REPAIR)
+
+    def _head(self) -> dict[str, Any]:
+        check_schema(self._value("schema"))
+        try:
+            return read_encoder(self._value("encoder"))
+        except BadExport as error:
+            raise BadExport(f"{self.name}, encoder: {error.reason}", REPAIR) from error
 
     def _rows(self) -> Iterator[Feature]:
         """The rows: a line each as long as they are written so, the rest one by one, however they are written."""

@@ -45,13 +45,18 @@ def add(
         kept: whether pictures are to get features of it; of a stored row that stays as it is.
 
     Raises:
-        cbmir.errors.EncoderMismatch: if the id is taken by other weights or another dimension.
+        cbmir.errors.EncoderMismatch: if the id is taken by other weights, another dimension or preprocessing.
     """
     row = session.get(Encoder, id) or Encoder(
         id=id, weights_sha256=weights_sha256, dimension=dimension, generation=0, metrics={}, kept=kept
     )
     if (row.weights_sha256, row.dimension) != (weights_sha256, dimension):
         raise EncoderMismatch(f"The encoder {id} is stored with other weights.")
+    if row.preprocessing not in (None, preprocessing):
+        raise EncoderMismatch(
+            f"The encoder {id} is stored with another preprocessing, of which its features are.",
+            "Give the same as then, or add this one under a name of its own: `--name`.",
+        )
     row.architecture = architecture
     row.weights_file = weights_file or row.weights_file or ""
     row.preprocessing, row.training = dict(preprocessing), dict(training)
@@ -99,7 +104,9 @@ def usable(session: Session, id: str | None) -> Encoder:
     """
     row = resolve(session, id)
     if not row.kept and not was_extracted(row):
-        raise EncoderNotReady(f"No image has a feature of the encoder {row.id} yet.", "Run `cbmir extract`.")
+        raise EncoderNotReady(
+            f"No image has a feature of the encoder {row.id} yet.", f"Run `cbmir extract --encoder {row.id}`."
+        )
     if not row.kept:
         raise EncoderNotReady(
             f"The features of the encoder {row.id} were freed.",

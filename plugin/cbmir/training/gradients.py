@@ -24,8 +24,9 @@ from cbmir.types import ByteArray
 AT_ONCE = 4
 """Pictures of a piece on a processor: their activations stay in its cache, memory does not grow with the batch, and
 a batch of 32 gives work to eight threads."""
-AT_MOST = 256
-"""Pictures of a piece on a graphics card, which takes a usual batch whole."""
+AT_MOST = 1 << 20
+"""Pixels of a piece on a graphics card, which takes a usual batch whole: what the paper's network keeps of them to
+learn from is some 2 GB, however large pictures and batch are."""
 
 
 class Losses:
@@ -55,7 +56,7 @@ class Losses:
         self._team = team or Alone()
         self._parameters = list(network.parameters())
         self._device = self._parameters[0].device
-        self._at_once = AT_ONCE if self._device.type == PROCESSOR else AT_MOST
+        self._at_once = at_once(self._device, pictures.shape[-1])
         self._sums = [torch.zeros_like(each) for each in self._parameters]  # of the weights' memory format
         for parameter, gradient in zip(self._parameters, self._sums, strict=True):
             parameter.grad = gradient
@@ -92,6 +93,11 @@ class Losses:
 
     def _pieces(self, rows: Rows) -> list[Rows]:
         return [rows[start : start + self._at_once] for start in range(0, len(rows), self._at_once)]
+
+
+def at_once(device: torch.device, side: int) -> int:
+    """Pictures of a piece, where each has so many pixels a side."""
+    return AT_ONCE if device.type == PROCESSOR else max(1, AT_MOST // side**2)
 
 
 @contextmanager

@@ -11,11 +11,11 @@ from cbmir.errors import BadRequest
 
 DEFAULT, PHOTOGRAPHS = "default", "photographs"
 """Weights to start from: those that come with the product, and those that ImageNet's photographs made."""
-TRAINABLE = ("cnn-autoencoder", "efficientnet-lite0", "dcnn")
-"""The architectures that can be trained: the paper's, the one that needs labels, and one of the paper's rivals."""
-USUAL: Mapping[str, Mapping[str, int]] = MappingProxyType(
-    {"efficientnet-lite0": {"epochs": 6, "side": 128, "batch_size": 64}}
-)
+BY_LABELS = "efficientnet-lite0"
+"""The architecture that needs labels, and the only one that starts from weights; others draw theirs by chance."""
+TRAINABLE = ("cnn-autoencoder", BY_LABELS, "dcnn")
+"""The architectures that can be trained: the paper's, the one by labels, and one of the paper's rivals."""
+USUAL: Mapping[str, Mapping[str, int]] = MappingProxyType({BY_LABELS: {"epochs": 6, "side": 128, "batch_size": 64}})
 """What each architecture is usually trained with, where that is not the default."""
 RANGES = {"epochs": (1, 100_000), "seed": (0, 2**63 - 1), "side": (16, 1024), "batch_size": (1, 65_536)}
 
@@ -33,7 +33,7 @@ class TrainingRequest:
         start: the weights that a training by labels starts from: `default`, `photographs` or an encoder's id.
 
     Raises:
-        cbmir.errors.BadRequest: if a value is out of its range.
+        cbmir.errors.BadRequest: if a value is out of its range, or there is a start where none is made use of.
     """
 
     architecture: str = "cnn-autoencoder"
@@ -52,6 +52,11 @@ class TrainingRequest:
             value = getattr(self, name)
             if not isinstance(value, str):
                 raise BadRequest(f"The training's {name} is {value!r}.", "Give its name.")
+        if self.start != DEFAULT and self.architecture in TRAINABLE and self.architecture != BY_LABELS:
+            raise BadRequest(
+                f"A training of {self.architecture} begins anew, and cannot start from {self.start}.",
+                f"Leave the start out, or train {BY_LABELS}, which goes on from an encoder of its kind.",
+            )
 
     def as_json(self) -> dict[str, Any]:
         """The request as a job keeps it; `from_json` reads it back."""

@@ -58,6 +58,52 @@ def test_a_model_is_added_and_answers(cbmir: Callable[..., Any], library: Path, 
     assert (answer["encoder"], len(answer["hits"])) == (encoder, 5)
 
 
+def test_an_encoder_that_was_never_extracted_says_how_it_is(
+    cbmir: Callable[..., Any], library: Path, model: Path
+) -> None:
+    assert cbmir("encoders", "add", model, "--input", 8).status == 0
+    assert cbmir("extract", "--json").json["extracted"] == 20, "of the one that was added alone"
+    other = shipped.description()["id"]
+    refused = cbmir("query", library / "7.png", "--encoder", other)
+    assert (refused.status, f"Run `cbmir extract --encoder {other}`." in refused.err) == (1, True)
+
+
+@pytest.mark.usefixtures("library")
+def test_features_are_freed_when_somebody_says_yes(
+    cbmir: Callable[..., Any], model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = cbmir("encoders", "add", model, "--input", 8, "--json").json["encoder"]
+    new = cbmir("encoders", "add", model, "--input", 8, "--name", "new", "--json").json["encoder"]
+    assert cbmir("extract").status == 0
+    assert cbmir("encoders", "activate", new).status == 0
+    monkeypatch.setattr("click.termui.visible_prompt_func", lambda _text: "n")
+    kept = cbmir("encoders", "free", old)
+    assert (kept.status, kept.err.splitlines()[-1]) == (1, "cbmir: nothing is deleted.")
+    assert cbmir("encoders", "free", old, "--yes", "--json").json["freed"] == 20
+
+
+@pytest.mark.usefixtures("library")
+def test_features_of_two_preprocessings_are_not_mixed(
+    cbmir: Callable[..., Any], model: Path, tmp_path: Path
+) -> None:
+    plain = cbmir("encoders", "add", model, "--input", 8, "--json").json["encoder"]
+    assert cbmir("extract", "--json").json["extracted"] == 20
+    refused = cbmir("encoders", "add", model, "--input", 8, "--mean", 0.5)
+    assert (refused.status, f"{plain} is stored with another preprocessing" in refused.err) == (1, True)
+    assert "mean" not in added(cbmir)[0]["preprocessing"]
+    other = cbmir("encoders", "add", model, "--input", 8, "--mean", 0.5, "--name", "other", "--json").json[
+        "encoder"
+    ]
+    assert cbmir("extract", "--encoder", other, "--json").json["extracted"] == 20
+    file = tmp_path / "features.json"
+    assert cbmir("export", file, "--encoder", plain).status == 0
+    document = json.loads(file.read_text(encoding="utf-8"))
+    document["encoder"]["preprocessing"]["mean"] = [0.5, 0.5, 0.5]
+    file.write_text(json.dumps(document), encoding="utf-8")
+    mixed = cbmir("import", file)
+    assert (mixed.status, f"{plain} is stored here with another preprocessing" in mixed.err) == (1, True)
+
+
 def test_the_copy_is_the_model_itself(
     cbmir: Callable[..., Any], model: Path, tmp_path: Path, make_extractor: Make
 ) -> None:

@@ -114,7 +114,7 @@ def test_what_a_probe_finds_is_printed_and_defined(cbmir: Run) -> None:
     assert "  source: classes 2  fitted 24  tested 16  accuracy " in printed
     assert "  group_of_sites: classes 2" in printed
     assert "  modality: classes" not in printed, "what a picture shows is no source"
-    assert "  size: None" in printed, "all are 8x8"
+    assert "  size: nothing to tell\n" in printed, "all are 8x8"
     for name in ("leakage", "duplicates", "source"):
         assert f"{name}: {DEFINITIONS[name]}" in printed
     lacking = cbmir("evaluate", *asked, "--probe", "border")

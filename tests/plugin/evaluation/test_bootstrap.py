@@ -45,7 +45,7 @@ def copied(values: np.ndarray, groups: np.ndarray, counts: np.ndarray) -> np.nda
 @given(st.integers(1, 5), st.integers(1, 20), st.integers(0, 2**32))
 def test_weights_do_what_copies_would(groups: int, queries: int, seed: int) -> None:
     random = np.random.default_rng(seed)
-    numbers = np.unique(random.integers(0, groups, queries), return_inverse=True)[1]
+    numbers = bootstrap.numbered(random.integers(0, groups, queries))
     values, part = random.random((queries, 3)), random.random(queries) < 0.6
     whole, some = resampled(values, numbers, np.array([np.ones(queries, bool), part]))
     assert whole.shape == (RESAMPLES, 3)
@@ -53,6 +53,13 @@ def test_weights_do_what_copies_would(groups: int, queries: int, seed: int) -> N
     for draw in range(0, RESAMPLES, 400):
         assert whole[draw] == pytest.approx(copied(values, numbers, counts[draw]))
         assert some[draw] == pytest.approx(copied(values[part], numbers[part], counts[draw]), nan_ok=True)
+
+
+def test_the_numbers_of_the_groups_change_nothing() -> None:
+    values, groups = np.random.default_rng(0).random((8, 2)), np.array([4, 4, 7, 5, 7, 2, 2, 9])
+    parts = np.concatenate([np.ones((1, 8), bool), np.eye(8, dtype=bool)])
+    ours, theirs = (list(resampled(values, each, parts)) for each in (groups, 100 - 3 * groups))
+    np.testing.assert_array_equal(ours, theirs)
 
 
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,6 +51,11 @@ def test_queries_count_by_their_share_of_the_mean() -> None:
     assert p([1, 1, 1, 1, -1], [0, 1, 2, 3, 4], [0, 0, 0, 0, 1]) == 1, "one patient's share is all"
 
 
+def test_the_numbers_of_the_groups_change_nothing() -> None:
+    differences = np.random.default_rng(4).normal(0.2, 1, 30)
+    assert p(differences.tolist(), list(range(30))) == p(differences.tolist(), list(range(90, 0, -3)))
+
+
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     differences = np.random.default_rng(4).normal(0.1, 1, 30).tolist()
     whole = p(differences, list(range(30)))

@@ -194,8 +194,8 @@ TEXTS: dict[str, tuple[bytes, str]] = {
 HEADS: dict[str, tuple[dict[str, Any], str]] = {
     "another schema": ({"schema": "cbmir-features/2"}, "cbmir-features/2"),
     "a schema of another kind": ({"schema": 1}, "no schema"),
-    "no encoder": ({"encoder": None}, "encoder"),
-    "an encoder without id": ({"encoder": {**GOOD["encoder"], "id": ""}}, "'id'"),
+    "no encoder": ({"encoder": None}, "encoder: It is missing"),
+    "an encoder without id": ({"encoder": {**GOOD["encoder"], "id": ""}}, "encoder: Its 'id'"),
     "an encoder's id is a path": ({"encoder": {**GOOD["encoder"], "id": "../up"}}, "'id'"),
     "no dimension": ({"encoder": {**GOOD["encoder"], "dimension": 0}}, "'dimension'"),
     "preprocessing is a list": ({"encoder": {**GOOD["encoder"], "preprocessing": []}}, "'preprocessing'"),
@@ -241,3 +241,13 @@ def test_an_error_names_the_file(database: Database, settings: Settings, tmp_pat
     file.write_bytes(dumped(lambda text: text[:-9]))
     with file.open("rb") as source, pytest.raises(BadExport, match=r"mine\.json, row 4: "):
         import_json(database, settings, source, Silence())
+
+
+def test_an_error_of_the_encoder_names_the_file_and_says_what_to_do(
+    database: Database, settings: Settings, tmp_path: Path
+) -> None:
+    file = tmp_path / "mine.json"
+    file.write_text(json.dumps(GOOD | {"encoder": {**GOOD["encoder"], "id": "a b"}}), encoding="utf-8")
+    with file.open("rb") as source, pytest.raises(BadExport, match=r"mine\.json, encoder: Its 'id'") as caught:
+        import_json(database, settings, source, Silence())
+    assert "Nothing of it was imported" in caught.value.remedy

@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional
 
 from cbmir.encoders.cnn_autoencoder import CnnAutoencoder
-from cbmir.training.gradients import Losses, workers
+from cbmir.training.gradients import AT_ONCE, Losses, at_once, workers
 from cbmir.training.objectives import reconstruction
 
 PICTURES = np.random.default_rng(0).integers(0, 256, (11, 1, 16, 16), dtype=np.uint8)
@@ -50,6 +50,13 @@ def test_the_number_of_threads_changes_no_bit() -> None:
     alone, three = descend(threads=1), descend(threads=3)
     assert alone[0] == three[0]
     assert all(map(torch.equal, alone[1], three[1]))
+
+
+def test_a_card_takes_a_usual_batch_whole_and_no_more_than_its_memory_holds() -> None:
+    card, processor = torch.device("cuda"), torch.device("cpu")
+    assert at_once(card, 128) >= 32
+    assert [at_once(card, side) for side in (256, 512, 1024)] == [16, 4, 1], "as many pixels, whatever the side"
+    assert {at_once(processor, side) for side in (16, 64, 1024)} == {AT_ONCE}
 
 
 def test_the_mean_is_over_pictures_not_pieces() -> None:

@@ -38,3 +38,11 @@ def test_each_architecture_has_its_usual_values() -> None:
     request = TrainingRequest.usual("efficientnet-lite0", epochs=None, side=64)
     assert (request.epochs, request.side, request.batch_size) == (6, 64, 64)
     assert TrainingRequest.usual("cnn-autoencoder", epochs=None) == TrainingRequest()
+
+
+@pytest.mark.parametrize("architecture", ["cnn-autoencoder", "dcnn"])
+def test_a_start_that_would_be_passed_over_is_refused(architecture: str) -> None:
+    with pytest.raises(BadRequest, match="cannot start from cnn-autoencoder-1a2b3c4d") as caught:
+        TrainingRequest.usual(architecture, start="cnn-autoencoder-1a2b3c4d")
+    assert "efficientnet-lite0" in caught.value.remedy
+    assert TrainingRequest.usual(architecture, start="default").start == "default"

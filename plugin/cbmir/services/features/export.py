@@ -109,7 +109,7 @@ def to_json(value: Any) -> bytes:
 def _check(database: Database, document: Document, progress: Progress) -> None:
     ledger, done = Ledger(), 0
     with database.read() as session:
-        _refuse_other_weights(session.get(Encoder, document.encoder["id"]), document.encoder)
+        _refuse_another(session.get(Encoder, document.encoder["id"]), document.encoder)
         for batch in document.batches(ROWS_AT_ONCE):
             ledger.enter(batch)
             position = imported.known_otherwise(session, batch)
@@ -122,13 +122,19 @@ def _check(database: Database, document: Document, progress: Progress) -> None:
         raise document.fault(*contradiction)
 
 
-def _refuse_other_weights(known: Encoder | None, told: dict[str, Any]) -> None:
-    keys = ("weights_sha256", "dimension")
-    if known is not None and any(getattr(known, key) != told[key] for key in keys):
-        raise EncoderMismatch(
-            f"The encoder {known.id} is stored here with other weights.",
-            "Features of two encoders are never mixed.",
-        )
+def _refuse_another(known: Encoder | None, told: dict[str, Any]) -> None:
+    """Refuse features that were made by other weights than those of the encoder here, or of pictures prepared
+    otherwise."""
+    if known is None:
+        return
+    for keys, what in (
+        (("weights_sha256", "dimension"), "other weights"),
+        (("preprocessing",), "another preprocessing"),
+    ):
+        if any(getattr(known, key) != told[key] for key in keys):
+            raise EncoderMismatch(
+                f"The encoder {known.id} is stored here with {what}.", "Features of two encoders are never mixed."
+            )
 
 
 def _add_encoder(session: Session, settings: Settings, told: dict[str, Any]) -> None:

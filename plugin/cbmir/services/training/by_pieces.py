@@ -27,7 +27,7 @@ def fit(plan: Plan, workshop: Workshop, prepared: PreparedPictures, progress: Pr
     judge = workshop.judge(plan.frames) if workshop.judge else no_judge
     team = workshop.team
     where = device() if isinstance(team, Alone) else PROCESSOR  # gloo gathers no card's sums
-    with workers(workshop.threads) as pool:
+    with workers(workshop.threads if where == PROCESSOR else 1) as pool:  # a card is busy with one
         training = Training(network, material, recipe, workshop.folder, pool, objective, judge, team, where)
         record = training.run(progress)
         test_loss = training.loss(record.best, rows[Part.TEST])

@@ -55,6 +55,13 @@ def test_rest_changes_what_it_names(client: FlaskClient, database: Database, des
     assert (described().rules, described().parallel, drops(database)) == (Rules(), 4, True)
 
 
+@pytest.mark.usefixtures("described")
+def test_whole_numbers_are_shown_as_such(client: FlaskClient) -> None:
+    page = client.get("/archives/pacs/edit").text
+    assert 'name="timeout_seconds" type="number" value="1"' in page
+    assert 'name="requests_per_second" type="number" value="0"' in page
+
+
 def test_rest_tests_it_where_it_is_reached_otherwise(client: FlaskClient, described: Any) -> None:
     refused = client.patch(API, json={"password": "new-secret"})
     assert refused.status_code == 422

@@ -9,12 +9,16 @@ from flask import redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from cbmir.store import jobs as rows
+from cbmir.store.tables import Job
 from cbmir.types import JobKind, JobState
 from cbmir_web.installation import installation
 from cbmir_web.pages.blueprint import blueprint
 from cbmir_workers import client
 
 ON_A_PAGE = 50
+
+WITH_A_PAGE = {JobKind.RETRIEVE: "pages.answer", JobKind.EXPLAIN: "pages.explanation"}
+"""Jobs that are watched on a page of their own."""
 
 
 @blueprint.get("/jobs")
@@ -45,8 +49,7 @@ def job_live(job_id: str) -> str:
 def cancel(job_id: str) -> Response:
     """Ask the job to stop."""
     here = installation()
-    client.cancel(here.database, here.broker, job_id)
-    return _back(job_id)
+    return _back(client.cancel(here.database, here.broker, job_id))
 
 
 @blueprint.post("/jobs/<job_id>/retry")
@@ -54,9 +57,7 @@ def retry(job_id: str) -> Response:
     """Queue a failed or cancelled job again."""
     here = installation()
     job = client.retry(here.database, here.broker, job_id)
-    if job.kind == JobKind.RETRIEVE:
-        return redirect(url_for("pages.answer", job_id=job_id), HTTPStatus.SEE_OTHER)
-    return _back(job_id)
+    return _shown(job) if job.kind in WITH_A_PAGE else _back(job)
 
 
 def _one(job_id: str) -> Any:
@@ -75,6 +76,11 @@ def _chosen(kind: type[JobState], text: str | None) -> JobState | None:
     return kind(text) if text in set(kind) else None
 
 
-def _back(job_id: str) -> Response:
+def _back(job: Job) -> Response:
     listed = request.form.get("from") == "jobs"
-    return redirect(url_for("pages.jobs") if listed else url_for("pages.job", job_id=job_id), HTTPStatus.SEE_OTHER)
+    return redirect(url_for("pages.jobs"), HTTPStatus.SEE_OTHER) if listed else _shown(job)
+
+
+def _shown(job: Job) -> Response:
+    page = WITH_A_PAGE.get(JobKind(job.kind), "pages.job")
+    return redirect(url_for(page, job_id=job.id), HTTPStatus.SEE_OTHER)

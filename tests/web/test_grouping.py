@@ -105,6 +105,16 @@ def test_the_frame_that_was_compared_is_named(client: FlaskClient, answered: Any
     assert "· frame 12" in client.get(f"/queries/{job_id}").text.split('id="hits"')[0]
 
 
+def test_the_frame_of_a_hit_stands_apart_from_a_long_name(
+    client: FlaskClient, answered: Any, database: Database
+) -> None:
+    job_id = answered()
+    with database.write() as session:
+        kept = queries.get(session, job_id)
+        kept.hits = [{**each, "frame_number": 7} for each in kept.hits]
+    assert '<p class="whose">frame 7</p>' in client.get(f"/queries/{job_id}").text
+
+
 def test_priors_have_a_section_of_their_own(client: FlaskClient, answered: Any) -> None:
     page = client.get(f"/queries/{answered()}").text
     hits, priors = page.split('id="priors"')

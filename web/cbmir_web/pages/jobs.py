@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from http import HTTPStatus
 from typing import Any
 
@@ -23,7 +24,7 @@ WITH_A_PAGE = {JobKind.RETRIEVE: "pages.answer", JobKind.EXPLAIN: "pages.explana
 
 @blueprint.get("/jobs")
 def jobs() -> str:
-    """The latest jobs."""
+    """The jobs, the latest first; `?state=` keeps one state, `?page=` goes back."""
     return render_template("jobs.html", **_listed())
 
 
@@ -69,7 +70,11 @@ def _listed() -> dict[str, Any]:
     state = _chosen(JobState, request.args.get("state"))
     with installation().database.read() as session:
         counts = rows.counts(session)
-        return {"jobs": rows.listing(session, state=state, limit=ON_A_PAGE), "state": state, "counts": counts}
+        total = counts[state] if state else sum(counts.values())
+        last = max(math.ceil(total / ON_A_PAGE), 1)
+        page = min(max(request.args.get("page", 1, type=int), 1), last)
+        found = rows.listing(session, state=state, limit=ON_A_PAGE, offset=(page - 1) * ON_A_PAGE)
+    return {"jobs": found, "state": state, "counts": counts, "page": page, "last": last}
 
 
 def _chosen(kind: type[JobState], text: str | None) -> JobState | None:

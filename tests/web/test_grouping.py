@@ -90,6 +90,7 @@ def test_an_answer_is_grouped_by_study(client: FlaskClient, answered: Any) -> No
     assert page.count('<li class="hit">') == 2
     assert "and 2 more of this study" in page
     assert "in 1 study, and 1 image of none" in page
+    assert 'aria-label="Search with this one: hit 1"' in page
     flat = client.get(f"/queries/{job_id}?flat=true").text
     assert flat.count('<li class="hit">') == 4
     assert "more of this study" not in flat

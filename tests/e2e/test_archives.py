@@ -13,6 +13,10 @@ from pydicom import dcmread
 from pydicom.data import get_testdata_file
 from pydicom.uid import generate_uid
 
+from cbmir.archive.connection import ArchiveKind, Connection
+from cbmir.services.archives import registered, steering
+from cbmir.store.session import Database
+
 if TYPE_CHECKING:
     from conftest import Running
 
@@ -81,3 +85,19 @@ def test_an_archive_is_connected_searched_and_left(
     expect(page.get_by_text("No archive is followed yet")).to_be_visible(timeout=PATIENCE)
     page.goto(f"/similar?instance={prior}")
     expect(page.get_by_role("heading", name="This image is not known here")).to_be_visible()
+
+
+def test_a_page_that_answered_a_form_does_not_send_it_again(page: Page, running: Running) -> None:
+    database = Database(running.settings.resolved_database_url)
+    nobody = Connection("nobody", ArchiveKind.ORTHANC, "http://127.0.0.1:9", timeout_seconds=1.0)
+    registered.add(database, running.settings, nobody)
+    page.goto("/archives")
+    page.get_by_role("button", name="Test: nobody").click()
+    expect(page.get_by_role("heading", name="Test", exact=True)).to_be_visible(timeout=PATIENCE)
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.method))
+    steering.pause(database, "nobody")  # somebody else does; the page is drawn anew for it
+    expect(page.get_by_role("button", name="Resume: nobody")).to_be_visible(timeout=PATIENCE)
+    assert set(sent) == {"GET"}
+    registered.remove(database, running.settings, "nobody", delete_images=False)
+    database.dispose()

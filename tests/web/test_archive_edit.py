@@ -13,6 +13,7 @@ from cbmir.services.archives.registered import add, connection_of
 from cbmir.settings import Settings
 from cbmir.store import archives
 from cbmir.store.session import Database
+from cbmir.store.tables import now
 
 API = "/api/v1/archives/pacs"
 Token = Callable[..., str]
@@ -53,6 +54,13 @@ def test_rest_changes_what_it_names(client: FlaskClient, database: Database, des
     assert not drops(database)
     assert client.patch(API, json={"modalities": [], "parallel": None, "drop_unmatched": True}).status_code == 200
     assert (described().rules, described().parallel, drops(database)) == (Rules(), 4, True)
+
+
+@pytest.mark.usefixtures("described")
+def test_whole_numbers_are_shown_as_such(client: FlaskClient) -> None:
+    page = client.get("/archives/pacs/edit").text
+    assert 'name="timeout_seconds" type="number" value="1"' in page
+    assert 'name="requests_per_second" type="number" value="0"' in page
 
 
 def test_rest_tests_it_where_it_is_reached_otherwise(client: FlaskClient, described: Any) -> None:
@@ -174,3 +182,20 @@ def test_a_dimse_archives_encryption_is_switched_off_again(
     client.post("/archives/pacs/edit", data={**sent, "tls": "false"})
     with database.read() as session:
         assert archives.get(session, "pacs").options["tls"] is False
+
+
+@pytest.mark.usefixtures("described")
+@pytest.mark.parametrize(
+    ("left", "says"),
+    [
+        ({"connected": True}, "up to date</span>"),
+        ({"connected": False}, "up to date when it last answered"),
+        ({"connected": True, "paused": True}, "up to date when it last answered"),
+    ],
+)
+def test_an_archive_is_called_up_to_date_only_while_it_answers(
+    client: FlaskClient, database: Database, left: dict[str, bool], says: str
+) -> None:
+    with database.write() as session:
+        archives.change(session, archives.get(session, "pacs").id, swept_at=now(), **left)
+    assert says in client.get("/archives").text

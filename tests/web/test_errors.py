@@ -89,7 +89,7 @@ def test_too_large_an_upload_names_the_limit(settings: Settings, database: Datab
     response = client.post("/api/v1/ingest", data=sent)
     assert response.status_code == 413
     assert shape(response) == "too-large"
-    assert "20,000 bytes" in response.json["error"]["reason"]
+    assert "the 20 kB that" in response.json["error"]["reason"]
     assert list(settings.uploads.iterdir()) == []
 
 
@@ -150,3 +150,19 @@ def test_the_tree_and_the_webs_own_codes_do_not_clash() -> None:
 @pytest.mark.parametrize("path", ["/library/{}", "/api/v1/images/{}", "/api/v1/frames/{}/picture.png"])
 def test_a_number_larger_than_any_row_is_not_found(client: FlaskClient, path: str) -> None:
     assert client.get(path.format(10**20)).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "page"),
+    [
+        ("/archives/pacs/test", "/archives"),
+        ("/encoders/train", "/encoders"),
+        ("/library/5/label", "/library/5"),
+        ("/queries/none/why", "/queries/none"),
+    ],
+)
+def test_an_address_that_takes_a_form_leads_to_its_page(client: FlaskClient, path: str, page: str) -> None:
+    visited = client.get(path)
+    assert (visited.status_code, visited.location) == (303, page)
+    assert client.put(path).status_code == 405
+    assert client.get(path, headers={"Accept": "application/json"}).status_code == 405

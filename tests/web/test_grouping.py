@@ -89,10 +89,31 @@ def test_an_answer_is_grouped_by_study(client: FlaskClient, answered: Any) -> No
     assert "4 hits" in page
     assert page.count('<li class="hit">') == 2
     assert "and 2 more of this study" in page
+    assert "in 1 study, and 1 image of none" in page
+    assert 'aria-label="Search with this one: hit 1"' in page
     flat = client.get(f"/queries/{job_id}?flat=true").text
     assert flat.count('<li class="hit">') == 4
     assert "more of this study" not in flat
     assert "Prior images" not in page
+
+
+def test_the_frame_that_was_compared_is_named(client: FlaskClient, answered: Any, database: Database) -> None:
+    job_id = answered()
+    assert "· frame" not in client.get(f"/queries/{job_id}").text.split('id="hits"')[0]
+    with database.write() as session:
+        job = jobs.get(session, job_id)
+        job.result = {**(job.result or {}), "query": {"frame_number": 12, "patient_known": True}}
+    assert "· frame 12" in client.get(f"/queries/{job_id}").text.split('id="hits"')[0]
+
+
+def test_the_frame_of_a_hit_stands_apart_from_a_long_name(
+    client: FlaskClient, answered: Any, database: Database
+) -> None:
+    job_id = answered()
+    with database.write() as session:
+        kept = queries.get(session, job_id)
+        kept.hits = [{**each, "frame_number": 7} for each in kept.hits]
+    assert '<p class="whose">frame 7</p>' in client.get(f"/queries/{job_id}").text
 
 
 def test_priors_have_a_section_of_their_own(client: FlaskClient, answered: Any) -> None:
@@ -218,6 +239,33 @@ def test_an_answer_about_an_archive_s_object_can_be_stored_there(
         jobs.succeed(session, job.id, {"documents": {"sr": "2.25.9"}, "hits": 3, "left_out": ["Hit 4: no UID."]})
     page = client.get(response.location).text
     assert all(said in page for said in ("Structured report", "2.25.9", "3 hits", "Hit 4: no UID."))
+
+
+def test_an_answer_is_stored_only_as_what_is_ticked(
+    client: FlaskClient, answered: Any, database: Database, token: Token
+) -> None:
+    job_id = answered()
+    hold(database, "1.2.3.1")
+    form = {"csrf_token": token(f"/queries/{job_id}"), "archive": "pacs"}
+    refused = client.post(f"/queries/{job_id}/report", data=form)
+    assert refused.status_code == 422
+    assert "no kind of document was ticked" in refused.text
+    with database.read() as session:
+        assert jobs.listing(session, kind=JobKind.REPORT) == []
+
+
+def test_an_answer_without_uids_is_not_offered_to_the_archive(
+    client: FlaskClient, answered: Any, database: Database
+) -> None:
+    job_id = answered()
+    hold(database, "1.2.3.1")
+    ask_about(database, job_id, "1.2.3.1")
+    with database.write() as session:
+        kept = queries.get(session, job_id)
+        kept.hits = [{**each, "sop_instance_uid": None} for each in kept.hits]
+    page = client.get(f"/queries/{job_id}").text
+    assert "4 hits" in page
+    assert "Store this answer" not in page
 
 
 def test_storing_an_answer_over_rest(client: FlaskClient, answered: Any, database: Database) -> None:

@@ -20,6 +20,20 @@ def test_the_library_filters_and_finds(client: FlaskClient, archive: Any) -> Non
     assert client.get("/library?where=nonsense").status_code == 422
 
 
+def test_filters_that_no_field_shows_stay(client: FlaskClient, archive: Any) -> None:  # noqa: ARG001
+    box = 'name="where" value="subclass!=brain" checked'
+    for path in ("/library", "/"):
+        assert box in client.get(f"{path}?where=modality=cr&where=subclass!%3Dbrain").text, path
+    assert "subclass!=brain" not in client.get("/library").text
+
+
+def test_filters_that_make_no_sense_are_explained_on_the_form(client: FlaskClient, archive: Any) -> None:  # noqa: ARG001
+    refused = client.get("/library?where=subclass=brain&text=a.dcm&where=subclass=hand")
+    assert refused.status_code == 422
+    assert "The filter gives subclass twice." in refused.text
+    assert 'value="a.dcm"' in refused.text
+
+
 def test_the_library_has_pages(client: FlaskClient, archive: Any, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
     monkeypatch.setattr("cbmir_web.pages.library.ON_A_PAGE", 2)
     first, second = client.get("/library").text, client.get("/library?page=2").text

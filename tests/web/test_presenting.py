@@ -13,9 +13,16 @@ from cbmir_web import presenting
 
 @pytest.mark.parametrize(
     ("seconds", "shown"),
-    [(0, "just now"), (50, "50 s ago"), (90, "1 min ago"), (7300, "2 h ago"), (3 * 86400, "3 d ago")],
+    [
+        (0, "just now"),
+        (50, "50 s ago"),
+        (59.7, "59 s ago"),
+        (90, "1 min ago"),
+        (7300, "2 h ago"),
+        (3 * 86400, "3 d ago"),
+    ],
 )
-def test_moments_are_told_by_their_distance(seconds: int, shown: str) -> None:
+def test_moments_are_told_by_their_distance(seconds: float, shown: str) -> None:
     assert presenting.ago(now() - timedelta(seconds=seconds)) == shown
 
 
@@ -26,6 +33,7 @@ def test_moments_are_told_by_their_distance(seconds: int, shown: str) -> None:
         (0.04, "less than 0.1 s"),
         (0.44, "0.4 s"),
         (12.3, "12 s"),
+        (59.7, "1 min 0 s"),
         (200, "3 min 20 s"),
         (7500, "2 h 5 min"),
     ],
@@ -56,7 +64,8 @@ def test_numbers_with_their_nouns() -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "shown"), [(0, "0 bytes"), (2048, "2 kB"), (512 * 2**20, "512 MB"), (3 * 2**30, "3.0 GB")]
+    ("number", "shown"),
+    [(0, "0 bytes"), (2048, "2 kB"), (2**20 - 1, "1 MB"), (512 * 2**20, "512 MB"), (3 * 2**30, "3.0 GB")],
 )
 def test_sizes(number: int, shown: str) -> None:
     assert presenting.size(number) == shown
@@ -80,6 +89,7 @@ def test_a_running_job_tells_what_is_left() -> None:
         ("ingest", {"files": {"0": "a.dcm"}}, "a.dcm"),
         ("ingest", {"files": {"0": "a.dcm", "1": "b.dcm"}}, "2 files"),
         ("train", {"epochs": 3, "side": 64, "seed": 1}, "3 epochs, 64 px, seed 1"),
+        ("train", {"epochs": 1, "side": 64, "seed": 1}, "1 epoch, 64 px, seed 1"),
         ("extract", {"encoder": None}, "the encoder in use"),
         ("evaluate", {"encoder": "cnn"}, "cnn"),
         ("retrieve", {"upload": {"file_name": "x.dcm"}}, "x.dcm"),

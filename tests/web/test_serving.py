@@ -115,6 +115,13 @@ def test_one_that_waits_is_told_that_it_is_too_large(settings: Settings, databas
         assert post(connection, 10**12, **WAITING).status == 413
 
 
+def test_a_browser_is_told_so_in_a_sentence(settings: Settings, database: Database) -> None:  # noqa: ARG001
+    with serving(replace(settings, port=0, max_upload_bytes=1000)) as connection:
+        response = post(connection, 10**12, Accept="text/html,application/xhtml+xml,*/*;q=0.8")
+        assert (response.status, response.headers["Content-Type"]) == (413, "text/plain; charset=utf-8")
+        assert response.read().startswith(b"More was sent than the 1000 bytes that are taken at once. Send fewer")
+
+
 def test_nor_one_whose_length_is_not_said(settings: Settings, database: Database) -> None:  # noqa: ARG001
     with behind_a_password(settings) as connection:
         connection.putrequest("POST", "/api/v1/ingest")

@@ -161,3 +161,13 @@ def test_an_explanation_shows_both_maps_and_what_is_kept(
     for path in ("hit/reconstruction.png", "other.png"):
         assert client.get(f"/explanations/{job.id}/{path}").status_code == 404
     assert client.get(f"/explanations/{query}").status_code == 404
+
+
+def test_where_an_encoder_is_there_none_is_to_be_trained_first(
+    client: FlaskClient, archive: Any, database: Database
+) -> None:
+    with database.write() as session:
+        features.free(session, archive.encoder, 100)
+    page = client.get("/").text
+    assert "1 encoder is there: nothing needs to be trained." in page
+    assert "Train an encoder" not in page

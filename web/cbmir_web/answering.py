@@ -29,6 +29,7 @@ class Shown:
             folded; None where nobody asked for them.
         same_day, later: images of that patient's studies of the same day, and of later ones, folded.
         study_date: of the query's study, YYYY-MM-DD; empty where it is not known.
+        frame_number: which frame of the query's object was compared; 1 where the answer does not say.
         found: how many hits there are, folded or not.
         patients: whose each is, by the frame's id.
         viewers: where the archive shows each, by SOP Instance UID.
@@ -43,6 +44,7 @@ class Shown:
     same_day: list[Fold]
     later: list[Fold]
     study_date: str
+    frame_number: int
     found: list[Hit]
     patients: dict[int, str]
     viewers: dict[str, Link]
@@ -94,6 +96,7 @@ def shown(session: Session, job: Job, *, flat: bool) -> Shown:
         same_day=fold(_made(priors, "same day")),
         later=fold(_made(priors, "after")),
         study_date=result.get("query", {}).get("study_date") or "",
+        frame_number=result.get("query", {}).get("frame_number") or 1,
         found=hits,
         patients=patients([*hits, *priors], alive, _own(asked, priors, alive)),
         viewers=viewer_links(session, sorted(uids)),

@@ -52,7 +52,7 @@ class Ask:
         if sum(named) != 1:
             raise BadRequest(
                 "Nothing to search for." if not any(named) else "More than one image to search for.",
-                "Give one of: a file, a SOP Instance UID, the id of a frame.",
+                "Choose a file, or give a SOP Instance UID; over REST the id of a frame will do.",
             )
         return self
 

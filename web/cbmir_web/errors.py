@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from flask import Flask, Response, current_app, jsonify, make_response, render_template, request
+from flask import Flask, Response, current_app, jsonify, make_response, redirect, render_template, request
 from flask_wtf.csrf import CSRFError
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, SecurityError
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge, SecurityError
+from werkzeug.wrappers import Response as AnyResponse
 
 from cbmir import errors
 from cbmir.errors import CbmirError, JobCancelled
@@ -19,6 +20,7 @@ from cbmir.store import jobs
 from cbmir.store.tables import Job
 from cbmir.unforeseen import places
 from cbmir_web.arguments import sentence
+from cbmir_web.presenting import size
 
 log = logging.getLogger(__name__)
 
@@ -136,12 +138,24 @@ def wants_json() -> bool:
     return request.accept_mimetypes.best_match(["text/html", "application/json"]) == "application/json"
 
 
-def _answer_http(error: HTTPException) -> Response:
+def _answer_http(error: HTTPException) -> AnyResponse:
     if error.response is not None or (error.code or 500) < HTTPStatus.BAD_REQUEST:
         return make_response(error.get_response())
+    if isinstance(error, MethodNotAllowed) and request.method == "GET" and not wants_json():
+        return redirect(_page_above(), HTTPStatus.SEE_OTHER)
     response = answer(_problem_of_http(error))
     response.headers.extend([(name, value) for name, value in error.get_headers() if name != "Content-Type"])
     return response
+
+
+def _page_above() -> str:
+    """The page that has the form which is sent to this address: who comes back to the answer, finds that."""
+    routes, path = current_app.create_url_adapter(request), request.path
+    while routes and path.count("/") > 1:
+        path = path.rpartition("/")[0]
+        if "GET" in routes.allowed_methods(path):
+            return path
+    return "/"
 
 
 def _problem_of_http(error: HTTPException) -> Problem:
@@ -170,7 +184,7 @@ def too_large(limit: int) -> Problem:
     """More was sent than is taken at once; `limit` in bytes."""
     return Problem(
         "too-large",
-        f"More was sent than the {limit:,} bytes that are taken at once.",
+        f"More was sent than the {size(limit)} that are taken at once.",
         "Send fewer files at a time, use `cbmir ingest`, or raise CBMIR_MAX_UPLOAD_BYTES.",
     )
 

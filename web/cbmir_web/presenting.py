@@ -40,6 +40,7 @@ def install(app: Flask) -> None:
         ago=ago, moment=moment, duration=duration, count=count, size=size, spaced=spaced, decimal=decimal,
         meaning=meaning, job_title=job_title, job_subject=job_subject, said=said, terms=terms,
         findings_first=findings_first, typical=typical, breakable=breakable,
+        written=written,
     )  # fmt: skip
     app.jinja_env.globals.update(version=__version__, is_open=is_open, draw=curves.draw, elapsed=elapsed)
 
@@ -55,7 +56,7 @@ def ago(then: datetime | None) -> str:
 
 
 def _span(seconds: float) -> str:
-    return next((f"{seconds // unit:.0f} {name}" for unit, name in SPANS if seconds >= unit), f"{seconds:.0f} s")
+    return next((f"{seconds // unit:.0f} {name}" for unit, name in SPANS if seconds >= unit), f"{int(seconds)} s")
 
 
 def moment(then: datetime | None) -> str:
@@ -69,8 +70,8 @@ def duration(seconds: float | None) -> str:
         return ""
     if seconds < 0.1:
         return "less than 0.1 s"
-    if seconds < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    if round(seconds) < 60:
+        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min {rest} s"
 
@@ -88,7 +89,7 @@ def count(number: int, one: str = "", many: str = "") -> str:
 def size(number: float) -> str:
     """Bytes, in the unit that reads best."""
     for unit in ("bytes", "kB", "MB"):
-        if number < 1024:
+        if round(number) < 1024:
             return f"{number:.0f} {unit}"
         number /= 1024
     return f"{number:.1f} GB"
@@ -150,7 +151,7 @@ def job_subject(job: Job) -> str:
         names = list(parameters.get("files", {}).values())
         return names[0] if len(names) == 1 else count(len(names), "file")
     if job.kind == JobKind.TRAIN:
-        return f"{parameters.get('epochs')} epochs, {parameters.get('side')} px, seed {parameters.get('seed')}"
+        return f"{count(parameters['epochs'], 'epoch')}, {parameters.get('side')} px, seed {parameters.get('seed')}"
     if job.kind == JobKind.RETRIEVE:
         return _asked(parameters)
     if job.kind == JobKind.SYNC:

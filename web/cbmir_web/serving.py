@@ -14,6 +14,8 @@ from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
 from waitress.task import ErrorTask
 from waitress.utilities import Error
+from werkzeug.datastructures import MIMEAccept
+from werkzeug.http import parse_accept_header
 
 from cbmir.errors import CbmirError, Unavailable
 from cbmir.settings import Settings
@@ -62,19 +64,25 @@ class KnockingParser(HTTPRequestParser):  # type: ignore[misc]
 
 
 class RefusingTask(ErrorTask):  # type: ignore[misc]
-    """Answers what waitress answers by itself - too long, no HTTP, a broken application - in the API's shape."""
+    """Answers what waitress answers by itself - too long, no HTTP, a broken application - in our words."""
 
     def execute(self) -> None:
         """Write the answer and close the connection: the rest of the request is not read."""
         problem = self._problem()
-        body = orjson.dumps(problem.as_json())
+        kind, body = self._told(problem)
         self.status = f"{problem.status.value} {problem.status.phrase}"
-        self.response_headers.append(("Content-Type", "application/json"))
+        self.response_headers.append(("Content-Type", kind))
         if problem.status == HTTPStatus.UNAUTHORIZED:
             self.response_headers.append(("WWW-Authenticate", security.REALM.to_header()))
         self.set_close_on_finish()
         self.content_length = len(body)
         self.write(body)
+
+    def _told(self, problem: Problem) -> tuple[str, bytes]:
+        """Media type and body: a sentence for a browser that asked for a page, else the API's JSON."""
+        if parse_accept_header(self.request.headers.get("ACCEPT", ""), MIMEAccept).best == "text/html":
+            return "text/plain; charset=utf-8", f"{problem.reason} {problem.remedy}".encode()
+        return "application/json", orjson.dumps(problem.as_json())
 
     def _problem(self) -> Problem:
         code = self.request.error.code

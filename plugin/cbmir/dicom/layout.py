@@ -146,7 +146,7 @@ def _high_bit(high: int, stored: int, allocated: int) -> int:
 def _check_bits(layout: Layout, name: str) -> None:
     if layout.allocated not in ALLOCATED or not 1 <= layout.stored <= layout.allocated:
         reason = f"{name} claims {layout.stored} bits stored of {layout.allocated} allocated."
-        raise BrokenFile(reason, f"Only {', '.join(map(str, ALLOCATED))} bits allocated are read here.")
+        raise BrokenFile(reason, f"Only {', '.join(map(str, sorted(ALLOCATED)))} bits allocated are read here.")
     if (
         layout.samples not in (1, 3)
         or layout.planar not in (0, 1)

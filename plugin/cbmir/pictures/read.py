@@ -35,6 +35,8 @@ SIGNATURES = {
 }
 """First bytes of a file, and the format that they mean."""
 
+ZIP = b"PK\x03\x04"
+
 EIGHT_BITS = {"1", "L", "P", "RGB", "CMYK", "YCbCr", "LAB", "HSV", "RGBX"}
 """Pillow's modes that hold at most 8 bits a channel and no transparency."""
 
@@ -120,17 +122,20 @@ def read_pages(data: bytes, name: str, *, max_pixels: int, max_pages: int) -> It
 def _known(data: bytes, name: str) -> str:
     known = image_format(data)
     if known is None:
-        reason = f"{name} is {_guess(data)}, neither DICOM nor PNG, JPEG, TIFF or BMP."
-        raise NotAPicture(reason, "Hand in a DICOM object, or convert it to PNG.")
+        what, remedy = _guess(data)
+        raise NotAPicture(f"{name} is {what}, neither DICOM nor PNG, JPEG, TIFF or BMP.", remedy)
     return known
 
 
-def _guess(data: bytes) -> str:
-    """What a file that is no picture looks like, for its owner to recognise."""
+def _guess(data: bytes) -> tuple[str, str]:
+    """What a file that is no picture looks like, for its owner to recognise, and what to do."""
+    usual = "Hand in a DICOM object, or convert it to PNG."
     if not data:
-        return "empty"
+        return "empty", usual
+    if data.startswith(ZIP):
+        return "a zip file", "Unpack it, and hand in one of its files."
     printable = sum(each in b"\t\n\r" or 32 <= each < 127 for each in data[:512])
-    return "a text file" if printable == len(data[:512]) else "of an unknown format"
+    return ("a text file" if printable == len(data[:512]) else "of an unknown format"), usual
 
 
 @contextmanager

@@ -265,7 +265,7 @@ def frame(session: Session, frame_id: int) -> Frame:
     """
     found = session.scalar(select(Frame).where(Frame.id == frame_id).options(*_WITH_INSTANCE))
     if found is None:
-        raise NotFound(f"There is no image {frame_id}.", "See the frame_id of each in `cbmir query --json`.")
+        raise NotFound(f"There is no image {frame_id}.", "It may have been removed from the archive.")
     return found
 
 

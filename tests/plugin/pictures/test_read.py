@@ -144,6 +144,7 @@ def test_each_page_of_a_tiff_is_a_picture() -> None:
         (b"just some words", "a text file"),
         (b"\0\1\2" * 99, "unknown format"),
         (b"GIF89a" + bytes(99), "unknown"),
+        (b"PK\3\4" + bytes(99), "a zip file"),
     ],
 )
 def test_what_is_no_picture_is_named(data: bytes, words: str) -> None:

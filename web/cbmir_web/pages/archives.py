@@ -115,10 +115,9 @@ def resume_archive(name: str) -> Response:
 def report(job_id: str) -> Response:
     """Store an answer in an archive that holds the image asked about; show the job that does it."""
     asked = from_form(DestinationSchema())
-    try:
-        job = following.report(installation(), asked["archive"], query=job_id, kinds=asked["kinds"])
-    except CbmirError as error:
-        return _refused(error)
+    if "kinds" not in request.form:  # a box that is not ticked is not sent, and over REST both are the default
+        raise BadRequest("Nothing is stored: no kind of document was ticked.", "Go back, and tick one or both.")
+    job = following.report(installation(), asked["archive"], query=job_id, kinds=asked["kinds"])
     return redirect(url_for("pages.job", job_id=job.id), HTTPStatus.SEE_OTHER)
 
 

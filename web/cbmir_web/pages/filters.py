@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from werkzeug.datastructures import MultiDict
 
 from cbmir.services.retrieval import library
+from cbmir.store.filters import written
 
 OLDEST_SECONDS = 60.0
 """Changes that the stamp does not show, such as a label's new value, appear after this time."""
@@ -25,6 +26,17 @@ def wanted(given: MultiDict[str, str]) -> list[str]:
     days = (("study_from", ">="), ("study_to", "<="))
     dates = [f"study_date{compared}{given[name]}" for name, compared in days if given.get(name)]
     return [term for term in given.getlist("where") if term] + dates
+
+
+def kept(facets: library.Facets, wanted: list[str]) -> list[str]:
+    """The terms that no field of a form can show, such as those that came over REST: of other names and values, of
+    alternatives, and a second one of the same field."""
+    labels = {name: {written(name, value) for value, _ in values} for name, values in facets.labels.items()}
+    modality = labels.pop("modality", set())
+    fields = (modality, set().union(*labels.values()), {f"body_part={value}" for value, _ in facets.body_parts})
+    shown = [next((term for term in wanted if term in field), None) for field in fields]
+    dates = ("study_date>=", "study_date<=") if facets.dates else ()
+    return [term for term in wanted if term not in shown and not (dates and term.startswith(dates))]
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from http import HTTPStatus
 from typing import Any
 
@@ -9,6 +10,7 @@ from flask import redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from cbmir.store import jobs as rows
+from cbmir.store.tables import Job
 from cbmir.types import JobKind, JobState
 from cbmir_web.installation import installation
 from cbmir_web.pages.blueprint import blueprint
@@ -16,10 +18,13 @@ from cbmir_workers import client
 
 ON_A_PAGE = 50
 
+WITH_A_PAGE = {JobKind.RETRIEVE: "pages.answer", JobKind.EXPLAIN: "pages.explanation"}
+"""Jobs that are watched on a page of their own."""
+
 
 @blueprint.get("/jobs")
 def jobs() -> str:
-    """The latest jobs."""
+    """The jobs, the latest first; `?state=` keeps one state, `?page=` goes back."""
     return render_template("jobs.html", **_listed())
 
 
@@ -45,8 +50,7 @@ def job_live(job_id: str) -> str:
 def cancel(job_id: str) -> Response:
     """Ask the job to stop."""
     here = installation()
-    client.cancel(here.database, here.broker, job_id)
-    return _back(job_id)
+    return _back(client.cancel(here.database, here.broker, job_id))
 
 
 @blueprint.post("/jobs/<job_id>/retry")
@@ -54,9 +58,7 @@ def retry(job_id: str) -> Response:
     """Queue a failed or cancelled job again."""
     here = installation()
     job = client.retry(here.database, here.broker, job_id)
-    if job.kind == JobKind.RETRIEVE:
-        return redirect(url_for("pages.answer", job_id=job_id), HTTPStatus.SEE_OTHER)
-    return _back(job_id)
+    return _shown(job) if job.kind in WITH_A_PAGE else _back(job)
 
 
 def _one(job_id: str) -> Any:
@@ -68,13 +70,22 @@ def _listed() -> dict[str, Any]:
     state = _chosen(JobState, request.args.get("state"))
     with installation().database.read() as session:
         counts = rows.counts(session)
-        return {"jobs": rows.listing(session, state=state, limit=ON_A_PAGE), "state": state, "counts": counts}
+        total = counts[state] if state else sum(counts.values())
+        last = max(math.ceil(total / ON_A_PAGE), 1)
+        page = min(max(request.args.get("page", 1, type=int), 1), last)
+        found = rows.listing(session, state=state, limit=ON_A_PAGE, offset=(page - 1) * ON_A_PAGE)
+    return {"jobs": found, "state": state, "counts": counts, "page": page, "last": last}
 
 
 def _chosen(kind: type[JobState], text: str | None) -> JobState | None:
     return kind(text) if text in set(kind) else None
 
 
-def _back(job_id: str) -> Response:
+def _back(job: Job) -> Response:
     listed = request.form.get("from") == "jobs"
-    return redirect(url_for("pages.jobs") if listed else url_for("pages.job", job_id=job_id), HTTPStatus.SEE_OTHER)
+    return redirect(url_for("pages.jobs"), HTTPStatus.SEE_OTHER) if listed else _shown(job)
+
+
+def _shown(job: Job) -> Response:
+    page = WITH_A_PAGE.get(JobKind(job.kind), "pages.job")
+    return redirect(url_for(page, job_id=job.id), HTTPStatus.SEE_OTHER)

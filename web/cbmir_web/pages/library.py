@@ -28,22 +28,28 @@ LAST_PAGE = 1_000_000
 
 
 @blueprint.get("/library")
-def library() -> str:
-    """One page of the images that match the filters."""
+def library() -> Response:
+    """One page of the images that match the filters; none, and why, where the filters make no sense."""
     wanted = filters.wanted(request.args)
     text = request.args.get("text", "").strip()
     sort = request.args.get("sort", archive.Sort.ADDED, type=archive.Sort)
     page = min(max(request.args.get("page", 1, type=int), 1), LAST_PAGE)
     with installation().database.read() as session:
-        found = archive.browse(
-            session, Where.parse(wanted), text=text, sort=sort, limit=ON_A_PAGE, offset=(page - 1) * ON_A_PAGE
-        )
         offered = filters.facets(session)
+        found, problem = archive.Shelfful([], 0), None
+        try:
+            found = archive.browse(
+                session, Where.parse(wanted), text=text, sort=sort, limit=ON_A_PAGE, offset=(page - 1) * ON_A_PAGE
+            )
+        except BadRequest as error:
+            problem = errors.problem_of(error)
     pages = max(math.ceil(found.total / ON_A_PAGE), 1)
-    return render_template(
+    shown = render_template(
         "library.html", found=found, facets=offered, wanted=wanted, text=text, sort=sort, page=page,
         last=pages, numbers=_numbers(page, pages), address=_address(wanted, text, sort),
+        kept=filters.kept(offered, wanted), problem=problem,
     )  # fmt: skip
+    return make_response(shown, problem.status if problem else HTTPStatus.OK)
 
 
 @blueprint.get("/library/<int:instance_id>")

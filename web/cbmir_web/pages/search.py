@@ -72,19 +72,22 @@ def _question() -> asking.Ask:
 
 def _form(given: MultiDict[str, str], problem: Problem | None = None) -> str:
     asked = given.get("frame_id", type=int)
+    wanted = filters.wanted(given)
     with installation().database.read() as session:
+        offered = filters.facets(session)
         recent = queries.recent(session, RECENT)
         known = frames.by_id(session, [number for number in (asked, *(each.frame_id for each in recent)) if number])
         return render_template(
             "search.html",
             problem=problem,
-            facets=filters.facets(session),
+            facets=offered,
             encoders=encoders.listing(session),
             statistics=library.statistics(session),
             recent=[(query, jobs.get(session, query.job_id), known.get(query.frame_id or 0)) for query in recent],
             asked=known.get(asked or 0),
             given=given,
-            wanted=filters.wanted(given),
+            wanted=wanted,
+            kept=filters.kept(offered, wanted),
         )
 
 

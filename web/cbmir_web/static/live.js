@@ -18,7 +18,7 @@ export function watch(part) {
     if (document.hidden) return document.addEventListener("visibilitychange", ask, { once: true });
     try {
       const response = await fetch(part.dataset.live, { headers: { Accept: "text/html" } });
-      if ([401, 404].includes(response.status)) return location.reload(); // it is gone, or whoever looks: that page says so
+      if ([401, 404].includes(response.status)) return anew(); // it is gone, or whoever looks: that page says so
       if (!response.ok) throw new Error(response.statusText);
       show(part, await response.text());
       failures = 0;
@@ -36,9 +36,15 @@ function show(part, html) {
   const drawn = new DOMParser().parseFromString(html, "text/html").body;
   const [now, next] = [part.firstElementChild, drawn.firstElementChild];
   if (!next) return;
-  if (now.dataset.key !== next.dataset.key) return location.reload();
+  if (now.dataset.key !== next.dataset.key) return anew();
   if (now.isEqualNode(next)) return;
   const focused = part.contains(document.activeElement) ? document.activeElement.id : "";
   now.replaceWith(document.adoptNode(next));
   if (focused) document.getElementById(focused)?.focus();
+}
+
+/* A page that answered a form is fetched without it: loading it again would send the form a second time. */
+function anew() {
+  if (document.documentElement.dataset.answers === "form") location.replace(location.pathname + location.search);
+  else location.reload();
 }

@@ -8,11 +8,14 @@ from io import BytesIO
 from typing import Any
 
 import numpy as np
+import pytest
 from flask.testing import FlaskClient
 from PIL import Image
+from sqlalchemy import delete
 
 from cbmir.store import encoders, features, jobs, queries
 from cbmir.store.session import Database
+from cbmir.store.tables import Feature
 from cbmir.types import JobKind
 
 OTHER = "cnn-autoencoder-11111111"
@@ -163,11 +166,10 @@ def test_an_explanation_shows_both_maps_and_what_is_kept(
     assert client.get(f"/explanations/{query}").status_code == 404
 
 
-def test_where_an_encoder_is_there_none_is_to_be_trained_first(
-    client: FlaskClient, archive: Any, database: Database
-) -> None:
+@pytest.mark.usefixtures("archive")
+def test_where_an_encoder_is_there_none_is_to_be_trained_first(client: FlaskClient, database: Database) -> None:
     with database.write() as session:
-        features.free(session, archive.encoder, 100)
+        session.execute(delete(Feature))
     page = client.get("/").text
     assert "1 encoder is there: nothing needs to be trained." in page
     assert "Train an encoder" not in page

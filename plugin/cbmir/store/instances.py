@@ -265,7 +265,10 @@ def frame(session: Session, frame_id: int) -> Frame:
     """
     found = session.scalar(select(Frame).where(Frame.id == frame_id).options(*_WITH_INSTANCE))
     if found is None:
-        raise NotFound(f"There is no image {frame_id}.", "It may have been removed from the archive.")
+        raise NotFound(
+            f"There is no image {frame_id}.",
+            "It may have been removed; a search gives the `frame_id` of those there.",
+        )
     return found
 
 

@@ -112,7 +112,10 @@ def _frame(session: Session, hit: int | str) -> tables.Frame:
         return instances.frame(session, hit)
     found = instances.frames_of(session, hit)
     if not found:
-        raise NotFound(f"There is no object {hit} in the archive.", "See what there is in `cbmir query --json`.")
+        raise NotFound(
+            f"There is no object {hit} in the archive.",
+            "It may have been removed; a search gives those there (`cbmir query --json`).",
+        )
     return found[len(found) // 2]
 
 

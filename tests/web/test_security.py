@@ -142,6 +142,15 @@ def test_the_session_cookie_is_kept_from_scripts_and_other_sites(client: FlaskCl
     assert "SameSite=Strict" in cookie
 
 
+@pytest.mark.usefixtures("database")
+def test_two_installations_of_one_host_have_sessions_of_their_own(settings: Settings) -> None:
+    installations = (settings, settings, replace(settings, secret_key="another" * 8))
+    clients = (create_app(each).test_client() for each in installations)
+    ours, again, theirs = (each.get("/").headers["Set-Cookie"].partition("=")[0] for each in clients)
+    assert ours.startswith("cbmir-")
+    assert ours == again != theirs, "a browser sends both to each of them, whatever the port"
+
+
 def test_pages_have_no_inline_scripts_or_styles(client: FlaskClient, archive: Any) -> None:
     image = f"/library/{archive.instances[1]}"
     for path in ("/", "/library", image, "/upload", "/jobs", "/encoders", "/quarantine"):

@@ -86,7 +86,7 @@ def _configure(app: Flask, settings: Settings) -> None:
         MAX_CONTENT_LENGTH=settings.max_upload_bytes,
         MAX_FORM_PARTS=MOST_PARTS,
         TRUSTED_HOSTS=security.trusted_hosts(settings),
-        SESSION_COOKIE_NAME="cbmir",
+        SESSION_COOKIE_NAME=security.session_cookie(settings),
         WTF_CSRF_TIME_LIMIT=None,  # in a reading room a page stays open all day; the token ends with the session
         PROPAGATE_EXCEPTIONS=False,
         API_TITLE="cbmir",

@@ -49,6 +49,12 @@ def session_key(settings: Settings) -> bytes:
     return hmac.new(settings.resolved_secret_key.encode(), b"cbmir-web-session", hashlib.sha256).digest()
 
 
+def session_cookie(settings: Settings) -> str:
+    """The name of the session's cookie: browsers send a host's cookies to all its ports, and another installation
+    there has another key."""
+    return f"cbmir-{hmac.new(session_key(settings), b'name', hashlib.sha256).hexdigest()[:8]}"
+
+
 def install(app: Flask, settings: Settings) -> None:
     """Put every guard in front of the application."""
     if settings.username and settings.password:

@@ -31,6 +31,7 @@ def test_filters_that_make_no_sense_are_explained_on_the_form(client: FlaskClien
     refused = client.get("/library?where=subclass=brain&text=a.dcm&where=subclass=hand")
     assert refused.status_code == 422
     assert "The filter gives subclass twice." in refused.text
+    assert "match" not in refused.text, "nothing was looked for"
     assert 'value="a.dcm"' in refused.text
 
 

@@ -32,19 +32,16 @@ def retrieve(peer: Peer) -> None:
     moves = peer.connection.retrieve is Retrieval.MOVE
     *_, (status, _) = _moving(peer) if moves else _getting(peer)
     if "Status" not in status:
-        raise _broken_off(
-            peer, *(("C-MOVE", "DicomAlwaysAllowMove") if moves else ("C-GET", "DicomAlwaysAllowGet"))
-        )
+        raise _broken_off(peer, "Move" if moves else "Get")
     if status.Status in REFUSALS:
         raise peer.failure(status, "to send objects", moving.WORDS if moves else getting.WORDS)
 
 
-def _broken_off(peer: Peer, way: str, allowed_to_all: str) -> CbmirError:
-    title = peer.connection.calling_aet
+def _broken_off(peer: Peer, way: str) -> CbmirError:
+    allowed = f"C-{way.upper()} allowed for {peer.connection.calling_aet}"
     return ArchiveRefused(
         f"{peer.name} broke off, or fell silent, when it was asked for an object.",
-        f"Have {way} allowed for {title} there (Orthanc: DicomModalities, or {allowed_to_all}), or retrieve the "
-        "other way.",
+        f"Have {allowed} there (Orthanc: DicomModalities, or DicomAlwaysAllow{way}), or retrieve the other way.",
     )
 
 

@@ -18,7 +18,26 @@ from cbmir.types import FloatArray
 
 SPARSE = 48
 """A filter that keeps less than one in so many is searched one by one."""
+MOST = 0.75
+"""One that keeps more than this share is told by whom it leaves out."""
 Rows = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Who counts in a search.
+
+    Attributes:
+        count: how many they are.
+        rows: int64 (count,), theirs, if they are few: they are searched one by one; else None.
+        kept: who they are, bool (n,); empty for all.
+        inhabited: which cells may have one of them, bool (c,).
+    """
+
+    count: int
+    rows: Rows | None
+    kept: Mask
+    inhabited: Mask
 
 
 @dataclass
@@ -79,25 +98,40 @@ class ExactIndex:
     ) -> list[Ranking]:
         """See `cbmir.index.base.Index.search`; `touched` counts what is looked at."""
         asked, k = np.ascontiguousarray(checks.queries(queries, self.dimension)), checks.wanted(k)
-        rows = None if allowed is None else self._held(np.asarray(allowed, np.int64))
-        count = len(self) if rows is None else len(rows)
-        shape = (len(asked), min(k, count))
+        counted = self._counted(None if allowed is None else np.asarray(allowed, np.int64))
+        shape = (len(asked), min(k, counted.count))
         distances, found = np.empty(shape, np.float64), np.empty(shape, np.int64)
         if found.size:
-            self._fill(asked, rows, distances, found, touched or Touched())
+            self._fill(asked, counted, distances, found, touched or Touched())
         return answers(distances, found)
 
     def _fill(
-        self, asked: FloatArray, rows: Rows | None, distances: DoubleArray, found: IdArray, touched: Touched
+        self, asked: FloatArray, counted: Counted, distances: DoubleArray, found: IdArray, touched: Touched
     ) -> None:
-        members = self.cells
-        if rows is not None and len(rows) * SPARSE < len(self):
-            touched.measured += direct.search(members.vectors, members.ids, rows, asked, distances, found)
+        members, some = self.cells, (counted.kept, counted.inhabited)
+        if counted.rows is not None:
+            touched.measured += direct.search(members.vectors, members.ids, counted.rows, asked, distances, found)
             return
-        counted, counts = self._counted(rows), np.zeros(3, np.int64)
+        counts = np.zeros(3, np.int64)
         for each, where in enumerate(placed(self.along, asked)):
-            visit.nearest(members, asked[each], where, counted, distances[each], found[each], counts)
+            visit.nearest(members, asked[each], where, some, distances[each], found[each], counts)
         touched.add(counts)
+
+    def _counted(self, allowed: IdArray | None) -> Counted:
+        """Who counts, of the ids that are allowed; None for all."""
+        everywhere = np.ones(len(self.cells.slack), np.bool_)
+        if allowed is None:
+            return Counted(len(self), None, np.empty(0, np.bool_), everywhere)
+        if len(self._table) and len(allowed) > MOST * len(self):
+            kept = np.ones(len(self), np.bool_)
+            return Counted(lookup.leave(self._table, self.ids[0], allowed, kept), None, kept, everywhere)
+        rows = self._held(allowed)
+        if len(rows) * SPARSE < len(self):
+            return Counted(len(rows), rows, np.empty(0, np.bool_), everywhere)
+        kept, inhabited = np.zeros(len(self), np.bool_), np.zeros_like(everywhere)
+        kept[rows] = True
+        inhabited[rows // self.cells.codes.shape[2]] = True
+        return Counted(len(rows), None, kept, inhabited)
 
     def _held(self, allowed: IdArray) -> Rows:
         """Where those of the ids are that the index holds."""
@@ -111,16 +145,6 @@ class ExactIndex:
     def _table(self) -> lookup.Table:
         """Where each id is, if they are dense: one look in place of two, and a miss is as cheap as a hit."""
         return lookup.table(self.ids, self.rows)
-
-    def _counted(self, rows: Rows | None) -> tuple[Mask, Mask]:
-        """Who counts, bool (n,), empty for all; and which cells have somebody who does, bool (c,)."""
-        count, size = len(self.cells.slack), self.cells.codes.shape[2]
-        if rows is None:
-            return np.empty(0, np.bool_), np.ones(count, np.bool_)
-        kept, inhabited = np.zeros(len(self), np.bool_), np.zeros(count, np.bool_)
-        kept[rows] = True
-        inhabited[rows // size] = True
-        return kept, inhabited
 
 
 def build(ids: npt.ArrayLike, vectors: npt.ArrayLike, size: int = cells.SIZE) -> ExactIndex:

@@ -45,7 +45,8 @@ def galleries(draw: st.DrawFn) -> tuple[IdArray, FloatArray, FloatArray, int]:
     scale = 10.0 ** draw(st.sampled_from([-43, -30, -22, -21, -5, 0, 0, 0, 6, 25, 31]))
     table = ((vectors + offset) * scale).astype(np.float32)
     queries = np.concatenate([table[:3], ((random.normal(size=(3, width)) + offset) * scale).astype(np.float32)])
-    ids = random.choice(10 * count, count, replace=False).astype(np.int64)
+    apart = draw(st.sampled_from([1, 2, 10]))  # ids are kept in a table where they are dense
+    ids = random.choice(apart * count, count, replace=False).astype(np.int64) - draw(st.integers(0, 5))
     return ids, table, queries, draw(st.sampled_from([1, 2, 5, 20, 1000]))
 
 
@@ -58,13 +59,14 @@ def test_equals_brute_force(case: tuple[IdArray, FloatArray, FloatArray, int], s
 
 
 @settings(max_examples=80, deadline=None)
-@given(galleries(), st.floats(0, 1), st.integers(0, 2**32))
+@given(galleries(), st.floats(0, 1) | st.floats(0.9, 1), st.integers(0, 2**32), st.lists(st.integers(-9, 5000)))
 def test_equals_brute_force_over_what_a_filter_keeps(
-    case: tuple[IdArray, FloatArray, FloatArray, int], share: float, seed: int
+    case: tuple[IdArray, FloatArray, FloatArray, int], share: float, seed: int, strangers: list[int]
 ) -> None:
     ids, vectors, queries, k = case
     kept = np.random.default_rng(seed).random(len(ids)) < share
-    found = build(ids, vectors, 8).search(queries, k, np.sort(ids[kept]))
+    allowed = np.union1d(ids[kept], np.setdiff1d(np.array(strangers, np.int64), ids))
+    found = build(ids, vectors, 8).search(queries, k, allowed)
     assert found == [brute_force(ids[kept], vectors[kept], query, k) for query in queries]
 
 

@@ -45,8 +45,23 @@ def test_a_table_tells_of_those_that_are_there(held: list[int], others: list[int
         assert lookup.told(made, ids[0], wanted).tolist() == values[places].tolist()
 
 
+@settings(deadline=None)
+@given(held=dense, others=st.lists(st.integers(-5, 70), max_size=50), seed=st.integers(0, 2**32))
+def test_a_mask_is_left_to_those_that_are_wanted(held: list[int], others: list[int], seed: int) -> None:
+    ids = np.array(sorted(held), np.int64)
+    values = np.random.default_rng(seed).permutation(len(ids))
+    made = lookup.table(ids, values)
+    if len(made):
+        wanted, kept = np.union1d(ids[::2], np.array(others, np.int64)), np.ones(len(ids), np.bool_)
+        assert lookup.leave(made, ids[0], wanted, kept) == np.isin(ids, wanted).sum()
+        assert kept[values].tolist() == np.isin(ids, wanted).tolist()
+
+
 def test_ids_at_the_ends_of_the_numbers_are_told_apart() -> None:
     lowest, highest = np.iinfo(np.int64).min, np.iinfo(np.int64).max
     assert not len(lookup.table(np.array([lowest, highest]), np.array([0, 1])))
     made = lookup.table(np.array([highest - 1, highest]), np.array([1, 0]))
     assert lookup.told(made, highest - 1, np.array([lowest, 0, highest])).tolist() == [0]
+    kept = np.ones(2, np.bool_)
+    assert lookup.leave(made, highest - 1, np.array([lowest, 0, highest]), kept) == 1
+    assert kept.tolist() == [True, False]

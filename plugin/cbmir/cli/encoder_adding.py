@@ -1,4 +1,4 @@
-"""`cbmir encoders add` and `quantise`: encoders that were trained elsewhere, and those in 8 bits."""
+"""`cbmir encoders add`, `adapt` and `quantise`: encoders that were trained elsewhere, or come from one of yours."""
 
 from __future__ import annotations
 
@@ -93,6 +93,29 @@ def add_command(
         click.echo(f"{encoder_id} is added. Now: cbmir extract --encoder {encoder_id}")
 
 
+@click.command("adapt")
+@click.argument("encoder_id", metavar="ID", required=False)
+@json_option
+@click.pass_obj
+def adapt_command(context: Context, encoder_id: str | None, as_json: bool) -> None:
+    """Add an encoder whose numbers are chosen by how your own pictures differ; no labels are needed.
+
+    The network stays as it is, only the last step to few numbers is learned anew: minutes. It finds more in kinds
+    of pictures that the first was never trained on. Compare the two before you switch: cbmir evaluate --against.
+    """
+    from cbmir.services.encoders.adapting import adapt
+
+    with context.progress("adapt") as progress:
+        added = adapt(context.database, context.settings, encoder_id, progress)
+    if added.odd:
+        click.echo(_left_out(len(added.odd), added.odd[0]), err=True)
+    if as_json:
+        print_json({"encoder": added.encoder_id, "from": added.before, "pictures": added.pictures})
+    else:
+        learnt = f"{added.encoder_id} is added, learnt from {added.pictures:,} pictures."
+        click.echo(f"{learnt} Now: cbmir extract --encoder {added.encoder_id}")
+
+
 @click.command("quantise")
 @click.argument("encoder_id", metavar="ID", required=False)
 @json_option
@@ -118,12 +141,12 @@ def _tell_left_out(context: Context, encoder_id: str) -> None:
     with context.database.read() as session:
         reduction = encoders.get(session, encoder_id).training.get("reduction", {})
     if left_out := reduction.get("left_out"):
-        pictures = counted(left_out["pictures"], "picture")
-        click.echo(
-            f"cbmir: {pictures} gave a number that is not finite, image {left_out['first']} first: the reduction "
-            "was learned without. Look at it; `cbmir extract` will set it aside, too.",
-            err=True,
-        )
+        click.echo(_left_out(left_out["pictures"], left_out["first"]), err=True)
+
+
+def _left_out(pictures: int, first: int) -> str:
+    said = f"cbmir: {counted(pictures, 'picture')} gave a number that is not finite, image {first} first"
+    return f"{said}: the reduction was learned without. Look at it; `cbmir extract` will set it aside, too."
 
 
 def _refuse(what: str, options: dict[str, object]) -> None:

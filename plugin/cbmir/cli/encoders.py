@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from cbmir.cli.context import Context, json_option, print_json
-from cbmir.cli.encoder_adding import add_command, quantise_command
+from cbmir.cli.encoder_adding import adapt_command, add_command, quantise_command
 from cbmir.cli.encoder_releasing import release_command
 from cbmir.cli.encoder_versions import COMMANDS
 from cbmir.progress import Silence
@@ -119,7 +119,7 @@ def encoders_command(ctx: click.Context, as_json: bool) -> None:
         _list(ctx.obj, as_json)
 
 
-for command in (add_command, quantise_command, *COMMANDS, release_command):
+for command in (add_command, adapt_command, quantise_command, *COMMANDS, release_command):
     encoders_command.add_command(command)
 
 

@@ -14,7 +14,7 @@ the means behind the head and behind the second ending's last part.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -96,9 +96,32 @@ def model(tensors: Tensors, preprocessing: Preprocessing) -> bytes:
     if "reduce.bias" not in tensors:
         return graph.model(graph.mean_over_map(maps["head"]), HEAD)
     views, weight = _reduction(tensors, maps)
-    means = [graph.unit_length(graph.mean_over_map(maps[name])) for name in views]
-    x = graph.dense(graph.joined(*means), weight, tensors.take("reduce.bias", len(weight)))
+    x = graph.dense(_means(graph, maps, views), weight, tensors.take("reduce.bias", len(weight)))
     return graph.model(x, len(weight))
+
+
+def before_reduction(data: bytes, name: str, preprocessing: Preprocessing) -> tuple[OnnxEncoder, dict[str, int]]:
+    """The same network without its dense layer: a feature is what that layer gets.
+
+    Args:
+        data, name, preprocessing: see `load`.
+
+    Returns:
+        It, and the channels of each map that is looked at: their means are one behind the other in this order.
+
+    Raises:
+        cbmir.errors.WeightsMismatch: if the weights are not of this architecture, or have no dense layer.
+    """
+    tensors, graph = Tensors(data, name), Graph(preprocessing.channels, preprocessing.side)
+    maps = _maps(graph, _Convolutions(graph, tensors), preprocessing.channels)
+    sizes = {each: channels_of(each) for each in _reduction(tensors, maps)[0]}
+    model = graph.model(_means(graph, maps, list(sizes)), sum(sizes.values()))
+    return OnnxEncoder(NAME, model, preprocessing), sizes
+
+
+def _means(graph: Graph, maps: Mapping[str, str], views: Sequence[str]) -> str:
+    """The means over maps, each of unit length, one behind the other."""
+    return graph.joined(*(graph.unit_length(graph.mean_over_map(maps[name])) for name in views))
 
 
 def channels_of(name: str) -> int:

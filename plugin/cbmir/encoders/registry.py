@@ -47,15 +47,34 @@ def load(architecture: str, weights: Path, sha256: str, preprocessing: Mapping[s
         cbmir.errors.NotFound: if the architecture or the file is not here.
         cbmir.errors.WeightsMismatch: if the file's hash, its tensors' shapes or the preprocessing do not fit.
     """
-    loader = _loader(architecture)
-    data = _read(weights)
+    return _loader(architecture)(read(weights, sha256), weights.name, Preprocessing.from_json(preprocessing))
+
+
+def read(weights: Path, sha256: str) -> bytes:
+    """The content of a safetensors file, checked.
+
+    Args:
+        weights: the file.
+        sha256: what its SHA-256 must be, 64 hexadecimal digits.
+
+    Raises:
+        cbmir.errors.NotFound: if the file is not here.
+        cbmir.errors.WeightsMismatch: if its hash is another.
+    """
+    try:
+        data = weights.read_bytes()
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise NotFound(
+            f"The weights file {weights.name} is not in this installation.",
+            "Copy it into the folder `weights` of the data folder, or train an encoder here.",
+        ) from error
     found = hashlib.sha256(data).hexdigest()
     if found != sha256:
         raise WeightsMismatch(
             f"The weights file {weights.name} has the SHA-256 {found[:12]}…, not {sha256[:12]}… as recorded.",
             "Restore it from a backup, or train the encoder again.",
         )
-    return loader(data, weights.name, Preprocessing.from_json(preprocessing))
+    return data
 
 
 def of_bytes(architecture: str, data: bytes, name: str, preprocessing: Mapping[str, Any]) -> Encoder:
@@ -84,14 +103,4 @@ def _loader(architecture: str) -> Loader:
     except KeyError as error:
         raise NotFound(
             f"There is no architecture {architecture!r}.", f"Known are: {', '.join(architectures())}."
-        ) from error
-
-
-def _read(weights: Path) -> bytes:
-    try:
-        return weights.read_bytes()
-    except (FileNotFoundError, IsADirectoryError) as error:
-        raise NotFound(
-            f"The weights file {weights.name} is not in this installation.",
-            "Copy it into the folder `weights` of the data folder, or train an encoder here.",
         ) from error

@@ -16,19 +16,16 @@ from cbmir.encoders import efficientnet_lite, efficientnet_weights, onnx_checks,
 from cbmir.encoders.base import Encoder, Preprocessing
 from cbmir.encoders.reduction import Reduction, principal
 from cbmir.encoders.weights_file import WeightsFile
-from cbmir.errors import BadRequest, BrokenFile, NotFound
-from cbmir.pictures.shelf import Shelf
+from cbmir.errors import BadRequest, NotFound
 from cbmir.progress import Progress
 from cbmir.services.encoders import preparing
+from cbmir.services.encoders.learning import own_features
 from cbmir.settings import Settings
-from cbmir.store import encoders, frames
+from cbmir.store import encoders
 from cbmir.store.session import Database
 from cbmir.types import FloatArray
 
 NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,53}")
-LEARNED_FROM = 10_000
-"""Pictures that a reduction is learned from, at most."""
-
 PHOTOGRAPHS = Preprocessing(224, 3, photographs.MEAN, photographs.DEVIATION)
 """What networks trained on ImageNet want: its means and deviations."""
 
@@ -176,25 +173,14 @@ def _add(database: Database, settings: Settings, part: _Part, fewer: Fewer | Non
 def _own_features(
     database: Database, settings: Settings, part: _Part, progress: Progress
 ) -> tuple[FloatArray, list[int]]:
-    """What the whole encoder gives for the installation's pictures, or for so many of them at even distances; and
-    the ids of the frames of which it gives a number that is not finite, from which nothing can be learned."""
-    with database.read() as session:
-        chosen = frames.some_pictures(session, LEARNED_FROM)
+    """See `own_features`; of the whole encoder, and of unit length where it wants them so."""
     encoder = part.load(part.packed(None), part.name, part.preprocessing)
-    shelf, features, odd = Shelf(settings.pictures), list[FloatArray](), list[int]()
-    for done, (frame_id, key) in enumerate(chosen):
-        progress.update(done, len(chosen), "learning to reduce")
-        try:
-            feature = encoder.encode(part.preprocessing.apply(shelf.get(key))[np.newaxis])
-        except (NotFound, BrokenFile, OSError):
-            continue  # extraction will tell of it
-        if np.isfinite(feature).all():
-            features.append(feature / np.linalg.norm(feature) if part.unit else feature)
-        else:
-            odd.append(frame_id)
-    if odd and not features:
+    features, odd = own_features(database, settings, encoder, progress)
+    if odd and not len(features):
         raise BadRequest(
             f"{part.name} gives a number that is not finite of image {odd[0]}, and of every other.",
             "Check its export, and --mean and --std.",
         )
-    return np.concatenate(features) if features else np.empty((0, encoder.dimension), np.float32), odd
+    if part.unit:
+        features /= np.linalg.norm(features, axis=1, keepdims=True)
+    return features, odd

@@ -47,14 +47,23 @@ def load_encoder(row: tables.Encoder, settings: Settings) -> Encoder:
         cbmir.errors.NotFound: if its architecture or its weights file is not here.
         cbmir.errors.WeightsMismatch: if the file is not the one that the row records.
     """
+    preprocessing = json.dumps(row.preprocessing, sort_keys=True)
+    return _loaded(row.architecture, weights_of(row, settings), row.weights_sha256, preprocessing)
+
+
+def weights_of(row: tables.Encoder, settings: Settings) -> Path:
+    """Where the weights of a row's encoder should be.
+
+    Raises:
+        cbmir.errors.NotFound: if it was imported without them.
+    """
     if not row.weights_file or Path(row.weights_file).name != row.weights_file:
         raise NotFound(
             f"The encoder {row.id} was imported without its weights.",
             f"Put {row.id}.safetensors into the folder `weights` and import again, or train an encoder here.",
         )
     shipped.bring(settings.weights / row.weights_file)
-    preprocessing = json.dumps(row.preprocessing, sort_keys=True)
-    return _loaded(row.architecture, settings.weights / row.weights_file, row.weights_sha256, preprocessing)
+    return settings.weights / row.weights_file
 
 
 @lru_cache(maxsize=4)

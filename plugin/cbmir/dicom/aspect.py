@@ -7,8 +7,17 @@ from pydicom import Dataset
 from cbmir.dicom import values
 from cbmir.dicom.groups import macro
 
-SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing", "PixelAspectRatio")
+SPACINGS = (
+    "PixelSpacing",
+    "ImagerPixelSpacing",
+    "NominalScannedPixelSpacing",
+    "ImagePlanePixelSpacing",
+    "PixelAspectRatio",
+)
 """Elements of two values, vertical and horizontal, the first that makes sense wins."""
+
+GROUPS = ("PixelMeasuresSequence", "FramePixelDataPropertiesSequence")
+"""Functional groups that hold one of them."""
 
 MOST = 20.0
 """Pixels that are more than so many times as high as wide, or the reverse, are taken for a mistake."""
@@ -17,10 +26,12 @@ MOST = 20.0
 def aspect(dataset: Dataset, index: int) -> float:
     """The height of a frame's pixels divided by their width.
 
-    Pixel Spacing wins, for it holds in the patient, and may have been calibrated; the frame's own (Pixel Measures
-    Sequence, PS3.3 C.7.6.16.2.1) before the object's. Then Imager Pixel Spacing, at the detector, and Nominal
-    Scanned Pixel Spacing, on the film. Pixel Aspect Ratio comes last, as by the standard it is only there when none
-    of these is. All name the vertical value first: the distance of rows, then that of columns.
+    Pixel Spacing wins, for it holds in the patient, and may have been calibrated. Then Imager Pixel Spacing, at the
+    detector, Nominal Scanned Pixel Spacing, on the film, and Image Plane Pixel Spacing, of an RT Image (PS3.3
+    C.8.8.2). Pixel Aspect Ratio comes last, as by the standard it is only there when none of the first three is.
+    All name the vertical value first: the distance of rows, then that of columns. The frame's own comes before the
+    object's: of enhanced images Pixel Spacing (Pixel Measures Sequence, PS3.3 C.7.6.16.2.1), and of X-ray ones
+    Imager Pixel Spacing (Frame Pixel Data Properties Sequence, PS3.3 C.8.19.6.4).
 
     Args:
         index: of the frame, 0-based.
@@ -28,9 +39,9 @@ def aspect(dataset: Dataset, index: int) -> float:
     Returns:
         A number from 1 / `MOST` to `MOST`; 1.0 where nothing is given that makes sense.
     """
-    measures = macro(dataset, index, "PixelMeasuresSequence")
-    for source in (measures, dataset):
-        for keyword in SPACINGS:
+    sources = (*(macro(dataset, index, group) for group in GROUPS), dataset)
+    for keyword in SPACINGS:
+        for source in sources:
             if (ratio := _ratio(values.numbers(source, keyword))) is not None:
                 return ratio
     return 1.0

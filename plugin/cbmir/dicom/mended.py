@@ -32,6 +32,7 @@ from cbmir.dicom.elements import (
     PRIVATE,
     UNDEFINED,
     element_at,
+    elements_from,
     end_of_items,
     end_of_meta,
     plain_element,
@@ -52,6 +53,9 @@ LONG_HEAD = 12
 
 BARE = (b"\x08\0", b"\0\x08")
 """What a dataset without preamble begins with, in both byte orders: its first group."""
+
+BARELY = "read without a preamble: DICM is part of a value"
+"""What is said of such a dataset."""
 
 NONE = b"  "
 """What no value representation is written as."""
@@ -111,7 +115,23 @@ def seems_bare(head: bytes) -> bool:
 def without_preamble(data: memoryview) -> Mended | None:
     """The header of a dataset that begins with the file and has the letters DICM in a value, where a preamble would
     end; None of any that is not plain."""
-    return _under_new_meta(data, UNCOMPRESSED, lambda _: "read without a preamble: DICM is part of a value")
+    return _under_new_meta(data, UNCOMPRESSED, lambda _: BARELY)
+
+
+def syntax_of_bare(data: memoryview) -> UID | None:
+    """The uncompressed transfer syntax in which a whole file is elements in order up to its end; None for none."""
+    return next((each for each in UNCOMPRESSED if _is_dataset(data, each)), None)
+
+
+def _is_dataset(data: memoryview, syntax: UID) -> bool:
+    last = at = 0
+    order, explicit = ">" if syntax == ExplicitVRBigEndian else "<", syntax != ImplicitVRLittleEndian
+    room = bytes(LONG_HEAD - 8)  # behind the last element, which may take less than the longest head
+    for tag, _, _, _, behind in elements_from(bytes(data) + room, 0, order, explicit):
+        if tag <= last:
+            return False
+        last, at = tag, behind
+    return at == len(data)
 
 
 def misnamed(data: memoryview) -> Mended | None:
@@ -132,13 +152,13 @@ def misnamed(data: memoryview) -> Mended | None:
 def _under_new_meta(data: memoryview, syntaxes: tuple[UID, ...], said: Callable[[UID], str]) -> Mended | None:
     """The header of what is a dataset in one of these transfer syntaxes."""
     for syntax in syntaxes:
-        head = _meta(syntax)
+        head = new_meta(syntax)
         if found := plain_header(memoryview(head + data)):
             return found[0], found[1] - len(head), (said(syntax),)
     return None
 
 
-def _meta(syntax: str) -> bytes:
+def new_meta(syntax: str) -> bytes:
     """A preamble and a meta header that names a transfer syntax, and nothing else."""
     named = syntax.encode() + b"\0" * (len(syntax) % 2)
     return bytes(PREAMBLE) + b"DICM" + pack("<HH2sH", 0x0002, 0x0010, b"UI", len(named)) + named

@@ -38,7 +38,7 @@ def read_modality(dataset: Dataset, index: int, dtype: np.dtype[Any]) -> Modalit
         dtype: of the stored values. Rescaled values are float32 where these have at most 16 bits, which keep their
             order in it, else float64.
     """
-    if (table := _table(dataset)) is not None:
+    if (table := _table(dataset, signed=dtype.kind == "i")) is not None:
         return Modality(table.apply, f"modality LUT of {table.entries.size} entries")
     slope, intercept = rescale(dataset, index)
     if (slope, intercept) == (1.0, 0.0):
@@ -53,11 +53,14 @@ def read_modality(dataset: Dataset, index: int, dtype: np.dtype[Any]) -> Modalit
     return Modality(rescaled, f"rescaled: times {slope:g}, plus {intercept:g}")
 
 
-def _table(dataset: Dataset) -> Table | None:
+def _table(dataset: Dataset, *, signed: bool) -> Table | None:
+    """The Modality LUT; its first input has a sign if stored values have one, whatever value representation was
+    written (PS3.3 C.11.1.1.1)."""
     if values.text(dataset, "SOPClassUID") in LINEARISING:
         return None
     first = values.items(dataset, "ModalityLUTSequence")[:1]
-    return read_table(first[0], little_endian=is_little_endian(dataset)) if first else None
+    table = read_table(first[0], little_endian=is_little_endian(dataset)) if first else None
+    return table.signed() if table and signed else table
 
 
 def rescale(dataset: Dataset, index: int) -> tuple[float, float]:

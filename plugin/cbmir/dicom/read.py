@@ -32,7 +32,16 @@ from cbmir.dicom.elements import (
     end_of_meta,
     plain_header,
 )
-from cbmir.dicom.mended import Mended, mended_header, misnamed, seems_bare, without_preamble
+from cbmir.dicom.mended import (
+    BARELY,
+    Mended,
+    mended_header,
+    misnamed,
+    new_meta,
+    seems_bare,
+    syntax_of_bare,
+    without_preamble,
+)
 from cbmir.dicom.nested import misfit
 from cbmir.dicom.octets import Octets
 from cbmir.dicom.watched import Watched
@@ -124,8 +133,8 @@ def read_object(source: bytes | BinaryIO, name: str) -> DicomObject:
     if not is_dicom(head, file.length):
         raise NotAPicture(f"{name} is no DICOM object.", "Hand in a DICOM object, or a PNG, JPEG, TIFF or BMP.")
     with translated(f"{name} is a DICOM object that cannot be parsed"):
-        if seems_bare(head) and (bare := without_preamble(file.read(0, HEADER))):
-            return _after(bare, file, name)
+        if seems_bare(head) and (found := _bare(file, name)):
+            return found
         return _plainly_parsed(file, name) or _leniently_parsed(file, name)
 
 
@@ -140,6 +149,19 @@ def _plausible(head: bytes, size: int, order: str, explicit: bool) -> bool:
         return False
     second = element_at(head, first[3], order, explicit)
     return second is not None and first[0] < second[0] and second[0] >> 16 <= 0x0028 and second[3] <= size
+
+
+def _bare(file: Octets, name: str) -> DicomObject | None:
+    """A dataset that begins with the file and has the letters DICM in a value, where a preamble would end; None of
+    any other, and of one without pixels that is longer than `MAX_INFLATED_HEADER`."""
+    if header := without_preamble(file.read(0, HEADER)):
+        return _after(header, file, name)
+    data = file.read(0, MAX_INFLATED_HEADER + 1)
+    syntax = syntax_of_bare(data) if len(data) <= MAX_INFLATED_HEADER else None
+    if syntax is None:
+        return None
+    found = _leniently_parsed(Octets.of(new_meta(syntax) + data), name)
+    return replace(found, mended=(*found.mended, BARELY))
 
 
 def _is_deflated(file: Octets) -> bool:

@@ -35,6 +35,10 @@ class Table:
         clipped = np.clip(positions.astype(np.int64, copy=False) - self.first, 0, last)
         return self.entries[clipped]
 
+    def signed(self) -> Table:
+        """The same, its first input read as one of 16 bits with a sign."""
+        return replace(self, first=(self.first + 0x8000) % 0x10000 - 0x8000)
+
     def meeting(self, inputs: Callable[[], tuple[float, float]]) -> Table:
         """The same, its first input taken with a sign or without, whichever way it serves more of the inputs.
 

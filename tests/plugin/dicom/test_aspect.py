@@ -57,6 +57,20 @@ def test_each_frame_has_its_own_before_the_shared() -> None:
     assert [aspect(dataset, index) for index in range(3)] == [2, 3, 3]
 
 
+def test_an_enhanced_radiograph_has_its_spacing_at_the_detector() -> None:
+    def at_the_detector(vertical: float) -> list[Dataset]:
+        return [object_of(FramePixelDataPropertiesSequence=[object_of(ImagerPixelSpacing=[vertical, 1])])]
+
+    dataset = object_of(
+        PerFrameFunctionalGroupsSequence=[*at_the_detector(2), Dataset()],
+        SharedFunctionalGroupsSequence=at_the_detector(3),
+        PixelAspectRatio=[4, 1],
+    )
+    assert [aspect(dataset, index) for index in range(3)] == [2, 3, 3]
+    dataset.PixelSpacing = [5, 1]
+    assert aspect(dataset, 0) == 5
+
+
 def test_measures_without_a_spacing_give_way_to_the_object() -> None:
     shared = [object_of(PixelMeasuresSequence=[object_of(SliceThickness=1)])]
     assert aspect(object_of(SharedFunctionalGroupsSequence=shared, PixelAspectRatio=[1, 2]), 0) == 0.5

@@ -157,6 +157,12 @@ MADE = {
         ("+Ww", "30000", "50000"),
         Rendering(side=10_000, window=(30_000, 50_000)),
     ),
+    "modality LUT from below 0, written without a sign": Made(
+        ramp(-2048, 2047, "i2"),
+        {**TWELVE, "ModalityLUTSequence": table(0x10000 - 1500, 16)},
+        ("+Ww", "30000", "50000"),
+        Rendering(side=10_000, window=(30_000, 50_000)),
+    ),
     "second window": Made(
         ramp(0, 4095),
         {**TWELVE, "WindowCenter": [100, 2000], "WindowWidth": [50, 1500]},

@@ -26,7 +26,7 @@ from pydicom.uid import (
 from cbmir.dicom import mended
 from cbmir.dicom.elements import ITEM, end_of_meta
 from cbmir.dicom.read import read_object
-from cbmir.errors import BrokenFile
+from cbmir.errors import BrokenFile, NoPixels
 from cbmir.services.conversion.convert import convert
 from cbmir.settings import Settings
 from cbmir.types import Picture
@@ -262,19 +262,51 @@ def test_a_deflated_header_is_mended_too(slice_of_ct: FileDataset) -> None:
     )
 
 
+def bare(dataset: Dataset, syntax: str) -> bytes:
+    """The public elements of a dataset, which has a long Image Type, with DICM in it where a preamble would end."""
+    dataset.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL", *["DICMDICMDICM"] * 9]
+    stream = DicomBytesIO()
+    stream.is_implicit_VR, stream.is_little_endian = ENCODINGS[syntax]
+    write_dataset(stream, Dataset({tag: element for tag, element in dataset.items() if not tag.is_private}))
+    data = stream.getvalue()
+    return data[:128] + b"DICM" + data[132:]
+
+
 @pytest.mark.parametrize("syntax", list(ENCODINGS))
 def test_a_bare_dataset_may_have_the_letters_where_a_preamble_would_end(
     slice_of_ct: FileDataset, syntax: str
 ) -> None:
     if syntax == ExplicitVRBigEndian:
         slice_of_ct.PixelData = slice_of_ct.pixel_array.byteswap().tobytes()
-    slice_of_ct.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL", *["DICMDICMDICM"] * 9]
-    stream = DicomBytesIO()
-    stream.is_implicit_VR, stream.is_little_endian = ENCODINGS[syntax]
-    public = {tag: element for tag, element in slice_of_ct.items() if not tag.is_private}
-    write_dataset(stream, Dataset(public))
-    data = stream.getvalue()
-    assert_read(data[:128] + b"DICM" + data[132:], "without a preamble")
+    assert_read(bare(slice_of_ct, syntax), "without a preamble")
+
+
+@pytest.mark.parametrize("syntax", list(ENCODINGS))
+def test_a_bare_dataset_without_pixels_may_have_them_too(slice_of_ct: FileDataset, syntax: str) -> None:
+    del slice_of_ct.PixelData, slice_of_ct.DataSetTrailingPadding
+    data = bare(slice_of_ct, syntax)
+    with pytest.raises(NoPixels, match="CT Image Storage"):
+        first_picture(data)
+    found = read_object(data, "slip.dcm")
+    assert found.mended == ("read without a preamble: DICM is part of a value",)
+    assert found.dataset.file_meta.TransferSyntaxUID == syntax
+    with pytest.raises(BrokenFile, match="cut short"):
+        read_object(data[:-2], "slip.dcm")
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+def test_a_bare_recording_may_have_them_too(syntax: str) -> None:
+    ecg = Path(get_testdata_file("waveform_ecg.dcm")).read_bytes()
+    data = bare(dcmread(BytesIO(ecg)), syntax)
+    assert np.array_equal(first_picture(data).pixels, first_picture(ecg).pixels)
+
+
+def test_a_preamble_may_begin_as_a_dataset_does(slice_of_ct: FileDataset) -> None:
+    data = b"\x08\0\5\0" + written(slice_of_ct)[4:]
+    assert np.array_equal(first_picture(data).pixels, first_picture(written(slice_of_ct)).pixels)
+    del slice_of_ct.PixelData, slice_of_ct.DataSetTrailingPadding
+    with pytest.raises(NoPixels):
+        first_picture(b"\x08\0\5\0" + written(slice_of_ct)[4:])
 
 
 def test_nothing_is_mended_in_a_sound_file(slice_of_ct: FileDataset) -> None:

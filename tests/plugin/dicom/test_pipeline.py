@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 from pydicom.data import get_testdata_file
+from pydicom.dataset import Dataset
 
 from cbmir.dicom.rendering import VERSION, Rendering
 from cbmir.services.conversion.convert import convert
 from cbmir.settings import Settings
 
-PINNED = ("dicom-2d/11", "bcd4638ae5cec6d5")
+PINNED = ("dicom-2d/12", "e7b62974b541b690")
 """The version, and the digest of the pictures below. Whoever changes a picture raises the version (in
 `cbmir.dicom.rendering`) and pins the new digest with it."""
 
@@ -32,8 +33,16 @@ FILES = (
 """Native and lossless, so that no decoder's rounding is in them."""
 
 
+def falling(first: int) -> Dataset:
+    """An item of a Modality LUT Sequence, its first input written without a sign."""
+    item = Dataset()
+    item.add_new("LUTDescriptor", "US", [4096, first, 16])
+    item.add_new("LUTData", "US", list(range(65535, -1, -16)))
+    return item
+
+
 def made(make_object: Any, encode: Any) -> list[bytes]:
-    """What no file has: windows, padding, inversion, a shutter, oblong pixels, a size to shrink."""
+    """What no file has: windows, a modality LUT, padding, inversion, a shutter, oblong pixels, a size to shrink."""
     ramp = np.arange(-2048, 2048, dtype=np.int16).reshape(64, 64)
     large = np.add.outer(np.arange(700), np.arange(900)).astype(np.uint16)
     return [
@@ -41,9 +50,11 @@ def made(make_object: Any, encode: Any) -> list[bytes]:
         encode(make_object(ramp, WindowCenter=40, WindowWidth=400, VOILUTFunction="LINEAR_EXACT")),
         encode(make_object(ramp, PhotometricInterpretation="MONOCHROME1", PixelPaddingValue=-2048)),
         encode(make_object(ramp, PixelSpacing=[2, 1])),
+        encode(make_object(ramp, ImagePlanePixelSpacing=[1, 2])),
         encode(
             make_object(ramp, ShutterShape="CIRCULAR", CenterOfCircularShutter=[30, 20], RadiusOfCircularShutter=16)
         ),
+        encode(make_object(ramp, ModalityLUTSequence=[falling(0x10000 - 2048)])),
         encode(make_object(large, Modality="PT")),
         encode(make_object(large, RescaleSlope="1e-4", RescaleIntercept=0, WindowCenter="0.1", WindowWidth="0.2")),
     ]

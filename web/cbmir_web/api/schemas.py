@@ -14,6 +14,8 @@ from cbmir.training.request import RANGES, TRAINABLE
 from cbmir.types import OnePer
 
 MOST_HITS = 1000
+LARGEST_ID = 2**31 - 1
+"""Of a row; a larger number is none that a database takes."""
 UID_LENGTH = validate.Length(max=64)
 UID = validate.Regexp(r"^[0-9]+(\.[0-9]+)+$(?!\n)", error="Not a DICOM UID.")
 
@@ -56,7 +58,7 @@ class ErrorSchema(Schema):
 class QuestionSchema(Input):
     sop_instance_uid = fields.String(validate=[UID, UID_LENGTH])
     frame_number = Whole(validate=validate.Range(min=1), metadata={"description": "With a UID; from 1."})
-    frame_id = Whole(validate=validate.Range(min=1))
+    frame_id = Whole(validate=validate.Range(min=1, max=LARGEST_ID))
     k = Whole(load_default=5, validate=validate.Range(min=1, max=MOST_HITS))
     where = fields.List(
         fields.String(),
@@ -99,7 +101,7 @@ class SimilarSchema(Input):
 class HitNamedSchema(Input):
     """A hit of an answer."""
 
-    frame_id = Whole(required=True, validate=validate.Range(min=1, max=2**31 - 1))
+    frame_id = Whole(required=True, validate=validate.Range(min=1, max=LARGEST_ID))
 
 
 class ExplanationSchema(HitNamedSchema):

@@ -14,7 +14,7 @@ from cbmir.services.retrieval import library
 from cbmir.store import encoders, frames, jobs, queries
 from cbmir.types import JobKind, JobState
 from cbmir_web import answering, asking, errors, waiting, wording
-from cbmir_web.api.schemas import SearchSchema
+from cbmir_web.api.schemas import LARGEST_ID, SearchSchema
 from cbmir_web.arguments import from_form
 from cbmir_web.errors import Problem
 from cbmir_web.installation import installation
@@ -73,12 +73,19 @@ def _question() -> asking.Ask:
 
 
 def _form(given: MultiDict[str, str], problem: Problem | None = None) -> str:
-    asked = given.get("frame_id", type=int)
+    asked = given.get("frame_id", type=int) or 0
     wanted = filters.wanted(given)
     with installation().database.read() as session:
         offered = filters.facets(session)
         recent = queries.recent(session, RECENT)
-        known = frames.by_id(session, [number for number in (asked, *(each.frame_id for each in recent)) if number])
+        known = frames.by_id(
+            session,
+            [
+                number
+                for number in (asked, *(each.frame_id for each in recent))
+                if number and 0 < number <= LARGEST_ID
+            ],
+        )
         return render_template(
             "search.html",
             problem=problem,
@@ -86,7 +93,7 @@ def _form(given: MultiDict[str, str], problem: Problem | None = None) -> str:
             encoders=encoders.listing(session),
             statistics=library.statistics(session),
             recent=[(query, jobs.get(session, query.job_id), known.get(query.frame_id or 0)) for query in recent],
-            asked=known.get(asked or 0),
+            asked=known.get(asked),
             given=given,
             wanted=wanted,
             wording=wording.SEARCH,

@@ -19,6 +19,11 @@ VERDICTS = {
     State.AHEAD: "The database was made by a newer cbmir. Install that version, or take another database.",
 }
 
+COSTS_OF_A_KEY = (
+    "Known patients will be taken for others when more of them comes, and archives need their passwords again. "
+    "Accept the present secret key?"
+)
+
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a sentence.")
 
 
@@ -48,15 +53,16 @@ def check_command(context: click.Context, as_json: bool) -> None:
 
 
 @db.command("accept-key")
-@click.confirmation_option(
-    prompt="Known patients will be taken for others when more of them comes, and archives need their passwords "
-    "again. Accept the present secret key?"
-)
+@click.option("--yes", is_flag=True, help="Do not ask before.")
 @click.pass_obj
-def accept_key_command(context: Context) -> None:
+def accept_key_command(context: Context, yes: bool) -> int:
     """Take the present secret key for the database's, where the former one is lost."""
+    if not yes and not context.agreed(COSTS_OF_A_KEY):
+        click.echo("cbmir: the key is not accepted.", err=True)
+        return 1
     context.accept_key()
     click.echo("The present secret key is the database's from now on.")
+    return 0
 
 
 def _tell(found: State, as_json: bool) -> None:

@@ -156,6 +156,17 @@ def test_the_form_says_what_is_wrong_and_keeps_what_was_typed(
     assert client.post("/archives/none/edit", data=typed).status_code == 404
 
 
+def test_the_form_names_its_own_words(client: FlaskClient, token: Token, described: Any) -> None:
+    typed = form("/archives/pacs/edit", token) | {"parallel": "99", "since": "soon"}
+    page = client.post("/archives/pacs/edit", data=typed)
+    assert page.status_code == 422
+    assert "Requests at once: Must be" in page.text
+    assert "First study date: Not a date" in page.text
+    assert described() == DOWN
+    said = client.patch(API, json={"parallel": 99}).json["error"]["reason"]
+    assert said.startswith("parallel: Must be"), "programs know the field by its name"
+
+
 def test_a_token_is_neither_shown_nor_lost_by_the_form(client: FlaskClient, token: Token, described: Any) -> None:
     assert client.patch(API, json={"token": "t0ken", "untested": True}).status_code == 200
     page = client.get("/archives/pacs/edit").text

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Callable
+from io import BytesIO
 from typing import Any
 
 import pytest
@@ -104,6 +106,64 @@ def test_the_frame_that_was_compared_is_named(client: FlaskClient, answered: Any
         job = jobs.get(session, job_id)
         job.result = {**(job.result or {}), "query": {"frame_number": 12, "patient_known": True}}
     assert "· frame 12" in client.get(f"/queries/{job_id}").text.split('id="hits"')[0]
+
+
+def test_the_other_frames_of_the_object_are_a_click_away(
+    client: FlaskClient, answered: Any, archive: Any, database: Database, token: Token
+) -> None:
+    job_id, (_, first, second, *_) = answered(), archive.frames
+    assert "Search with another frame" not in client.get(f"/queries/{job_id}").text
+    with database.write() as session:
+        queries.get(session, job_id).frame_id = first
+        instances.frame(session, first).instance.frame_count = 2
+    aside = client.get(f"/queries/{job_id}").text.split('id="hits"')[0]
+    assert "· frame 1 of 2" in aside
+    assert f'form="ask" name="frame_id" value="{second}" aria-label="Search with the next frame, 2"' in aside
+    assert "previous frame" not in aside
+    client.post("/", data={"csrf_token": token(), "frame_id": second})
+    with database.read() as session:
+        assert jobs.listing(session)[0].parameters["frame_id"] == second
+
+
+def test_of_a_file_that_is_not_in_the_archive_the_form_takes_another_frame(
+    client: FlaskClient, answered: Any, database: Database, token: Token
+) -> None:
+    job_id = answered()
+    with database.write() as session:
+        queries.get(session, job_id).frame_id = None
+        job = jobs.get(session, job_id)
+        job.result = {**(job.result or {}), "query": {"frame_number": 6, "frame_count": 11}}
+    page = client.get(f"/queries/{job_id}").text
+    assert "· frame 6 of 11" in page
+    (link,) = re.findall(r'<a href="([^"]+)">Search with another frame of this file', page)
+    assert 'name="frame_number" type="number" min="1" value="6"' in client.get(html.unescape(link)).text
+    file = (BytesIO(b"not read here"), "volume.dcm")
+    client.post("/", data={"csrf_token": token(), "file": file, "frame_number": "7"})
+    with database.read() as session:
+        assert jobs.listing(session)[0].parameters["frame_number"] == 7
+
+
+def test_a_thousand_hits_are_shown_a_hundred_at_a_time(
+    client: FlaskClient, answered: Any, database: Database
+) -> None:
+    job_id = answered(priors=0)
+    uid = f"1.2.{'3' * 56}"
+    with database.write() as session:
+        kept = queries.get(session, job_id)
+        found = {"subclass": "viral_pneumonia", "modality": "xray"}
+        kept.hits = [
+            {**kept.hits[rank % 3], "rank": rank, "file_name": "series_7/IM000123.dcm", "labels": found,
+             "sop_instance_uid": uid, "series_instance_uid": uid, "study_instance_uid": uid,
+             "study_date": "2024-01-31"}
+            for rank in range(1, 1001)
+        ]  # fmt: skip
+    pages = [client.get(f"/queries/{job_id}?flat=true&page={page}").text for page in (1, 2, 10, 99)]
+    first, second, last, beyond = pages
+    assert [page.count('<li class="hit">') for page in pages] == [100] * 4
+    assert (first.count("1,000 hits"), first.count(uid)) == (1, 300)
+    assert f'rel="next" href="/queries/{job_id}?flat=true&amp;page=2"' in first
+    assert ('"Why hit 101?"' in second, '"Why hit 1000?"' in last, '"Why hit 1000?"' in beyond) == (True,) * 3
+    assert len(first) < 180_000, "what a hit costs is written out a hundred times"
 
 
 def test_the_frame_of_a_hit_stands_apart_from_a_long_name(
@@ -292,7 +352,7 @@ def test_later_studies_are_not_called_prior(client: FlaskClient, answered: Any, 
     page = client.get(f"/queries/{answered(own=own)}").text
     sections = re.split(r'<section class="priors" aria-labelledby="([\w-]+)">', page)[1:]
     days = {
-        name: re.findall(r'study of <time datetime="([^"]+)"', section)
+        name: re.findall(r"study of <time>([^<]+)<", section)
         for name, section in zip(sections[::2], sections[1::2], strict=True)
     }
     assert days == {"priors": ["2023-01-05"], "same-day": ["2024-03-01"], "later": ["2025-06-07"]}

@@ -108,3 +108,5 @@ def test_a_stored_filter_reads_as_it_was_typed() -> None:
     assert presenting.terms(Where.parse(typed).as_json()) == typed
     typed = ["size> =5", "study_date>=2024-01-31", "side!=left OR size< =3"]
     assert presenting.terms(Where.parse(typed).as_json()) == typed
+    typed = ['subclass="black OR white"', 'side!=left OR note="a ""b"" OR c"']
+    assert presenting.terms(Where.parse(typed).as_json()) == typed

@@ -30,6 +30,8 @@ class Shown:
         same_day, later: images of that patient's studies of the same day, and of later ones, folded.
         study_date: of the query's study, YYYY-MM-DD; empty where it is not known.
         frame_number: which frame of the query's object was compared; 1 where the answer does not say.
+        frame_count: how many the object has; 1 where the answer does not say.
+        frames: the archive's own of it; none where it is not there, or has one alone.
         found: how many hits there are, folded or not.
         patients: whose each is, by the frame's id.
         viewers: where the archive shows each, by SOP Instance UID.
@@ -45,6 +47,8 @@ class Shown:
     later: list[Fold]
     study_date: str
     frame_number: int
+    frame_count: int
+    frames: list[Frame]
     found: list[Hit]
     patients: dict[int, str]
     viewers: dict[str, Link]
@@ -97,6 +101,8 @@ def shown(session: Session, job: Job, *, flat: bool) -> Shown:
         later=fold(_made(priors, "after")),
         study_date=result.get("query", {}).get("study_date") or "",
         frame_number=result.get("query", {}).get("frame_number") or 1,
+        frame_count=asked.instance.frame_count if asked else result.get("query", {}).get("frame_count") or 1,
+        frames=asked.instance.frames if asked and len(asked.instance.frames) > 1 else [],
         found=hits,
         patients=patients([*hits, *priors], alive, _own(asked, priors, alive)),
         viewers=viewer_links(session, sorted(uids)),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
 from typing import Any, Literal
 
 from flask import request
@@ -13,19 +14,22 @@ from werkzeug.datastructures import MultiDict
 
 from cbmir.errors import BadRequest
 
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
-def from_form(schema: Schema, aside: Collection[str] = ()) -> dict[str, Any]:
+
+def from_form(schema: Schema, aside: Collection[str] = (), wording: Mapping[str, str] = NOTHING) -> dict[str, Any]:
     """The form's fields; those that the schema does not know, such as its token, are ignored.
 
     Args:
         schema: what may be said.
         aside: fields that are left out, whatever was typed.
+        wording: what the form calls its fields, where that is something else.
 
     Raises:
         cbmir.errors.BadRequest: naming each field that is wrong.
     """
     said = MultiDict([each for each in request.form.items(multi=True) if each[0] not in aside])
-    return _loaded(schema, MultiDictProxy(said, schema), unknown="exclude")
+    return _loaded(schema, MultiDictProxy(said, schema), unknown="exclude", wording=wording)
 
 
 def from_request(schema: Schema) -> dict[str, Any]:
@@ -49,18 +53,20 @@ def from_query(schema: Schema) -> dict[str, Any]:
     return _loaded(schema, MultiDictProxy(request.args, schema), unknown="exclude")
 
 
-def sentence(messages: Any) -> str:
+def sentence(messages: Any, wording: Mapping[str, str] = NOTHING) -> str:
     """What marshmallow found wrong, in one line: `epochs: Must be greater than or equal to 1.`"""
     if not isinstance(messages, dict):
         return _flat(messages)
-    return " ".join(_about(name, said) for name, said in messages.items())
+    return " ".join(_about(wording.get(name, name), said) for name, said in messages.items())
 
 
-def _loaded(schema: Schema, given: Any, unknown: Literal["exclude"] | None = None) -> dict[str, Any]:
+def _loaded(
+    schema: Schema, given: Any, unknown: Literal["exclude"] | None = None, wording: Mapping[str, str] = NOTHING
+) -> dict[str, Any]:
     try:
         loaded: dict[str, Any] = schema.load(given, unknown=unknown)
     except ValidationError as error:
-        raise BadRequest(sentence(error.messages)) from error
+        raise BadRequest(sentence(error.messages, wording)) from error
     return loaded
 
 

@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from cbmir import __version__
 from cbmir.evaluation.summary import typical
+from cbmir.store.alternatives import joined
 from cbmir.store.filters import Where, written
 from cbmir.store.quarantine import meaning
 from cbmir.store.tables import Job, now
@@ -39,7 +40,7 @@ def install(app: Flask) -> None:
     app.jinja_env.filters.update(
         ago=ago, moment=moment, duration=duration, count=count, size=size, spaced=spaced, decimal=decimal,
         meaning=meaning, job_title=job_title, job_subject=job_subject, said=said, terms=terms,
-        findings_first=findings_first, typical=typical, breakable=breakable,
+        findings_first=findings_first, typical=typical, breakable=breakable, dense=dense,
         written=written,
     )  # fmt: skip
     app.jinja_env.globals.update(version=__version__, is_open=is_open, draw=curves.draw, elapsed=elapsed)
@@ -98,6 +99,11 @@ def size(number: float) -> str:
 def breakable(name: str) -> Markup:
     """A file's name that a narrow place breaks where its parts end: `xray/hand_|01.dcm`."""
     return Markup("<wbr>").join(re.split(r"(?<=[/_])", name))
+
+
+def dense(markup: str) -> str:
+    """A page's part, for a block of a template, without the blanks that indent its lines."""
+    return re.sub(r"\n\s+", "\n", markup)
 
 
 def spaced(name: str) -> str:
@@ -186,5 +192,5 @@ def terms(where: Mapping[str, Any]) -> list[str]:
     return [
         *(written(name, value) for name, value in pairs if value),
         *(f"{name}={value}" for name, value in dates if value),
-        *(" OR ".join(each) for each in parsed.any_of),
+        *map(joined, parsed.any_of),
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cached_property
@@ -54,6 +55,21 @@ class Context:
         database = Database(self.settings.resolved_database_url)
         _hook("furnish")(database)
         database.dispose()
+
+    def agreed(self, question: str) -> bool:
+        """Whether somebody says yes.
+
+        Raises:
+            click.UsageError: if nobody can be asked, as in a script.
+            click.Abort: if somebody breaks off.
+        """
+        try:
+            if sys.stdin is not None:  # None where it was closed
+                return click.confirm(question, err=True)
+        except click.Abort:
+            if sys.stdin.isatty():
+                raise
+        raise click.UsageError("It asks before, and nobody is there to answer: nothing is done. Give --yes.")
 
     def progress(self, title: str) -> Bar:
         """A progress bar on a terminal, a line an epoch in a log; a context manager."""

@@ -26,7 +26,7 @@ def delete_command(context: Context, names: tuple[str, ...], whole_patients: boo
     removal = named(context.database, names, whole_patients=whole_patients)
     images = counted(len(removal.instance_ids), "image")
     what = f"Delete {images} of {counted(removal.patients, 'patient')}?"
-    if not yes and not click.confirm(what, err=True):
+    if not yes and not context.agreed(what):
         click.echo("cbmir: nothing is deleted.", err=True)
         return 1
     deleted = remove(context.database, context.settings, removal)

@@ -50,7 +50,7 @@ def free_command(context: Context, encoder_id: str, yes: bool, as_json: bool) ->
     with context.database.read() as session:
         told = size(session, encoder_id)
     question = f"Delete the {told['features']:,} features of {encoder_id}, {told['bytes'] / 1e6:,.1f} MB?"
-    if not yes and not click.confirm(question, err=True):
+    if not yes and not context.agreed(question):
         click.echo("cbmir: nothing is deleted.", err=True)
         return 1
     with context.progress("free") as progress:

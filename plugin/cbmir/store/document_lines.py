@@ -7,6 +7,7 @@ both pass over it bears lists that are nested deeper (`cbmir.store.nesting`).
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from operator import attrgetter
@@ -143,6 +144,13 @@ PACKED: list[float] = []
 _LINES = Decoder(list[Line])
 
 
+def rewind(source: BinaryIO) -> None:
+    """Go to the beginning of a document: behind the byte order mark, where an editor put one there."""
+    source.seek(0)
+    if source.read(len(BOM_UTF8)) != BOM_UTF8:
+        source.seek(0)
+
+
 def blocks(source: BinaryIO) -> Iterator[bytes]:
     """The members of `features`, some at a time, each block the text of a JSON list.
 
@@ -151,7 +159,7 @@ def blocks(source: BinaryIO) -> Iterator[bytes]:
     Yields:
         blocks, and at last b"" if the document has ended as it should.
     """
-    source.seek(0)
+    rewind(source)
     if not _is_head([source.readline(LONGEST_HEAD) for _ in range(3)]):
         return
     rest = b""

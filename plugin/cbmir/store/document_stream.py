@@ -89,7 +89,7 @@ class Document:
         return next(self._parse(key), None)
 
     def _parse(self, prefix: str) -> Iterator[Any]:
-        self._source.seek(0)
+        document_lines.rewind(self._source)
         number = 0
         try:
             for found in ijson.items(Shallow(self._source), prefix, use_float=True, buf_size=BUFFER_BYTES):

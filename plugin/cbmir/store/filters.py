@@ -13,7 +13,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from cbmir.errors import BadRequest
 from cbmir.modalities import modality_class
-from cbmir.store import study_dates
+from cbmir.store import alternatives, study_dates
 from cbmir.store.study_dates import Days
 from cbmir.store.tables import Archive, ArchiveObject, Group, Instance, Label
 from cbmir.types import ObjectState
@@ -62,8 +62,9 @@ class Where:
 
         Names are `modality`, `body_part`, `archive`, `group` and `study_date`, which takes `>=`, `>`, `<=` and `<`
         too; any other is a label. `NAME!=VALUE` is the contrary, but for study dates that are not known (see
-        `any_of`), and ` OR ` between terms of one string wants one of them. A label whose name ends in `<`, `>` or
-        `!` is written with a blank behind it: `NAME> =VALUE`.
+        `any_of`), and ` OR ` between terms of one string wants one of them; a value that has that in it is written
+        in double quotes (`cbmir.store.alternatives`). A label whose name ends in `<`, `>` or `!` is written with a
+        blank behind it: `NAME> =VALUE`.
 
         Raises:
             cbmir.errors.BadRequest: if a term is not NAME=VALUE, compares what has no order, or two give one name
@@ -72,8 +73,9 @@ class Where:
         pairs: dict[str, str] = {}
         days = Days()
         any_of: list[list[str]] = []
-        for term in terms:
-            choices = [choice.strip() for choice in term.split(" OR ")]
+        for text in terms:
+            choices = alternatives.choices(text)
+            term = choices[0]
             if len(choices) > 1 or _is_negated(term):
                 any_of.append([_checked_term(choice) for choice in choices])
                 continue
@@ -137,6 +139,7 @@ class Where:
 COLUMNS = ("modality", "body_part", "archive")
 """What a term may ask about that is no label."""
 DATES = ("study_from", "study_to")
+_EXAMPLE = "Write for example modality=MR; a value that has ` OR ` in it stands in double quotes."
 GROUP = "group"
 ORDERING = ("<", ">")
 COMPARING = (*ORDERING, "!")
@@ -152,6 +155,11 @@ def asked(term: str) -> tuple[bool, Where]:
 
 
 def written(name: str, value: str) -> str:
+    """A term that `Where.parse` reads as this name and value."""
+    return alternatives.quoted(_term(name, value))
+
+
+def _term(name: str, value: str) -> str:
     """NAME=VALUE, with a blank between where the end of the name would read as part of the comparison."""
     return f"{name}{' ' * name.endswith(COMPARING)}={value}"
 
@@ -160,7 +168,7 @@ def _split(term: str) -> tuple[str, str]:
     before, equals, after = term.partition("=")
     name, value = before.strip(), after.strip()
     if not (name and equals and value):
-        raise BadRequest(f"The filter {term!r} is not NAME=VALUE.", "Write for example modality=MR.")
+        raise BadRequest(f"The filter {term!r} is not NAME=VALUE.", _EXAMPLE)
     if before.endswith(ORDERING):
         raise BadRequest(
             f"The filter {term!r} compares what has no order.",
@@ -179,7 +187,7 @@ def _checked_term(term: str) -> str:
     name, value = _split(term)
     if not name.rstrip("! "):
         raise BadRequest(f"The filter {term!r} is not NAME!=VALUE.", "Write for example modality!=MR.")
-    return f"{name}={value}" if _is_negated(term) else written(name, value)
+    return f"{name}={value}" if _is_negated(term) else _term(name, value)
 
 
 def _holds(term: str, look: Look) -> ColumnElement[bool]:

@@ -22,6 +22,9 @@ def test_a_lost_key_is_told_and_another_can_be_accepted(
         assert (refused.status, refused.out) == (1, "")
         assert "Set CBMIR_SECRET_KEY to the former one" in refused.err
     assert "BAD  secret key" in cbmir("doctor").out
+    monkeypatch.setattr("sys.stdin", None)
+    nobody = cbmir("db", "accept-key")
+    assert (nobody.status, "Give --yes." in nobody.err) == (2, True)
     assert cbmir("db", "accept-key", "--yes").out == "The present secret key is the database's from now on.\n"
     assert cbmir("query", picture).status == 1  # nothing has features yet
     assert "ok   secret key" in cbmir("doctor").out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ import pytest
 from PIL import Image
 
 
+@pytest.mark.parametrize("closed", [None, StringIO("")], ids=["closed", "at its end"])
 def test_images_are_deleted_when_somebody_says_yes(
-    cbmir: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cbmir: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, closed: StringIO | None
 ) -> None:
     folder = tmp_path / "images"
     folder.mkdir()
@@ -26,6 +28,12 @@ def test_images_are_deleted_when_somebody_says_yes(
     monkeypatch.setattr("click.termui.visible_prompt_func", lambda _text: "n")
     kept = cbmir("delete", "anna")
     assert (kept.status, kept.err.splitlines()[-1]) == (1, "cbmir: nothing is deleted.")
+    with monkeypatch.context() as script:
+        script.setattr("click.termui.visible_prompt_func", input)
+        script.setattr("sys.stdin", closed)
+        nobody = cbmir("delete", "anna")
+    assert (nobody.status, nobody.out) == (2, "")
+    assert "nobody is there to answer: nothing is done. Give --yes." in nobody.err
     told = cbmir("delete", "anna", "--yes")
     assert (told.status, told.out.split(".")[0]) == (0, "2 images deleted")
     again = cbmir("delete", "bert", "--yes", "--json")

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select
 
 from cbmir.errors import BadRequest
-from cbmir.store.filters import Look, Where
+from cbmir.store.filters import Look, Where, written
 from cbmir.store.session import Database
 from cbmir.store.tables import Instance
 from cbmir.types import InstanceHeader
@@ -145,6 +145,40 @@ def test_json_may_ask_for_a_label_that_reads_like_a_choice(
         new_instance(session, "one", labels={"finding": "mass", "right": "left"})
     for term in ("finding=mass OR finding=cyst", "left OR right=left", "finding!=mass"):
         assert kept(any_database, Where.from_json({"any_of": [[term]]})) == ["both"]
+
+
+NASTY = [
+    "black OR white",
+    "mass OR finding=cyst",
+    'a "b" OR "c"',
+    '"quoted"',
+    "either OR",
+    "OR else",
+    "' OR 1=1 --",
+]
+
+
+@pytest.mark.parametrize("value", NASTY)
+def test_any_value_can_be_written_so_that_it_is_found(
+    any_database: Database, new_instance: Callable[..., Instance], value: str
+) -> None:
+    with any_database.write() as session:
+        new_instance(session, "has", labels={"finding": value})
+        new_instance(session, "other", labels={"finding": "black"})
+    term = written("finding", value)
+    assert kept(any_database, Where.parse([term])) == ["has"]
+    assert kept(any_database, Where.parse([f"{term} OR finding=black"])) == ["has", "other"]
+    assert kept(any_database, Where.parse([f"side=left OR {term}"])) == ["has"]
+    assert kept(any_database, Where.parse([term.replace("=", "!=", 1)])) == ["other"]
+
+
+def test_quotes_keep_a_value_whole_and_are_a_part_of_any_other() -> None:
+    assert Where.parse(['subclass="black OR white"']).label == {"subclass": "black OR white"}
+    assert Where.parse(['subclass="black"']).label == {"subclass": '"black"'}
+    assert Where.parse(["a=b OR c=d"]).any_of == [["a=b", "c=d"]]
+    with pytest.raises(BadRequest, match="'white' is not NAME=VALUE") as raised:
+        Where.parse(["subclass=black OR white"])
+    assert "in double quotes" in raised.value.remedy
 
 
 def test_a_label_named_group_is_found_beside_the_groups(

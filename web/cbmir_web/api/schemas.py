@@ -14,6 +14,8 @@ from cbmir.training.request import RANGES, TRAINABLE
 from cbmir.types import OnePer
 
 MOST_HITS = 1000
+LARGEST_ID = 2**31 - 1
+"""Of a row; a larger number is none that a database takes."""
 UID_LENGTH = validate.Length(max=64)
 UID = validate.Regexp(r"^[0-9]+(\.[0-9]+)+$(?!\n)", error="Not a DICOM UID.")
 
@@ -56,12 +58,13 @@ class ErrorSchema(Schema):
 class QuestionSchema(Input):
     sop_instance_uid = fields.String(validate=[UID, UID_LENGTH])
     frame_number = Whole(validate=validate.Range(min=1), metadata={"description": "With a UID; from 1."})
-    frame_id = Whole(validate=validate.Range(min=1))
+    frame_id = Whole(validate=validate.Range(min=1, max=LARGEST_ID))
     k = Whole(load_default=5, validate=validate.Range(min=1, max=MOST_HITS))
     where = fields.List(
         fields.String(),
         metadata={
             "description": "Terms that all must hold: NAME=VALUE, NAME!=VALUE, or several joined by ` OR `; "
+            'a value that has that in it stands in double quotes: subclass="black OR white"; '
             "`study_date` takes >=, >, <= and <, too. An image without a date meets none of these, not != either.",
             "example": ["modality=MR OR modality=CT", "subclass!=normal", "study_date>=2024-01-31"],
         },
@@ -98,7 +101,7 @@ class SimilarSchema(Input):
 class HitNamedSchema(Input):
     """A hit of an answer."""
 
-    frame_id = Whole(required=True, validate=validate.Range(min=1, max=2**31 - 1))
+    frame_id = Whole(required=True, validate=validate.Range(min=1, max=LARGEST_ID))
 
 
 class ExplanationSchema(HitNamedSchema):

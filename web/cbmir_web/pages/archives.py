@@ -14,7 +14,7 @@ from cbmir.errors import BadRequest, CbmirError
 from cbmir.services.archives import certificates, registered, steering
 from cbmir.services.archives.backlog import backlog
 from cbmir.services.archives.status import overview
-from cbmir_web import describing, errors, following
+from cbmir_web import describing, errors, following, wording
 from cbmir_web.api.archive_schemas import (
     ArchiveChangesSchema,
     ComparisonSchema,
@@ -44,7 +44,9 @@ def archive_live(name: str) -> str:
 @blueprint.post("/archives")
 def add_archive() -> Response:
     """Test an archive and follow it from now on."""
-    return _done(lambda: describing.add(installation(), from_form(NewArchiveSchema(), aside(request.form))))
+    return _done(
+        lambda: describing.add(installation(), from_form(NewArchiveSchema(), aside(request.form), wording.ARCHIVE))
+    )
 
 
 @blueprint.get("/archives/<name>/edit")
@@ -58,7 +60,7 @@ def edited_archive(name: str) -> Response:
     """Follow the archive as it is described now."""
     known = describing.described(installation(), name)
     try:
-        asked = from_form(ArchiveChangesSchema(), aside(request.form, known["way"]))
+        asked = from_form(ArchiveChangesSchema(), aside(request.form, known["way"]), wording.ARCHIVE)
         describing.edit(installation(), name, asked)
     except CbmirError as error:
         problem = errors.problem_of(error)
@@ -70,7 +72,9 @@ def edited_archive(name: str) -> Response:
 
 def _editing(name: str, given: dict[str, Any], problem: Problem | None = None) -> str:
     files = certificates.names(installation().settings)
-    return render_template("archive_edit.html", name=name, given=given, problem=problem, files=files)
+    return render_template(
+        "archive_edit.html", name=name, given=given, problem=problem, files=files, wording=wording.ARCHIVE
+    )
 
 
 @blueprint.post("/archives/<name>/test")
@@ -158,4 +162,4 @@ def _page(problem: Problem | None = None, tested: str = "", checks: list[Check] 
         "verified": following.verified(here),
         "files": certificates.names(here.settings),
     }
-    return render_template("archives.html", **context, given=request.form)
+    return render_template("archives.html", **context, given=request.form, wording=wording.ARCHIVE)

@@ -33,7 +33,11 @@ def kept(facets: library.Facets, wanted: list[str]) -> list[str]:
     alternatives, and a second one of the same field."""
     labels = {name: {written(name, value) for value, _ in values} for name, values in facets.labels.items()}
     modality = labels.pop("modality", set())
-    fields = (modality, set().union(*labels.values()), {f"body_part={value}" for value, _ in facets.body_parts})
+    fields = (
+        modality,
+        set().union(*labels.values()),
+        {written("body_part", value) for value, _ in facets.body_parts},
+    )
     shown = [next((term for term in wanted if term in field), None) for field in fields]
     dates = ("study_date>=", "study_date<=") if facets.dates else ()
     return [term for term in wanted if term not in shown and not (dates and term.startswith(dates))]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from http import HTTPStatus
 from typing import Any
 
@@ -20,11 +19,10 @@ from cbmir_web.api.image_schemas import DeletionSchema
 from cbmir_web.arguments import from_form
 from cbmir_web.errors import Problem
 from cbmir_web.installation import installation
-from cbmir_web.pages import filters
+from cbmir_web.pages import filters, paging
 from cbmir_web.pages.blueprint import blueprint
 
 ON_A_PAGE = 48
-LAST_PAGE = 1_000_000
 
 
 @blueprint.get("/library")
@@ -33,7 +31,7 @@ def library() -> Response:
     wanted = filters.wanted(request.args)
     text = request.args.get("text", "").strip()
     sort = request.args.get("sort", archive.Sort.ADDED, type=archive.Sort)
-    page = min(max(request.args.get("page", 1, type=int), 1), LAST_PAGE)
+    page = paging.asked()
     with installation().database.read() as session:
         offered = filters.facets(session)
         found, problem = archive.Shelfful([], 0), None
@@ -43,10 +41,10 @@ def library() -> Response:
             )
         except BadRequest as error:
             problem = errors.problem_of(error)
-    pages = max(math.ceil(found.total / ON_A_PAGE), 1)
+    pages = paging.last(found.total, ON_A_PAGE)
     shown = render_template(
         "library.html", found=found, facets=offered, wanted=wanted, text=text, sort=sort, page=page,
-        last=pages, numbers=_numbers(page, pages), address=_address(wanted, text, sort),
+        last=pages, numbers=paging.numbers(page, pages), address=_address(wanted, text, sort),
         kept=filters.kept(offered, wanted), problem=problem,
     )  # fmt: skip
     return make_response(shown, problem.status if problem else HTTPStatus.OK)
@@ -112,17 +110,6 @@ def _shown(instance_id: int, problem: Problem | None = None) -> str:
         given_away=conversion.given_away(found),
         places=held,
     )
-
-
-def _numbers(page: int, last: int) -> list[int | None]:
-    """The page numbers to offer, None for a gap: the first, the last, and those around this one."""
-    near = sorted({1, last, *range(max(page - 2, 1), min(page + 2, last) + 1)})
-    numbers: list[int | None] = []
-    for number in near:
-        if numbers and numbers[-1] is not None and number - numbers[-1] > 1:
-            numbers.append(None)
-        numbers.append(number)
-    return numbers
 
 
 def _address(wanted: list[str], text: str, sort: archive.Sort) -> Any:

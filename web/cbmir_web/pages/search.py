@@ -13,18 +13,20 @@ from cbmir.errors import CbmirError, NotFound
 from cbmir.services.retrieval import library
 from cbmir.store import encoders, frames, jobs, queries
 from cbmir.types import JobKind, JobState
-from cbmir_web import answering, asking, errors, waiting
-from cbmir_web.api.schemas import SearchSchema
+from cbmir_web import answering, asking, errors, waiting, wording
+from cbmir_web.api.schemas import LARGEST_ID, SearchSchema
 from cbmir_web.arguments import from_form
 from cbmir_web.errors import Problem
 from cbmir_web.installation import installation
-from cbmir_web.pages import filters
+from cbmir_web.pages import filters, paging
 from cbmir_web.pages.blueprint import blueprint
 
 PATIENCE_SECONDS = 1.5
 """A search usually takes less: then the answer is the next page that is seen."""
 
 RECENT = 6
+ON_A_PAGE = 100
+"""Hits, or studies with what is folded under them: a page of a thousand is slow to draw."""
 
 
 @blueprint.get("/")
@@ -59,7 +61,7 @@ def answer_live(job_id: str) -> str:
 
 def _question() -> asking.Ask:
     """As the form asks: without the own patient, unless it says otherwise; that patient's other studies apart."""
-    asked = from_form(SearchSchema())
+    asked = from_form(SearchSchema(), wording=wording.SEARCH)
     file = request.files.get("file")
     own = asked.pop("same_patient")
     asked |= {
@@ -71,12 +73,19 @@ def _question() -> asking.Ask:
 
 
 def _form(given: MultiDict[str, str], problem: Problem | None = None) -> str:
-    asked = given.get("frame_id", type=int)
+    asked = given.get("frame_id", type=int) or 0
     wanted = filters.wanted(given)
     with installation().database.read() as session:
         offered = filters.facets(session)
         recent = queries.recent(session, RECENT)
-        known = frames.by_id(session, [number for number in (asked, *(each.frame_id for each in recent)) if number])
+        known = frames.by_id(
+            session,
+            [
+                number
+                for number in (asked, *(each.frame_id for each in recent))
+                if number and 0 < number <= LARGEST_ID
+            ],
+        )
         return render_template(
             "search.html",
             problem=problem,
@@ -84,9 +93,10 @@ def _form(given: MultiDict[str, str], problem: Problem | None = None) -> str:
             encoders=encoders.listing(session),
             statistics=library.statistics(session),
             recent=[(query, jobs.get(session, query.job_id), known.get(query.frame_id or 0)) for query in recent],
-            asked=known.get(asked or 0),
+            asked=known.get(asked),
             given=given,
             wanted=wanted,
+            wording=wording.SEARCH,
             kept=filters.kept(offered, wanted),
         )
 
@@ -107,4 +117,25 @@ def _asked(job_id: str) -> dict[str, Any]:
         if job.state != JobState.SUCCEEDED:
             return {"job": job, "answer": None, "again": answering.again(job)}
         answer = answering.shown(session, job, flat=flat)
-    return {"job": job, "answer": answer, "flat": flat, "again": answering.again(job)}
+    return {
+        "job": job,
+        "answer": answer,
+        "flat": flat,
+        "again": answering.again(job),
+        **_paged(job_id, answer, flat),
+    }
+
+
+def _paged(job_id: str, answer: answering.Shown, flat: bool) -> dict[str, Any]:
+    """The hits of the page that is asked for, and the way to the others."""
+    last = paging.last(len(answer.hits), ON_A_PAGE)
+    page = min(paging.asked(), last)
+    return {
+        "page": page,
+        "last": last,
+        "numbers": paging.numbers(page, last),
+        "on_page": answer.hits[(page - 1) * ON_A_PAGE : page * ON_A_PAGE],
+        "address": lambda number: url_for(
+            "pages.answer", job_id=job_id, flat="true" if flat else None, page=number
+        ),
+    }

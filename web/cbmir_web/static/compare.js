@@ -10,8 +10,11 @@ export function compare(dialog) {
   const show = (index) => {
     at = (index + buttons.length) % buttons.length;
     left.src = document.getElementById("query-picture").src;
-    right.src = buttons[at].dataset.compare;
-    right.alt = caption.textContent = buttons[at].dataset.caption;
+    const hit = buttons[at].closest(".hit");
+    const small = hit.querySelector(".picture img");
+    right.src = new URL("picture.png", small.src); // beside its thumbnail
+    const distance = hit.querySelector(".number").textContent;
+    right.alt = caption.textContent = [small.alt, distance, hit.querySelector(".name").title].join(" · ");
   };
 
   buttons.forEach((button, index) =>

@@ -95,13 +95,14 @@ class Answer:
     def as_json(self) -> dict[str, Any]:
         """The answer as `query --json` and the REST API give it.
 
-        `query` holds `file_name`, the UIDs, `frame_number` and `labels` as far as they are known; `picture` and
-        `frame_id`; `k`, `where`, `exclude_same_patient` and `one_per` as asked; `patient_known`, false where no
-        header and no manifest names the patient, so that images of the same one cannot be told; `gallery`, how many
-        frames were searched; and `left_out`, how many of the query's own were not. `confidence` and
-        `nothing_similar` are those of `cbmir.services.retrieval.confidence.judge.Verdict`. `when` says of each
-        prior whether its study was made `before` the query's, on the `same day` or `after` it; null where a date
-        is missing. `recall` is null for an exact index.
+        `query` holds `file_name`, the UIDs, `frame_number`, `frame_count` (how many the object has) and `labels`
+        as far as they are known; `picture` and `frame_id`; `k`, `where`, `exclude_same_patient` and `one_per` as
+        asked; `patient_known`, false where no header and no manifest names the patient, so that images of the same
+        one cannot be told; `gallery`, how many frames were searched; and `left_out`, how many of the query's own
+        were not. `confidence` and `nothing_similar` are those of
+        `cbmir.services.retrieval.confidence.judge.Verdict`. `when` says of each prior whether its study was made
+        `before` the query's, on the `same day` or `after` it; null where a date is missing. `recall` is null for
+        an exact index.
         """
         return {
             "query": self.query,

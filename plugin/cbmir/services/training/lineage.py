@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from cbmir.encoders import efficientnet_lite, shipped
+from cbmir.errors import BadRequest
 from cbmir.store import encoders, training
 from cbmir.store.tables import Encoder
 from cbmir.training.request import DEFAULT, PHOTOGRAPHS, TrainingRequest
@@ -50,12 +51,22 @@ def of_start(session: Session, request: TrainingRequest) -> dict[int, Part]:
 
     Raises:
         cbmir.errors.NotFound: if there is no such encoder.
+        cbmir.errors.BadRequest: if it is of another architecture.
     """
     if request.architecture != efficientnet_lite.NAME or request.start == PHOTOGRAPHS:
         return {}
     if request.start == DEFAULT:
         return _shipped(session)
-    return of(session, encoders.get(session, request.start)).parts
+    return of(session, _of_same_kind(encoders.get(session, request.start), request.architecture)).parts
+
+
+def _of_same_kind(start: Encoder, architecture: str) -> Encoder:
+    if start.architecture != architecture:
+        raise BadRequest(
+            f"A training of {architecture} cannot start from {start.id}, which is of another architecture.",
+            f"Start from `{DEFAULT}`, `{PHOTOGRAPHS}`, or an {architecture} of your own: see `cbmir encoders`.",
+        )
+    return start
 
 
 def strongest(*several: Mapping[int, Part]) -> dict[int, Part]:

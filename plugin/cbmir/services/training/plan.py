@@ -113,6 +113,7 @@ def plan(database: Database, request: TrainingRequest) -> Plan:
     Raises:
         cbmir.errors.EmptyGallery: if no picture is stored.
         cbmir.errors.NotFound: if there is no encoder to start from.
+        cbmir.errors.BadRequest: if the one to start from is of another architecture.
         cbmir.errors.TrainingFailed: if there are too few patients, or too few that the encoder has not seen.
     """
     with database.read() as session:

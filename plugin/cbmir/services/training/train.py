@@ -65,7 +65,8 @@ def train(
     Raises:
         cbmir.errors.EmptyGallery: if no picture is stored.
         cbmir.errors.NotFound: if the architecture cannot be trained, or there is no encoder to start from.
-        cbmir.errors.BadRequest: if there is a team, and the architecture is trained by one process alone.
+        cbmir.errors.BadRequest: if there is a team, and the architecture is trained by one process alone, or the
+            encoder to start from is of another architecture.
         cbmir.errors.TrainingFailed: if there are too few patients or labels, the encoder to start from has seen
             too many of them, or the loss is no number any more.
         cbmir.errors.JobCancelled, cbmir.errors.DiskFull: if it should stop, or has to; the last checkpoint stays.

@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from cbmir.encoders import shipped
 from cbmir.encoders.picture_split import PictureSplit
-from cbmir.errors import NotFound, TrainingFailed
+from cbmir.errors import BadRequest, NotFound, TrainingFailed
 from cbmir.services.training import lineage
 from cbmir.services.training.plan import plan
 from cbmir.store import encoders, frames
@@ -187,3 +187,16 @@ def test_an_encoder_to_start_from_must_be_known(database: Database, stock: Stock
     stock(database)
     with pytest.raises(NotFound, match="no encoder elsewhere"):
         plan(database, request("elsewhere"))
+
+
+def test_an_encoder_of_another_architecture_is_no_start(database: Database, stock: Stock) -> None:
+    stock(database)
+    paper = f"cnn-autoencoder-{FIRST[:8]}"
+    with database.write() as session:
+        encoders.add(
+            session, id=paper, architecture="cnn-autoencoder", weights_file="", weights_sha256=FIRST,
+            dimension=2, preprocessing={}, training={}, metrics={},
+        )  # fmt: skip
+    with pytest.raises(BadRequest, match=f"cannot start from {paper}, which is of another arch") as raised:
+        plan(database, request(paper))
+    assert "`default`, `photographs`, or an eff" in raised.value.remedy

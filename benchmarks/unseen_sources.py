@@ -1,4 +1,4 @@
-"""Sources that an encoder was never trained on: ours beside frozen networks, and beside its trained ending alone.
+"""Sources that an encoder was never trained on: ours, as it is and adapted to them, beside frozen networks.
 
     pip install -e .[bench]
     python benchmarks/unseen_sources.py IMAGES --data FOLDER [--left-out LABEL ...] [--draws 3] [--networks FOLDER]
@@ -12,7 +12,9 @@ holds one, that one is taken, if none of these labels was trained on.
 In each draw a tenth of the groups left out asks; the gallery is the images of all other groups, the rest of those
 left out among them, at most 1,000 a modality, drawn with the number of the draw. How precision is counted, and
 where the intervals of 95 % come from, stands in encoder_trials.py. The trained ending alone is the encoder without
-its second ending: 48 principal components, over the pictures that were trained on, of what the training made.
+its second ending: 48 principal components, over the pictures that were trained on, of what the training made. The
+adapted encoder has its components from the pictures that were left out, without their labels, as `cbmir encoders
+adapt` takes them from an archive.
 """
 
 from __future__ import annotations
@@ -42,6 +44,7 @@ from cbmir.encoders import efficientnet_lite
 from cbmir.encoders.base import Preprocessing
 from cbmir.encoders.reduction import principal
 from cbmir.errors import BadRequest, NotFound
+from cbmir.services.encoders import adapting
 from cbmir.services.ingestion.ingest import ingest
 from cbmir.services.training.joining import DIMENSION, WHITENING
 from cbmir.services.training.train import TrainingRequest, train
@@ -52,6 +55,7 @@ from cbmir.types import FloatArray, Part
 LEFT_OUT = ("brain_glioma", "brain_meningioma", "brain_no_tumor", "brain_pituitary_tumor")
 """The brain MR of the tumour collection."""
 ALONE = f"its trained ending alone, {DIMENSION}"
+ADAPTED = f"adapted to what was left out, {DIMENSION}"
 NOT_BELOW = 0.0
 """Below the best frozen network: an archive holds what no training saw, and must not lose by ours."""
 
@@ -125,6 +129,7 @@ def measured(
     trials = [trial(images, one_in_ten(groups, draw), draw) for draw in range(arguments.draws)]
     ours = {
         OURS: kept.of(training.row.id, training.row.weights_sha256, training.encoder()),
+        ADAPTED: _adapted(kept, training, left_out),
         ALONE: _trained_ending(kept, training, left_out),
     }
     found = {name: asked(images, [each] * len(trials), trials) for name, each in ours.items()}
@@ -153,6 +158,16 @@ def measured(
         **encoder_report.as_json(tables, lead),
         "goals": [goal.as_json()],
     }
+
+
+def _adapted(kept: Kept, training: Training, pictures: npt.NDArray[np.bool_]) -> FloatArray:
+    """The features that an encoder of this training would give to all images, once adapted to some of them."""
+    row, data = training.row, training.weights.read_bytes()
+    preprocessing = Preprocessing.from_json(row.preprocessing)
+    network, sizes = efficientnet_lite.looking_at(data, row.id, preprocessing, adapting.SHARES)
+    means = kept.of(f"{row.id}-{'-'.join(sizes)}", row.weights_sha256, network)
+    weights, bias = adapting.components(means[pictures], sizes, row.training["reduction"])
+    return np.asarray(means @ np.hstack([weights[name] for name in sizes]).T + bias)
 
 
 def _trained_ending(kept: Kept, training: Training, left_out: npt.NDArray[np.bool_]) -> FloatArray:

@@ -100,21 +100,25 @@ def model(tensors: Tensors, preprocessing: Preprocessing) -> bytes:
     return graph.model(x, len(weight))
 
 
-def before_reduction(data: bytes, name: str, preprocessing: Preprocessing) -> tuple[OnnxEncoder, dict[str, int]]:
-    """The same network without its dense layer: a feature is what that layer gets.
+def looking_at(
+    data: bytes, name: str, preprocessing: Preprocessing, views: Collection[str]
+) -> tuple[OnnxEncoder, dict[str, int]]:
+    """The same network without a dense layer: a feature is what such a layer gets.
 
     Args:
         data, name, preprocessing: see `load`.
+        views: the maps to look at; those that the network does not have are left out.
 
     Returns:
-        It, and the channels of each map that is looked at: their means are one behind the other in this order.
+        It, and the channels of each map that it looks at: their means, each of unit length, are one behind the
+        other in this order.
 
     Raises:
-        cbmir.errors.WeightsMismatch: if the weights are not of this architecture, or have no dense layer.
+        cbmir.errors.WeightsMismatch: if the weights are not of this architecture.
     """
     tensors, graph = Tensors(data, name), Graph(preprocessing.channels, preprocessing.side)
     maps = _maps(graph, _Convolutions(graph, tensors), preprocessing.channels)
-    sizes = {each: channels_of(each) for each in _reduction(tensors, maps)[0]}
+    sizes = {each: channels_of(each) for each in views if each in maps}
     model = graph.model(_means(graph, maps, list(sizes)), sum(sizes.values()))
     return OnnxEncoder(NAME, model, preprocessing), sizes
 

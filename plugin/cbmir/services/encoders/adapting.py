@@ -28,8 +28,11 @@ from cbmir.store.session import Database
 from cbmir.store.tables import Encoder
 from cbmir.types import FloatArray
 
-FEWEST = 500
-"""Pictures that directions are learnt from, at least: fewer show how these pictures differ, and not their kind."""
+SHARES = {"head": 0.15, "blocks.10": 0.2, "blocks.12": 0.2, "beside.blocks.7": 0.45}
+"""The maps that are looked at, and the share of all variance that each is given: less of the last blocks than in a
+training, which know labels best. What this was chosen by stands in docs/decisions/encoders.md."""
+FEWEST = 200
+"""Pictures that components are learnt from, at least: of one kind so many give what thousands give."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class Adapted:
 def adapt(database: Database, settings: Settings, encoder_id: str | None, progress: Progress) -> Adapted:
     """Add an encoder that has its 48 numbers from how the installation's own pictures differ.
 
-    The network stays as it is, and with it what each part of its training has seen.
+    The network stays as it is, and which patients it was trained on is known of the new one, too.
 
     Args:
         database: of the installation.
@@ -70,34 +73,47 @@ def adapt(database: Database, settings: Settings, encoder_id: str | None, progre
     """
     with database.read() as session:
         row = encoders.resolve(session, encoder_id)
-    shares = _shares(row)
+    _check(row)
     data = registry.read(weights_of(row, settings), row.weights_sha256)
-    network, sizes = efficientnet_lite.before_reduction(data, row.id, Preprocessing.from_json(row.preprocessing))
+    network, sizes = efficientnet_lite.looking_at(data, row.id, Preprocessing.from_json(row.preprocessing), SHARES)
     features, odd = own_features(database, settings, network, progress)
     if len(features) < FEWEST:
         raise EmptyGallery(
             f"There are {len(features):,} pictures, too few to learn from: {FEWEST} at least.", "Ingest more."
         )
-    how = row.training["reduction"]
-    parts = dict(zip(sizes, np.split(features, np.cumsum(list(sizes.values()))[:-1], axis=1), strict=True))
-    weights, bias = principal_of_parts(
-        parts, shares, how["principal_components"], whiten=how["whitening"], at_most=True
-    )
+    weights, bias = components(features, sizes, row.training["reduction"])
     file = WeightsFile.of(row.id.rpartition("-")[0], _with(data, weights, bias))
     _add(database, settings, row, file, len(bias), len(features))
     return Adapted(file.encoder_id, row.id, len(features), odd)
 
 
-def _shares(row: Encoder) -> Mapping[str, float]:
-    """The maps that an encoder looks at, and the share of all variance that each is given."""
-    shares: Mapping[str, float] | None = row.training.get("maps")
-    if row.architecture != efficientnet_lite.NAME or not shares:
+def components(
+    features: FloatArray, sizes: Mapping[str, int], how: Mapping[str, Any]
+) -> tuple[dict[str, FloatArray], FloatArray]:
+    """The dense layer of a network whose pictures are these.
+
+    Args:
+        features: float32 (n, all channels), of `efficientnet_lite.looking_at`.
+        sizes: the channels of each map, from there too.
+        how: `principal_components` and `whitening`, as the record of the training has them.
+
+    Returns:
+        The weight for each map, float32 (fewer, channels), and the bias, (fewer,).
+    """
+    ends = np.cumsum(list(sizes.values()))[:-1]
+    parts = dict(zip(sizes, np.split(features, ends, axis=1), strict=True))
+    shares = {name: SHARES[name] for name in sizes}
+    return principal_of_parts(parts, shares, how["principal_components"], whiten=how["whitening"], at_most=True)
+
+
+def _check(row: Encoder) -> None:
+    """Refuse an encoder that has no such components."""
+    if row.architecture != efficientnet_lite.NAME or "whitening" not in row.training.get("reduction", {}):
         raise BadRequest(
             f"{row.id} is not made of maps by principal components.",
             "Name one that comes with cbmir or that `cbmir train --encoder efficientnet-lite0` made; an encoder in "
             "ONNX is given components of your pictures by `cbmir encoders add FILE.onnx --reduce 48`.",
         )
-    return shares
 
 
 def _with(data: bytes, weights: Mapping[str, FloatArray], bias: FloatArray) -> bytes:
@@ -111,7 +127,8 @@ def _add(
     database: Database, settings: Settings, row: Encoder, file: WeightsFile, dimension: int, pictures: int
 ) -> None:
     file.write(settings.weights)
-    how: dict[str, Any] = {**row.training, "adapted": {"from": row.id, "pictures": pictures}}
+    adapted = {"from": row.id, "pictures": pictures}
+    how: dict[str, Any] = {**row.training, "maps": SHARES, "adapted": adapted}
     with database.write() as session:
         encoders.add(
             session,

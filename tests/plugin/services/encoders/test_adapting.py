@@ -30,7 +30,9 @@ def means(database: Database, settings: Settings, encoder_id: str, inputs: Float
     with database.read() as session:
         row = encoders.get(session, encoder_id)
     data = registry.read(weights_of(row, settings), row.weights_sha256)
-    network, sizes = efficientnet_lite.before_reduction(data, row.id, Preprocessing.from_json(row.preprocessing))
+    preprocessing = Preprocessing.from_json(row.preprocessing)
+    network, sizes = efficientnet_lite.looking_at(data, row.id, preprocessing, [*adapting.SHARES, "blocks.99"])
+    assert list(sizes) == list(adapting.SHARES)
     ends = np.cumsum(list(sizes.values()))[:-1]
     return dict(zip(sizes, np.split(network.encode(inputs), ends, axis=1), strict=True))
 

@@ -94,7 +94,7 @@ def add_command(
 
 
 @click.command("adapt")
-@click.argument("encoder_id", metavar="ID", required=False)
+@click.argument("encoder_id", metavar="[ID]", required=False)
 @json_option
 @click.pass_obj
 def adapt_command(context: Context, encoder_id: str | None, as_json: bool) -> None:
@@ -117,7 +117,7 @@ def adapt_command(context: Context, encoder_id: str | None, as_json: bool) -> No
 
 
 @click.command("quantise")
-@click.argument("encoder_id", metavar="ID", required=False)
+@click.argument("encoder_id", metavar="[ID]", required=False)
 @json_option
 @click.pass_obj
 def quantise_command(context: Context, encoder_id: str | None, as_json: bool) -> None:

@@ -42,7 +42,7 @@ def get(session: Session, job_id: str) -> Job:
     """
     job = session.get(Job, job_id, populate_existing=True)
     if job is None:
-        raise NotFound("There is no such job.", "See `cbmir jobs`.")
+        raise NotFound("There is no such job or answer, or not any more.", "Ask again, or see `cbmir jobs`.")
     return job
 
 

@@ -166,3 +166,13 @@ def test_an_address_that_takes_a_form_leads_to_its_page(client: FlaskClient, pat
     assert (visited.status_code, visited.location) == (303, page)
     assert client.put(path).status_code == 405
     assert client.get(path, headers={"Accept": "application/json"}).status_code == 405
+
+
+@pytest.mark.parametrize("number", ["9" * 30, str(2**63), "-1"])
+def test_a_number_that_no_image_can_have_is_no_fault_of_ours(
+    client: FlaskClient, token: Callable[..., str], number: str
+) -> None:
+    page = client.get(f"/?frame_id={number}")
+    assert (page.status_code, 'name="file"' in page.text) == (200, True)
+    assert client.post("/", data={"csrf_token": token(), "frame_id": number}).status_code == 422
+    assert client.post("/api/v1/query", json={"frame_id": int(number)}).status_code == 422

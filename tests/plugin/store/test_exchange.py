@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import hashlib
 import json
 from collections.abc import Callable, Mapping
@@ -309,15 +308,12 @@ def test_keys_in_another_order_and_unknown_ones_do_no_harm(
     assert rows(target) == rows(database)
 
 
-@pytest.mark.parametrize("indent", [None, 2])
-def test_a_byte_order_mark_does_no_harm(
-    database: Database, target: Database, settings: Settings, document: dict[str, Any], indent: int | None
-) -> None:
-    """Editors put one before a document: one that is laid out as we write it, and any other."""
-    text = json.dumps(document, indent=indent).encode() if indent else written(database)
-    import_json(target, settings, BytesIO(codecs.BOM_UTF8 + text), Silence())
-    assert rows(target) == rows(database)
-    assert indent or list(document_lines.blocks(BytesIO(codecs.BOM_UTF8 + text)))[-1] == b"", "the quick way"
+def test_a_byte_order_mark_does_no_harm(database: Database, target: Database, settings: Settings) -> None:
+    ours, mark = written(database), b"\xef\xbb\xbf"
+    for text in (json.dumps(json.loads(ours), indent=2).encode(), ours):
+        import_json(target, settings, BytesIO(mark + text), Silence())
+        assert rows(target) == rows(database)
+    assert list(document_lines.blocks(BytesIO(mark + ours)))[-1] == b"", "the quick way"
 
 
 def test_an_encoder_comes_without_weights_unless_they_are_here(

@@ -384,8 +384,7 @@ def test_an_interrupted_import_is_finished_by_the_next(
     monkeypatch.setattr(export, "ROWS_AT_ONCE", 2)
     with pytest.raises(JobCancelled):
         import_json(target, settings, BytesIO(json.dumps(document).encode()), StopsAt())
-    assert size(target)["features"] == 2
-    assert read_in(target, settings, document)["features"] == 2
+    assert size(target)["features"] == read_in(target, settings, document)["features"] == 2
     assert rows(target) == rows(database)
 
 

@@ -53,6 +53,15 @@ def test_the_api_switches_goes_back_and_frees(client: FlaskClient, database: Dat
     assert client.post("/api/v1/encoders/nobody/activate").status_code == 404
 
 
+def test_the_page_tells_an_adapted_encoder(client: FlaskClient, database: Database, archive: Any) -> None:
+    add_other(database, archive, 5)
+    assert "Adapted" not in client.get("/encoders").text
+    with database.write() as session:
+        encoders.get(session, OTHER).training = {"adapted": {"from": archive.encoder, "pictures": 1234}}
+    page = client.get("/encoders").text
+    assert "<dt>Adapted</dt><dd>to 1,234 pictures of this archive" in page
+
+
 def test_an_incomplete_encoder_is_switched_to_on_request_only(
     client: FlaskClient, database: Database, archive: Any
 ) -> None:

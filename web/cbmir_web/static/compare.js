@@ -14,7 +14,9 @@ export function compare(dialog) {
     const small = hit.querySelector(".picture img");
     right.src = new URL("picture.png", small.src); // beside its thumbnail
     const distance = hit.querySelector(".number").textContent;
-    right.alt = caption.textContent = [small.alt, distance, hit.querySelector(".name").title].join(" · ");
+    const name = hit.querySelector(".name").title;
+    const told = small.alt.endsWith(name) ? [small.alt, distance] : [small.alt, distance, name];
+    right.alt = caption.textContent = told.join(" · ");
   };
 
   buttons.forEach((button, index) =>

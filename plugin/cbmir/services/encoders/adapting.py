@@ -27,6 +27,7 @@ from cbmir.store import encoders
 from cbmir.store.session import Database
 from cbmir.store.tables import Encoder
 from cbmir.types import FloatArray
+from cbmir.words import counted
 
 SHARES = {"head": 0.15, "blocks.10": 0.2, "blocks.12": 0.2, "beside.blocks.7": 0.45}
 """The maps that are looked at, and the share of all variance that each is given: less of the last blocks than in a
@@ -78,9 +79,8 @@ def adapt(database: Database, settings: Settings, encoder_id: str | None, progre
     network, sizes = efficientnet_lite.looking_at(data, row.id, Preprocessing.from_json(row.preprocessing), SHARES)
     features, odd = own_features(database, settings, network, progress)
     if len(features) < FEWEST:
-        raise EmptyGallery(
-            f"There are {len(features):,} pictures, too few to learn from: {FEWEST} at least.", "Ingest more."
-        )
+        found = counted(len(features), "picture")
+        raise EmptyGallery(f"It could learn from {found}, too few: {FEWEST} at least.", "Ingest more.")
     weights, bias = components(features, sizes, row.training["reduction"])
     file = WeightsFile.of(row.id.rpartition("-")[0], _with(data, weights, bias))
     _add(database, settings, row, file, len(bias), len(features))

@@ -124,7 +124,7 @@ class ExactIndex:
             return Counted(len(self), None, np.empty(0, np.bool_), everywhere)
         if len(self._table) and len(allowed) > MOST * len(self):
             kept = np.ones(len(self), np.bool_)
-            return Counted(lookup.leave(self._table, self.ids[0], allowed, kept), None, kept, everywhere)
+            return Counted(lookup.keep_only(self._table, self.ids[0], allowed, kept), None, kept, everywhere)
         rows = self._held(allowed)
         if len(rows) * SPARSE < len(self):
             return Counted(len(rows), rows, np.empty(0, np.bool_), everywhere)

@@ -88,8 +88,8 @@ def told(table: Table, lowest: int, wanted: IdArray) -> Places:
 
 
 @compiled
-def leave(table: Table, lowest: int, wanted: IdArray, kept: npt.NDArray[np.bool_]) -> int:
-    """Of a mask over what a table has, leave those whose ids are wanted; how many they are.
+def keep_only(table: Table, lowest: int, wanted: IdArray, kept: npt.NDArray[np.bool_]) -> int:
+    """Keep in a mask over what a table has only those whose ids are wanted; how many they are.
 
     Where nearly all are wanted this is far quicker than to look up each: both are read in order, and only those
     that are not wanted are written.

@@ -137,29 +137,21 @@ def lut(keyword_type: str, descriptor: list[int], data: list[int]) -> Dataset:
     return item
 
 
-def test_a_modality_lut_comes_before_the_window(show: Any) -> None:
-    values = np.array([[0, 1, 2, 3, 250]], np.uint8)
-    item = lut("US", [4, 0, 16], [100, 400, 200, 300])
-    shown = show(values, ModalityLUTSequence=[item], WindowCenter=250, WindowWidth=301)
-    expected = [linear(x, 250, 301) for x in (100, 400, 200, 300, 300)]
-    np.testing.assert_allclose(shown[0], expected, atol=HALF)
-
-
-def test_the_first_input_of_a_modality_lut_has_the_sign_of_the_pixels(show: Any) -> None:
-    """OFFIS' test images of MONOCHROME1 have it written as US."""
-    values = np.array([[-2048, -2047, -2046, -2045, 7]], np.int16)
-    item = lut("US", [4, 0x10000 - 2048, 16], [100, 400, 200, 300])
-    shown = show(values, ModalityLUTSequence=[item], WindowCenter=250, WindowWidth=301)
-    expected = [linear(x, 250, 301) for x in (100, 400, 200, 300, 300)]
-    np.testing.assert_allclose(shown[0], expected, atol=HALF)
-
-
-def test_the_first_input_of_a_modality_lut_of_unsigned_pixels_may_be_large(show: Any) -> None:
-    values = np.array([[0, 40_000, 40_001, 40_002, 65_535]], np.uint16)
-    item = lut("US", [4, 40_000, 16], [100, 400, 200, 300])
-    shown = show(values, ModalityLUTSequence=[item], WindowCenter=250, WindowWidth=301)
-    expected = [linear(x, 250, 301) for x in (100, 100, 400, 200, 300)]
-    np.testing.assert_allclose(shown[0], expected, atol=HALF)
+@pytest.mark.parametrize(
+    ("dtype", "values", "first", "expected"),
+    [
+        (np.uint8, [0, 1, 2, 3, 250], 0, [100, 400, 200, 300, 300]),
+        # its first input has the sign of the pixels: OFFIS' test images of MONOCHROME1 have it written as US
+        (np.int16, [-2048, -2047, -2046, -2045, 7], 0x10000 - 2048, [100, 400, 200, 300, 300]),
+        (np.uint16, [0, 40_000, 40_001, 40_002, 65_535], 40_000, [100, 100, 400, 200, 300]),
+    ],
+)
+def test_a_modality_lut_comes_before_the_window(
+    show: Any, dtype: type, values: list[int], first: int, expected: list[int]
+) -> None:
+    item = lut("US", [4, first, 16], [100, 400, 200, 300])
+    shown = show(np.array([values], dtype), ModalityLUTSequence=[item], WindowCenter=250, WindowWidth=301)
+    np.testing.assert_allclose(shown[0], [linear(x, 250, 301) for x in expected], atol=HALF)
 
 
 def test_the_modality_lut_of_angiography_is_not_for_display(show: Any) -> None:

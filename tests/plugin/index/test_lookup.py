@@ -53,7 +53,7 @@ def test_a_mask_is_left_to_those_that_are_wanted(held: list[int], others: list[i
     made = lookup.table(ids, values)
     if len(made):
         wanted, kept = np.union1d(ids[::2], np.array(others, np.int64)), np.ones(len(ids), np.bool_)
-        assert lookup.leave(made, ids[0], wanted, kept) == np.isin(ids, wanted).sum()
+        assert lookup.keep_only(made, ids[0], wanted, kept) == np.isin(ids, wanted).sum()
         assert kept[values].tolist() == np.isin(ids, wanted).tolist()
 
 
@@ -63,5 +63,5 @@ def test_ids_at_the_ends_of_the_numbers_are_told_apart() -> None:
     made = lookup.table(np.array([highest - 1, highest]), np.array([1, 0]))
     assert lookup.told(made, highest - 1, np.array([lowest, 0, highest])).tolist() == [0]
     kept = np.ones(2, np.bool_)
-    assert lookup.leave(made, highest - 1, np.array([lowest, 0, highest]), kept) == 1
+    assert lookup.keep_only(made, highest - 1, np.array([lowest, 0, highest]), kept) == 1
     assert kept.tolist() == [True, False]

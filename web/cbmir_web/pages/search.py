@@ -78,14 +78,8 @@ def _form(given: MultiDict[str, str], problem: Problem | None = None) -> str:
     with installation().database.read() as session:
         offered = filters.facets(session)
         recent = queries.recent(session, RECENT)
-        known = frames.by_id(
-            session,
-            [
-                number
-                for number in (asked, *(each.frame_id for each in recent))
-                if number and 0 < number <= LARGEST_ID
-            ],
-        )
+        numbers = (asked, *(each.frame_id or 0 for each in recent))
+        known = frames.by_id(session, [number for number in numbers if 0 < number <= LARGEST_ID])
         return render_template(
             "search.html",
             problem=problem,

@@ -164,7 +164,7 @@ def _adapted(kept: Kept, training: Training, pictures: npt.NDArray[np.bool_]) ->
     """The features that an encoder of this training would give to all images, once adapted to some of them."""
     row, data = training.row, training.weights.read_bytes()
     preprocessing = Preprocessing.from_json(row.preprocessing)
-    network, sizes = efficientnet_lite.looking_at(data, row.id, preprocessing, adapting.SHARES)
+    network, sizes = efficientnet_lite.looking_at(data, row.id, preprocessing, efficientnet_lite.SHARES)
     means = kept.of(f"{row.id}-{'-'.join(sizes)}", row.weights_sha256, network)
     weights, bias = adapting.components(means[pictures], sizes, row.training["reduction"])
     return np.asarray(means @ np.hstack([weights[name] for name in sizes]).T + bias)

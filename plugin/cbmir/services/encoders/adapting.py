@@ -16,6 +16,7 @@ import safetensors.numpy
 
 from cbmir.encoders import efficientnet_lite, registry
 from cbmir.encoders.base import Preprocessing
+from cbmir.encoders.efficientnet_lite import SHARES
 from cbmir.encoders.reduction import principal_of_parts
 from cbmir.encoders.weights_file import WeightsFile
 from cbmir.errors import BadRequest, EmptyGallery
@@ -29,9 +30,6 @@ from cbmir.store.tables import Encoder
 from cbmir.types import FloatArray
 from cbmir.words import counted
 
-SHARES = {"head": 0.15, "blocks.10": 0.2, "blocks.12": 0.2, "beside.blocks.7": 0.45}
-"""The maps that are looked at, and the share of all variance that each is given: less of the last blocks than in a
-training, which know labels best. What this was chosen by stands in docs/decisions/encoders.md."""
 FEWEST = 200
 """Pictures that components are learnt from, at least: of one kind so many give what thousands give."""
 

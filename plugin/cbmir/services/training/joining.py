@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from cbmir.encoders.efficientnet_lite import BESIDE
+from cbmir.encoders.efficientnet_lite import BESIDE, SHARES
 from cbmir.encoders.reduction import principal_of_parts
 from cbmir.services.training.start import COUNTERS
 from cbmir.training.by_labels import LabelTraining
@@ -16,10 +16,7 @@ from cbmir.training.objectives import Rows
 
 DIMENSION = 48
 WHITENING = 0.25
-"""The power of the deviation that each direction is divided by."""
-SHARES = {"head": 0.2, "blocks.12": 0.2, "blocks.14": 0.2, "beside.blocks.7": 0.4}
-"""The maps that are looked at, and the share of all variance that each is given. What this and the whitening were
-chosen by stands in docs/decisions/encoders.md."""
+"""The power of the deviation that each direction is divided by: see docs/decisions/encoders.md."""
 
 
 def joined(

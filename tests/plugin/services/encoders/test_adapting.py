@@ -31,8 +31,10 @@ def means(database: Database, settings: Settings, encoder_id: str, inputs: Float
         row = encoders.get(session, encoder_id)
     data = registry.read(weights_of(row, settings), row.weights_sha256)
     preprocessing = Preprocessing.from_json(row.preprocessing)
-    network, sizes = efficientnet_lite.looking_at(data, row.id, preprocessing, [*adapting.SHARES, "blocks.99"])
-    assert list(sizes) == list(adapting.SHARES)
+    network, sizes = efficientnet_lite.looking_at(
+        data, row.id, preprocessing, [*efficientnet_lite.SHARES, "blocks.99"]
+    )
+    assert list(sizes) == list(efficientnet_lite.SHARES)
     ends = np.cumsum(list(sizes.values()))[:-1]
     return dict(zip(sizes, np.split(network.encode(inputs), ends, axis=1), strict=True))
 

@@ -12,11 +12,11 @@ from sqlalchemy import select, update
 
 from cbmir.cli.main import cli
 from cbmir.encoders import shipped, weights
+from cbmir.encoders.efficientnet_lite import SHARES
 from cbmir.encoders.efficientnet_network import SECOND_ENDING
 from cbmir.errors import BadRequest, NotFound, TrainingFailed
 from cbmir.progress import Silence
 from cbmir.services.features.extract import load_encoder
-from cbmir.services.training.joining import SHARES
 from cbmir.services.training.train import TrainingRequest, train
 from cbmir.settings import Settings
 from cbmir.store import encoders

@@ -42,11 +42,10 @@ import cbmir_migrations
 from cbmir.cli.bar import Bar
 from cbmir.encoders import efficientnet_lite
 from cbmir.encoders.base import Preprocessing
+from cbmir.encoders.components import DIMENSION, WHITENING, Views
 from cbmir.encoders.reduction import principal
 from cbmir.errors import BadRequest, NotFound
-from cbmir.services.encoders import adapting
 from cbmir.services.ingestion.ingest import ingest
-from cbmir.services.training.joining import DIMENSION, WHITENING
 from cbmir.services.training.train import TrainingRequest, train
 from cbmir.settings import Settings
 from cbmir.store.session import Database
@@ -163,11 +162,10 @@ def measured(
 def _adapted(kept: Kept, training: Training, pictures: npt.NDArray[np.bool_]) -> FloatArray:
     """The features that an encoder of this training would give to all images, once adapted to some of them."""
     row, data = training.row, training.weights.read_bytes()
-    preprocessing = Preprocessing.from_json(row.preprocessing)
-    network, sizes = efficientnet_lite.looking_at(data, row.id, preprocessing, efficientnet_lite.SHARES)
-    means = kept.of(f"{row.id}-{'-'.join(sizes)}", row.weights_sha256, network)
-    weights, bias = adapting.components(means[pictures], sizes, row.training["reduction"])
-    return np.asarray(means @ np.hstack([weights[name] for name in sizes]).T + bias)
+    views = Views.of(data, row.id, Preprocessing.from_json(row.preprocessing))
+    seen = kept.seen(row.id, row.weights_sha256, views)
+    weights, bias = views.components(seen[pictures])
+    return np.asarray(seen[:, 0] @ np.hstack([weights[name] for name in views.sizes]).T + bias)
 
 
 def _trained_ending(kept: Kept, training: Training, left_out: npt.NDArray[np.bool_]) -> FloatArray:

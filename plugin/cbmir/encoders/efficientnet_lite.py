@@ -31,9 +31,6 @@ STEM, HEAD = 32, 1280
 BESIDE = "beside."
 EPSILON = 1e-3
 """Of the batch norms."""
-SHARES = {"head": 0.15, "blocks.10": 0.2, "blocks.12": 0.2, f"{BESIDE}blocks.7": 0.45}
-"""The maps that an encoder of few numbers looks at, and the share of all variance that each is given: little of the
-last blocks, which know labels best and little else. What it was chosen by stands in docs/decisions/encoders.md."""
 
 
 @dataclass(frozen=True)

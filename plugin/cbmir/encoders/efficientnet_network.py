@@ -5,7 +5,7 @@ The names in the network's state are those that `efficientnet_lite` reads.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
@@ -98,24 +98,6 @@ class EfficientNetLite(nn.Module):
             x = self.blocks[:KEPT_BLOCKS](functional.relu6(self.stem(inputs)))
         x = self.blocks[KEPT_BLOCKS:](x)
         return functional.normalize(self._dropout(functional.relu6(self.head(x)).mean((2, 3))))
-
-    def means(self, inputs: Tensor, names: Sequence[str]) -> Tensor:
-        """The means over some maps, each of unit length, one behind the other.
-
-        Args:
-            inputs: float32 (n, 1, side, side).
-            names: of the maps: `blocks.0` to `blocks.15`, `head`.
-
-        Returns:
-            float32 (n, the channels of all).
-        """
-        x, found = functional.relu6(self.stem(inputs)), dict[str, Tensor]()
-        for number, block in enumerate(self.blocks):
-            x = block(x)
-            found[f"blocks.{number}"] = x.mean((2, 3))
-        if "head" in names:
-            found["head"] = functional.relu6(self.head(x)).mean((2, 3))
-        return torch.cat([functional.normalize(found[name]) for name in names], 1)
 
 
 def is_kept(name: str) -> bool:

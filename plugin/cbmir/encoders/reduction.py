@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,38 +65,6 @@ def principal(features: FloatArray, fewer: int, *, whiten: float, at_most: bool 
         )
     weight = directions / variances[:, None] ** (whiten / 2)
     return Reduction(_stored(weight), _stored(-weight @ mean))
-
-
-def principal_of_parts(
-    parts: Mapping[str, FloatArray],
-    shares: Mapping[str, float],
-    fewer: int,
-    *,
-    whiten: float,
-    at_most: bool = False,
-) -> tuple[dict[str, FloatArray], FloatArray]:
-    """The map from several kinds of features of the same pictures to the directions in which all together differ
-    most.
-
-    Args:
-        parts: float32 (n, d) each, finite.
-        shares: of all variance that which each is given, above 0; they need not add up to 1.
-        fewer, whiten, at_most: see `principal`, also for what it raises.
-
-    Returns:
-        The weight for each part, float32 (fewer, d), and the bias, (fewer,): they map to the sum of all parts.
-    """
-    scales = {name: np.sqrt(shares[name] / _variance(each)) for name, each in parts.items()}
-    scaled = np.hstack([each * scales[name] for name, each in parts.items()])
-    found = principal(scaled, fewer, whiten=whiten, at_most=at_most)
-    ends = np.cumsum([each.shape[1] for each in parts.values()])
-    weights = zip(parts, np.split(found.weight, ends[:-1], axis=1), strict=True)
-    return {name: _stored(weight * scales[name]) for name, weight in weights}, found.bias
-
-
-def _variance(features: FloatArray) -> float:
-    """Of all numbers together; above 0 though all pictures are alike."""
-    return max(float(np.var(features, axis=0, dtype=np.float64).sum()), float(np.finfo(np.float32).tiny))
 
 
 def _stored(values: np.ndarray) -> FloatArray:

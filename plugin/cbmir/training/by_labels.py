@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from cbmir.encoders.device import CARD
-from cbmir.encoders.efficientnet_lite import HEAD, channels_of
+from cbmir.encoders.efficientnet_lite import HEAD
 from cbmir.encoders.efficientnet_network import EfficientNetLite
 from cbmir.progress import Progress
 from cbmir.training import checkpoint, checks, history, neighbours
@@ -142,15 +142,6 @@ class LabelTraining:
             checkpoint.save(self._folder, self._trained, self._optimiser, record)
             self._tell(progress, record, record.step)
         return record
-
-    def means(self, weights: Tensors, rows: Rows, names: Sequence[str]) -> dict[str, FloatArray]:
-        """What these weights make of pictures behind some of the network's maps: by the name of each float32
-        (n, channels), of unit length. See `EfficientNetLite.means`."""
-        average = self._trained.average
-        average.load_state_dict(weights)
-        made = self._through(lambda inputs: average.means(inputs, names), rows).cpu().numpy()
-        ends = np.cumsum([channels_of(name) for name in names])
-        return dict(zip(names, np.split(made, ends[:-1], axis=1), strict=True))
 
     def loss(self, weights: Tensors, rows: Rows) -> float:
         """Cross-entropy of these pictures' labels with these weights; 0 where none is labelled."""

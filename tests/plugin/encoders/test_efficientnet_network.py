@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from cbmir.encoders import efficientnet_lite, weights
 from cbmir.encoders.base import Preprocessing
@@ -65,6 +67,16 @@ def file_of_both(network: EfficientNetLite, beside: dict[str, Tensor], reduce: d
     return weights.to_bytes({**small, **reduce, "reduce.bias": torch.full((5,), 0.5)})
 
 
+def means(network: EfficientNetLite, inputs: Tensor, names: Sequence[str]) -> Tensor:
+    """The means over some maps, each of unit length, one behind the other: float32 (n, the channels of all)."""
+    x, found = functional.relu6(network.stem(inputs)), dict[str, Tensor]()
+    for number, block in enumerate(network.blocks):
+        x = block(x)
+        found[f"blocks.{number}"] = x.mean((2, 3))
+    found["head"] = functional.relu6(network.head(x)).mean((2, 3))
+    return torch.cat([functional.normalize(found[name]) for name in names], 1)
+
+
 def encoded(data: bytes, inputs: Tensor) -> FloatArray:
     return efficientnet_lite.load(data, "net.safetensors", Preprocessing(SIDE)).encode(inputs.numpy())
 
@@ -77,8 +89,8 @@ def test_the_means_of_some_maps_stand_one_behind_the_other(
     inputs, channels = torch.rand(3, 1, SIDE, SIDE), {"blocks.4": 40, "blocks.14": 192, "head": 1280}
     own = {name: torch.rand(5, count) for name, count in channels.items()}
     second = {"blocks.5": torch.rand(5, 80), "blocks.7": torch.rand(5, 80)}
-    expected = network.means(inputs, list(own)) @ torch.cat([*own.values()], 1).T
-    expected += other.means(inputs, list(second)) @ torch.cat([*second.values()], 1).T
+    expected = means(network, inputs, list(own)) @ torch.cat([*own.values()], 1).T
+    expected += means(other, inputs, list(second)) @ torch.cat([*second.values()], 1).T
     reduce = {f"reduce.{name}.weight": each for name, each in own.items()}
     reduce |= {f"reduce.beside.{name}.weight": each for name, each in second.items()}
     beside = {name: each for name, each in other.state_dict().items() if is_of_second(name)}
@@ -93,7 +105,7 @@ def test_files_of_earlier_versions_are_read(
     """They look at the first ending's head, and at the last part of the second."""
     network.eval()
     inputs, reduce = torch.rand(3, 1, SIDE, SIDE), torch.rand(5, 1280 + channels)
-    expected = torch.cat([network(inputs), other.means(inputs, [last])], 1) @ reduce.T + 0.5
+    expected = torch.cat([network(inputs), means(other, inputs, [last])], 1) @ reduce.T + 0.5
     reaches = [number for number in range(KEPT_BLOCKS, 16) if last == "head" or number <= 10]
     parts = [*(f"blocks.{number}." for number in reaches), *(["head."] if last == "head" else [])]
     beside = {name: each for name, each in other.state_dict().items() if name.startswith(tuple(parts))}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cbmir.encoders import onnx_file
-from cbmir.encoders.reduction import Reduction, principal, principal_of_parts
+from cbmir.encoders.reduction import Reduction, principal
 from cbmir.encoders.tensors import Tensors
 from cbmir.errors import BadRequest
 from cbmir.types import FloatArray
@@ -53,25 +53,6 @@ def test_pictures_that_hardly_differ_are_named(features: FloatArray) -> None:
     flat = np.repeat(features[:3], 20, axis=0)
     with pytest.raises(BadRequest, match="2 directions"):
         principal(flat, 4, whiten=True)
-
-
-def test_each_kind_of_features_weighs_what_it_is_given() -> None:
-    random = np.random.default_rng(3)
-    one = (random.normal(size=(400, 3)) * 100 + 7).astype(np.float32)
-    other = (random.normal(size=(400, 4)) / 50).astype(np.float32)
-    weights, bias = principal_of_parts({"one": one, "other": other}, {"one": 3, "other": 1}, 6, whiten=0)
-    reduced = one @ weights["one"].T + other @ weights["other"].T + bias
-    np.testing.assert_allclose(reduced.mean(0), 0, atol=1e-4)
-    by_one = ((one - one.mean(0)) @ weights["one"].T).var(0).sum()
-    by_other = ((other - other.mean(0)) @ weights["other"].T).var(0).sum()
-    assert by_one == pytest.approx(3, abs=0.04)
-    assert 0.68 < by_other < 1, "one of its four directions was left out"
-
-
-def test_pictures_that_are_all_alike_give_no_direction() -> None:
-    alike = np.ones((9, 4), np.float32)
-    with pytest.raises(BadRequest, match="differ in 0 directions"):
-        principal_of_parts({"one": alike}, {"one": 1}, 3, whiten=0, at_most=True)
 
 
 def test_what_a_weights_file_keeps_is_the_same_map(features: FloatArray) -> None:

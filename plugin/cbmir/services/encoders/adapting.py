@@ -11,13 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import safetensors.numpy
 
 from cbmir.encoders import efficientnet_lite, registry
 from cbmir.encoders.base import Preprocessing
-from cbmir.encoders.efficientnet_lite import SHARES
-from cbmir.encoders.reduction import principal_of_parts
+from cbmir.encoders.components import Views
 from cbmir.encoders.weights_file import WeightsFile
 from cbmir.errors import BadRequest, EmptyGallery
 from cbmir.progress import Progress
@@ -74,34 +72,15 @@ def adapt(database: Database, settings: Settings, encoder_id: str | None, progre
         row = encoders.resolve(session, encoder_id)
     _check(row)
     data = registry.read(weights_of(row, settings), row.weights_sha256)
-    network, sizes = efficientnet_lite.looking_at(data, row.id, Preprocessing.from_json(row.preprocessing), SHARES)
-    features, odd = own_features(database, settings, network, progress)
-    if len(features) < FEWEST:
-        found = counted(len(features), "picture")
+    views = Views.of(data, row.id, Preprocessing.from_json(row.preprocessing))
+    seen, odd = own_features(database, settings, views.see, progress)
+    if len(seen) < FEWEST:
+        found = counted(len(seen), "picture")
         raise EmptyGallery(f"It could learn from {found}, too few: {FEWEST} at least.", "Ingest more.")
-    weights, bias = components(features, sizes, row.training["reduction"])
-    file = WeightsFile.of(row.id.rpartition("-")[0], _with(data, weights, bias))
-    _add(database, settings, row, file, len(bias), len(features))
-    return Adapted(file.encoder_id, row.id, len(features), odd)
-
-
-def components(
-    features: FloatArray, sizes: Mapping[str, int], how: Mapping[str, Any]
-) -> tuple[dict[str, FloatArray], FloatArray]:
-    """The dense layer of a network whose pictures are these.
-
-    Args:
-        features: float32 (n, all channels), of `efficientnet_lite.looking_at`.
-        sizes: the channels of each map, from there too.
-        how: `principal_components` and `whitening`, as the record of the training has them.
-
-    Returns:
-        The weight for each map, float32 (fewer, channels), and the bias, (fewer,).
-    """
-    ends = np.cumsum(list(sizes.values()))[:-1]
-    parts = dict(zip(sizes, np.split(features, ends, axis=1), strict=True))
-    shares = {name: SHARES[name] for name in sizes}
-    return principal_of_parts(parts, shares, how["principal_components"], whiten=how["whitening"], at_most=True)
+    file = WeightsFile.of(row.id.rpartition("-")[0], _with(data, made := views.tensors(seen)))
+    how = {**row.training, **views.how(), "adapted": {"from": row.id, "pictures": len(seen)}}
+    _add(database, settings, row, file, len(made["reduce.bias"]), how)
+    return Adapted(file.encoder_id, row.id, len(seen), odd)
 
 
 def _check(row: Encoder) -> None:
@@ -114,19 +93,16 @@ def _check(row: Encoder) -> None:
         )
 
 
-def _with(data: bytes, weights: Mapping[str, FloatArray], bias: FloatArray) -> bytes:
+def _with(data: bytes, made: Mapping[str, FloatArray]) -> bytes:
     """A weights file with another dense layer."""
     kept = {name: each for name, each in safetensors.numpy.load(data).items() if not name.startswith("reduce.")}
-    made = {f"reduce.{name}.weight": each for name, each in weights.items()}
-    return safetensors.numpy.save({**kept, **made, "reduce.bias": bias})
+    return safetensors.numpy.save({**kept, **made})
 
 
 def _add(
-    database: Database, settings: Settings, row: Encoder, file: WeightsFile, dimension: int, pictures: int
+    database: Database, settings: Settings, row: Encoder, file: WeightsFile, dimension: int, how: Mapping[str, Any]
 ) -> None:
     file.write(settings.weights)
-    adapted = {"from": row.id, "pictures": pictures}
-    how: dict[str, Any] = {**row.training, "maps": SHARES, "adapted": adapted}
     with database.write() as session:
         encoders.add(
             session,

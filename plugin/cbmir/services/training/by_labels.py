@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 with 48 numbers: it learns what the labels tell apart, from weights that are there already."""
+"""EfficientNet-Lite0 learns what labels tell apart, from weights that are there already, and gives few numbers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cbmir.encoders.efficientnet_network import EfficientNetLite
 from cbmir.errors import TrainingFailed
 from cbmir.evaluation.labels import LabelSets
 from cbmir.progress import Progress
-from cbmir.services.training.joining import DIMENSION, WHITENING, joined
+from cbmir.services.training.joining import joined
 from cbmir.services.training.plan import Plan, Trained, Workshop
 from cbmir.services.training.start import Start, find
 from cbmir.training.by_labels import LabelledMaterial, LabelRecipe, LabelTraining
@@ -39,9 +39,10 @@ def fit(plan: Plan, workshop: Workshop, prepared: PreparedPictures, progress: Pr
     training = LabelTraining(network, material, recipe, workshop.folder, device())
     record = training.run(progress)
     test_loss = training.loss(record.best, rows[Part.TEST])
-    record.best, shares, dimension = joined(training, record.best, start.beside(), rows[Part.TRAIN])
-    how = _how(recipe, names, targets[rows[Part.TRAIN]], start) | {"maps": shares}
-    return Trained(record, rows, len(prepared.unreadable), test_loss, dimension, how)
+    pictures = prepared.values[rows[Part.TRAIN]]
+    record.best, views = joined(record.best, start.beside(), pictures, workshop.threads)
+    how = _how(recipe, names, targets[rows[Part.TRAIN]], start) | views.how()
+    return Trained(record, rows, len(prepared.unreadable), test_loss, len(record.best["reduce.bias"]), how)
 
 
 def _targets(plan: Plan, train: Rows) -> tuple[list[str], FloatArray]:
@@ -68,7 +69,6 @@ def _names(label: str) -> list[str]:
 def _how(recipe: LabelRecipe, names: list[str], trained: FloatArray, start: Start) -> dict[str, Any]:
     return {
         "loss": "softmax over cosines to a proxy of each label",
-        "reduction": {"principal_components": DIMENSION, "whitening": WHITENING},
         "mixing": recipe.mixing,
         "optimiser": {
             "name": "adamw",

@@ -9,6 +9,7 @@ import pytest
 
 from cbmir.encoders import efficientnet_lite, registry
 from cbmir.encoders.base import Preprocessing
+from cbmir.encoders.components import HOW, SHARES
 from cbmir.errors import BadRequest, EmptyGallery
 from cbmir.progress import Silence
 from cbmir.services.encoders import adapting
@@ -31,10 +32,8 @@ def means(database: Database, settings: Settings, encoder_id: str, inputs: Float
         row = encoders.get(session, encoder_id)
     data = registry.read(weights_of(row, settings), row.weights_sha256)
     preprocessing = Preprocessing.from_json(row.preprocessing)
-    network, sizes = efficientnet_lite.looking_at(
-        data, row.id, preprocessing, [*efficientnet_lite.SHARES, "blocks.99"]
-    )
-    assert list(sizes) == list(efficientnet_lite.SHARES)
+    network, sizes = efficientnet_lite.looking_at(data, row.id, preprocessing, [*SHARES, "blocks.99"])
+    assert list(sizes) == list(SHARES)
     ends = np.cumsum(list(sizes.values()))[:-1]
     return dict(zip(sizes, np.split(network.encode(inputs), ends, axis=1), strict=True))
 
@@ -57,6 +56,7 @@ def test_the_components_are_those_of_the_own_pictures(
         row = encoders.get(session, added.encoder_id)
     assert row.dimension == own.shape[1] == PICTURES - 1, "so many pictures differ in no more directions"
     assert row.training["adapted"] == {"from": added.before, "pictures": PICTURES}
+    assert (row.training["maps"], row.training["reduction"]) == (SHARES, HOW)
     assert not row.id.startswith(added.before)
     assert np.abs(own.mean(axis=0)).max() < 1e-3
     deviations = own.std(axis=0)

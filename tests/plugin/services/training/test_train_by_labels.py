@@ -12,7 +12,7 @@ from sqlalchemy import select, update
 
 from cbmir.cli.main import cli
 from cbmir.encoders import shipped, weights
-from cbmir.encoders.efficientnet_lite import SHARES
+from cbmir.encoders.components import SHARES
 from cbmir.encoders.efficientnet_network import SECOND_ENDING
 from cbmir.errors import BadRequest, NotFound, TrainingFailed
 from cbmir.progress import Silence

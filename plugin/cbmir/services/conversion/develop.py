@@ -14,7 +14,7 @@ import orjson
 from PIL import Image
 from pydicom.uid import UID
 
-from cbmir.ahead import worked_ahead
+from cbmir.ahead import in_batches
 from cbmir.archive.folder import (
     Content,
     Source,
@@ -42,8 +42,8 @@ Made = TypeVar("Made")
 Entry = dict[str, Any]
 """What the manifest says of one file."""
 
-AHEAD = 256
-"""Files that are begun before an earlier one is done, which may take a minute."""
+AT_ONCE = 128
+"""Files of one batch: twice as many are begun before an earlier one is done, which may take a minute."""
 
 COMPRESSION = 4
 """zlib's level: a tenth larger than the smallest, in half the time."""
@@ -106,9 +106,9 @@ def develop(
     first = list(islice(sources, os.cpu_count()))
     with Isolation(len(first)) as isolation:
         darkroom = _Darkroom(out, wanted, settings, isolation)
-        entries = worked_ahead(darkroom.entry, chain(first, sources), isolation.processes, AHEAD)
-        with closing(entries):
-            for done, entry in enumerate(entries, start=1):
+        files, threads = chain(first, sources), isolation.processes
+        with closing(in_batches(darkroom.entry, files, threads=threads, most=AT_ONCE)) as batches:
+            for done, entry in enumerate(chain.from_iterable(batches), start=1):
                 yield entry
                 progress.update(done, max(done, total))
     progress.update(done, done)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import logging
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
+from cbmir.ahead import in_batches
 from cbmir.encoders import machine, registry, shipped
 from cbmir.encoders.base import Encoder
 from cbmir.errors import BrokenFile, EmptyGallery, NotFound
@@ -35,9 +35,6 @@ NOT_FINITE = (
 )
 
 log = logging.getLogger(__name__)
-
-Given = TypeVar("Given")
-Made = TypeVar("Made")
 
 
 def load_encoder(row: tables.Encoder, settings: Settings) -> Encoder:
@@ -188,8 +185,11 @@ def _extracted(
     machine.keep_memory()
     missing = _missing(database, row.id, settings.batch_size, after, up_to)
     threads = settings.threads or machine.cores()
-    with closing(_in_order(lambda frames: _encode(frames, shelf, encoder, row.id), missing, threads)) as batches:
-        for batch in batches:
+    encoded = in_batches(
+        lambda frames: _encode(frames, shelf, encoder, row.id), missing, threads=threads, most=threads
+    )
+    with closing(encoded) as batches:
+        for batch in chain.from_iterable(batches):
             _keep(database, row, batch, tally)
             progress.update(tally.done, max(total, tally.done), "extracting")
     return tally
@@ -257,18 +257,3 @@ def _keep(database: Database, row: tables.Encoder, batch: _Batch, tally: _Tally)
         return
     with database.write() as session:
         tally.extracted += features.add_batch(session, row, batch.frame_ids, batch.vectors)
-
-
-def _in_order(work: Callable[[Given], Made], given: Iterable[Given], threads: int) -> Generator[Made, None, None]:
-    """What `work` makes of each, in the same order, a few at a time: memory stays bounded."""
-    running: deque[Future[Made]] = deque()
-    with ThreadPoolExecutor(threads) as pool:
-        try:
-            for each in given:
-                running.append(pool.submit(work, each))
-                if len(running) > 2 * threads:
-                    yield running.popleft().result()
-            while running:
-                yield running.popleft().result()
-        finally:
-            pool.shutdown(cancel_futures=True)

@@ -112,7 +112,7 @@ def test_a_broker_that_is_no_redis_is_refused(settings: Settings, url: str) -> N
 @pytest.mark.usefixtures("broker")
 def test_cancel_and_retry_of_a_queued_job(database: Database, app: Celery, job_of: JobOf) -> None:
     job = client.enqueue(database, app, JobKind.EXTRACT, {})
-    assert client.cancel(database, app, job.id).state == JobState.CANCELLED
+    assert client.cancel(database, job.id).state == JobState.CANCELLED
     assert client.retry(database, app, job.id).id == job.id
     assert job_of(job.id).state == JobState.QUEUED
     assert client.broker_state(app).waiting["extract"] == 2, "the second message is harmless"

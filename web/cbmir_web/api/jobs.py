@@ -42,8 +42,7 @@ def one(wait: dict[str, float], job_id: str) -> dict[str, Any]:
 @blueprint.alt_response(404, schema=ErrorSchema)
 def cancel(job_id: str) -> dict[str, Any]:
     """Ask a job to stop: one that waits is cancelled at once, one that runs at its next step."""
-    here = installation()
-    return job_json(client.cancel(here.database, here.broker, job_id))
+    return job_json(client.cancel(installation().database, job_id))
 
 
 @blueprint.route("/jobs/<job_id>/retry", methods=["POST"])

@@ -49,8 +49,7 @@ def job_live(job_id: str) -> str:
 @blueprint.post("/jobs/<job_id>/cancel")
 def cancel(job_id: str) -> Response:
     """Ask the job to stop."""
-    here = installation()
-    return _back(client.cancel(here.database, here.broker, job_id))
+    return _back(client.cancel(installation().database, job_id))
 
 
 @blueprint.post("/jobs/<job_id>/retry")

@@ -22,7 +22,7 @@ from cbmir.store import encoders, features, instances, ledger, undated
 from cbmir.store.filters import Where
 from cbmir.store.labels import set_labels
 from cbmir.store.session import Database
-from cbmir.store.tables import Archive, Frame, Instance
+from cbmir.store.tables import Archive, Feature, Frame, Instance
 from cbmir.types import InstanceHeader, LabelOrigin, NewFrame, RemoteInstance
 
 CODES = ("", "MR", "CT", "mr", "DX")
@@ -115,9 +115,11 @@ class Hospital:
             encoder = encoders.get(session, self.encoder_id)
             held = (galleries or self.open).of(self.database, session, encoder, self.settings)
             assert narrowing.kept(session, held.terms, Where()).tolist() == held.frame_ids.tolist()
+            featured = select(Feature.frame_id).where(Feature.encoder_id == encoder.id)
             for where in self.filters():
                 found = narrowing.kept(session, held.terms, where)
-                assert found.tolist() == features.frame_ids_where(session, encoder.id, where).tolist(), where
+                kept = select(Frame.id).join(Frame.instance).where(*where.clause(), Frame.id.in_(featured))
+                assert found.tolist() == session.scalars(kept.order_by(Frame.id)).all(), where
 
     def found(self, where: Where) -> int:
         """How many frames a filter keeps of the open gallery."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import insert, text
+from sqlalchemy import insert, select, text
 
 from cbmir.errors import BadRequest, EmptyGallery, EncoderMismatch, Unavailable
 from cbmir.index.base import IdArray
@@ -105,7 +105,8 @@ class Kept:
             known = self.known.get(f"{encoder.generation} {where}")
             if known is None:
                 members = features.members_of(session, encoder)
-                kept = np.isin(members.frame_ids, features.frame_ids_where(session, "net", where))
+                frames = select(tables.Frame.id).join(tables.Frame.instance).where(*where.clause())
+                kept = np.isin(members.frame_ids, session.scalars(frames).all())
                 known = members.frame_ids[kept], members.vectors[kept]
                 self.known[f"{encoder.generation} {where}"] = known
         return known

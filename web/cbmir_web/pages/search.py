@@ -5,7 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any
 
-from flask import make_response, redirect, render_template, request, url_for
+from flask import redirect, render_template, request, url_for
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response
 
@@ -42,7 +42,7 @@ def ask() -> Response:
     try:
         job = asking.enqueue(here, _question())
     except CbmirError as error:
-        return _refused(errors.problem_of(error))
+        return errors.on_page(error, lambda problem: _form(request.form, problem))
     waiting.finished(here.database, job.id, PATIENCE_SECONDS)
     return redirect(url_for("pages.answer", job_id=job.id), HTTPStatus.SEE_OTHER)
 
@@ -93,12 +93,6 @@ def _form(given: MultiDict[str, str], problem: Problem | None = None) -> str:
             wording=wording.SEARCH,
             kept=filters.kept(offered, wanted),
         )
-
-
-def _refused(problem: Problem) -> Response:
-    if errors.wants_json():
-        return errors.answer(problem)
-    return make_response(_form(request.form, problem), problem.status)
 
 
 def _asked(job_id: str) -> dict[str, Any]:

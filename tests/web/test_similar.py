@@ -35,7 +35,7 @@ def put(database: Database, settings: Settings) -> Callable[..., list[int]]:
         )
         with database.write() as session:
             made = instances.add(
-                session, converted_header=header, file_name=uid, origin="", sha256=f"{number:064x}", labels={},
+                session, header=header, file_name=uid, origin="", sha256=f"{number:064x}", labels={},
                 group_key="p-1",
                 frames=[NewFrame(n + 1, Shelf(settings.pictures).put(pixels), 20, 20, "x") for n in range(frames)],
             )  # fmt: skip

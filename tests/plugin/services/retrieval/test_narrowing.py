@@ -65,7 +65,7 @@ class Hospital:
             with self.database.write() as session:
                 instances.add(
                     session,
-                    converted_header=self.header() if self.random.random() < 0.7 else None,
+                    header=self.header() if self.random.random() < 0.7 else None,
                     file_name=f"{self.count}.dcm",
                     origin="",
                     sha256=self.digest(self.count),
@@ -192,7 +192,7 @@ def test_a_header_that_changes_is_followed(hospital: Hospital) -> None:
             instances.identify(
                 session,
                 instance,
-                converted_header=hospital.header(),
+                header=hospital.header(),
                 sha256=hospital.digest(hospital.count),
                 origin="",
                 group_key="p-9",

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sqlalchemy.orm import Session
 
 from cbmir.ahead import in_batches
 from cbmir.encoders import machine, registry, shipped
@@ -115,14 +116,21 @@ def extract(database: Database, settings: Settings, encoder_id: str | None, prog
     progress.update(0, total, "extracting")
     tally = _extracted(database, settings, row, 0, total, progress)
     with database.read() as session:
-        stored, old = features.count(session, row.id), outdated.count(session, row.id, settings)
+        return told(session, settings, row.id, tally.extracted, tally.failures, up_to)
+
+
+def told(
+    session: Session, settings: Settings, encoder_id: str, extracted: int, failures: Mapping[Any, str], up_to: int
+) -> dict[str, Any]:
+    """What an extraction tells when it has ended: see `extract`."""
+    first = islice(failures.items(), REASONS_SHOWN)
     return {
-        "encoder": row.id,
-        "extracted": tally.extracted,
-        "already": max(0, stored - tally.extracted),
-        "outdated": old,
-        "failed": len(tally.failures),
-        "reasons": {str(frame): tally.failures[frame] for frame in list(tally.failures)[:REASONS_SHOWN]},
+        "encoder": encoder_id,
+        "extracted": extracted,
+        "already": max(0, features.count(session, encoder_id) - extracted),
+        "outdated": outdated.count(session, encoder_id, settings),
+        "failed": len(failures),
+        "reasons": {str(frame): reason for frame, reason in first},
         "up_to": up_to,
     }
 

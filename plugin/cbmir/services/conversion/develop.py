@@ -26,7 +26,7 @@ from cbmir.archive.folder import (
     unreadable,
 )
 from cbmir.dicom.rendering import Rendering
-from cbmir.errors import CbmirError, NotFound, UnusableInput
+from cbmir.errors import NotFound, UnusableInput
 from cbmir.files import written, written_whole
 from cbmir.progress import Progress
 from cbmir.services.conversion.convert import OpenFile, open_file
@@ -149,16 +149,16 @@ class _Darkroom:
         try:
             self._tell(source, said)
         except UnusableInput as error:
-            said["error"] = _error(error)
+            said["error"] = error.as_json()
         except OSError as error:
-            said["error"] = _error(unreadable(source.file_name, error))
+            said["error"] = unreadable(source.file_name, error).as_json()
         return said
 
     def _tell(self, source: Source | Unlisted, said: Entry) -> None:
         """Say of a file what becomes known of it, until it is converted or an error ends that."""
         if isinstance(source, Unlisted):
             said |= {"sha256": source.sha256} if source.sha256 else {}
-            said["error"] = _error(source.error)
+            said["error"] = source.error.as_json()
             return
         content = source.read()
         said["sha256"] = sha256_of(content)
@@ -191,7 +191,7 @@ def _made(content: Content, name: str, settings: Settings, wanted: Wanted, out: 
                         png = f"{stem}-{picture.frame_number:04d}{window}.png"
                         pictures.append(_written(picture, out / png))
         except UnusableInput as error:
-            return {**said, "pictures": pictures, "error": _error(error)}
+            return {**said, "pictures": pictures, "error": error.as_json()}
     return {**said, "pictures": pictures}
 
 
@@ -223,7 +223,3 @@ def _described(header: InstanceHeader | None) -> Entry:
     said = asdict(header)
     del said["patient_key"]
     return {**said, "transfer_syntax": UID(header.transfer_syntax_uid).name}
-
-
-def _error(error: CbmirError) -> Entry:
-    return {"code": error.code, "reason": error.reason, "remedy": error.remedy}

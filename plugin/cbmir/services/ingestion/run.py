@@ -230,9 +230,7 @@ class Ingestion:
                 file_name=PurePosixPath(each.file_name).name,  # a folder's name may be a patient's
                 origin=origin,
                 sha256=each.sha256,
-                code=error.code,
-                reason=error.reason,
-                remedy=error.remedy,
+                **error.as_json(),
             )
             if self.ledger:
                 self.ledger.failed(session, each.origin, error)

@@ -13,8 +13,8 @@ from cbmir.services.archives.links import with_viewers
 from cbmir.services.encoders.versions.overview import Version
 from cbmir.store.tables import Job
 from cbmir.types import JobKind
+from cbmir_web.actions.waiting import is_final
 from cbmir_web.errors import problem_of_job
-from cbmir_web.waiting import is_final
 
 Accepted = tuple[dict[str, Any], HTTPStatus, dict[str, str]]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cbmir.store import jobs
-from cbmir_web import waiting
+from cbmir_web.actions import waiting
 from cbmir_web.api.answers import Accepted, accepted, job_json, jobs_json
 from cbmir_web.api.blueprint import Blueprint
 from cbmir_web.api.schemas import ErrorSchema, JobSchema, JobsPageSchema, JobsSchema, WaitSchema

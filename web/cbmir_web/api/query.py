@@ -5,7 +5,8 @@ from __future__ import annotations
 from flask import Response, jsonify, make_response, request
 
 from cbmir.types import JobState
-from cbmir_web import asking, errors, waiting
+from cbmir_web import errors
+from cbmir_web.actions import asking, waiting
 from cbmir_web.api.answer_schemas import AnswerSchema
 from cbmir_web.api.answers import accepted, jobs_json
 from cbmir_web.api.blueprint import Blueprint

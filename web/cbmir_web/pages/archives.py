@@ -14,7 +14,8 @@ from cbmir.errors import BadRequest, CbmirError
 from cbmir.services.archives import certificates, registered, steering
 from cbmir.services.archives.backlog import backlog
 from cbmir.services.archives.status import overview
-from cbmir_web import describing, errors, following, wording
+from cbmir_web import errors, wording
+from cbmir_web.actions import describing, following
 from cbmir_web.api.archive_schemas import (
     ArchiveChangesSchema,
     ComparisonSchema,
@@ -25,8 +26,8 @@ from cbmir_web.api.archive_schemas import (
 from cbmir_web.arguments import from_form
 from cbmir_web.errors import Problem
 from cbmir_web.installation import installation
-from cbmir_web.letting_in import aside
 from cbmir_web.pages.blueprint import blueprint
+from cbmir_web.pages.letting_in import aside
 
 
 @blueprint.get("/archives")

@@ -14,7 +14,8 @@ from cbmir.services.ingestion import removal
 from cbmir.services.retrieval import library as archive
 from cbmir.store.filters import Where
 from cbmir.words import counted
-from cbmir_web import conversion, deleting, errors, labelling
+from cbmir_web import conversion, errors
+from cbmir_web.actions import deleting, labelling
 from cbmir_web.api.image_schemas import DeletionSchema
 from cbmir_web.arguments import from_form
 from cbmir_web.errors import Problem

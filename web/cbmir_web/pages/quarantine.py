@@ -9,7 +9,8 @@ from werkzeug.wrappers import Response
 
 from cbmir.errors import CbmirError
 from cbmir.store import quarantine as rows
-from cbmir_web import errors, retrying
+from cbmir_web import errors
+from cbmir_web.actions import retrying
 from cbmir_web.api.schemas import RetrySchema
 from cbmir_web.arguments import from_form
 from cbmir_web.errors import Problem

@@ -13,12 +13,13 @@ from cbmir.errors import CbmirError, NotFound
 from cbmir.services.retrieval import library
 from cbmir.store import encoders, frames, jobs, queries
 from cbmir.types import JobKind, JobState
-from cbmir_web import answering, asking, errors, waiting, wording
+from cbmir_web import errors, wording
+from cbmir_web.actions import asking, waiting
 from cbmir_web.api.schemas import LARGEST_ID, SearchSchema
 from cbmir_web.arguments import from_form
 from cbmir_web.errors import Problem
 from cbmir_web.installation import installation
-from cbmir_web.pages import filters, paging
+from cbmir_web.pages import answering, filters, paging
 from cbmir_web.pages.blueprint import blueprint
 
 PATIENCE_SECONDS = 1.5

@@ -20,10 +20,11 @@ from cbmir.services.retrieval import series
 from cbmir.services.retrieval.series import SeriesCard
 from cbmir.store.listed import Level
 from cbmir.types import ObjectState
-from cbmir_web import asking, waiting, whereabouts
+from cbmir_web.actions import asking, waiting
 from cbmir_web.api.schemas import SimilarSchema
 from cbmir_web.arguments import from_query
 from cbmir_web.installation import installation
+from cbmir_web.pages import whereabouts
 from cbmir_web.pages.blueprint import blueprint
 from cbmir_web.pages.search import PATIENCE_SECONDS
 

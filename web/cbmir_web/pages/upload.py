@@ -8,7 +8,8 @@ from flask import redirect, render_template, url_for
 from werkzeug.wrappers import Response
 
 from cbmir.errors import CbmirError
-from cbmir_web import adding, errors
+from cbmir_web import errors
+from cbmir_web.actions import adding
 from cbmir_web.errors import Problem
 from cbmir_web.installation import installation
 from cbmir_web.pages.blueprint import blueprint

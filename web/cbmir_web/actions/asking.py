@@ -13,7 +13,7 @@ from cbmir.store import jobs
 from cbmir.store.filters import Where
 from cbmir.store.tables import Job, now
 from cbmir.types import JobKind, JobState
-from cbmir_web import uploads
+from cbmir_web.actions import uploads
 from cbmir_web.installation import Installation
 
 PRIORS = 12

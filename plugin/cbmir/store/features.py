@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from sqlalchemy import ColumnElement, delete, exists, func, select, update
 from sqlalchemy.orm import Session, aliased
 
@@ -16,9 +15,7 @@ from cbmir.errors import BrokenFile, EncoderMismatch, EncoderNotReady
 from cbmir.store import encoders
 from cbmir.store.tables import DroppedFeature, Encoder, Feature, Frame
 from cbmir.store.writing import in_pieces, insert
-from cbmir.types import FloatArray
-
-IdArray = npt.NDArray[np.int64]
+from cbmir.types import FloatArray, IdArray
 
 STORED = np.dtype("<f4")
 ROWS_AT_ONCE = 10_000

@@ -11,7 +11,6 @@ import pytest
 from sqlalchemy import insert, select, text
 
 from cbmir.errors import BadRequest, EmptyGallery, EncoderMismatch, Unavailable
-from cbmir.index.base import IdArray
 from cbmir.services.retrieval import gallery, subject
 from cbmir.services.retrieval.indexes import index_files
 from cbmir.services.retrieval.indexes.backends.choose import BACKENDS, check
@@ -20,7 +19,7 @@ from cbmir.settings import Settings
 from cbmir.store import encoders, features, instances, tables
 from cbmir.store.filters import Where
 from cbmir.store.session import Database
-from cbmir.types import FloatArray
+from cbmir.types import FloatArray, IdArray
 
 COUNT, WIDTH, K = 2_000, 16, 10
 LIMITS = {

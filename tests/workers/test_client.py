@@ -121,9 +121,10 @@ def test_cancel_and_retry_of_a_queued_job(database: Database, app: Celery, job_o
 
 
 def test_an_unknown_job_is_not_found(database: Database, app: Celery) -> None:
-    for action in (client.cancel, client.retry):
-        with pytest.raises(NotFound):
-            action(database, app, "no-such-job")
+    with pytest.raises(NotFound):
+        client.cancel(database, "no-such-job")
+    with pytest.raises(NotFound):
+        client.retry(database, app, "no-such-job")
 
 
 def test_nothing_is_sent_if_the_row_cannot_be_written(settings: Settings, broker: str, app: Celery) -> None:

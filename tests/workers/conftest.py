@@ -136,7 +136,7 @@ class House:
 
     def finish(self, job_id: str) -> Job:
         """Wait until the job has ended, and see that it ended well."""
-        self.wait_for(lambda: JobState(self.job(job_id).state).is_final)
+        self.wait_for(lambda: self.job(job_id).is_final)
         job = self.job(job_id)
         assert job.state == JobState.SUCCEEDED, job.error_message
         return job

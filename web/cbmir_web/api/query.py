@@ -53,7 +53,7 @@ def ask(wait: dict[str, float]) -> Response:
     if job.state == JobState.SUCCEEDED:
         with here.database.read() as session:
             return jsonify(jobs_json(session, [job])[0]["result"])
-    if waiting.is_final(job):
+    if job.is_final:
         return errors.answer(errors.problem_of_job(job))
     body, status, headers = accepted(job)
     return make_response(jsonify(JobSchema().dump(body)), status, headers)

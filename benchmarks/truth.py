@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from cbmir.index.base import IdArray
-from cbmir.types import FloatArray
+from cbmir.types import FloatArray, IdArray
 
 SAME = 1e-6
 """Of a squared distance: who is farther by less is as near, as float32 tells no more."""

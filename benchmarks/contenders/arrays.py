@@ -9,8 +9,7 @@ import tempfile
 import numpy as np
 import numpy.typing as npt
 
-from cbmir.index.base import IdArray
-from cbmir.types import FloatArray
+from cbmir.types import FloatArray, IdArray
 from contenders.base import Contender, Gallery
 
 BLOCK = 8192

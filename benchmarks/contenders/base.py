@@ -9,8 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from cbmir.index.base import IdArray
-from cbmir.types import FloatArray
+from cbmir.types import FloatArray, IdArray
 
 FEW, MOST = 0, 1
 """The two parts of a gallery: what a filter keeps that keeps 1 %, and what one keeps that keeps the others."""

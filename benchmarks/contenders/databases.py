@@ -14,8 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from cbmir.index.base import IdArray
-from cbmir.types import FloatArray
+from cbmir.types import FloatArray, IdArray
 from contenders.arrays import nearest
 from contenders.base import BREADTH, FEW, MOST, SMALL, Contender, Gallery
 

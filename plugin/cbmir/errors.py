@@ -60,6 +60,10 @@ class CbmirError(Exception):
         """Reason and remedy in one line."""
         return f"{self.reason} {self.remedy}".strip()
 
+    def as_json(self) -> dict[str, str]:
+        """Code, reason and remedy by name."""
+        return {"code": self.code, "reason": self.reason, "remedy": self.remedy}
+
 
 class UnusableInput(CbmirError):
     code = "unusable-input"

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float32]
 ByteArray = npt.NDArray[np.uint8]
+IdArray = npt.NDArray[np.int64]
 
 
 class JobKind(StrEnum):

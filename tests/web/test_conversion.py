@@ -40,7 +40,7 @@ TOLD = replace(
 def add(database: Database, frames: list[NewFrame], header: InstanceHeader | None, count: int | None = None) -> int:
     with database.write() as session:
         return instances.add(
-            session, converted_header=header, file_name="a.dcm", origin="", sha256="0" * 64, group_key="p-1",
+            session, header=header, file_name="a.dcm", origin="", sha256="0" * 64, group_key="p-1",
             frames=frames, labels={}, frame_count=count,
         ).id  # fmt: skip
 

@@ -16,7 +16,7 @@ from cbmir.store.filters import Where
 from cbmir.store.session import Database
 from cbmir.store.tables import Frame, Group, Instance
 from cbmir.types import JobKind, ObjectState, RemoteInstance
-from cbmir_web import grouping
+from cbmir_web.pages import grouping
 
 Token = Callable[..., str]
 

@@ -13,7 +13,7 @@ from cbmir.store import jobs, quarantine
 from cbmir.store.session import Database
 from cbmir.store.tables import Job
 from cbmir.types import JobKind
-from cbmir_web import lists
+from cbmir_web.api import lists
 
 API = "/api/v1"
 NASTY = ("=1+1", "+1", "-1", "@SUM(A1)", "\tx", 'a,b"c\nd', "plain.dcm")

@@ -35,7 +35,7 @@ def put(database: Database, settings: Settings) -> Callable[..., list[int]]:
         )
         with database.write() as session:
             made = instances.add(
-                session, converted_header=header, file_name=uid, origin="", sha256=f"{number:064x}", labels={},
+                session, header=header, file_name=uid, origin="", sha256=f"{number:064x}", labels={},
                 group_key="p-1",
                 frames=[NewFrame(n + 1, Shelf(settings.pictures).put(pixels), 20, 20, "x") for n in range(frames)],
             )  # fmt: skip
@@ -111,7 +111,7 @@ def test_the_same_question_within_a_minute_is_one_search(
         jobs.request_cancel(session, first.removeprefix("/queries/"))
     second = client.get("/similar?instance=1.9.1").location
     assert second != first
-    monkeypatch.setattr("cbmir_web.asking.LATELY_SECONDS", -60.0)
+    monkeypatch.setattr("cbmir_web.actions.asking.LATELY_SECONDS", -60.0)
     assert client.get("/similar?instance=1.9.1").location != second
 
 
@@ -142,7 +142,7 @@ def test_only_a_visit_starts_a_search(
 def test_while_many_searches_wait_a_visit_starts_none(
     client: FlaskClient, database: Database, put: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cbmir_web.asking.MOST_WAITING", 2)
+    monkeypatch.setattr("cbmir_web.actions.asking.MOST_WAITING", 2)
     for n in range(1, 4):
         put(f"1.9.{n}", "1.9.0")
     assert [client.get(f"/similar?instance=1.9.{n}").status_code for n in (1, 2, 3)] == [303, 303, 200]

@@ -27,6 +27,7 @@ from cbmir.store.session import Database
 from cbmir.store.tables import Job
 from cbmir.types import JobKind, JobState
 from cbmir_workers import client, embedded_redis
+from cbmir_workers.tasks import Bench
 from cbmir_workers.up import child_environment
 
 StartWorker = Callable[[str], "subprocess.Popen[bytes]"]
@@ -56,6 +57,12 @@ def app(settings: Settings) -> Iterator[Celery]:
     app = client.make_app(settings)
     yield app
     app.close()
+
+
+@pytest.fixture
+def bench(settings: Settings, database: Database, app: Celery) -> Bench:
+    """A worker's, without the worker; its broker is down unless the test asks for one."""
+    return Bench(settings, database, app)
 
 
 @pytest.fixture
@@ -129,7 +136,7 @@ class House:
 
     def finish(self, job_id: str) -> Job:
         """Wait until the job has ended, and see that it ended well."""
-        self.wait_for(lambda: JobState(self.job(job_id).state).is_final)
+        self.wait_for(lambda: self.job(job_id).is_final)
         job = self.job(job_id)
         assert job.state == JobState.SUCCEEDED, job.error_message
         return job

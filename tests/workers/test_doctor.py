@@ -157,7 +157,7 @@ def test_features_of_an_earlier_conversion_are_found(settings: Settings, databas
         )
         stored = instances.add(
             session,
-            converted_header=None,
+            header=None,
             file_name="a.png",
             origin="",
             sha256="0" * 64,

@@ -239,7 +239,7 @@ def test_two_hosts_share_an_extraction_and_one_is_killed(hosts: Hosts) -> None:
     house.wait_for(lambda: at_work() == 2, seconds=120)
     one.send_signal(signal.SIGKILL)
     one.wait()
-    house.wait_for(lambda: JobState(house.job(run).state).is_final, seconds=240)
+    house.wait_for(lambda: house.job(run).is_final, seconds=240)
     job = house.job(run)
     assert job.state == JobState.SUCCEEDED, job.error_message
     assert house.count(tables.Feature) == 1000

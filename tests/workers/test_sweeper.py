@@ -103,7 +103,7 @@ def test_a_job_that_died_three_times_fails(house: House) -> None:
 def test_a_dead_job_that_was_cancelled_is_not_begun_again(house: House) -> None:
     job_id = house.sent()
     house.claim(job_id)
-    client.cancel(house.database, house.app, job_id)
+    client.cancel(house.database, job_id)
     house.age(job_id, "heartbeat_at")
     assert house.sweep() == []
     assert house.look(job_id).state == JobState.CANCELLED

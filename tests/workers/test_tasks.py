@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from celery import Celery
 from PIL import Image
 from sqlalchemy import func, select
 
@@ -28,12 +27,6 @@ JobOf = Callable[[str], Job]
 Upload = Callable[[int], dict[str, Any]]
 
 ENCODER = "cnn-autoencoder-00000000"
-
-
-@pytest.fixture
-def bench(settings: Settings, database: Database, app: Celery) -> Bench:
-    """A worker's, without the worker; its broker is down unless the test asks for one."""
-    return Bench(settings, database, app)
 
 
 def queued(bench: Bench, kind: JobKind, parameters: dict[str, Any]) -> str:

@@ -6,21 +6,14 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from celery import Celery
 
 from cbmir.errors import JobCancelled
 from cbmir.progress import Silence
-from cbmir.settings import Settings
 from cbmir.store import encoders, features, frames, jobs, queries, tables
 from cbmir.store.session import Database
 from cbmir.types import JobKind, JobState
 from cbmir_workers import client, duties, giving_way
 from cbmir_workers.tasks import Bench, perform
-
-
-@pytest.fixture
-def bench(settings: Settings, database: Database, app: Celery) -> Bench:
-    return Bench(settings, database, app)
 
 
 @pytest.fixture

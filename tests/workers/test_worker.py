@@ -103,7 +103,7 @@ def test_a_running_job_stops_when_it_is_cancelled_and_goes_on_when_retried(
     job_id = house.enqueue(JobKind.EXTRACT, {"encoder": house.add_encoder()})
     start_worker("index")
     house.extracted_more_than(SOME)
-    client.cancel(house.database, house.app, job_id)
+    client.cancel(house.database, job_id)
     house.wait_for(lambda: house.job(job_id).state == JobState.CANCELLED)
     kept = house.count(tables.Feature)
     assert kept < FRAMES

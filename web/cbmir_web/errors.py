@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -121,6 +121,12 @@ def answer(problem: Problem) -> Response:
     if bare or not _is_asked_by_name():  # no address of ours can be built, and so no page
         return Response(f"{problem.reason} {problem.remedy}", problem.status, mimetype="text/plain")
     return make_response(render_template("error.html", problem=problem), problem.status)
+
+
+def on_page(error: CbmirError, page: Callable[[Problem], str]) -> Response:
+    """What went wrong, on the page whose form brought it about; as JSON for programs."""
+    problem = problem_of(error)
+    return answer(problem) if wants_json() else make_response(page(problem), problem.status)
 
 
 def _is_asked_by_name() -> bool:

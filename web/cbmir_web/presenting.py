@@ -124,7 +124,7 @@ def decimal(value: Any, digits: int = 3) -> str:
 
 def is_open(job: Job) -> bool:
     """True while the job waits or runs."""
-    return not JobState(job.state).is_final
+    return not job.is_final
 
 
 def left(job: Job) -> str:

@@ -23,7 +23,7 @@ from cbmir_web import create_app, security
 from cbmir_web.errors import Problem, password_missing, too_large
 
 THREADS = 16
-"""Requests answered at one time; half of them may wait for a job (`cbmir_web.waiting`)."""
+"""Requests answered at one time; half of them may wait for a job (`cbmir_web.actions.waiting`)."""
 
 TAKEN_FROM_STRANGERS = 65_536
 """Bytes of a body that are read before anybody looks at the password."""

@@ -128,7 +128,7 @@ def send(database: Database, app: Celery, job: Job) -> bool:
     return True
 
 
-def cancel(database: Database, app: Celery, job_id: str) -> Job:  # noqa: ARG001 - called like its siblings
+def cancel(database: Database, job_id: str) -> Job:
     """Ask a job to stop: a queued one is cancelled at once, a running one at its next step.
 
     Raises:

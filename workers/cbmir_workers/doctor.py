@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
 import shutil
@@ -18,6 +17,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 import cbmir_migrations
+from cbmir.archive.folder import sha256_of
 from cbmir.encoders import shipped
 from cbmir.encoders.machine import cores
 from cbmir.errors import CbmirError, Unavailable
@@ -214,8 +214,7 @@ def _jobs(session: Session, settings: Settings) -> Iterator[Finding]:
 
 def _sha256(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_of(path)
     except OSError as error:
         raise Unavailable(
             f"{path} cannot be read: {error.strerror}.", "Change its owner or permissions."

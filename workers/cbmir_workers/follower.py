@@ -113,9 +113,9 @@ class Followers:
 def wake(database: Database, app: Celery, parameters: dict[str, Any]) -> None:
     """Queue a job that fetches what is pending, unless one waits or works already."""
     with database.read() as session:
-        if any(job.kind == JobKind.SYNC and job.parameters == parameters for job in jobs.unfinished(session)):
-            return
-    enqueue(database, app, JobKind.SYNC, parameters)
+        there = jobs.at_work(session, JobKind.SYNC, parameters)
+    if there is None:
+        enqueue(database, app, JobKind.SYNC, parameters)
 
 
 def _described(row: tables.Archive) -> tuple[Any, ...]:

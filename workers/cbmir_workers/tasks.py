@@ -104,56 +104,48 @@ def _duty(bench: Bench, job: Job, progress: JobProgress) -> duties.Duty:
 
 
 def _record_success(bench: Bench, job: Job, kind: JobKind, result: dict[str, Any]) -> str:
-    next_up = _next_up(bench, kind, result)
-    with bench.database.write() as session:
-        result = duties.of_today(session, kind, job.parameters, result)
-        if not jobs.succeed(session, job.id, result, claimed=job.started_at):
-            return LOST
-        duties.remember(session, kind, job.id, job.parameters, result)
-        follower = _queued(session, next_up)
-    upload = uploads.of_job(kind, job.parameters)
-    if upload:
+    def succeed(session: Session) -> bool:
+        told = duties.of_today(session, kind, job.parameters, result)
+        if not jobs.succeed(session, job.id, told, claimed=job.started_at):
+            return False
+        duties.remember(session, kind, job.id, job.parameters, told)
+        return True
+
+    ended = _end(bench, job, succeed, result)
+    if ended and (upload := uploads.of_job(kind, job.parameters)):
         uploads.discard(bench.settings, upload)
-    _wake(bench, follower)
-    return "succeeded"
+    return "succeeded" if ended else LOST
 
 
 def _record_failure(bench: Bench, job: Job, error: CbmirError) -> str:
-    next_up = _next_up(bench, JobKind(job.kind), None)
-    with bench.database.write() as session:
-        if not jobs.fail(session, job.id, error.code, error.reason, error.remedy, claimed=job.started_at):
-            return LOST
-        follower = _queued(session, next_up)
-    _wake(bench, follower)
-    return f"failed: {error.code}"
+    def fail(session: Session) -> bool:
+        return jobs.fail(session, job.id, error.code, error.reason, error.remedy, claimed=job.started_at)
+
+    return f"failed: {error.code}" if _end(bench, job, fail) else LOST
 
 
 def _record_cancelled(bench: Bench, job: Job) -> str:
-    next_up = _next_up(bench, JobKind(job.kind), None)
-    with bench.database.write() as session:
-        if not jobs.cancelled(session, job.id, claimed=job.started_at):
-            return LOST
-        follower = _queued(session, next_up)
-    _wake(bench, follower)
-    return "cancelled"
+    def cancel(session: Session) -> bool:
+        return jobs.cancelled(session, job.id, claimed=job.started_at)
+
+    return "cancelled" if _end(bench, job, cancel) else LOST
 
 
-def _next_up(bench: Bench, kind: JobKind, result: dict[str, Any] | None) -> duties.FollowUp | None:
-    """The job that comes after; found out beforehand: counting takes long, and others wait for the write lock.
+def _end(bench: Bench, job: Job, end: Callable[[Session], bool], result: dict[str, Any] | None = None) -> bool:
+    """End a job by `end`, which says whether it was still this worker's, and queue the one that comes after.
 
-    Whatever the ended job has recorded is committed by now: what is missing then is missing afterwards.
+    That one is found out beforehand: counting takes long, and others wait for the write lock. Whatever the ended
+    job has recorded is committed by now: what is missing then is missing afterwards.
     """
     with bench.database.read() as session:
-        return duties.follow_up(session, kind, result)
-
-
-def _queued(session: Session, next_up: duties.FollowUp | None) -> Job | None:
-    return jobs.create(session, *next_up) if next_up else None
-
-
-def _wake(bench: Bench, follower: Job | None) -> None:
+        next_up = duties.follow_up(session, JobKind(job.kind), result)
+    with bench.database.write() as session:
+        if not end(session):
+            return False
+        follower = jobs.create(session, *next_up) if next_up else None
     if follower:
         send(bench.database, bench.app, follower)
+    return True
 
 
 def _give_back(bench: Bench, job: Job) -> str:

@@ -1,1 +1,1 @@
-"""The command line."""
+"""The command line: a module a subcommand, or a few of them; a folder where they are many."""

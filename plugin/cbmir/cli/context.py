@@ -87,6 +87,5 @@ def print_json(document: Any) -> None:
     click.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY))
 
 
-def json_option(command: Any) -> Any:
-    """Adds `--json` to a command that reports."""
-    return click.option("--json", "as_json", is_flag=True, help="Report as JSON.")(command)
+json_option = click.option("--json", "as_json", is_flag=True, help="Report as JSON.")
+"""For a command that reports."""

@@ -15,8 +15,7 @@ def index_command() -> None:
     """
 
 
-def _encoder_option(command: click.decorators.FC) -> click.decorators.FC:
-    return click.option("--encoder", "encoder_id", metavar="ID", help="Which; the one in use if left out.")(command)
+encoder_option = click.option("--encoder", "encoder_id", metavar="ID", help="Which; the one in use if left out.")
 
 
 @index_command.command("status")
@@ -44,7 +43,7 @@ def status_command(context: Context, as_json: bool) -> None:
 
 
 @index_command.command("build")
-@_encoder_option
+@encoder_option
 @json_option
 @click.pass_obj
 def build_command(context: Context, encoder_id: str | None, as_json: bool) -> None:
@@ -66,7 +65,7 @@ def build_command(context: Context, encoder_id: str | None, as_json: bool) -> No
 
 
 @index_command.command("verify")
-@_encoder_option
+@encoder_option
 @json_option
 @click.pass_obj
 def verify_command(context: Context, encoder_id: str | None, as_json: bool) -> None:
@@ -82,7 +81,7 @@ def verify_command(context: Context, encoder_id: str | None, as_json: bool) -> N
 
 
 @index_command.command("benchmark")
-@_encoder_option
+@encoder_option
 @click.option("-k", type=click.IntRange(1), default=5, show_default=True, help="How many hits.")
 @json_option
 @click.pass_obj

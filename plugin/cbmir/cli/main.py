@@ -32,11 +32,11 @@ OWN = {
     "query": "retrieval",
     "explain": "explanation",
     "evaluate": "evaluation",
-    "demo": "demo",
-    "demo-pacs": "demo_pacs",
+    "demo": "demos.demo",
+    "demo-pacs": "demos.demo_pacs",
     "reconvert": "reconvert",
     "reproduce": "reproduce",
-    "archive": "archive",
+    "archive": "archives.archive",
     "index": "index",
 }
 """The library's subcommands and the module of each."""

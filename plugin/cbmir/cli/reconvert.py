@@ -24,7 +24,7 @@ def reconvert_command(context: Context, dates: bool, as_json: bool) -> int:
     reasons: list[dict[str, str]] = []
 
     def complain(file_name: str, error: CbmirError) -> None:
-        reasons.append({"file_name": file_name, "code": error.code, "reason": error.reason, "remedy": error.remedy})
+        reasons.append({"file_name": file_name, **error.as_json()})
         click.echo(f"cbmir: {file_name}: {error.sentence}", err=True)
 
     with context.progress("reconvert") as progress:

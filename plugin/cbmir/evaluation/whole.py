@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from cbmir.evaluation.labels import Bools
+from cbmir.types import FloatArray
 
 Ranks = npt.NDArray[np.int64]
-FloatArray = npt.NDArray[np.float32]
 
 AT_ONCE = 1 << 20
 """Differences held at once: 8 MiB."""

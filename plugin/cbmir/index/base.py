@@ -7,9 +7,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from cbmir.types import FloatArray
+from cbmir.types import FloatArray, IdArray
 
-IdArray = npt.NDArray[np.int64]
 Ranking = list[tuple[int, float]]
 """(id, Euclidean distance) of each member found, nearest first; equal distances in the order of the ids."""
 

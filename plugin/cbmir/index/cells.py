@@ -9,10 +9,9 @@ import numpy.typing as npt
 
 from cbmir.index import axes, partition
 from cbmir.index.axes import Axes, DoubleArray
-from cbmir.index.base import IdArray
 from cbmir.index.bounds import UNIT
 from cbmir.index.prefetch import LINE
-from cbmir.types import FloatArray
+from cbmir.types import FloatArray, IdArray
 
 SIZE = 256
 """Members of one cell."""

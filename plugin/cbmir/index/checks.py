@@ -6,8 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cbmir.errors import BadRequest, EncoderMismatch
-from cbmir.index.base import IdArray
-from cbmir.types import FloatArray
+from cbmir.types import FloatArray, IdArray
 
 
 def members(ids: npt.ArrayLike, vectors: npt.ArrayLike) -> tuple[IdArray, FloatArray]:

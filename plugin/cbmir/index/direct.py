@@ -6,12 +6,11 @@ import numpy as np
 import numpy.typing as npt
 
 from cbmir.compiling import compiled, woven
-from cbmir.index.base import IdArray
 from cbmir.index.bounds import rough, square_above
 from cbmir.index.measure import distance
 from cbmir.index.nearest import DoubleArray, put_in_order, take
 from cbmir.index.prefetch import LINE, prefetch_for_once
-from cbmir.types import FloatArray
+from cbmir.types import FloatArray, IdArray
 
 Rows = npt.NDArray[np.int64]
 

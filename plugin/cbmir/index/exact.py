@@ -10,11 +10,11 @@ import numpy.typing as npt
 
 from cbmir.index import axes, cells, checks, direct, lookup, visit
 from cbmir.index.axes import Axes, DoubleArray
-from cbmir.index.base import IdArray, Ranking, answers
+from cbmir.index.base import Ranking, answers
 from cbmir.index.bounds import FARTHEST, UNIT
 from cbmir.index.cells import Cells
 from cbmir.index.visit import Mask, Placed
-from cbmir.types import FloatArray
+from cbmir.types import FloatArray, IdArray
 
 SPARSE = 48
 """A filter that keeps less than one in so many is searched one by one."""

@@ -18,9 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from cbmir.index import checks, direct, extras, lookup
-from cbmir.index.base import IdArray, Ranking, answers
+from cbmir.index.base import Ranking, answers
 from cbmir.index.ranking import ranked
-from cbmir.types import FloatArray
+from cbmir.types import FloatArray, IdArray
 
 NEIGHBOURS = 16
 """That a member knows in the graph; twice as many on its lowest level."""

@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from cbmir.index import container, extras
-from cbmir.index.base import IdArray
 from cbmir.index.container import ALIGNMENT, Kind
 from cbmir.index.file import sound, stamp_of
 from cbmir.index.hnsw import HnswIndex
 from cbmir.index.stamp import REMEDY, Stamp
+from cbmir.types import IdArray
 
 KIND = Kind("cbmir-hnsw", 1, "index file", REMEDY)
 

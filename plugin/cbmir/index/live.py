@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cbmir.index import checks, direct
-from cbmir.index.base import IdArray, Index, Ranking, answers
-from cbmir.types import FloatArray
+from cbmir.index.base import Index, Ranking, answers
+from cbmir.types import FloatArray, IdArray
 
 SPARE = 16
 """Hits asked for beyond k where some may be gone."""

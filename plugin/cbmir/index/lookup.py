@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cbmir.compiling import compiled
-from cbmir.index.base import IdArray
 from cbmir.index.prefetch import prefetch
+from cbmir.types import IdArray
 
 Places = npt.NDArray[np.int64]
 Table = npt.NDArray[np.int32]

@@ -20,10 +20,10 @@ from pymilvus.exceptions import MilvusException
 
 from cbmir.errors import NotFound, Unavailable
 from cbmir.index import checks
-from cbmir.index.base import IdArray, Ranking
+from cbmir.index.base import Ranking
 from cbmir.index.ranking import ranked
 from cbmir.index.stamp import REMEDY
-from cbmir.types import FloatArray
+from cbmir.types import FloatArray, IdArray
 
 METRIC = "L2"
 BREADTH = 128

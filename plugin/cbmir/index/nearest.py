@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cbmir.compiling import compiled
-from cbmir.index.base import IdArray
+from cbmir.types import IdArray
 
 DoubleArray = npt.NDArray[np.float64]
 

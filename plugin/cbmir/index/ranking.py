@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from cbmir.index.base import IdArray, Ranking
+from cbmir.index.base import Ranking
 from cbmir.index.measure import distances
-from cbmir.types import FloatArray
+from cbmir.types import FloatArray, IdArray
 
 
 def ranked(ids: IdArray, vectors: FloatArray, query: FloatArray, k: int) -> Ranking:

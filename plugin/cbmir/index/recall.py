@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from cbmir.index import direct
-from cbmir.index.base import IdArray, Index
-from cbmir.types import FloatArray
+from cbmir.index.base import Index
+from cbmir.types import FloatArray, IdArray
 
 K = 10
 SAMPLE = 200

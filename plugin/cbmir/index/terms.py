@@ -19,9 +19,9 @@ from pyroaring import BitMap64
 
 from cbmir.errors import BrokenFile
 from cbmir.index import container
-from cbmir.index.base import IdArray
 from cbmir.index.container import Kind
 from cbmir.index.stamp import REMEDY
+from cbmir.types import IdArray
 
 KIND = Kind("cbmir-terms", 1, "file of terms", REMEDY)
 Told = tuple[int, str, str]

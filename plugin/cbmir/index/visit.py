@@ -14,13 +14,12 @@ import numpy.typing as npt
 
 from cbmir.compiling import compiled, reordered
 from cbmir.index.axes import DoubleArray
-from cbmir.index.base import IdArray
 from cbmir.index.bounds import margin, rough, square_above
 from cbmir.index.cells import LEVELS, Cells
 from cbmir.index.measure import distance
 from cbmir.index.nearest import put_in_order, take
 from cbmir.index.sums import bounded, start
-from cbmir.types import FloatArray
+from cbmir.types import FloatArray, IdArray
 
 Mask = npt.NDArray[np.bool_]
 Numbers = npt.NDArray[np.int64]

@@ -53,15 +53,6 @@ def image_format(data: bytes) -> str | None:
     return next((known for signature, known in SIGNATURES.items() if data.startswith(signature)), None)
 
 
-def read_image(data: bytes, name: str, *, max_pixels: int) -> ByteArray:
-    """The first page of an image file; see `read_pages`.
-
-    Returns:
-        uint8 (rows, columns) or (rows, columns, 3).
-    """
-    return next(read_pages(data, name, max_pixels=max_pixels, max_pages=1))[1]
-
-
 def pages(data: bytes, name: str) -> int:
     """How many pages a TIFF has, as far as `MAX_PAGES`; 1 of any other picture.
 

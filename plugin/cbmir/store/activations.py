@@ -23,11 +23,6 @@ def previous(session: Session) -> Encoder | None:
     return session.scalar(before.order_by(Activation.id.desc()).limit(1))
 
 
-def history(session: Session, limit: int = 20) -> list[Activation]:
-    """The last switches, newest first."""
-    return list(session.scalars(select(Activation).order_by(Activation.id.desc()).limit(limit)))
-
-
 def activate(session: Session, encoder_id: str) -> bool:
     """Let this encoder answer from the session's commit on.
 

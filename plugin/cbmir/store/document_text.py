@@ -14,7 +14,6 @@ import orjson
 
 from cbmir.store.features import STORED
 
-REQUIRED = ("file_name", "feature", "label", "labels", "group", "sop_instance_uid", "frame_number", "sha256")
 BEFORE = (
     "study_instance_uid",
     "series_instance_uid",

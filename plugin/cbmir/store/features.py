@@ -8,18 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from sqlalchemy import ColumnElement, delete, exists, func, select, update
 from sqlalchemy.orm import Session, aliased
 
 from cbmir.errors import BrokenFile, EncoderMismatch, EncoderNotReady
 from cbmir.store import encoders
-from cbmir.store.filters import Where
-from cbmir.store.tables import DroppedFeature, Encoder, Feature, Frame, Instance
+from cbmir.store.tables import DroppedFeature, Encoder, Feature, Frame
 from cbmir.store.writing import in_pieces, insert
-from cbmir.types import FloatArray
-
-IdArray = npt.NDArray[np.int64]
+from cbmir.types import FloatArray, IdArray
 
 STORED = np.dtype("<f4")
 ROWS_AT_ONCE = 10_000
@@ -352,19 +348,6 @@ def vectors(session: Session, encoder_id: str, frame_ids: Sequence[int]) -> dict
         rows = session.execute(statement.where(Feature.encoder_id == encoder_id, Feature.frame_id.in_(piece)))
         found.update((row.frame_id, np.frombuffer(row.vector, STORED).astype(np.float32)) for row in rows)
     return found
-
-
-def frame_ids_where(session: Session, encoder_id: str, where: Where) -> IdArray:
-    """Frames that the filter keeps and that have a feature of this encoder: int64 [m], ascending."""
-    statement = (
-        select(Feature.frame_id)
-        .join(Frame, Frame.id == Feature.frame_id)
-        .join(Instance, Instance.id == Frame.instance_id)
-        .where(Feature.encoder_id == encoder_id, *where.clause())
-        .order_by(Feature.frame_id)
-        .execution_options(yield_per=ROWS_AT_ONCE)
-    )
-    return np.fromiter(session.scalars(statement), np.int64)
 
 
 def _lacks_feature(encoder_id: str) -> ColumnElement[bool]:

@@ -10,14 +10,12 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from sqlalchemy import and_, exists, func, select, true, union_all
 from sqlalchemy.orm import InstrumentedAttribute, Session, joinedload, selectinload
 
 from cbmir.store.tables import Feature, Frame, Group, Instance, Label, Query
 from cbmir.store.writing import in_pieces
-
-IdArray = npt.NDArray[np.int64]
+from cbmir.types import IdArray
 
 DESCRIPTIONS: Mapping[str, Sequence[InstrumentedAttribute[Any]]] = MappingProxyType(
     {

@@ -112,7 +112,7 @@ def _has_frame_made_by(pipelines: Collection[str]) -> ColumnElement[bool]:
 def add(
     session: Session,
     *,
-    converted_header: InstanceHeader | None,
+    header: InstanceHeader | None,
     file_name: str,
     origin: str,
     sha256: str,
@@ -125,7 +125,7 @@ def add(
 
     Args:
         session: one that writes.
-        converted_header: None for a plain image.
+        header: None for a plain image.
         file_name: as shown and exported.
         origin: where the bytes came from; empty for an upload.
         sha256: of the file's bytes.
@@ -142,7 +142,7 @@ def add(
         cbmir.errors.BadRequest: if a label or the group key is too long.
     """
     new = NewInstance.of(
-        header=converted_header,
+        header=header,
         file_name=file_name,
         origin=origin,
         sha256=sha256,
@@ -195,7 +195,7 @@ def renew(
     session: Session,
     instance: Instance,
     *,
-    converted_header: InstanceHeader | None,
+    header: InstanceHeader | None,
     frames: Sequence[NewFrame],
     frame_count: int | None = None,
 ) -> list[str]:
@@ -211,7 +211,7 @@ def renew(
     bump_encoders_of(session, instance.id)
     session.execute(delete_rows(Frame).where(Frame.instance_id == instance.id))
     session.expire(instance, ["frames"])
-    for name, value in header_columns(converted_header).items():
+    for name, value in header_columns(header).items():
         setattr(instance, name, value)
     instance.frame_count = frame_count or len(frames)
     instance.frames.extend(Frame(**frame_row(each)) for each in frames)
@@ -223,13 +223,13 @@ def identify(
     session: Session,
     instance: Instance,
     *,
-    converted_header: InstanceHeader | None,
+    header: InstanceHeader | None,
     sha256: str,
     origin: str,
     group_key: str,
 ) -> None:
     """Let the instance be what another file of its SOP Instance UID says: in header, patient and bytes."""
-    for name, value in header_columns(converted_header).items():
+    for name, value in header_columns(header).items():
         setattr(instance, name, value)
     instance.sha256, instance.origin = sha256, storable(origin)
     left = instance.group_id

@@ -68,6 +68,19 @@ def unfinished(session: Session) -> list[Job]:
     return list(session.scalars(select(Job).where(Job.state.in_((JobState.QUEUED, JobState.RUNNING)))))
 
 
+def at_work(session: Session, kind: JobKind, parameters: Mapping[str, Any]) -> Job | None:
+    """A job that is queued or running and was asked the very same."""
+    same = (job for job in unfinished(session) if job.kind == kind and job.parameters == parameters)
+    return next(same, None)
+
+
+def asked(session: Session, kind: JobKind, parameters: Mapping[str, Any], among: int) -> Job | None:
+    """The latest job that was asked the very same and did not fail, looked for among so many of its kind."""
+    bad = (JobState.FAILED, JobState.CANCELLED)
+    found = listing(session, kind=kind, limit=among)
+    return next((job for job in found if job.state not in bad and job.parameters == parameters), None)
+
+
 def waiting(session: Session, kinds: Collection[JobKind]) -> list[Job]:
     """The queued jobs of these kinds, oldest first."""
     queued = select(Job).where(Job.state == JobState.QUEUED, Job.kind.in_(kinds))

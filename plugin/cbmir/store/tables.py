@@ -42,6 +42,7 @@ from cbmir.store.base import NEVER_REUSED as NEVER_REUSED
 from cbmir.store.base import Base as Base
 from cbmir.store.base import Moment as Moment
 from cbmir.store.base import now as now
+from cbmir.types import JobState
 
 
 class Group(Base):
@@ -299,6 +300,11 @@ class Job(Base):
     started_at: Mapped[datetime | None] = mapped_column(Moment)
     heartbeat_at: Mapped[datetime | None] = mapped_column(Moment)
     finished_at: Mapped[datetime | None] = mapped_column(Moment)
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing more will happen to it by itself."""
+        return JobState(self.state).is_final
 
     @property
     def error_sentence(self) -> str:

@@ -10,11 +10,10 @@ from sqlalchemy import BigInteger, ColumnElement, Select, Table, any_, func, lit
 from sqlalchemy.dialects.postgresql import ARRAY, distinct_on
 from sqlalchemy.orm import Session
 
-from cbmir.store.features import IdArray
 from cbmir.store.filters import Where
 from cbmir.store.tables import Frame, Instance
 from cbmir.store.vector_tables import width_of
-from cbmir.types import FloatArray
+from cbmir.types import FloatArray, IdArray
 
 
 def count(session: Session, table: Table, until: int) -> int:

@@ -26,9 +26,8 @@ from sqlalchemy.orm import Session
 from sqlalchemy.schema import SetTableComment
 
 from cbmir.errors import NotFound, Unavailable
-from cbmir.store.features import IdArray
 from cbmir.store.session import translated
-from cbmir.types import FloatArray
+from cbmir.types import FloatArray, IdArray
 
 SCHEMA = "cbmir_index"
 OLDEST = (0, 8)

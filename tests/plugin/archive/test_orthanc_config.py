@@ -15,7 +15,7 @@ from pydicom.datadict import tag_for_keyword
 
 from cbmir.archive import orthanc_config
 from cbmir.archive.connection import ArchiveKind, Connection
-from cbmir.cli.archive_orthanc_config import orthanc_config_command
+from cbmir.cli.archives.orthanc_config import orthanc_config_command
 from cbmir.cli.context import Context
 from cbmir.errors import BadRequest, CbmirError, NotFound
 from cbmir.services.archives.registered import add

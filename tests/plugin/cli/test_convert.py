@@ -69,17 +69,18 @@ class Told:
 def test_a_folder_is_listed_as_its_files_are_converted(
     tmp_path: Path, make_png: Make, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(develop, "AHEAD", 1)
+    monkeypatch.setattr(develop, "AT_ONCE", 1)
     monkeypatch.setattr(develop.os, "cpu_count", lambda: 1)
-    for name in ("a/1.png", "a/2.png", "b/3.png"):
+    names = [*(f"a/{number}.png" for number in range(1, 9)), "b/9.png"]
+    for name in names:
         (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "in" / name).write_bytes(make_png(1))
     told = Told()
     entries = develop.develop([tmp_path / "in"], tmp_path / "out", develop.Wanted(Rendering()), settings, told)
-    assert next(entries)["file"] == "a/1.png"
-    (tmp_path / "in" / "b" / "4.png").write_bytes(make_png(4))
-    assert [entry["file"] for entry in entries] == ["a/2.png", "b/3.png", "b/4.png"]
-    assert told.steps == [(0, 3), (1, 3), (2, 3), (3, 3), (4, 4), (4, 4)]
+    assert next(entries)["file"] == names[0]
+    (tmp_path / "in" / "b" / "late.png").write_bytes(make_png(4))
+    assert [entry["file"] for entry in entries] == [*names[1:], "b/late.png"]
+    assert told.steps == [*((done, 9) for done in range(10)), (10, 10), (10, 10)]
 
 
 def test_a_window_and_a_size(cbmir: Cli, tmp_path: Path) -> None:

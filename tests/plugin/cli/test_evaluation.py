@@ -52,7 +52,7 @@ def _frame(session: Any, settings: Settings, number: int, labels: dict[str, str]
     picture = Shelf(settings.pictures).put(np.full((8, 8), number, np.uint8))
     instance = instances.add(
         session,
-        converted_header=None,
+        header=None,
         file_name=f"{number}.png",
         origin="",
         sha256=hashlib.sha256(bytes([number])).hexdigest(),

@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cbmir.index import exact, sums, visit
-from cbmir.index.base import IdArray, Ranking
+from cbmir.index.base import Ranking
 from cbmir.index.bounds import rough, square_above
 from cbmir.index.cells import SIZE
 from cbmir.index.exact import ExactIndex, Touched, build
 from cbmir.index.measure import distance
 from cbmir.index.visit import Placed
-from cbmir.types import FloatArray
+from cbmir.types import FloatArray, IdArray
 
 
 def brute_force(ids: IdArray, vectors: FloatArray, query: FloatArray, k: int) -> Ranking:

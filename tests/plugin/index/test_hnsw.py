@@ -9,11 +9,11 @@ import pytest
 
 from cbmir.errors import BrokenFile, Unavailable
 from cbmir.index import extras, hnsw_file
-from cbmir.index.base import IdArray, Index
+from cbmir.index.base import Index
 from cbmir.index.recall import Truth, spread
 from cbmir.index.registry import build
 from cbmir.index.stamp import Stamp
-from cbmir.types import FloatArray
+from cbmir.types import FloatArray, IdArray
 
 pytest.importorskip("faiss", reason="needs `pip install 'cbmir[hnsw]'`")
 hnsw = pytest.importorskip("cbmir.index.hnsw")

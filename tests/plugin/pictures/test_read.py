@@ -17,7 +17,7 @@ from PIL import Image
 
 from cbmir.errors import BrokenFile, ImplausibleSize, NotAPicture
 from cbmir.pictures import read as room
-from cbmir.pictures.read import pages, read_image, read_pages
+from cbmir.pictures.read import pages, read_pages
 
 GREY = np.random.default_rng(0).integers(0, 256, (12, 16)).astype(np.uint8)
 RGB = np.random.default_rng(1).integers(0, 256, (12, 16, 3)).astype(np.uint8)
@@ -30,8 +30,9 @@ def saved(image: Image.Image, file_format: str = "PNG", **options: Any) -> bytes
     return stream.getvalue()
 
 
-def read(data: bytes, max_pixels: int = LIMIT) -> npt.NDArray[np.uint8]:
-    pixels = read_image(data, "a.png", max_pixels=max_pixels)
+def read(data: bytes, max_pixels: int = LIMIT, name: str = "a.png") -> npt.NDArray[np.uint8]:
+    """The first page."""
+    _, pixels = next(read_pages(data, name, max_pixels=max_pixels, max_pages=1))
     assert pixels.dtype == np.uint8
     return pixels
 
@@ -49,7 +50,7 @@ def test_jpeg() -> None:
 
 
 def test_the_name_does_not_matter() -> None:
-    assert np.array_equal(read_image(saved(Image.fromarray(GREY)), "scan.dcm", max_pixels=LIMIT), GREY)
+    assert np.array_equal(read(saved(Image.fromarray(GREY)), name="scan.dcm"), GREY)
 
 
 @pytest.mark.parametrize("file_format", ["PNG", "TIFF"])
@@ -225,10 +226,10 @@ def test_deep_and_transparent_pictures_may_be_half_as_large(mode: str, allowed: 
     stream = BytesIO()
     Image.new(mode, (allowed + 1, 1)).save(stream, "PNG")
     with pytest.raises(ImplausibleSize, match=f"more than {allowed}"):
-        read_image(stream.getvalue(), "x", max_pixels=100)
+        read(stream.getvalue(), 100)
     stream = BytesIO()
     Image.new(mode, (allowed, 1)).save(stream, "PNG")
-    assert read_image(stream.getvalue(), "x", max_pixels=100).shape[1] == allowed
+    assert read(stream.getvalue(), 100).shape[1] == allowed
 
 
 def test_a_progressive_jpeg_of_a_thousand_scans_is_refused() -> None:

@@ -40,7 +40,7 @@ def stock(settings: Settings) -> Callable[..., None]:
                 kind = ("disc", "bar")[number // 2 % 2]
                 instances.add(
                     session,
-                    converted_header=None,
+                    header=None,
                     file_name=f"{number}.png",
                     origin="",
                     sha256=hashlib.sha256(str(number).encode()).hexdigest(),

@@ -47,7 +47,7 @@ def add_instance(
     """One instance whose pictures have keys of their own, or those of another instance's name."""
     return instances.add(
         session,
-        converted_header=of,
+        header=of,
         file_name=name,
         origin=f"/archive/{name}",
         sha256=digest(name),

@@ -18,10 +18,11 @@ from cbmir.errors import BadExport
 from cbmir.progress import Silence
 from cbmir.services.features.export import import_json
 from cbmir.settings import Settings
-from cbmir.store import document_text
 from cbmir.store.document import published_schema
 from cbmir.store.session import Database
 from cbmir.store.tables import Base
+
+NEEDED = published_schema()["$defs"]["feature"]["required"]
 
 
 def read_in(database: Database, settings: Settings, document: bytes | Mapping[str, Any]) -> dict[str, Any]:
@@ -86,7 +87,7 @@ CHANGES: dict[str, Callable[[dict[str, Any]], Any]] = {
     "a picture's key is a path": lambda row: row.update(picture="../../etc/passwd"),
     "fewer than no rows": lambda row: row.update(rows=-1),
     "a modality too long": lambda row: row.update(modality="M" * 17),
-    **{f"no {key}": lambda row, key=key: row.pop(key) for key in document_text.REQUIRED},
+    **{f"no {key}": lambda row, key=key: row.pop(key) for key in NEEDED},
 }
 
 

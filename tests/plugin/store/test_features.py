@@ -10,7 +10,6 @@ from sqlalchemy import select, update
 
 from cbmir.errors import EncoderMismatch, NotFound
 from cbmir.store import features, instances
-from cbmir.store.filters import Where
 from cbmir.store.session import Database
 from cbmir.store.tables import Encoder, Feature, Frame, Instance
 from cbmir.types import FloatArray
@@ -171,18 +170,3 @@ def test_a_damaged_vector_is_noticed(archive: Archive) -> None:
         session.add(Feature(encoder_id=archive.encoder.id, frame_id=archive.frame_ids[0], vector=b"\0" * 12))
     with archive.database.read() as session, pytest.raises(EncoderMismatch, match="net-1"):
         features.matrix(session, archive.encoder.id)
-
-
-def test_frames_that_a_filter_keeps(archive: Archive) -> None:
-    archive.add(archive.frame_ids[1:], EXTREMES[1:])
-    with archive.database.read() as session:
-
-        def keep(where: Where) -> list[int]:
-            found = features.frame_ids_where(session, archive.encoder.id, where)
-            assert found.dtype == np.int64
-            return found.tolist()
-
-        assert keep(Where()) == archive.frame_ids[1:]
-        assert keep(Where(label={"subclass": "x"})) == [archive.frame_ids[1]]
-        assert keep(Where(exclude_group="p-2")) == [archive.frame_ids[1]]
-        assert keep(Where(modality="MR")) == []

@@ -233,7 +233,7 @@ def test_a_renewed_instance_keeps_its_row_group_and_labels_and_gets_new_frames(
         gone = instances.renew(
             session,
             session.get_one(Instance, row.id),
-            converted_header=replace(new_header("1.2"), photometric="RGB", laterality="R"),
+            header=replace(new_header("1.2"), photometric="RGB", laterality="R"),
             frames=[NewFrame(n, f"{n}" * 64, 8, 9, "test/2", ("invert",)) for n in (1, 2, 3)],
             frame_count=12,
         )

@@ -14,7 +14,6 @@ from cbmir.services.encoders.versions.overview import Version
 from cbmir.store.tables import Job
 from cbmir.types import JobKind
 from cbmir_web.errors import problem_of_job
-from cbmir_web.waiting import is_final
 
 Accepted = tuple[dict[str, Any], HTTPStatus, dict[str, str]]
 
@@ -37,7 +36,7 @@ def jobs_json(session: Session, found: Sequence[Job]) -> list[dict[str, Any]]:
 
 def accepted(job: Job) -> Accepted:
     """202 with the job and where to ask for it; 200 for one that has ended already."""
-    status = HTTPStatus.OK if is_final(job) else HTTPStatus.ACCEPTED
+    status = HTTPStatus.OK if job.is_final else HTTPStatus.ACCEPTED
     return job_json(job), status, {"Location": url_for("jobs.one", job_id=job.id)}
 
 

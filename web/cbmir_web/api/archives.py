@@ -11,7 +11,7 @@ from cbmir.services.archives import steering
 from cbmir.services.archives.backlog import backlog
 from cbmir.services.archives.registered import remove
 from cbmir.services.archives.status import ArchiveStatus, overview
-from cbmir_web import describing, following
+from cbmir_web.actions import describing, following
 from cbmir_web.api.answers import Accepted, accepted
 from cbmir_web.api.archive_schemas import (
     ArchiveChangesSchema,

@@ -6,14 +6,9 @@ from typing import Any
 
 from cbmir.services.conversion import outdated
 from cbmir.services.encoders.versions import switch
-from cbmir.services.encoders.versions.free import size
 from cbmir.services.encoders.versions.overview import versions
-from cbmir.services.evaluation import checks
 from cbmir.services.retrieval import library
-from cbmir.store import encoders
-from cbmir.store.tables import Job
-from cbmir.training.request import TrainingRequest
-from cbmir.types import JobKind
+from cbmir_web.actions import encoder_jobs
 from cbmir_web.api.answers import Accepted, accepted, encoder_json
 from cbmir_web.api.blueprint import Blueprint
 from cbmir_web.api.schemas import (
@@ -72,7 +67,7 @@ def back(request: dict[str, Any]) -> switch.Switched:
 @blueprint.alt_response(409, schema=ErrorSchema, description="It is in use.")
 def free(encoder_id: str) -> Accepted:
     """Delete the features of an encoder that is not in use; its weights and evaluations stay."""
-    return accepted(start_freeing(encoder_id))
+    return accepted(encoder_jobs.free(installation(), encoder_id))
 
 
 @blueprint.route("/train", methods=["POST"])
@@ -81,16 +76,7 @@ def free(encoder_id: str) -> Accepted:
 @blueprint.alt_response(422, schema=ErrorSchema)
 def train(request: dict[str, Any]) -> Accepted:
     """Train an encoder on the archive; features of it are extracted when it is ready."""
-    return accepted(installation().enqueue(JobKind.TRAIN, training(request)))
-
-
-def training(request: dict[str, Any]) -> dict[str, Any]:
-    """The parameters of a training's job.
-
-    Raises:
-        cbmir.errors.BadRequest: if a value is out of its range.
-    """
-    return TrainingRequest.usual(**request).as_json()
+    return accepted(encoder_jobs.train(installation(), request))
 
 
 @blueprint.route("/extract", methods=["POST"])
@@ -99,7 +85,7 @@ def training(request: dict[str, Any]) -> dict[str, Any]:
 @blueprint.alt_response(404, schema=ErrorSchema)
 def extract(request: dict[str, Any]) -> Accepted:
     """Extract the features that an encoder (the one in use by default) still lacks."""
-    return accepted(installation().enqueue(JobKind.EXTRACT, {"encoder": known(request["encoder"])}))
+    return accepted(encoder_jobs.extract(installation(), request))
 
 
 @blueprint.route("/evaluate", methods=["POST"])
@@ -109,40 +95,4 @@ def extract(request: dict[str, Any]) -> Accepted:
 @blueprint.alt_response(404, schema=ErrorSchema)
 def evaluate(request: dict[str, Any]) -> Accepted:
     """Measure how well an encoder retrieves at each k, with intervals; `against` another one, if asked."""
-    return accepted(installation().enqueue(JobKind.EVALUATE, evaluation(request)))
-
-
-def evaluation(asked: dict[str, Any]) -> dict[str, Any]:
-    """What an evaluation's job is told: encoders that exist, and a label that images have.
-
-    Raises:
-        cbmir.errors.NotFound: if there is no such encoder.
-        cbmir.errors.BadRequest: if no image has the label, or an encoder is compared with itself.
-    """
-    encoder, against = known(asked["encoder"]), known(asked["against"]) if asked["against"] else None
-    with installation().database.read() as session:
-        checks.check(session, asked["label"], asked["by"], encoder, against)
-    return {**asked, "encoder": encoder, "against": against}
-
-
-def known(encoder_id: str | None) -> str:
-    """The id of the encoder meant: the one in use where none is named.
-
-    Raises:
-        cbmir.errors.NotFound: if there is none.
-    """
-    with installation().database.read() as session:
-        return encoders.resolve(session, encoder_id).id
-
-
-def start_freeing(encoder_id: str) -> Job:
-    """The job that frees an encoder's features.
-
-    Raises:
-        cbmir.errors.NotFound: if there is no such encoder.
-        cbmir.errors.EncoderNotReady: if it is in use.
-    """
-    here = installation()
-    with here.database.read() as session:
-        size(session, encoder_id)
-    return here.enqueue(JobKind.FREE, {"encoder": encoder_id})
+    return accepted(encoder_jobs.evaluate(installation(), request))

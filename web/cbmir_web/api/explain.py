@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cbmir_web import explaining, waiting
+from cbmir_web.actions import explaining, waiting
 from cbmir_web.api.answers import Accepted, accepted
 from cbmir_web.api.blueprint import Blueprint
 from cbmir_web.api.schemas import ErrorSchema, ExplanationSchema, JobSchema, WaitSchema

@@ -13,8 +13,8 @@ from flask import Response
 from cbmir.errors import CbmirError, JobCancelled
 from cbmir.progress import Silence
 from cbmir.services.features.export import export_json
+from cbmir_web.actions.encoder_jobs import known
 from cbmir_web.api.blueprint import Blueprint
-from cbmir_web.api.encoders import known
 from cbmir_web.api.schemas import EncoderQuerySchema, ErrorSchema
 from cbmir_web.installation import installation
 
@@ -85,7 +85,8 @@ class Pipe:
 def export(request: dict[str, Any]) -> Response:
     """All features of an encoder with file name, label and UIDs. A reader that finds the document cut short must
     drop it: the export failed in its middle."""
-    database, encoder = installation().database, known(request.get("encoder"))
-    pipe = Pipe(lambda write: export_json(database, encoder, write, Silence()))
+    here = installation()
+    encoder = known(here, request.get("encoder"))
+    pipe = Pipe(lambda write: export_json(here.database, encoder, write, Silence()))
     headers = {"Content-Disposition": f'attachment; filename="{encoder}.json"'}
     return Response(iter(pipe), mimetype="application/json", headers=headers)

@@ -9,7 +9,8 @@ from flask import Response
 from cbmir.services.retrieval import library
 from cbmir.store.filters import Where
 from cbmir.store.tables import Instance
-from cbmir_web import deleting, labelling, pictures
+from cbmir_web import pictures
+from cbmir_web.actions import deleting, labelling
 from cbmir_web.api.blueprint import Blueprint
 from cbmir_web.api.image_schemas import (
     DeletedSchema,

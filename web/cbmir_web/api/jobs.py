@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cbmir.store import jobs
-from cbmir_web import waiting
+from cbmir_web.actions import waiting
 from cbmir_web.api.answers import Accepted, accepted, job_json, jobs_json
 from cbmir_web.api.blueprint import Blueprint
 from cbmir_web.api.schemas import ErrorSchema, JobSchema, JobsPageSchema, JobsSchema, WaitSchema
@@ -42,8 +42,7 @@ def one(wait: dict[str, float], job_id: str) -> dict[str, Any]:
 @blueprint.alt_response(404, schema=ErrorSchema)
 def cancel(job_id: str) -> dict[str, Any]:
     """Ask a job to stop: one that waits is cancelled at once, one that runs at its next step."""
-    here = installation()
-    return job_json(client.cancel(here.database, here.broker, job_id))
+    return job_json(client.cancel(installation().database, job_id))
 
 
 @blueprint.route("/jobs/<job_id>/retry", methods=["POST"])

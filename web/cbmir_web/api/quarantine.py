@@ -8,7 +8,8 @@ from typing import Any
 from flask import Response
 
 from cbmir.store import quarantine
-from cbmir_web import lists, retrying
+from cbmir_web.actions import retrying
+from cbmir_web.api import lists
 from cbmir_web.api.answers import Accepted, accepted
 from cbmir_web.api.blueprint import Blueprint
 from cbmir_web.api.schemas import (

@@ -5,7 +5,8 @@ from __future__ import annotations
 from flask import Response, jsonify, make_response, request
 
 from cbmir.types import JobState
-from cbmir_web import asking, errors, waiting
+from cbmir_web import errors
+from cbmir_web.actions import asking, waiting
 from cbmir_web.api.answer_schemas import AnswerSchema
 from cbmir_web.api.answers import accepted, jobs_json
 from cbmir_web.api.blueprint import Blueprint
@@ -52,7 +53,7 @@ def ask(wait: dict[str, float]) -> Response:
     if job.state == JobState.SUCCEEDED:
         with here.database.read() as session:
             return jsonify(jobs_json(session, [job])[0]["result"])
-    if waiting.is_final(job):
+    if job.is_final:
         return errors.answer(errors.problem_of_job(job))
     body, status, headers = accepted(job)
     return make_response(jsonify(JobSchema().dump(body)), status, headers)

@@ -11,9 +11,8 @@ from cbmir.evaluation.definitions import PROBES
 from cbmir.services.retrieval.library import Sort
 from cbmir.store.quarantine import meaning
 from cbmir.training.request import RANGES, TRAINABLE
-from cbmir.types import OnePer
+from cbmir.types import LARGEST_K, JobState, OnePer
 
-MOST_HITS = 1000
 LARGEST_ID = 2**31 - 1
 """Of a row; a larger number is none that a database takes."""
 UID_LENGTH = validate.Length(max=64)
@@ -59,7 +58,7 @@ class QuestionSchema(Input):
     sop_instance_uid = fields.String(validate=[UID, UID_LENGTH])
     frame_number = Whole(validate=validate.Range(min=1), metadata={"description": "With a UID; from 1."})
     frame_id = Whole(validate=validate.Range(min=1, max=LARGEST_ID))
-    k = Whole(load_default=5, validate=validate.Range(min=1, max=MOST_HITS))
+    k = Whole(load_default=5, validate=validate.Range(min=1, max=LARGEST_K))
     where = fields.List(
         fields.String(),
         metadata={
@@ -75,7 +74,7 @@ class QuestionSchema(Input):
     )
     priors = Whole(
         load_default=0,
-        validate=validate.Range(min=0, max=MOST_HITS),
+        validate=validate.Range(min=0, max=LARGEST_K),
         metadata={"description": "How many images of the own patient's other studies to list beside the hits."},
     )
     one_per = fields.String(
@@ -124,7 +123,7 @@ class PageSchema(Input):
 
 
 class JobsPageSchema(PageSchema):
-    state = fields.String(validate=validate.OneOf(["queued", "running", "succeeded", "failed", "cancelled"]))
+    state = fields.String(validate=validate.OneOf([each.value for each in JobState]))
 
 
 class ReasonSchema(Input):
@@ -139,7 +138,7 @@ class QuarantinePageSchema(PageSchema, ReasonSchema):
 
 
 class RetrySchema(ReasonSchema):
-    ids = fields.List(Whole(validate=validate.Range(min=1, max=2**31 - 1)), validate=validate.Length(max=10_000))
+    ids = fields.List(Whole(validate=validate.Range(min=1, max=LARGEST_ID)), validate=validate.Length(max=10_000))
     all = fields.Boolean(load_default=False)
 
 
@@ -180,7 +179,7 @@ class ExtractionSchema(Input):
 
 class EvaluationSchema(ExtractionSchema):
     k = fields.List(
-        Whole(validate=validate.Range(min=1, max=MOST_HITS)),
+        Whole(validate=validate.Range(min=1, max=LARGEST_K)),
         load_default=lambda: [1, 5, 10, 20, 40, 60, 80, 100],
     )
     label = fields.String(load_default="subclass", validate=validate.Length(min=1, max=64))

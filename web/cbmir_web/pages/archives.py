@@ -14,7 +14,8 @@ from cbmir.errors import BadRequest, CbmirError
 from cbmir.services.archives import certificates, registered, steering
 from cbmir.services.archives.backlog import backlog
 from cbmir.services.archives.status import overview
-from cbmir_web import describing, errors, following, wording
+from cbmir_web import errors, wording
+from cbmir_web.actions import describing, following
 from cbmir_web.api.archive_schemas import (
     ArchiveChangesSchema,
     ComparisonSchema,
@@ -25,8 +26,8 @@ from cbmir_web.api.archive_schemas import (
 from cbmir_web.arguments import from_form
 from cbmir_web.errors import Problem
 from cbmir_web.installation import installation
-from cbmir_web.letting_in import aside
 from cbmir_web.pages.blueprint import blueprint
+from cbmir_web.pages.letting_in import aside
 
 
 @blueprint.get("/archives")
@@ -63,10 +64,7 @@ def edited_archive(name: str) -> Response:
         asked = from_form(ArchiveChangesSchema(), aside(request.form, known["way"]), wording.ARCHIVE)
         describing.edit(installation(), name, asked)
     except CbmirError as error:
-        problem = errors.problem_of(error)
-        if errors.wants_json():
-            return errors.answer(problem)
-        return make_response(_editing(name, known | request.form.to_dict(), problem), problem.status)
+        return errors.on_page(error, lambda problem: _editing(name, known | request.form.to_dict(), problem))
     return redirect(url_for("pages.archives"), HTTPStatus.SEE_OTHER)
 
 
@@ -83,7 +81,7 @@ def test_archive(name: str) -> Response:
     try:
         checks = describing.check(installation(), name)
     except CbmirError as error:
-        return _refused(error)
+        return errors.on_page(error, _page)
     return make_response(_page(tested=name, checks=checks))
 
 
@@ -99,7 +97,7 @@ def verify_archive(name: str) -> Response:
     try:
         job = following.verify(installation(), name)
     except CbmirError as error:
-        return _refused(error)
+        return errors.on_page(error, _page)
     return redirect(url_for("pages.job", job_id=job.id), HTTPStatus.SEE_OTHER)
 
 
@@ -143,13 +141,8 @@ def _done(act: Callable[[], object]) -> Response:
     try:
         act()
     except CbmirError as error:
-        return _refused(error)
+        return errors.on_page(error, _page)
     return redirect(url_for("pages.archives"), HTTPStatus.SEE_OTHER)
-
-
-def _refused(error: CbmirError) -> Response:
-    problem = errors.problem_of(error)
-    return errors.answer(problem) if errors.wants_json() else make_response(_page(problem), problem.status)
 
 
 def _page(problem: Problem | None = None, tested: str = "", checks: list[Check] | None = None) -> str:

@@ -19,7 +19,7 @@ from cbmir.store import jobs
 from cbmir.store.tables import Encoder
 from cbmir.types import JobKind, JobState
 from cbmir_web import errors
-from cbmir_web.api.encoders import evaluation, known, start_freeing, training
+from cbmir_web.actions import encoder_jobs
 from cbmir_web.api.schemas import EvaluationSchema, ExtractionSchema, SwitchSchema, TrainingSchema
 from cbmir_web.arguments import from_form
 from cbmir_web.errors import Problem
@@ -47,19 +47,19 @@ def encoders_live() -> str:
 @blueprint.post("/encoders/train")
 def train() -> Response:
     """Start a training."""
-    return _start(lambda: (JobKind.TRAIN, training(from_form(TrainingSchema()))))
+    return _done(lambda: encoder_jobs.train(installation(), from_form(TrainingSchema())))
 
 
 @blueprint.post("/encoders/extract")
 def extract() -> Response:
     """Start to extract what an encoder lacks."""
-    return _start(lambda: (JobKind.EXTRACT, _for_known(from_form(ExtractionSchema()))))
+    return _done(lambda: encoder_jobs.extract(installation(), from_form(ExtractionSchema())))
 
 
 @blueprint.post("/encoders/evaluate")
 def evaluate() -> Response:
     """Start an evaluation."""
-    return _start(lambda: (JobKind.EVALUATE, evaluation(from_form(EvaluationSchema()))))
+    return _done(lambda: encoder_jobs.evaluate(installation(), from_form(EvaluationSchema())))
 
 
 @blueprint.post("/encoders/<encoder_id>/activate")
@@ -79,15 +79,7 @@ def back() -> Response:
 @blueprint.post("/encoders/<encoder_id>/free")
 def free(encoder_id: str) -> Response:
     """Start to free an encoder's features."""
-    return _done(lambda: start_freeing(encoder_id))
-
-
-def _for_known(asked: dict[str, Any]) -> dict[str, Any]:
-    return {**asked, "encoder": known(asked["encoder"])}
-
-
-def _start(asked: Callable[[], tuple[JobKind, dict[str, Any]]]) -> Response:
-    return _done(lambda: installation().enqueue(*asked()))
+    return _done(lambda: encoder_jobs.free(installation(), encoder_id))
 
 
 def _done(action: Callable[[], object]) -> Response:

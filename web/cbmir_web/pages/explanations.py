@@ -13,7 +13,7 @@ from cbmir.services.retrieval.explaining.kept import hit_of
 from cbmir.services.retrieval.library import labels_of
 from cbmir.store import jobs
 from cbmir.types import JobKind, JobState
-from cbmir_web import explaining, waiting
+from cbmir_web.actions import explaining, waiting
 from cbmir_web.api.schemas import HitNamedSchema
 from cbmir_web.arguments import from_form
 from cbmir_web.installation import installation

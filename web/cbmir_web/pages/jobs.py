@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from http import HTTPStatus
 from typing import Any
 
@@ -13,6 +12,7 @@ from cbmir.store import jobs as rows
 from cbmir.store.tables import Job
 from cbmir.types import JobKind, JobState
 from cbmir_web.installation import installation
+from cbmir_web.pages import paging
 from cbmir_web.pages.blueprint import blueprint
 from cbmir_workers import client
 
@@ -49,8 +49,7 @@ def job_live(job_id: str) -> str:
 @blueprint.post("/jobs/<job_id>/cancel")
 def cancel(job_id: str) -> Response:
     """Ask the job to stop."""
-    here = installation()
-    return _back(client.cancel(here.database, here.broker, job_id))
+    return _back(client.cancel(installation().database, job_id))
 
 
 @blueprint.post("/jobs/<job_id>/retry")
@@ -71,8 +70,8 @@ def _listed() -> dict[str, Any]:
     with installation().database.read() as session:
         counts = rows.counts(session)
         total = counts[state] if state else sum(counts.values())
-        last = max(math.ceil(total / ON_A_PAGE), 1)
-        page = min(max(request.args.get("page", 1, type=int), 1), last)
+        last = paging.last(total, ON_A_PAGE)
+        page = min(paging.asked(), last)
         found = rows.listing(session, state=state, limit=ON_A_PAGE, offset=(page - 1) * ON_A_PAGE)
     return {"jobs": found, "state": state, "counts": counts, "page": page, "last": last}
 

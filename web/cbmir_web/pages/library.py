@@ -14,7 +14,8 @@ from cbmir.services.ingestion import removal
 from cbmir.services.retrieval import library as archive
 from cbmir.store.filters import Where
 from cbmir.words import counted
-from cbmir_web import conversion, deleting, errors, labelling
+from cbmir_web import conversion, errors
+from cbmir_web.actions import deleting, labelling
 from cbmir_web.api.image_schemas import DeletionSchema
 from cbmir_web.arguments import from_form
 from cbmir_web.errors import Problem
@@ -63,7 +64,7 @@ def label(instance_id: int) -> Response:
     try:
         labelling.label(installation(), instance_id, {name: value})
     except CbmirError as error:
-        return _refused(instance_id, error)
+        return errors.on_page(error, lambda problem: _shown(instance_id, problem))
     return redirect(url_for("pages.instance", instance_id=instance_id), HTTPStatus.SEE_OTHER)
 
 
@@ -73,7 +74,7 @@ def delete(instance_id: int) -> Response:
     try:
         deleted = _delete(instance_id)
     except CbmirError as error:
-        return _refused(instance_id, error)
+        return errors.on_page(error, lambda problem: _shown(instance_id, problem))
     flash(f"{counted(deleted, 'image is', 'images are')} deleted.")
     return redirect(url_for("pages.library"), HTTPStatus.SEE_OTHER)
 
@@ -83,13 +84,6 @@ def _delete(instance_id: int) -> int:
     if request.form.get("sure") != "true":
         raise BadRequest("Nothing is deleted: that was not confirmed.", "Tick the box.")
     return deleting.delete(installation(), instance_id, asked["of"])
-
-
-def _refused(instance_id: int, error: CbmirError) -> Response:
-    problem = errors.problem_of(error)
-    if errors.wants_json():
-        return errors.answer(problem)
-    return make_response(_shown(instance_id, problem), problem.status)
 
 
 def _shown(instance_id: int, problem: Problem | None = None) -> str:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from http import HTTPStatus
 
-from flask import make_response, redirect, render_template, request, url_for
+from flask import redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from cbmir.errors import CbmirError
 from cbmir.store import quarantine as rows
-from cbmir_web import errors, retrying
+from cbmir_web import errors
+from cbmir_web.actions import retrying
 from cbmir_web.api.schemas import RetrySchema
 from cbmir_web.arguments import from_form
 from cbmir_web.errors import Problem
 from cbmir_web.installation import installation
+from cbmir_web.pages import paging
 from cbmir_web.pages.blueprint import blueprint
 
 ON_A_PAGE = 100
@@ -32,7 +33,7 @@ def retry_quarantined() -> Response:
     try:
         job = retrying.enqueue(installation(), from_form(RetrySchema()))
     except CbmirError as error:
-        return _refused(errors.problem_of(error))
+        return errors.on_page(error, lambda problem: _page(request.form.get("code"), problem))
     return redirect(url_for("pages.job", job_id=job.id), HTTPStatus.SEE_OTHER)
 
 
@@ -41,15 +42,9 @@ def _page(code: str | None, problem: Problem | None = None) -> str:
         counts = rows.counts(session)
         code = code if code in counts else None
         total = counts[code] if code else sum(counts.values())
-        last = max(math.ceil(total / ON_A_PAGE), 1)
-        page = min(max(request.args.get("page", 1, type=int), 1), last)
+        last = paging.last(total, ON_A_PAGE)
+        page = min(paging.asked(), last)
         found = rows.listing(session, code=code, limit=ON_A_PAGE, offset=(page - 1) * ON_A_PAGE)
     return render_template(
         "quarantine.html", found=found, total=total, page=page, last=last, code=code, counts=counts, problem=problem
     )
-
-
-def _refused(problem: Problem) -> Response:
-    if errors.wants_json():
-        return errors.answer(problem)
-    return make_response(_page(request.form.get("code"), problem), problem.status)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any
 
-from flask import make_response, redirect, render_template, request, url_for
+from flask import redirect, render_template, request, url_for
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response
 
@@ -13,12 +13,13 @@ from cbmir.errors import CbmirError, NotFound
 from cbmir.services.retrieval import library
 from cbmir.store import encoders, frames, jobs, queries
 from cbmir.types import JobKind, JobState
-from cbmir_web import answering, asking, errors, waiting, wording
+from cbmir_web import errors, wording
+from cbmir_web.actions import asking, waiting
 from cbmir_web.api.schemas import LARGEST_ID, SearchSchema
 from cbmir_web.arguments import from_form
 from cbmir_web.errors import Problem
 from cbmir_web.installation import installation
-from cbmir_web.pages import filters, paging
+from cbmir_web.pages import answering, filters, paging
 from cbmir_web.pages.blueprint import blueprint
 
 PATIENCE_SECONDS = 1.5
@@ -42,7 +43,7 @@ def ask() -> Response:
     try:
         job = asking.enqueue(here, _question())
     except CbmirError as error:
-        return _refused(errors.problem_of(error))
+        return errors.on_page(error, lambda problem: _form(request.form, problem))
     waiting.finished(here.database, job.id, PATIENCE_SECONDS)
     return redirect(url_for("pages.answer", job_id=job.id), HTTPStatus.SEE_OTHER)
 
@@ -93,12 +94,6 @@ def _form(given: MultiDict[str, str], problem: Problem | None = None) -> str:
             wording=wording.SEARCH,
             kept=filters.kept(offered, wanted),
         )
-
-
-def _refused(problem: Problem) -> Response:
-    if errors.wants_json():
-        return errors.answer(problem)
-    return make_response(_form(request.form, problem), problem.status)
 
 
 def _asked(job_id: str) -> dict[str, Any]:

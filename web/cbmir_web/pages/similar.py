@@ -20,10 +20,11 @@ from cbmir.services.retrieval import series
 from cbmir.services.retrieval.series import SeriesCard
 from cbmir.store.listed import Level
 from cbmir.types import ObjectState
-from cbmir_web import asking, waiting, whereabouts
+from cbmir_web.actions import asking, waiting
 from cbmir_web.api.schemas import SimilarSchema
 from cbmir_web.arguments import from_query
 from cbmir_web.installation import installation
+from cbmir_web.pages import whereabouts
 from cbmir_web.pages.blueprint import blueprint
 from cbmir_web.pages.search import PATIENCE_SECONDS
 
@@ -39,7 +40,7 @@ def similar() -> Response:
     """`?instance=`, `?series=` or `?study=` UID: the answer, or a choice of series, or why there is none."""
     level, uid = _named()
     with installation().database.read() as session:
-        found = _found(session, level, uid)
+        found = FINDERS[level](session, uid)
         if not found:
             return _absent(session, level, uid)
     if len(found) > 1:
@@ -52,7 +53,7 @@ def similar_live() -> str:
     """The part of the page that changes while an object is being fetched."""
     level, uid = _named()
     with installation().database.read() as session:
-        ready = bool(_found(session, level, uid))
+        ready = bool(FINDERS[level](session, uid))
         return render_template("similar_live.html", ready=ready, where=whereabouts.of(session, level, uid))
 
 
@@ -61,10 +62,6 @@ def _named() -> tuple[Level, str]:
     if len(given) != 1:
         raise BadRequest("It is not said what to search for.", "Give one of: instance, series, study.")
     return given[0]
-
-
-def _found(session: Session, level: Level, uid: str) -> list[SeriesCard]:
-    return FINDERS[level](session, uid)
 
 
 def _search(frame_id: int) -> Response:

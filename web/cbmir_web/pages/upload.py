@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from flask import make_response, redirect, render_template, url_for
+from flask import redirect, render_template, url_for
 from werkzeug.wrappers import Response
 
 from cbmir.errors import CbmirError
-from cbmir_web import adding, errors
+from cbmir_web import errors
+from cbmir_web.actions import adding
+from cbmir_web.errors import Problem
 from cbmir_web.installation import installation
 from cbmir_web.pages.blueprint import blueprint
 
@@ -16,7 +18,7 @@ from cbmir_web.pages.blueprint import blueprint
 @blueprint.get("/upload")
 def upload() -> str:
     """The form."""
-    return render_template("upload.html", problem=None, limit=installation().settings.max_upload_bytes)
+    return _form()
 
 
 @blueprint.post("/upload")
@@ -25,12 +27,9 @@ def add() -> Response:
     try:
         job = adding.enqueue(installation())
     except CbmirError as error:
-        return _refused(errors.problem_of(error))
+        return errors.on_page(error, _form)
     return redirect(url_for("pages.job", job_id=job.id), HTTPStatus.SEE_OTHER)
 
 
-def _refused(problem: errors.Problem) -> Response:
-    if errors.wants_json():
-        return errors.answer(problem)
-    limit = installation().settings.max_upload_bytes
-    return make_response(render_template("upload.html", problem=problem, limit=limit), problem.status)
+def _form(problem: Problem | None = None) -> str:
+    return render_template("upload.html", problem=problem, limit=installation().settings.max_upload_bytes)

@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from cbmir.types import ByteArray
+
 HashArray = npt.NDArray[np.uint64]
-ByteArray = npt.NDArray[np.uint8]
 
 SIDE = 8
 NEAR = 5

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float32]
-CodeArray = npt.NDArray[np.int64]
+from cbmir.evaluation.labels import CodeArray
+from cbmir.types import FloatArray
+
 Doubles = npt.NDArray[np.float64]
 
 PENALTY = 0.01

@@ -5,11 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from sqlalchemy.orm import Session
-
 from cbmir.pictures.shelf import Shelf
-from cbmir.services.ingestion import removal
 from cbmir.services.ingestion.origin import origin_of
+from cbmir.services.ingestion.removal import delete_instances
 from cbmir.settings import Settings
 from cbmir.store import instances, ledger, quarantine
 from cbmir.store.session import Database
@@ -46,7 +44,8 @@ def _forget(database: Database, shelf: Shelf, archive_id: int, name: str, object
         held = ledger.held_elsewhere(session, archive_id, [each.sop_instance_uid for each in objects])
         doomed = [each for each in objects if each.sop_instance_uid not in held]
         quarantine.release(session, origins=[origin_of(name, each.sop_instance_uid) for each in objects])
-        deleted = delete_instances(session, shelf, [each.sop_instance_uid for each in doomed])
+        found = instances.of_uids(session, [each.sop_instance_uid for each in doomed])
+        deleted = delete_instances(session, shelf, found)
         ledger.mark_deleted(session, [each.id for each in objects])
     return deleted
 
@@ -67,14 +66,9 @@ def leave_out(
         with database.write() as session:
             held = ledger.held_elsewhere(session, archive_id, list(origins))
             found = instances.of_uids(session, list(origins.keys() - held))
-            own = [uid for each in found if (uid := each.sop_instance_uid) and each.origin == origins[uid]]
+            own = [each for each in found if each.origin == origin_of(name, each.sop_instance_uid or "")]
             quarantine.release(session, origins=origins.values())
             deleted += delete_instances(session, Shelf(settings.pictures), own)
             ledger.leave_out(session, [each.id for each in some])
     log.info("archive %s: %d images that are not wanted any more are deleted", name, deleted)
     return deleted
-
-
-def delete_instances(session: Session, shelf: Shelf, sop_instance_uids: Sequence[str]) -> int:
-    """Delete the instances of these UIDs, and what else shows or names them; how many there were."""
-    return removal.delete_instances(session, shelf, instances.of_uids(session, sop_instance_uids))

@@ -17,11 +17,11 @@ from cbmir.errors import CbmirError, NoPixels, NotFound, UnusableInput
 from cbmir.files import discard_left
 from cbmir.pictures.shelf import Shelf
 from cbmir.progress import Progress
-from cbmir.services.archives.forget import delete_instances
 from cbmir.services.archives.registered import Followed
 from cbmir.services.conversion.isolation import Isolation
 from cbmir.services.ingestion.ingest import ingest_listed
 from cbmir.services.ingestion.origin import origin_of
+from cbmir.services.ingestion.removal import delete_instances
 from cbmir.services.ingestion.run import Entry, Ingested
 from cbmir.store import archives, instances, ledger
 from cbmir.store.tables import ArchiveObject
@@ -199,7 +199,8 @@ class _Account:
         if isinstance(error, UnusableInput):
             state = ObjectState.SKIPPED if isinstance(error, NoPixels) else ObjectState.SET_ASIDE
             ledger.settle(session, row.id, row.revision, state, code=error.code, message=error.sentence)
-            delete_instances(session, Shelf(self.followed.settings.pictures), [row.sop_instance_uid])
+            ours = instances.of_uids(session, [row.sop_instance_uid])
+            delete_instances(session, Shelf(self.followed.settings.pictures), ours)
         else:
             ledger.put_off(session, row.id, code=error.code, message=error.sentence)
             if isinstance(error, NotFound):

@@ -14,7 +14,7 @@ import orjson
 from PIL import Image
 from pydicom.uid import UID
 
-from cbmir.ahead import worked_ahead
+from cbmir.ahead import in_batches
 from cbmir.archive.folder import (
     Content,
     Source,
@@ -26,7 +26,7 @@ from cbmir.archive.folder import (
     unreadable,
 )
 from cbmir.dicom.rendering import Rendering
-from cbmir.errors import CbmirError, NotFound, UnusableInput
+from cbmir.errors import NotFound, UnusableInput
 from cbmir.files import written, written_whole
 from cbmir.progress import Progress
 from cbmir.services.conversion.convert import OpenFile, open_file
@@ -42,8 +42,8 @@ Made = TypeVar("Made")
 Entry = dict[str, Any]
 """What the manifest says of one file."""
 
-AHEAD = 256
-"""Files that are begun before an earlier one is done, which may take a minute."""
+AT_ONCE = 128
+"""Files of one batch: twice as many are begun before an earlier one is done, which may take a minute."""
 
 COMPRESSION = 4
 """zlib's level: a tenth larger than the smallest, in half the time."""
@@ -106,9 +106,9 @@ def develop(
     first = list(islice(sources, os.cpu_count()))
     with Isolation(len(first)) as isolation:
         darkroom = _Darkroom(out, wanted, settings, isolation)
-        entries = worked_ahead(darkroom.entry, chain(first, sources), isolation.processes, AHEAD)
-        with closing(entries):
-            for done, entry in enumerate(entries, start=1):
+        files, threads = chain(first, sources), isolation.processes
+        with closing(in_batches(darkroom.entry, files, threads=threads, most=AT_ONCE)) as batches:
+            for done, entry in enumerate(chain.from_iterable(batches), start=1):
                 yield entry
                 progress.update(done, max(done, total))
     progress.update(done, done)
@@ -149,16 +149,16 @@ class _Darkroom:
         try:
             self._tell(source, said)
         except UnusableInput as error:
-            said["error"] = _error(error)
+            said["error"] = error.as_json()
         except OSError as error:
-            said["error"] = _error(unreadable(source.file_name, error))
+            said["error"] = unreadable(source.file_name, error).as_json()
         return said
 
     def _tell(self, source: Source | Unlisted, said: Entry) -> None:
         """Say of a file what becomes known of it, until it is converted or an error ends that."""
         if isinstance(source, Unlisted):
             said |= {"sha256": source.sha256} if source.sha256 else {}
-            said["error"] = _error(source.error)
+            said["error"] = source.error.as_json()
             return
         content = source.read()
         said["sha256"] = sha256_of(content)
@@ -191,7 +191,7 @@ def _made(content: Content, name: str, settings: Settings, wanted: Wanted, out: 
                         png = f"{stem}-{picture.frame_number:04d}{window}.png"
                         pictures.append(_written(picture, out / png))
         except UnusableInput as error:
-            return {**said, "pictures": pictures, "error": _error(error)}
+            return {**said, "pictures": pictures, "error": error.as_json()}
     return {**said, "pictures": pictures}
 
 
@@ -223,7 +223,3 @@ def _described(header: InstanceHeader | None) -> Entry:
     said = asdict(header)
     del said["patient_key"]
     return {**said, "transfer_syntax": UID(header.transfer_syntax_uid).name}
-
-
-def _error(error: CbmirError) -> Entry:
-    return {"code": error.code, "reason": error.reason, "remedy": error.remedy}

@@ -11,9 +11,9 @@ from cbmir.evaluation.labels import CodeArray, LabelSets
 from cbmir.evaluation.metrics import Rankings, Scores
 from cbmir.evaluation.whole import WHOLE, ranks
 from cbmir.index import registry
-from cbmir.index.base import IdArray, Index
+from cbmir.index.base import Index
 from cbmir.progress import Progress
-from cbmir.types import FloatArray
+from cbmir.types import FloatArray, IdArray
 
 AT_ONCE = 256
 """Queries searched between two reports of progress."""

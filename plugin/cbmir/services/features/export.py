@@ -5,7 +5,6 @@ Both directions work on a stream, in memory that does not grow with the number o
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from contextlib import closing
 from typing import Any, BinaryIO
@@ -14,6 +13,7 @@ import orjson
 from sqlalchemy.orm import Session
 
 from cbmir.ahead import made_ahead
+from cbmir.archive.folder import sha256_of
 from cbmir.errors import EncoderMismatch
 from cbmir.progress import Progress
 from cbmir.settings import Settings
@@ -149,7 +149,4 @@ def _add_encoder(session: Session, settings: Settings, told: dict[str, Any]) -> 
 def _weights_here(settings: Settings, told: dict[str, Any]) -> str:
     """The name of the encoder's weights file, if the right one has been put into the weights folder; else ''."""
     file = settings.weights / f"{told['id']}.safetensors"
-    if not file.is_file():
-        return ""
-    with file.open("rb") as weights:
-        return file.name if hashlib.file_digest(weights, "sha256").hexdigest() == told["weights_sha256"] else ""
+    return file.name if file.is_file() and sha256_of(file) == told["weights_sha256"] else ""

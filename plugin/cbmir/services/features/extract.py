@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import logging
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
+from sqlalchemy.orm import Session
 
+from cbmir.ahead import in_batches
 from cbmir.encoders import machine, registry, shipped
 from cbmir.encoders.base import Encoder
 from cbmir.errors import BrokenFile, EmptyGallery, NotFound
@@ -35,9 +36,6 @@ NOT_FINITE = (
 )
 
 log = logging.getLogger(__name__)
-
-Given = TypeVar("Given")
-Made = TypeVar("Made")
 
 
 def load_encoder(row: tables.Encoder, settings: Settings) -> Encoder:
@@ -118,14 +116,21 @@ def extract(database: Database, settings: Settings, encoder_id: str | None, prog
     progress.update(0, total, "extracting")
     tally = _extracted(database, settings, row, 0, total, progress)
     with database.read() as session:
-        stored, old = features.count(session, row.id), outdated.count(session, row.id, settings)
+        return told(session, settings, row.id, tally.extracted, tally.failures, up_to)
+
+
+def told(
+    session: Session, settings: Settings, encoder_id: str, extracted: int, failures: Mapping[Any, str], up_to: int
+) -> dict[str, Any]:
+    """What an extraction tells when it has ended: see `extract`."""
+    first = islice(failures.items(), REASONS_SHOWN)
     return {
-        "encoder": row.id,
-        "extracted": tally.extracted,
-        "already": max(0, stored - tally.extracted),
-        "outdated": old,
-        "failed": len(tally.failures),
-        "reasons": {str(frame): tally.failures[frame] for frame in list(tally.failures)[:REASONS_SHOWN]},
+        "encoder": encoder_id,
+        "extracted": extracted,
+        "already": max(0, features.count(session, encoder_id) - extracted),
+        "outdated": outdated.count(session, encoder_id, settings),
+        "failed": len(failures),
+        "reasons": {str(frame): reason for frame, reason in first},
         "up_to": up_to,
     }
 
@@ -188,8 +193,11 @@ def _extracted(
     machine.keep_memory()
     missing = _missing(database, row.id, settings.batch_size, after, up_to)
     threads = settings.threads or machine.cores()
-    with closing(_in_order(lambda frames: _encode(frames, shelf, encoder, row.id), missing, threads)) as batches:
-        for batch in batches:
+    encoded = in_batches(
+        lambda frames: _encode(frames, shelf, encoder, row.id), missing, threads=threads, most=threads
+    )
+    with closing(encoded) as batches:
+        for batch in chain.from_iterable(batches):
             _keep(database, row, batch, tally)
             progress.update(tally.done, max(total, tally.done), "extracting")
     return tally
@@ -257,18 +265,3 @@ def _keep(database: Database, row: tables.Encoder, batch: _Batch, tally: _Tally)
         return
     with database.write() as session:
         tally.extracted += features.add_batch(session, row, batch.frame_ids, batch.vectors)
-
-
-def _in_order(work: Callable[[Given], Made], given: Iterable[Given], threads: int) -> Generator[Made, None, None]:
-    """What `work` makes of each, in the same order, a few at a time: memory stays bounded."""
-    running: deque[Future[Made]] = deque()
-    with ThreadPoolExecutor(threads) as pool:
-        try:
-            for each in given:
-                running.append(pool.submit(work, each))
-                if len(running) > 2 * threads:
-                    yield running.popleft().result()
-            while running:
-                yield running.popleft().result()
-        finally:
-            pool.shutdown(cancel_futures=True)

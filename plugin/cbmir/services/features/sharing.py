@@ -16,8 +16,7 @@ from typing import Any
 from cbmir.errors import NotFound
 from cbmir.pictures.shelf import Shelf
 from cbmir.progress import Progress
-from cbmir.services.conversion import outdated
-from cbmir.services.features.extract import REASONS_SHOWN, extract_between, start
+from cbmir.services.features.extract import extract_between, start, told
 from cbmir.settings import Settings
 from cbmir.store import features, jobs, pieces
 from cbmir.store.session import Database
@@ -130,7 +129,7 @@ def lead(share: Share, *, afresh: bool) -> dict[str, Any]:
     while not _all_done(share):
         time.sleep(WAIT_SECONDS)
         share.work()  # what a helper left that has died
-    return {**_result(share), "up_to": up_to}
+    return _result(share, up_to)
 
 
 def _all_done(share: Share) -> bool:
@@ -145,22 +144,13 @@ def _done(found: Sequence[ExtractionPiece]) -> int:
     return sum((each.extracted or 0) + len(each.failures) for each in found)
 
 
-def _result(share: Share) -> dict[str, Any]:
+def _result(share: Share, up_to: int) -> dict[str, Any]:
     with share.database.write() as session:
         found = pieces.of_run(session, share.run)
         pieces.forget(session, share.run)
-        stored = features.count(session, share.encoder_id)
-        old = outdated.count(session, share.encoder_id, share.settings)
-    extracted = sum(each.extracted or 0 for each in found)
-    failures = {frame: reason for each in found for frame, reason in each.failures.items()}
-    return {
-        "encoder": share.encoder_id,
-        "extracted": extracted,
-        "already": max(0, stored - extracted),
-        "outdated": old,
-        "failed": len(failures),
-        "reasons": dict(list(failures.items())[:REASONS_SHOWN]),
-    }
+        extracted = sum(each.extracted or 0 for each in found)
+        failures = {frame: reason for each in found for frame, reason in each.failures.items()}
+        return told(session, share.settings, share.encoder_id, extracted, failures, up_to)
 
 
 def help_out(share: Share) -> dict[str, Any]:
@@ -177,8 +167,8 @@ def help_out(share: Share) -> dict[str, Any]:
     with share.database.read() as session:
         share.total = jobs.get(session, share.run).total
     share.work()
-    told = {"encoder": share.encoder_id, "run": share.run}
-    return {**told, "extracted": share.extracted, "failed": share.failed}
+    did = {"extracted": share.extracted, "failed": share.failed}
+    return {"encoder": share.encoder_id, "run": share.run, **did}
 
 
 def _refuse_without_pictures(share: Share) -> None:

@@ -199,39 +199,34 @@ def _renewed(session: Session, known: Instance, prepared: Prepared) -> Recorded:
     instances.hold(session, known)
     if instances.pipelines(session, known) == {converted.pipeline}:
         return Recorded(Outcome.DUPLICATE)  # another process was quicker
-    unused = instances.renew(
-        session,
-        known,
-        converted_header=converted.header,
-        frames=prepared.frames,
-        frame_count=converted.frame_count,
-    )
-    return Recorded(Outcome.RENEWED, tuple(unused))
+    return Recorded(Outcome.RENEWED, _frames_renewed(session, known, prepared, converted))
+
+
+def _frames_renewed(
+    session: Session, known: Instance, prepared: Prepared, converted: ConvertedObject
+) -> tuple[str, ...]:
+    """Replace an instance's frames; the pictures that nothing shows any more."""
+    header, count = converted.header, converted.frame_count
+    return tuple(instances.renew(session, known, header=header, frames=prepared.frames, frame_count=count))
 
 
 def _replaced(session: Session, known: Instance, prepared: Prepared, converted: ConvertedObject) -> Recorded:
     instances.hold(session, known)
     shown = {(frame.frame_number, frame.picture, frame.pipeline) for frame in known.frames}
-    unused: list[str] = []
+    unused: tuple[str, ...] = ()
     if shown != {(frame.frame_number, frame.picture, frame.pipeline) for frame in prepared.frames}:
-        unused = instances.renew(
-            session,
-            known,
-            converted_header=converted.header,
-            frames=prepared.frames,
-            frame_count=converted.frame_count,
-        )
+        unused = _frames_renewed(session, known, prepared, converted)
     instances.identify(
         session,
         known,
-        converted_header=converted.header,
+        header=converted.header,
         sha256=prepared.sha256,
         origin=prepared.source.origin,
         group_key=prepared.group,
     )
     header_labels = {name: value for name, (value, _) in _labels(converted, None).items()}
     set_labels(session, known, header_labels, LabelOrigin.HEADER)
-    return Recorded(Outcome.REPLACED, tuple(unused))
+    return Recorded(Outcome.REPLACED, unused)
 
 
 def _of_same_uid(session: Session, converted: ConvertedObject) -> Instance | None:

@@ -18,6 +18,7 @@ from typing import Protocol
 
 from sqlalchemy.orm import Session
 
+from cbmir.ahead import in_batches
 from cbmir.archive.folder import Source, Unlisted, sha256_of, unreadable
 from cbmir.archive.manifest import Labeller
 from cbmir.errors import CbmirError, UnusableInput
@@ -25,7 +26,6 @@ from cbmir.files import written_whole
 from cbmir.progress import Progress
 from cbmir.services.conversion.convert import check_settings
 from cbmir.services.conversion.isolation import Isolation
-from cbmir.services.ingestion.ahead import in_batches
 from cbmir.services.ingestion.batch import record_all, still_unused, unwanted
 from cbmir.services.ingestion.record import Outcome, Prepared, Recorded, prepare
 from cbmir.services.ingestion.renewal import discard, renew_namesake
@@ -230,9 +230,7 @@ class Ingestion:
                 file_name=PurePosixPath(each.file_name).name,  # a folder's name may be a patient's
                 origin=origin,
                 sha256=each.sha256,
-                code=error.code,
-                reason=error.reason,
-                remedy=error.remedy,
+                **error.as_json(),
             )
             if self.ledger:
                 self.ledger.failed(session, each.origin, error)

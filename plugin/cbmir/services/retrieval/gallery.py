@@ -14,7 +14,6 @@ from sqlalchemy.orm import Session
 
 from cbmir.errors import BrokenFile, CbmirError
 from cbmir.index import lookup
-from cbmir.index.base import IdArray
 from cbmir.index.live import LiveIndex
 from cbmir.index.terms import Terms
 from cbmir.services.conversion import outdated
@@ -25,6 +24,7 @@ from cbmir.store import encoders, features, tables
 from cbmir.store.filters import Where
 from cbmir.store.session import Database
 from cbmir.store.terms import terms_of
+from cbmir.types import IdArray
 
 log = logging.getLogger(__name__)
 

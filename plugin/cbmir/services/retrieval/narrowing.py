@@ -10,7 +10,6 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from cbmir.errors import EmptyGallery
-from cbmir.index.base import IdArray
 from cbmir.index.terms import Terms, ids_of
 from cbmir.modalities import modality_class
 from cbmir.store import frames, study_dates
@@ -18,6 +17,7 @@ from cbmir.store.filters import COLUMNS, GROUP, Where, asked
 from cbmir.store.study_dates import Days
 from cbmir.store.tables import Archive
 from cbmir.store.terms import ARCHIVE, BODY_PART, CODE, LABEL, STUDY_DATE
+from cbmir.types import IdArray
 
 
 def kept(session: Session, terms: Terms, where: Where) -> IdArray:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from sqlalchemy.orm import Session
 
-from cbmir.index.base import IdArray, Ranking
+from cbmir.index.base import Ranking
 from cbmir.services.retrieval.scope import Scope
 from cbmir.store import frames
-from cbmir.types import FloatArray, OnePer
+from cbmir.types import FloatArray, IdArray, OnePer
 
 MORE = 4
 """Times as many hits are looked at where those found are of too few."""

@@ -17,7 +17,8 @@ from cbmir.services.conversion.convert import convert_one
 from cbmir.services.conversion.isolation import Isolation
 from cbmir.services.features.extract import load_encoder
 from cbmir.services.retrieval import one_per, subject
-from cbmir.services.retrieval.confidence.judge import AROUND, Verdict, judge
+from cbmir.services.retrieval.confidence.crowd import AROUND
+from cbmir.services.retrieval.confidence.judge import Verdict, judge
 from cbmir.services.retrieval.counting import COUNTS
 from cbmir.services.retrieval.gallery import GALLERIES
 from cbmir.services.retrieval.priors import when

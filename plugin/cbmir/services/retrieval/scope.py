@@ -9,13 +9,13 @@ import numpy as np
 from sqlalchemy.orm import Session
 
 from cbmir.errors import EmptyGallery
-from cbmir.index.base import IdArray, Ranking
+from cbmir.index.base import Ranking
 from cbmir.services.retrieval import narrowing, priors
 from cbmir.services.retrieval.gallery import Gallery
 from cbmir.services.retrieval.subject import Subject
 from cbmir.store import archives, frames
 from cbmir.store.filters import Where
-from cbmir.types import FloatArray
+from cbmir.types import FloatArray, IdArray
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,14 @@ def archive(database: Database, settings: Settings, connection: Connection) -> I
 
 
 @pytest.fixture
-def follow(archive: Followed) -> Iterator[Callable[[], Ingested]]:
+def isolation() -> Iterator[Isolation]:
+    """A process that converts."""
+    with Isolation(1) as isolation:
+        yield isolation
+
+
+@pytest.fixture
+def follow(archive: Followed, isolation: Isolation) -> Callable[[], Ingested]:
     """Looks at the archive once, as a follower does whose time has come, and fetches what is pending."""
     follower = Follower(archive)
 
@@ -87,5 +94,4 @@ def follow(archive: Followed) -> Iterator[Callable[[], Ingested]]:
         follower.look()
         return synchronise(archive, Silence(), isolation)
 
-    with Isolation(1) as isolation:
-        yield look
+    return look

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -37,12 +37,6 @@ def connection(pacs: Any) -> Connection:
     return Connection(
         "pacs", ArchiveKind.ORTHANC, pacs.url, Credentials(username=pacs.username, password=pacs.password)
     )
-
-
-@pytest.fixture
-def isolation() -> Iterator[Isolation]:
-    with Isolation(1) as isolation:
-        yield isolation
 
 
 @pytest.fixture

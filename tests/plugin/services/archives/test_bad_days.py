@@ -80,12 +80,6 @@ class Counting:
             yield each
 
 
-@pytest.fixture
-def isolation() -> Iterator[Isolation]:
-    with Isolation(1) as isolation:
-        yield isolation
-
-
 def test_an_archive_that_is_lost_in_mid_fetch_is_caught_up_with_and_nothing_is_fetched_twice(
     database: Database, archive: Followed, pacs: Any, make_object: Any, isolation: Isolation
 ) -> None:

@@ -16,7 +16,6 @@ from cbmir.archive.connection import Connection
 from cbmir.errors import BadRequest
 from cbmir.pictures.shelf import Shelf
 from cbmir.progress import Silence
-from cbmir.services.archives.forget import delete_instances
 from cbmir.services.archives.registered import Followed, add, followed, remove
 from cbmir.services.archives.status import of
 from cbmir.services.archives.sweep import sweep
@@ -24,6 +23,7 @@ from cbmir.services.archives.sync import synchronise
 from cbmir.services.conversion.isolation import Isolation
 from cbmir.services.features.extract import extract
 from cbmir.services.ingestion import removal
+from cbmir.services.ingestion.removal import delete_instances
 from cbmir.services.retrieval.retrieve import Question, retrieve
 from cbmir.settings import Settings
 from cbmir.store import archive_studies, archives, instances, jobs, ledger, quarantine, queries
@@ -177,7 +177,7 @@ def test_a_deletion_waits_for_an_answer_that_is_being_recorded_and_then_cuts_it(
     def delete() -> None:
         began.set()
         with any_database.write() as own:
-            delete_instances(own, Shelf(settings.pictures), [uids[1]])
+            delete_instances(own, Shelf(settings.pictures), instances.of_uids(own, [uids[1]]))
 
     deleting = threading.Thread(target=delete)
     deleting.start()

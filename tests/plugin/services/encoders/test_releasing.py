@@ -69,7 +69,7 @@ def test_only_what_was_trained_on_these_pictures_is_released(
         release(database, settings, "elsewhere", tmp_path)
     with database.write() as session:
         instances.add(
-            session, converted_header=None, file_name="late.png", origin="", sha256="a" * 64, group_key="late",
+            session, header=None, file_name="late.png", origin="", sha256="a" * 64, group_key="late",
             frames=[NewFrame(1, "b" * 64, 8, 8, "image/1")], labels={},
         )  # fmt: skip
     with pytest.raises(BadRequest, match=f"{trained} was not trained on the pictures"):

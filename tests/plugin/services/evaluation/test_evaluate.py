@@ -45,7 +45,7 @@ class Bench:
             with self.database.write() as session:
                 instance = instances.add(
                     session,
-                    converted_header=None,
+                    header=None,
                     file_name=f"{name}.png",
                     origin="",
                     sha256=hashlib.sha256(name.encode()).hexdigest(),

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from pydicom import dcmread
 
 from cbmir.archive.connection import ArchiveKind, Connection
-from cbmir.cli.archive_report import report_command, teach_command
+from cbmir.cli.archives.report import report_command, teach_command
 from cbmir.cli.context import Context
 from cbmir.errors import NotFound
 from cbmir.services.archives.registered import add

@@ -32,7 +32,7 @@ def stored(any_database: Database) -> list[int]:
             frames = [NewFrame(n, f"{number}{n}" * 32, 8, 8, "dicom-2d/1") for n in numbers]
             found = instances.add(
                 session,
-                converted_header=header if name.endswith("dcm") else None,
+                header=header if name.endswith("dcm") else None,
                 file_name=name,
                 origin="",
                 sha256=f"{number:064}",

@@ -22,7 +22,7 @@ from cbmir.store import encoders, features, instances, ledger, undated
 from cbmir.store.filters import Where
 from cbmir.store.labels import set_labels
 from cbmir.store.session import Database
-from cbmir.store.tables import Archive, Frame, Instance
+from cbmir.store.tables import Archive, Feature, Frame, Instance
 from cbmir.types import InstanceHeader, LabelOrigin, NewFrame, RemoteInstance
 
 CODES = ("", "MR", "CT", "mr", "DX")
@@ -65,7 +65,7 @@ class Hospital:
             with self.database.write() as session:
                 instances.add(
                     session,
-                    converted_header=self.header() if self.random.random() < 0.7 else None,
+                    header=self.header() if self.random.random() < 0.7 else None,
                     file_name=f"{self.count}.dcm",
                     origin="",
                     sha256=self.digest(self.count),
@@ -115,9 +115,11 @@ class Hospital:
             encoder = encoders.get(session, self.encoder_id)
             held = (galleries or self.open).of(self.database, session, encoder, self.settings)
             assert narrowing.kept(session, held.terms, Where()).tolist() == held.frame_ids.tolist()
+            featured = select(Feature.frame_id).where(Feature.encoder_id == encoder.id)
             for where in self.filters():
                 found = narrowing.kept(session, held.terms, where)
-                assert found.tolist() == features.frame_ids_where(session, encoder.id, where).tolist(), where
+                kept = select(Frame.id).join(Frame.instance).where(*where.clause(), Frame.id.in_(featured))
+                assert found.tolist() == session.scalars(kept.order_by(Frame.id)).all(), where
 
     def found(self, where: Where) -> int:
         """How many frames a filter keeps of the open gallery."""
@@ -190,7 +192,7 @@ def test_a_header_that_changes_is_followed(hospital: Hospital) -> None:
             instances.identify(
                 session,
                 instance,
-                converted_header=hospital.header(),
+                header=hospital.header(),
                 sha256=hospital.digest(hospital.count),
                 origin="",
                 group_key="p-9",

@@ -50,7 +50,7 @@ def owners(any_database: Database, settings: Settings, add_network: Callable[...
         for patient, study in [*volumes, (PATIENTS, PLAIN), (PATIENTS, PLAIN + 1)]:
             instance = instances.add(
                 session,
-                converted_header=header(patient, study) if study < PLAIN else None,
+                header=header(patient, study) if study < PLAIN else None,
                 file_name="x",
                 origin="",
                 sha256=hashlib.sha256(f"{patient} {study}".encode()).hexdigest(),

@@ -41,7 +41,7 @@ def hold(database: Database, settings: Settings) -> Hold:
                 picture = shelf.put(random.integers(0, 255, (16, 16), dtype=np.uint8))
                 instances.add(
                     session,
-                    converted_header=None,
+                    header=None,
                     file_name=f"{number}.png",
                     origin="",
                     sha256=hashlib.sha256(str(number).encode()).hexdigest(),

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from cbmir.errors import BrokenFile, NotFound
+from cbmir.evaluation.labels import CodeArray
 from cbmir.evaluation.metrics import Rankings
 from cbmir.evaluation.probes import hashes, linear
 from cbmir.evaluation.scores import Table
@@ -18,8 +18,6 @@ from cbmir.services.evaluation.trial import AT_ONCE, Side, Trial, gallery_index
 
 READ_AT_ONCE = 100
 """Pictures read between two reports of progress."""
-
-Codes = npt.NDArray[np.int64]
 
 
 def leakage(trial: Trial, ks: Sequence[int]) -> dict[str, Any]:
@@ -103,13 +101,13 @@ def predictability(
     return None if found is None else found.as_json()
 
 
-def _others(asked: Side, row: int) -> Codes:
+def _others(asked: Side, row: int) -> CodeArray:
     """The other queries of this one's group."""
-    same: Codes = np.flatnonzero(asked.groups == asked.groups[row])
+    same: CodeArray = np.flatnonzero(asked.groups == asked.groups[row])
     return np.delete(same, np.searchsorted(same, row))
 
 
-def _merged(trial: Trial, row: int, others: Codes, ranking: Sequence[tuple[int, float]]) -> Codes:
+def _merged(trial: Trial, row: int, others: CodeArray, ranking: Sequence[tuple[int, float]]) -> CodeArray:
     """Codes of the ranking and of these other queries, nearest first, equal distances by id."""
     asked, gallery = trial.queries, trial.gallery
     away = asked.vectors[others].astype(np.float64) - asked.vectors[row]
@@ -138,5 +136,5 @@ def _looks(side: Side, keys: Mapping[int, str], shelf: Shelf, progress: Progress
     return hashes.Looks.of(found), flat, gone
 
 
-def _joined(parts: Sequence[Codes]) -> Codes:
+def _joined(parts: Sequence[CodeArray]) -> CodeArray:
     return np.concatenate([np.zeros(0, np.int64), *parts])

@@ -99,8 +99,8 @@ class Reproduction:
         return self._trained(paper.OWN, progress)
 
     def _trained(self, architecture: str, progress: Progress) -> Encoder:
-        request, data = self.wanted.training(architecture), self._data()
-        wanted = {**request.as_json(), "data_sha256": data}
+        request = self.wanted.training(architecture)
+        wanted = {**request.as_json(), "data_sha256": data_sha256(self._frames())}
         with self.database.read() as session:
             known = [row for row in encoders.listing(session) if row.training.items() >= wanted.items()]
         if known:
@@ -111,10 +111,6 @@ class Reproduction:
         )
         with self.database.read() as session:
             return encoders.get(session, encoder_id)
-
-    def _data(self) -> str:
-        with self.database.read() as session:
-            return data_sha256(library.frames(session))
 
     def compete(self, own: Encoder, progress: Progress) -> list[Method]:
         """Bring the rivals: train the DCNN on the same split, and take the weights of the others."""

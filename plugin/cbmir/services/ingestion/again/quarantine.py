@@ -19,6 +19,7 @@ from cbmir.settings import Settings
 from cbmir.store import quarantine
 from cbmir.store.session import Database
 from cbmir.store.tables import Quarantined, now
+from cbmir.store.writing import in_pieces
 
 AT_ONCE = 5_000
 """Rows that are worked on at one time: few enough for one statement of either database."""
@@ -44,6 +45,9 @@ class Retried:
     ingested: Ingested = field(default_factory=Ingested)
     asked: int = 0
     gone: int = 0
+
+    def __add__(self, other: Retried) -> Retried:
+        return Retried(self.ingested + other.ingested, self.asked + other.asked, self.gone + other.gone)
 
     def as_json(self) -> dict[str, int]:
         """The counts, those of an ingestion among them."""
@@ -80,12 +84,10 @@ def retry(
     """
     with database.read() as session:
         wanted = quarantine.ids(session, code=code, among=ids)
-    counts: dict[str, int] = {}
-    for start in range(0, len(wanted), AT_ONCE):
-        done = _Retrial(database, settings, report).run(wanted[start : start + AT_ONCE], progress)
-        counts = {name: counts.get(name, 0) + number for name, number in done.as_json().items()}
-    asked, gone = counts.pop("asked", 0), counts.pop("gone", 0)
-    return Retried(Ingested(**counts), asked, gone)
+    retried = Retried()
+    for some in in_pieces(wanted, AT_ONCE):
+        retried += _Retrial(database, settings, report).run(some, progress)
+    return retried
 
 
 @dataclass

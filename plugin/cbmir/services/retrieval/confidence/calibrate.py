@@ -9,7 +9,6 @@ import numpy as np
 from sqlalchemy.orm import Session
 
 from cbmir.errors import EmptyGallery
-from cbmir.index.base import IdArray
 from cbmir.progress import Progress
 from cbmir.services.retrieval.confidence.crowd import METHOD, Crowd
 from cbmir.services.retrieval.gallery import GALLERIES, Gallery
@@ -17,7 +16,7 @@ from cbmir.settings import Settings
 from cbmir.store import calibrations, encoders, features, frames
 from cbmir.store.calibrations import Stored
 from cbmir.store.session import Database
-from cbmir.types import FloatArray
+from cbmir.types import FloatArray, IdArray
 
 SAMPLE = 1_000
 """Images that a calibration looks at: a confidence of 0.05 is then known to about 0.007."""

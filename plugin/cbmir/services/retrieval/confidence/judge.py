@@ -10,13 +10,11 @@ from sqlalchemy.orm import Session
 
 from cbmir.index.base import Ranking
 from cbmir.services.retrieval.confidence.calibrate import crowd
-from cbmir.services.retrieval.confidence.crowd import AROUND, METHOD, confidence
+from cbmir.services.retrieval.confidence.crowd import METHOD, confidence
 from cbmir.services.retrieval.gallery import Gallery
 from cbmir.settings import Settings
 from cbmir.store import calibrations
 from cbmir.store.session import Database
-
-__all__ = ["AROUND", "Verdict", "judge"]
 
 MOST_KNOWN = 200_000
 """Images of which a process keeps in mind how far apart they are: 20 MB."""

@@ -13,6 +13,7 @@ from cbmir.services.conversion.isolation import Isolation
 from cbmir.services.retrieval.explaining.kept import hit_of
 from cbmir.services.retrieval.explaining.maps import Maps, explain
 from cbmir.services.retrieval.retrieve import Question, handed_in, subject_of
+from cbmir.services.retrieval.subject import representative
 from cbmir.settings import Settings
 from cbmir.store import encoders, instances, tables
 from cbmir.store.session import Database
@@ -116,7 +117,7 @@ def _frame(session: Session, hit: int | str) -> tables.Frame:
             f"There is no object {hit} in the archive.",
             "It may have been removed; a search gives those there (`cbmir query --json`).",
         )
-    return found[len(found) // 2]
+    return representative(found, None, hit)
 
 
 def _names(instance: tables.Instance) -> set[str]:

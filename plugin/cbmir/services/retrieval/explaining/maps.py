@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
-from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from PIL import Image
 
 from cbmir.encoders import decoders, occlusion
 from cbmir.services.features.extract import load_encoder
+from cbmir.services.retrieval.explaining.drawing import png
 from cbmir.settings import Settings
 from cbmir.store import tables
 from cbmir.types import ByteArray, FloatArray
@@ -35,8 +35,9 @@ class Half:
 
     def as_json(self) -> dict[str, Any]:
         """`map` as rows of numbers; `reconstruction` as a PNG in base64, or None."""
-        drawn = None if self.reconstruction is None else base64.b64encode(_png(self.reconstruction)).decode("ascii")
-        return {"map": np.round(self.drive.astype(np.float64), DIGITS).tolist(), "reconstruction": drawn}
+        drawn = self.reconstruction
+        encoded = None if drawn is None else base64.b64encode(png(Image.fromarray(drawn))).decode("ascii")
+        return {"map": np.round(self.drive.astype(np.float64), DIGITS).tolist(), "reconstruction": encoded}
 
 
 @dataclass(frozen=True)
@@ -83,9 +84,3 @@ def _as_bytes(picture: FloatArray) -> ByteArray:
     """float32 (channels, side, side) in [0, 1] to uint8 (side, side[, 3])."""
     values = np.round(np.clip(picture, 0, 1) * 255).astype(np.uint8)
     return values[0] if len(values) == 1 else np.ascontiguousarray(values.transpose(1, 2, 0))
-
-
-def _png(pixels: ByteArray) -> bytes:
-    buffer = BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG")
-    return buffer.getvalue()

@@ -19,7 +19,7 @@ from cbmir.services.retrieval.indexes.backends.choose import check
 from cbmir.settings import Settings
 from cbmir.store import encoders, features
 from cbmir.store.session import Database
-from cbmir.types import FloatArray
+from cbmir.types import FloatArray, IdArray
 
 ASKED = 50
 """Members asked about."""
@@ -72,9 +72,7 @@ def _exactly(index: ExactIndex, queries: FloatArray, k: int) -> dict[str, Any]:
     }
 
 
-def _beside(
-    index: Index, asked: tuple[features.IdArray, FloatArray], members: features.Members, k: int
-) -> dict[str, Any]:
+def _beside(index: Index, asked: tuple[IdArray, FloatArray], members: features.Members, k: int) -> dict[str, Any]:
     truth = Truth(*asked, k)
     truth.take(members.frame_ids, np.ascontiguousarray(members.vectors))
     true = exact.build(members.frame_ids, members.vectors)

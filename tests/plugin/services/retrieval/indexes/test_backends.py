@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import insert, text
+from sqlalchemy import insert, select, text
 
 from cbmir.errors import BadRequest, EmptyGallery, EncoderMismatch, Unavailable
-from cbmir.index.base import IdArray
 from cbmir.services.retrieval import gallery, subject
 from cbmir.services.retrieval.indexes import index_files
 from cbmir.services.retrieval.indexes.backends.choose import BACKENDS, check
@@ -20,7 +19,7 @@ from cbmir.settings import Settings
 from cbmir.store import encoders, features, instances, tables
 from cbmir.store.filters import Where
 from cbmir.store.session import Database
-from cbmir.types import FloatArray
+from cbmir.types import FloatArray, IdArray
 
 COUNT, WIDTH, K = 2_000, 16, 10
 LIMITS = {
@@ -105,7 +104,8 @@ class Kept:
             known = self.known.get(f"{encoder.generation} {where}")
             if known is None:
                 members = features.members_of(session, encoder)
-                kept = np.isin(members.frame_ids, features.frame_ids_where(session, "net", where))
+                frames = select(tables.Frame.id).join(tables.Frame.instance).where(*where.clause())
+                kept = np.isin(members.frame_ids, session.scalars(frames).all())
                 known = members.frame_ids[kept], members.vectors[kept]
                 self.known[f"{encoder.generation} {where}"] = known
         return known

@@ -7,11 +7,11 @@ from typing import Protocol, runtime_checkable
 
 from sqlalchemy.orm import Session
 
-from cbmir.index.base import IdArray, Index
+from cbmir.index.base import Index
 from cbmir.index.stamp import Stamp
 from cbmir.store.filters import Where
 from cbmir.store.tables import Encoder
-from cbmir.types import FloatArray
+from cbmir.types import FloatArray, IdArray
 
 Mark = tuple[int, int]
 """Tells one kept index from the next: another one has another."""

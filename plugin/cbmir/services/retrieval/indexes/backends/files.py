@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from cbmir.errors import NotFound
 from cbmir.index import exact, extras, file, hnsw, hnsw_file
-from cbmir.index.base import IdArray, Index
+from cbmir.index.base import Index
 from cbmir.index.exact import ExactIndex
 from cbmir.index.hnsw import HnswIndex
 from cbmir.index.recall import Truth, spread
@@ -22,7 +22,7 @@ from cbmir.services.retrieval.indexes.backends.base import Mark, Piece
 from cbmir.settings import Settings
 from cbmir.store import features
 from cbmir.store.tables import Encoder
-from cbmir.types import FloatArray
+from cbmir.types import FloatArray, IdArray
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from cbmir.errors import BadRequest, BrokenFile, EncoderMismatch, NotFound, Unavailable
 from cbmir.index import checks
-from cbmir.index.base import IdArray, Index, Ranking
+from cbmir.index.base import Index, Ranking
 from cbmir.index.ranking import ranked
 from cbmir.index.recall import SAMPLE, Truth
 from cbmir.index.stamp import REMEDY, Stamp
@@ -23,7 +23,7 @@ from cbmir.services.retrieval.indexes.backends.base import Mark, Piece
 from cbmir.store import features, vector_search, vector_tables, writing
 from cbmir.store.filters import Where
 from cbmir.store.tables import Encoder
-from cbmir.types import FloatArray
+from cbmir.types import FloatArray, IdArray
 
 BREADTH = 128
 """Nearest members that a walk keeps in mind at least."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from cbmir.services.retrieval.explaining.kept import hit_of
 from cbmir.store import jobs
 from cbmir.store.tables import Job
-from cbmir.types import JobKind, JobState
+from cbmir.types import JobKind
 from cbmir_web.installation import Installation
 
 LOOKED_THROUGH = 200
@@ -26,7 +26,5 @@ def enqueue(here: Installation, query: str, frame_id: int) -> Job:
     wanted = {"query": query, "frame_id": frame_id}
     with here.database.read() as session:
         hit_of(session, query, frame_id)
-        asked = jobs.listing(session, kind=JobKind.EXPLAIN, limit=LOOKED_THROUGH)
-    good = (job for job in asked if job.state not in (JobState.FAILED, JobState.CANCELLED))
-    same = next((job for job in good if job.parameters == wanted), None)
+        same = jobs.asked(session, JobKind.EXPLAIN, wanted, LOOKED_THROUGH)
     return same or here.enqueue(JobKind.EXPLAIN, wanted)

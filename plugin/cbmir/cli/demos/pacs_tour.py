@@ -10,15 +10,15 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
-from cbmir.cli import own_orthanc, servers
-from cbmir.cli.archive_words import Words
+from cbmir.cli.archives.words import Words
 from cbmir.cli.context import Context
-from cbmir.cli.own_orthanc import NAME, Orthanc
-from cbmir.cli.pacs_deletion import Doomed
-from cbmir.cli.pacs_filling import by_uid, send, uids_in
-from cbmir.cli.servers import Server
-from cbmir.cli.steps import Outcome
-from cbmir.cli.tour import Tour
+from cbmir.cli.demos import own_orthanc, servers
+from cbmir.cli.demos.own_orthanc import NAME, Orthanc
+from cbmir.cli.demos.pacs_deletion import Doomed
+from cbmir.cli.demos.pacs_filling import by_uid, send, uids_in
+from cbmir.cli.demos.servers import Server
+from cbmir.cli.demos.steps import Outcome
+from cbmir.cli.demos.tour import Tour
 from cbmir.errors import BadRequest
 from cbmir.phantoms import archive as phantoms
 from cbmir.pictures.shelf import Shelf

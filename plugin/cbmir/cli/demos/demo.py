@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from cbmir.cli.context import Context
-from cbmir.cli.steps import walk
-from cbmir.cli.tour import Tour
+from cbmir.cli.demos.steps import walk
+from cbmir.cli.demos.tour import Tour
 from cbmir.phantoms.archive import PATIENTS
 from cbmir.settings import Settings
 

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import click
 
-from cbmir.cli.browser import show
 from cbmir.cli.context import Context
-from cbmir.cli.demo import EPOCHS
-from cbmir.cli.own_orthanc import AET, USERNAME
-from cbmir.cli.pacs_tour import PacsTour
-from cbmir.cli.servers import LOCAL
-from cbmir.cli.steps import walk
+from cbmir.cli.demos.browser import show
+from cbmir.cli.demos.demo import EPOCHS
+from cbmir.cli.demos.own_orthanc import AET, USERNAME
+from cbmir.cli.demos.pacs_tour import PacsTour
+from cbmir.cli.demos.servers import LOCAL
+from cbmir.cli.demos.steps import walk
 from cbmir.phantoms.archive import PATIENTS
 from cbmir.settings import Settings
 

@@ -9,7 +9,7 @@ import click
 from click.core import ParameterSource
 
 from cbmir.archive.connection import Connection
-from cbmir.cli.archive_add import (
+from cbmir.cli.archives.add import (
     DAYS,
     FILES,
     LISTS,

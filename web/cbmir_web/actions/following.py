@@ -44,8 +44,8 @@ def verify(here: Installation, name: str) -> Job:
     asked = {"archive": name}
     with here.database.read() as session:
         archives.get(session, name)
-        waits = [job for job in jobs.unfinished(session) if (job.kind, job.parameters) == (JobKind.VERIFY, asked)]
-    return waits[0] if waits else here.enqueue(JobKind.VERIFY, asked)
+        there = jobs.at_work(session, JobKind.VERIFY, asked)
+    return there or here.enqueue(JobKind.VERIFY, asked)
 
 
 def verified(here: Installation) -> dict[str, Job]:

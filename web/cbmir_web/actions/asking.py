@@ -13,7 +13,7 @@ from cbmir.store import jobs
 from cbmir.store.filters import Where
 from cbmir.store.tables import Job, now
 from cbmir.types import JobKind, JobState
-from cbmir_web import uploads
+from cbmir_web.actions import uploads
 from cbmir_web.installation import Installation
 
 PRIORS = 12
@@ -78,9 +78,8 @@ def asked_lately(here: Installation, ask: Ask) -> Job | None:
     """The search that asked the very same within the last minute, unless it failed; not for a file."""
     wanted, since = _parameters(ask, Where.parse(ask.where), None), now() - timedelta(seconds=LATELY_SECONDS)
     with here.database.read() as session:
-        found = jobs.listing(session, kind=JobKind.RETRIEVE, limit=LOOKED_THROUGH)
-    good = (job for job in found if job.state not in (JobState.FAILED, JobState.CANCELLED))
-    return next((job for job in good if job.created_at > since and job.parameters == wanted), None)
+        found = jobs.asked(session, JobKind.RETRIEVE, wanted, LOOKED_THROUGH)
+    return found if found and found.created_at > since else None
 
 
 def has_room(here: Installation) -> bool:

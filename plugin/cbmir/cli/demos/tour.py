@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cbmir.cli.context import Context
-from cbmir.cli.steps import Outcome
+from cbmir.cli.demos.steps import Outcome
 from cbmir.phantoms import archive
 from cbmir.phantoms.archive import Entry
 from cbmir.progress import Progress

@@ -7,7 +7,7 @@ from flask import request
 from cbmir.errors import CbmirError
 from cbmir.store.tables import Job
 from cbmir.types import JobKind
-from cbmir_web import uploads
+from cbmir_web.actions import uploads
 from cbmir_web.installation import Installation
 
 

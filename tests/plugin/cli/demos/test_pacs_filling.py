@@ -12,7 +12,7 @@ from pydicom.data import get_testdata_file
 from pydicom.uid import ExplicitVRLittleEndian, RLELossless, generate_uid
 
 from cbmir.archive.connection import ArchiveKind, Connection, Credentials
-from cbmir.cli.pacs_filling import by_uid, send, uids_in
+from cbmir.cli.demos.pacs_filling import by_uid, send, uids_in
 from cbmir.progress import Silence
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-SHOW = "import sys; from cbmir.cli.browser import show; print(show(sys.argv[1]))"
+SHOW = "import sys; from cbmir.cli.demos.browser import show; print(show(sys.argv[1]))"
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from cbmir.services.retrieval import library
 from cbmir.services.retrieval.subject import names_patient
 from cbmir.store import frames, queries
 from cbmir.store.tables import Frame, Job, Query
-from cbmir_web.grouping import Fold, Hit, by_study, one_by_one, patients
+from cbmir_web.pages.grouping import Fold, Hit, by_study, one_by_one, patients
 from cbmir_web.presenting import terms
 
 

@@ -17,8 +17,8 @@ import requests
 import cbmir
 from cbmir.archive import orthanc_config
 from cbmir.archive.connection import ArchiveKind, Connection, Credentials
-from cbmir.cli import servers
-from cbmir.cli.servers import LOCAL, Server
+from cbmir.cli.demos import servers
+from cbmir.cli.demos.servers import LOCAL, Server
 from cbmir.errors import ArchiveUnavailable, NotFound
 
 PROGRAMS = ("/usr/sbin", "/usr/local/sbin", "/usr/bin", "/usr/local/bin")

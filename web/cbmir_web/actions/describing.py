@@ -15,8 +15,8 @@ from cbmir.services.archives.editing import CREDENTIALS, RULES
 from cbmir.services.archives.slips import refuse_slips
 from cbmir.services.archives.status import ArchiveStatus
 from cbmir.store import archives, tables
+from cbmir_web.actions.following import status
 from cbmir_web.api.archive_schemas import LISTS
-from cbmir_web.following import status
 from cbmir_web.installation import Installation
 
 PATIENCE_SECONDS = 10.0

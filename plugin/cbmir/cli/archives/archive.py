@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import click
 
-from cbmir.cli.archive_add import add_command, print_checks
-from cbmir.cli.archive_edit import edit_command
-from cbmir.cli.archive_orthanc_config import orthanc_config_command
-from cbmir.cli.archive_report import report_command, teach_command
-from cbmir.cli.archive_serve import serve_command
-from cbmir.cli.archive_words import Words
+from cbmir.cli.archives.add import add_command, print_checks
+from cbmir.cli.archives.edit import edit_command
+from cbmir.cli.archives.orthanc_config import orthanc_config_command
+from cbmir.cli.archives.report import report_command, teach_command
+from cbmir.cli.archives.serve import serve_command
+from cbmir.cli.archives.words import Words
 from cbmir.cli.context import Context, json_option, print_json
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import requests
 
-from cbmir.cli import own_orthanc
+from cbmir.cli.demos import own_orthanc
 from cbmir.errors import NotFound
 
 STEPS = 10

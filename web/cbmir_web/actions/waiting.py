@@ -8,7 +8,6 @@ from threading import BoundedSemaphore
 from cbmir.store import jobs
 from cbmir.store.session import Database
 from cbmir.store.tables import Job
-from cbmir.types import JobState
 
 LONGEST_SECONDS = 60.0
 """Proxies commonly give up after a minute."""
@@ -22,11 +21,6 @@ LATE = 0.08
 SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.003, 0.25
 
 _places = BoundedSemaphore(AT_ONCE)
-
-
-def is_final(job: Job) -> bool:
-    """True if nothing more will happen to the job by itself."""
-    return JobState(job.state).is_final
 
 
 def finished(database: Database, job_id: str, seconds: float) -> Job:
@@ -46,7 +40,7 @@ def finished(database: Database, job_id: str, seconds: float) -> Job:
 
 def _watch(database: Database, job_id: str, until: float) -> Job:
     began = time.monotonic()
-    while not is_final(job := _job(database, job_id)) and time.monotonic() < until:
+    while not (job := _job(database, job_id)).is_final and time.monotonic() < until:
         waited = time.monotonic() - began
         time.sleep(min(max(waited * LATE, SHORTEST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS))
     return job

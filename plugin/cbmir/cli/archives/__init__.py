@@ -1,0 +1,1 @@
+"""`cbmir archive`: the archives (PACS) that are followed, a module a subcommand."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
+
 import numpy as np
 
 from cbmir.encoders.base import Encoder
@@ -29,14 +31,16 @@ def own_features(
         progress: told before each picture.
 
     Returns:
-        float32 (n, dimension), finite; and the ids of the frames of which the encoder gives a number that is not,
-        from which nothing can be learned. A picture that cannot be read is in neither: extraction will tell of it.
+        float32 (n, dimension), finite, in the order of the pictures' keys, whatever that of ingestion was; and the
+        ids of the frames of which the encoder gives a number that is not, from which nothing can be learned. A
+        picture that cannot be read is in neither: extraction will tell of it.
 
     Raises:
         cbmir.errors.JobCancelled: if asked to stop.
     """
     with database.read() as session:
-        chosen = frames.some_pictures(session, LEARNED_FROM)
+        found = frames.some_pictures(session, LEARNED_FROM)
+    chosen = sorted(found, key=itemgetter(1))  # the order of ingestion is chance, and sums depend on theirs
     shelf, features, odd = Shelf(settings.pictures), list[FloatArray](), list[int]()
     for done, (frame_id, key) in enumerate(chosen):
         progress.update(done, len(chosen), "learning to reduce")

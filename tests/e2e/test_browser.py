@@ -132,6 +132,23 @@ def test_a_search_is_narrowed(page: Page, running: Running) -> None:
     expect(page.locator(".hit")).to_have_count(2, timeout=60_000)
 
 
+def test_a_double_click_searches_once(page: Page, running: Running) -> None:
+    page.goto("/")
+    page.fill("#uid", running.sop_instance_uid)
+    page.fill("#k", "4")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if request.method == "POST" else None)
+    page.get_by_role("button", name="Search").dblclick()
+    expect(page.locator(".hit")).to_have_count(4, timeout=60_000)
+    assert len(asked) == 1
+    page.go_back()
+    page.fill("#uid", running.sop_instance_uid)
+    page.fill("#k", "3")
+    page.get_by_role("button", name="Search").click()
+    expect(page.locator(".hit")).to_have_count(3, timeout=60_000)
+    assert len(asked) == 2
+
+
 def test_hits_are_compared_side_by_side_by_keyboard(page: Page, running: Running) -> None:
     page.goto("/")
     page.fill("#uid", running.sop_instance_uid)

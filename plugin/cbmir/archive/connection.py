@@ -31,6 +31,16 @@ class Retrieval(StrEnum):
     """C-MOVE: to a receiver that the archive must know by its AE title."""
 
 
+def is_url(address: str) -> bool:
+    """Whether an archive of this address is spoken to over HTTP."""
+    return "://" in address
+
+
+def is_node(address: str) -> bool:
+    """Whether an archive of this address, `AE@HOST:PORT`, is spoken to by DIMSE."""
+    return "@" in address and not is_url(address)
+
+
 @dataclass(frozen=True)
 class Credentials:
     """What proves who asks; at most one way is used: a password, a token, or OAuth2 client credentials."""

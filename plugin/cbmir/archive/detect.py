@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from cbmir.archive.connection import ArchiveKind, Connection
+from cbmir.archive.connection import ArchiveKind, Connection, is_node, is_url
 from cbmir.archive.dicomweb.archive import DicomWebArchive
 from cbmir.archive.dimse.address import Address
 from cbmir.archive.http.session import ArchiveSession
@@ -23,9 +23,9 @@ def detect(connection: Connection) -> ArchiveKind:
         cbmir.errors.ArchiveRefused: if we are not let in.
     """
     address = connection.address
-    if "://" in address:
+    if is_url(address):
         return ArchiveKind.ORTHANC if _is_orthanc(connection) else ArchiveKind.DICOMWEB
-    if "@" in address:
+    if is_node(address):
         try:
             Address.of(address)
         except BadRequest as error:

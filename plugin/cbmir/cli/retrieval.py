@@ -29,7 +29,7 @@ def _filter(terms: tuple[str, ...]) -> Where:
     metavar="NAME=VALUE",
     callback=lambda _, __, terms: _filter(terms),
     help="Such as modality=MR, subclass!=normal, 'modality=MR OR modality=CT', or 'study_date>=2024-01-31'; may be "
-    "repeated. A value that has OR in it stands in double quotes: 'subclass=\"black OR white\"'.",
+    "repeated. A value, or a name, that has OR in it stands in double quotes: 'subclass=\"black OR white\"'.",
 )
 @click.option("--encoder", "encoder_id", metavar="ID", help="Whose features; the one in use if left out.")
 @click.option("--frame", "frame_number", type=click.IntRange(1), help="Frame of a multi-frame object, from 1.")

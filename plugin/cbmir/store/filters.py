@@ -62,9 +62,9 @@ class Where:
 
         Names are `modality`, `body_part`, `archive`, `group` and `study_date`, which takes `>=`, `>`, `<=` and `<`
         too; any other is a label. `NAME!=VALUE` is the contrary, but for study dates that are not known (see
-        `any_of`), and ` OR ` between terms of one string wants one of them; a value that has that in it is written
-        in double quotes (`cbmir.store.alternatives`). A label whose name ends in `<`, `>` or `!` is written with a
-        blank behind it: `NAME> =VALUE`.
+        `any_of`), and ` OR ` between terms of one string wants one of them; a name or a value that has
+        that in it is written in double quotes (`cbmir.store.alternatives`). A label whose name ends in `<`, `>` or
+        `!` is written with a blank behind it: `NAME> =VALUE`.
 
         Raises:
             cbmir.errors.BadRequest: if a term is not NAME=VALUE, compares what has no order, or two give one name
@@ -139,7 +139,7 @@ class Where:
 COLUMNS = ("modality", "body_part", "archive")
 """What a term may ask about that is no label."""
 DATES = ("study_from", "study_to")
-_EXAMPLE = "Write for example modality=MR; a value that has ` OR ` in it stands in double quotes."
+_EXAMPLE = "Write for example modality=MR; a name or a value that has ` OR ` in it stands in double quotes."
 GROUP = "group"
 ORDERING = ("<", ">")
 COMPARING = (*ORDERING, "!")

@@ -172,9 +172,24 @@ def test_any_value_can_be_written_so_that_it_is_found(
     assert kept(any_database, Where.parse([term.replace("=", "!=", 1)])) == ["other"]
 
 
+@pytest.mark.parametrize("name", [*(name for name in NASTY if "=" not in name), "either OR!"])
+def test_any_name_of_a_label_can_be_written_so_that_it_is_found(
+    any_database: Database, new_instance: Callable[..., Instance], name: str
+) -> None:
+    with any_database.write() as session:
+        new_instance(session, "has", labels={name: "red OR blue"})
+        new_instance(session, "other", labels={"finding": "black"})
+    term = written(name, "red OR blue")
+    assert kept(any_database, Where.parse([term])) == ["has"]
+    assert kept(any_database, Where.parse([f"finding=black OR {term}"])) == ["has", "other"]
+    assert kept(any_database, Where.parse([term.replace("=", "!=", 1)])) == ["other"]
+
+
 def test_quotes_keep_a_value_whole_and_are_a_part_of_any_other() -> None:
     assert Where.parse(['subclass="black OR white"']).label == {"subclass": "black OR white"}
     assert Where.parse(['subclass="black"']).label == {"subclass": '"black"'}
+    assert Where.parse(['"read OR reported"=yes']).label == {"read OR reported": "yes"}
+    assert Where.parse(['"read"=yes']).label == {'"read"': "yes"}
     assert Where.parse(["a=b OR c=d"]).any_of == [["a=b", "c=d"]]
     with pytest.raises(BadRequest, match="'white' is not NAME=VALUE") as raised:
         Where.parse(["subclass=black OR white"])

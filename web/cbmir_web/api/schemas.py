@@ -63,7 +63,7 @@ class QuestionSchema(Input):
         fields.String(),
         metadata={
             "description": "Terms that all must hold: NAME=VALUE, NAME!=VALUE, or several joined by ` OR `; "
-            'a value that has that in it stands in double quotes: subclass="black OR white"; '
+            'a name or a value that has that in it stands in double quotes: subclass="black OR white"; '
             "`study_date` takes >=, >, <= and <, too. An image without a date meets none of these, not != either.",
             "example": ["modality=MR OR modality=CT", "subclass!=normal", "study_date>=2024-01-31"],
         },

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from cbmir.archive import registry
-from cbmir.archive.connection import Connection, Credentials, Rules
+from cbmir.archive.connection import ArchiveKind, Connection, Credentials, Rules, is_node
 from cbmir.errors import BadRequest
 from cbmir.services.archives.registered import connection_of
 from cbmir.services.archives.sealing import seal
@@ -87,7 +87,8 @@ def planned(database: Database, settings: Settings, name: str, changes: Mapping[
     own = {key: value for key, value in changes.items() if key not in (*CREDENTIALS, *RULES, "kind", "address")}
     rules = {key: value for key, value in changes.items() if key in RULES}
     options = {**before.options(), **own, "rules": {**asdict(before.rules), **rules}}
-    kind, address = changes.get("kind", before.kind), changes.get("address", before.address)
+    address = changes.get("address", before.address)
+    kind = changes.get("kind", ArchiveKind.DIMSE if is_node(address) else before.kind)
     after = Connection.of(name, kind, address, options, vars(_credentials(before.credentials, changes)))
     _refuse_another_host(before, after, changes)
     refuse_slips(after, before)

@@ -5,17 +5,25 @@ from __future__ import annotations
 from dataclasses import fields
 from urllib.parse import urlsplit
 
-from cbmir.archive.connection import Connection, Credentials
+from cbmir.archive.connection import Connection, Credentials, is_node, is_url
 from cbmir.errors import BadRequest
 from cbmir.services.archives.links import PLACEHOLDER
 
 WEB = ("http", "https")
-OF_DIMSE = ("tls", "calling_aet", "retrieve", "move_aet", "move_port")
+OF_DIMSE = {
+    "tls": "encryption of DIMSE",
+    "calling_aet": "our AE title",
+    "retrieve": "C-GET or C-MOVE",
+    "move_aet": "the AE title of a C-MOVE",
+    "move_port": "the port of a C-MOVE",
+}
+"""What only DIMSE has, by field, in words that neither a command line nor a form need know as its own."""
 
 
 def refuse_slips(after: Connection, before: Connection | None = None) -> None:
     """Refuse a viewer that no hit can link to, credentials where nobody asks for any, and what only DIMSE has where
-    it is not spoken; what was so before stays. Nothing is asked of the archive: it can be told before its test.
+    it is not spoken; what was so before stays, and what says nothing may be said. Nothing is asked of the archive:
+    it can be told before its test.
 
     Args:
         after: the connection as it is to be.
@@ -28,12 +36,8 @@ def refuse_slips(after: Connection, before: Connection | None = None) -> None:
         _refuse_viewer(after.viewer)
     if before is None or after.credentials != before.credentials:
         _refuse_credentials(after)
-    if _is_url(after):
-        _refuse_options_of_dimse(after, before or Connection(after.name, after.kind, after.address))
-
-
-def _is_url(connection: Connection) -> bool:
-    return "://" in connection.address  # the kind may yet be that of an address before
+    if is_url(after.address):  # the kind may yet be that of an address before
+        _refuse_options_of_dimse(after, before)
 
 
 def _refuse_viewer(viewer: str) -> None:
@@ -53,15 +57,18 @@ def _refuse_viewer(viewer: str) -> None:
 
 def _refuse_credentials(connection: Connection) -> None:
     given = [each.name for each in fields(Credentials) if getattr(connection.credentials, each.name)]
-    if given and not _is_url(connection):
+    if given and is_node(connection.address):
         raise BadRequest(
             f"{connection.name} speaks DIMSE, which knows no credentials: {', '.join(given)}.",
             "Leave them out: who asks is known by the AE title (--calling-aet), or by --certificate with --tls.",
         )
 
 
-def _refuse_options_of_dimse(after: Connection, before: Connection) -> None:
-    said = [each for each in OF_DIMSE if getattr(after, each) != getattr(before, each)]
+def _refuse_options_of_dimse(after: Connection, before: Connection | None) -> None:
+    passed = [Connection(after.name, after.kind, after.address), *([before] if before else [])]
+    said = [
+        OF_DIMSE[each] for each in OF_DIMSE if getattr(after, each) not in [getattr(one, each) for one in passed]
+    ]
     if said:
         raise BadRequest(
             f"{after.name} is reached by a URL, for which these mean nothing: {', '.join(said)}.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import itemgetter
 
 import numpy as np
 
@@ -30,14 +31,16 @@ def own_features(
         progress: told before each picture.
 
     Returns:
-        float32 (n, ...), finite; and the ids of the frames of which a number is not finite, from which nothing can
-        be learned. A picture that cannot be read is in neither: extraction will tell of it.
+        float32 (n, ...), finite, in the order of the pictures' keys, whatever that of ingestion was; and the ids of
+        the frames of which a number is not finite, from which nothing can be learned. A picture that cannot be read
+        is in neither: extraction will tell of it.
 
     Raises:
         cbmir.errors.JobCancelled: if asked to stop.
     """
     with database.read() as session:
-        chosen = frames.some_pictures(session, LEARNED_FROM)
+        found = frames.some_pictures(session, LEARNED_FROM)
+    chosen = sorted(found, key=itemgetter(1))  # the order of ingestion is chance, and sums depend on theirs
     shelf, features, odd = Shelf(settings.pictures), list[FloatArray](), list[int]()
     for done, (frame_id, key) in enumerate(chosen):
         progress.update(done, len(chosen), "learning to reduce")

@@ -134,7 +134,10 @@ def test_a_wrong_password_is_said_and_not_repeated(cbmir: Run, pacs: Any, tmp_pa
         (("add", "x", "not an address"), "address"),
         (("add", "../x", "CBMIR@127.0.0.1:1", "--untested"), "no name for an archive"),
         (("add", "x", "http://127.0.0.1:1", "--viewer", "ohif"), "The viewer ohif is no URL of the web."),
-        (("add", "x", "http://127.0.0.1:1", "--kind", "dicomweb", "--tls"), "which these mean nothing: tls."),
+        (
+            ("add", "x", "http://127.0.0.1:1", "--kind", "dicomweb", "--tls"),
+            "which these mean nothing: encryption of DIMSE.",
+        ),
         (("sync", "unknown"), "no archive unknown"),
         (("test", "unknown"), "no archive unknown"),
         (("verify", "unknown"), "no archive unknown"),

@@ -39,12 +39,30 @@ def test_credentials_for_who_knows_none(database: Database, settings: Settings) 
 
 def test_what_only_dimse_has_for_a_url(database: Database, settings: Settings) -> None:
     web = Connection("web", ArchiveKind.DICOMWEB, "https://host/dicom-web")
-    with pytest.raises(BadRequest, match="mean nothing: tls, retrieve") as said:
+    with pytest.raises(BadRequest, match="mean nothing: encryption of DIMSE, C-GET or C-MOVE") as said:
         add(database, settings, replace(web, tls=True, retrieve=Retrieval.MOVE))
     assert "https://" in said.value.remedy
     add(database, settings, web)
-    with pytest.raises(BadRequest, match="mean nothing: move_port"):
+    with pytest.raises(BadRequest, match="mean nothing: the port of a C-MOVE"):
         planned(database, settings, "web", {"move_port": 104})
+
+
+def test_what_only_dimse_has_can_be_set_back_after_a_move_to_a_url(database: Database, settings: Settings) -> None:
+    add(database, settings, replace(NODE, tls=True, calling_aet="READER"))
+    moved = {"address": "https://host/dicom-web", "kind": ArchiveKind.DICOMWEB}
+    assert planned(database, settings, "pacs", moved).after.calling_aet == "READER"
+    assert not planned(database, settings, "pacs", moved | {"tls": False, "calling_aet": "CBMIR"}).after.tls
+
+
+def test_what_is_no_address_is_not_taken_for_dimse(database: Database, settings: Settings) -> None:
+    with pytest.raises(BadRequest, match="address") as said:
+        add(database, settings, replace(NODE, address="host:8042", credentials=Credentials("alice", "secret")))
+    assert "credentials" not in said.value.sentence
+
+
+def test_a_move_to_a_node_is_known_by_the_address(database: Database, settings: Settings) -> None:
+    add(database, settings, Connection("web", ArchiveKind.DICOMWEB, "https://host/dicom-web"))
+    assert planned(database, settings, "web", {"address": "PACS@host:104"}).after.kind is ArchiveKind.DIMSE
 
 
 def test_another_address_may_come_with_what_is_for_it(database: Database, settings: Settings) -> None:

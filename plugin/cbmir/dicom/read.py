@@ -28,6 +28,7 @@ from cbmir.dicom.elements import (
     PIXEL_KEYWORDS,
     PREAMBLE,
     UNDEFINED,
+    Element,
     element_at,
     end_of_meta,
     plain_header,
@@ -70,6 +71,9 @@ DEFLATED, EXPLICIT = (each.encode() for each in (DeflatedExplicitVRLittleEndian,
 
 SIGNS = ("SOPClassUID", "SOPInstanceUID", "Modality", "StudyDate", "RecognitionCode", "ImageType")
 """Elements of group 0008, any of which shows that bytes without a preamble are a DICOM dataset."""
+
+LENGTH_TO_END = 0x00080001
+"""The tag of a retired element that counts the bytes behind it."""
 
 HEAD = 4096
 """Bytes from which a file is recognised."""
@@ -148,7 +152,16 @@ def _plausible(head: bytes, size: int, order: str, explicit: bool) -> bool:
     if first is None or first[0] >> 16 not in (0x0002, 0x0008):
         return False
     second = element_at(head, first[3], order, explicit)
-    return second is not None and first[0] < second[0] and second[0] >> 16 <= 0x0028 and second[3] <= size
+    if second is None or _miscounts(first) or _miscounts(second):
+        return False
+    return first[0] < second[0] and second[0] >> 16 <= 0x0028 and second[3] <= size
+
+
+def _miscounts(element: Element) -> bool:
+    """Whether it counts the bytes behind it, and is not of four itself (PS3.5 7.2): then it is no element. Modules of
+    a Fortran compiler begin as Length to End would, and go on as a group length would."""
+    tag, _, start, end, _ = element
+    return (tag == LENGTH_TO_END or not tag & 0xFFFF) and end - start != 4
 
 
 def _bare(file: Octets, name: str) -> DicomObject | None:

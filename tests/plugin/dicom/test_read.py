@@ -67,6 +67,16 @@ def test_other_files_are_no_dicom(data: bytes) -> None:
         read_object(data, "notes.dcm")
 
 
+@pytest.mark.parametrize("length", [4, 300])
+def test_a_count_of_bytes_that_is_not_of_four_is_no_element(length: int) -> None:
+    """The compiled module of a Fortran program: a kind and a length for each of its records."""
+    first = b"\x08\0\1\0" + length.to_bytes(4, "little") + b"k820309".ljust(length, b"\0")
+    module = first + b"\x1b\0\0\0\2\0\0\0fn#fn\0" + bytes(200)
+    assert not is_dicom(module)
+    with pytest.raises(NotAPicture):
+        read_object(module, "constants.mod")
+
+
 def test_the_letters_alone_are_a_broken_file() -> None:
     for data in (bytes(128) + b"DICM", bytes(128) + b"DICM" + np.random.default_rng(0).bytes(4000)):
         with pytest.raises(BrokenFile, match="noise"):

@@ -158,8 +158,8 @@ def _plausible(head: bytes, size: int, order: str, explicit: bool) -> bool:
 
 
 def _miscounts(element: Element) -> bool:
-    """Whether it counts the bytes behind it, and is not of four itself (PS3.5 7.2): then it is no element. Modules of
-    a Fortran compiler begin as Length to End would, and go on as a group length would."""
+    """Whether it counts the bytes behind it, and is not of four itself (PS3.5 7.2): then it is no element. What
+    Fortran compilers write begins as Length to End would, and goes on as a group length would."""
     tag, _, start, end, _ = element
     return (tag == LENGTH_TO_END or not tag & 0xFFFF) and end - start != 4
 

@@ -9,6 +9,7 @@ from io import BytesIO
 from typing import BinaryIO, cast
 
 from pydicom import Dataset, dcmread
+from pydicom.datadict import dictionary_has_tag
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.tag import BaseTag
 from pydicom.uid import (
@@ -55,6 +56,9 @@ MAX_INFLATED_HEADER = 32 * 1024**2
 """Bytes that the elements before its pixels may inflate to: values are copied, and turned into larger objects."""
 
 PIECE = 1 << 20
+
+ZLIB = b"\x78"
+"""The first byte of a header of zlib, of the only window that anybody uses (RFC 1950 2.2)."""
 
 UNCOMPRESSED = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian)
 
@@ -200,8 +204,13 @@ def _inflated(file: Octets, name: str) -> DicomObject:
 
 
 def _inflate(deflated: bytes | memoryview, name: str) -> Iterator[bytes]:
-    """The inflated bytes, at most a megabyte at a time, of at most a megabyte at a time."""
-    inflater, total = zlib.decompressobj(-zlib.MAX_WBITS), 0
+    """The inflated bytes, at most a megabyte at a time, of at most a megabyte at a time.
+
+    Some writers leave the header of zlib in front, which PS3.5 A.5 does without: its first byte begins no data that
+    a deflater writes.
+    """
+    wrapped = bytes(deflated[:1]) == ZLIB
+    inflater, total = zlib.decompressobj(zlib.MAX_WBITS if wrapped else -zlib.MAX_WBITS), 0
     for start in range(0, len(deflated), PIECE):
         rest: bytes | memoryview = deflated[start : start + PIECE]
         while len(rest) and not inflater.eof:
@@ -318,7 +327,8 @@ def _refuse_cut(dataset: Dataset, name: str) -> None:
             continue  # what follows the pixels, mostly padding, does not matter here
         found = len(element.value or b"")
         if found < element.length:
-            reason = f"{name} is cut short: element {element.tag} promises {element.length} bytes and has {found}."
+            what = "cut short" if element.tag.is_private or dictionary_has_tag(element.tag) else "damaged"
+            reason = f"{name} is {what}: element {element.tag} promises {element.length} bytes and has {found}."
             raise BrokenFile(reason, RESEND)
 
 

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 from pydicom.uid import (
+    UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
@@ -20,7 +21,7 @@ from cbmir.dicom import jpeg2000, values
 from cbmir.dicom.boundary import RESEND
 from cbmir.dicom.codecs import CODECS, Codec
 from cbmir.dicom.codestream import declared_shape, fault, j2k_colours, j2k_sample, jpeg_precision, marked_colours
-from cbmir.dicom.encapsulation import Fragments, find_fragments
+from cbmir.dicom.encapsulation import Fragments, bare_syntax, find_fragments
 from cbmir.dicom.layout import SUBSAMPLED, Layout
 from cbmir.dicom.octets import Octets
 from cbmir.dicom.packing import single_bits, twelve_bits
@@ -35,6 +36,9 @@ NATIVE = (
     DeflatedExplicitVRLittleEndian,
 )
 """Transfer syntaxes of uncompressed pixels."""
+
+PNG = b"\x89PNG\r\n\x1a\n"
+"""What a PNG file begins with, which some writers put where pixels belong."""
 
 MAX_PRECISION = 16
 """Bits of a JPEG, JPEG-LS or JPEG XL sample; CharLS spends ten seconds on tables for a frame that claims 17."""
@@ -90,6 +94,7 @@ def decoder_for(found: DicomObject, layout: Layout, name: str) -> Decoder:
     """
     if not found.pixels.length:
         raise BrokenFile(f"{name} has an empty {layout.keyword} element.", RESEND)
+    layout = _as_held(found.pixels, layout)
     if layout.syntax in NATIVE:
         swapped = layout.syntax == ExplicitVRBigEndian and found.vr == "OW" and layout.allocated % 16 != 0
         return _Native(found.pixels, _as_written(found.pixels, layout, name), swapped)
@@ -101,6 +106,14 @@ def decoder_for(found: DicomObject, layout: Layout, name: str) -> Decoder:
     return _Compressed(find_fragments(found, layout.frames, name), layout, name, tiled)
 
 
+def _as_held(pixels: Octets, layout: Layout) -> Layout:
+    """Some writers put a JPEG where they promise uncompressed pixels: its marks tell, and that it is shorter."""
+    if layout.syntax not in NATIVE or layout.frames > 1 or pixels.length >= layout.native_bytes:
+        return layout
+    syntax = bare_syntax(pixels)
+    return replace(layout, syntax=UID(syntax)) if syntax else layout
+
+
 def _as_written(pixels: Octets, layout: Layout, name: str) -> Layout:
     """Compare the promise with what is there. Some writers say 4:2:2 of pixels that are not: the length tells."""
     whole = replace(layout, photometric="YBR_FULL")
@@ -109,10 +122,15 @@ def _as_written(pixels: Octets, layout: Layout, name: str) -> Layout:
     if pixels.length < layout.native_bytes:
         reason = (
             f"{name} promises {layout.frames} frame(s) of {layout.rows} x {layout.columns} pixels, "
-            f"which takes {layout.native_bytes} bytes, and holds {pixels.length}."
+            f"which takes {layout.native_bytes} bytes, and holds {_held(pixels)}."
         )
         raise BrokenFile(reason, RESEND)
     return layout
+
+
+def _held(pixels: Octets) -> str:
+    """What there is of pixels, in words."""
+    return "a PNG file" if bytes(pixels.read(0, len(PNG))) == PNG else str(pixels.length)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from pydicom.encaps import parse_basic_offsets, parse_fragments
 
 from cbmir.dicom import jpeg2000, jpegxl, values
 from cbmir.dicom.boundary import RESEND, translated
-from cbmir.dicom.codestream import JPEG_START
+from cbmir.dicom.codestream import JPEG_START, likely_syntax
 from cbmir.dicom.octets import Octets
 from cbmir.dicom.read import DicomObject
 from cbmir.errors import BrokenFile
@@ -20,6 +20,9 @@ ITEM = 8
 
 BARE = (JPEG_START, jpeg2000.START, jpegxl.START, jpegxl.SIGNATURE)
 """What the only frame begins with where a writer left out the items around it."""
+
+FIRST = 64 * 1024
+"""Bytes of a frame that tell what it is."""
 
 END_OF_IMAGE = b"\xff\xd9"
 """Ends a frame of JPEG, JPEG-LS and JPEG 2000, but for a byte or two of padding."""
@@ -65,6 +68,12 @@ def find_fragments(found: DicomObject, count: int, name: str) -> Fragments:
         _check_end(pixels, spans, name)
     offsets = _extended(found) or table
     return Fragments(pixels, _grouped(pixels, spans, count, [first + each for each in offsets], name))
+
+
+def bare_syntax(pixels: Octets) -> str:
+    """The transfer syntax of the only frame where a writer left out the items around it; empty if it is none."""
+    head = bytes(pixels.read(0, FIRST))
+    return likely_syntax(head) if head.startswith(BARE) else ""
 
 
 def _spans(pixels: Octets, first: int) -> list[Span]:

@@ -13,14 +13,14 @@ from cbmir.dicom import choice, multiplex, values, waveforms
 from cbmir.dicom.aspect import aspect
 from cbmir.dicom.boundary import translated
 from cbmir.dicom.decode import Decoder, decoder_for
-from cbmir.dicom.kinds import kind
+from cbmir.dicom.kinds import kind, privately_compressed
 from cbmir.dicom.layout import Layout, read_layout
 from cbmir.dicom.pixels import Pictures
 from cbmir.dicom.read import DicomObject
 from cbmir.dicom.rendering import Rendering
 from cbmir.dicom.tissue import Box, region
 from cbmir.dicom.voi import own_windows
-from cbmir.errors import NoPixels
+from cbmir.errors import NoPixels, Undecodable
 from cbmir.types import ByteArray, UltrasoundRegion
 
 MAX_SAMPLES, SAMPLES_PER_BYTE = 200_000_000, 10
@@ -174,6 +174,7 @@ def find_frames(
 
     Raises:
         cbmir.errors.NoPixels: if there are neither pixels nor a waveform; names the kind of object.
+        cbmir.errors.Undecodable: if the pixels are in a private element.
         cbmir.errors.ImplausibleSize, cbmir.errors.BrokenFile, cbmir.errors.Undecodable: see `layout` and `decode`.
     """
     with translated(f"{name} cannot be understood"):
@@ -193,7 +194,10 @@ def _cropped(pixels: ByteArray, box: Box | None, steps: list[str]) -> ByteArray:
     return np.ascontiguousarray(pixels[top:bottom, left:right])
 
 
-def _no_pixels(found: DicomObject, name: str) -> NoPixels:
+def _no_pixels(found: DicomObject, name: str) -> NoPixels | Undecodable:
+    if how := privately_compressed(found.dataset):
+        reason = f"{name} has its pixels in a private element, compressed in a way of Philips' own ({how})."
+        return Undecodable(reason, "Have its scanner or archive send it uncompressed (Explicit VR Little Endian).")
     if "PixelDataProviderURL" in found.dataset:
         return NoPixels(f"{name} only points to pixels on another server (JPIP).", "Retrieve it with its pixels.")
     remedy = "Nothing to do if it is a report, a plan or the like; if it should be an image, send it again."

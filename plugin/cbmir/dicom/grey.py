@@ -152,7 +152,7 @@ def is_inverse(dataset: Dataset, layout: Layout) -> bool:
     The two belong together and do not invert twice. MONOCHROME1 with the shape IDENTITY, which the standard forbids
     and some radiography systems write, is inverted.
     """
-    return layout.photometric == "MONOCHROME1" or values.text(dataset, "PresentationLUTShape") == "INVERSE"
+    return layout.photometric == "MONOCHROME1" or values.term(dataset, "PresentationLUTShape") == "INVERSE"
 
 
 def _said(shading: _Shading, layout: Layout) -> list[str]:

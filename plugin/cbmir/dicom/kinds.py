@@ -16,6 +16,9 @@ WITHOUT_PICTURE = (
 )  # fmt: skip
 """Words in the names of SOP classes that show nothing by themselves."""
 
+PRIVATE_PIXELS, COMPRESSION = 0x0A, 0x11
+"""The last bytes of the tags of Philips' private pixels, (07A1,xx0A), and of what names their compression."""
+
 
 def kind(dataset: Dataset) -> str:
     """The name of the object's SOP class, such as "Encapsulated PDF Storage"; else its modality, else "DICOM"."""
@@ -41,3 +44,19 @@ SHOWING_NOTHING = frozenset(
 def may_show(sop_class_uid: str) -> bool:
     """Whether an object of this SOP class may have a picture or a waveform; an unknown class may."""
     return sop_class_uid not in SHOWING_NOTHING
+
+
+PRIVATELY = ("PMSCT_RLE1", "PMSCT_RGB1")
+"""Compressions that Philips' scanners name. No others are quoted: a damaged header may have anything there."""
+
+
+def privately_compressed(dataset: Dataset) -> str:
+    """How pixels are compressed that a Philips scanner put into a private element; empty where there is none."""
+    try:
+        block = dataset.private_block(0x07A1, "ELSCINT1")
+    except KeyError:
+        return ""
+    if PRIVATE_PIXELS not in block:
+        return ""
+    named = str(block[COMPRESSION].value).strip("\0 ") if COMPRESSION in block else ""
+    return named if named in PRIVATELY else "of no known name"

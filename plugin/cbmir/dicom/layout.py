@@ -108,7 +108,7 @@ def read_layout(found: DicomObject, name: str, *, max_pixels: int) -> Layout:
         stored=stored,
         high=_high_bit(values.integer(dataset, "HighBit", name, default=stored - 1), stored, allocated),
         signed=values.integer(dataset, "PixelRepresentation", name, default=0) == 1,
-        photometric=values.text(dataset, "PhotometricInterpretation", "RGB" if samples == 3 else "MONOCHROME2"),
+        photometric=values.term(dataset, "PhotometricInterpretation", "RGB" if samples == 3 else "MONOCHROME2"),
     )
     _check_still(layout, name)
     _check_bits(layout, name)

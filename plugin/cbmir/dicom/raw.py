@@ -1,6 +1,7 @@
 """Values of elements whose bytes leave no doubt (PS3.5 6.2), for a tenth of what pydicom takes for them.
 
-What is returned is what pydicom gives; or None, also where it might differ.
+What is returned is what pydicom gives, but for decimals with a comma, which it refuses; or None, also where it
+might differ.
 """
 
 from __future__ import annotations
@@ -55,7 +56,10 @@ def _plain_text(element: Any) -> bytes | None:
 
 
 def numbers(element: Any) -> list[float] | list[int] | None:
-    """All values of an element of numbers; None where there is doubt, or none."""
+    """All values of an element of numbers; None where there is doubt, or none.
+
+    A comma is no character of a decimal string (PS3.5 6.2), but is what some writers' language has for the point.
+    """
     if not isinstance(element, RawDataElement) or not element.value or len(element.value) > LONGEST:
         return None
     vr, value = kind(element), element.value
@@ -63,8 +67,8 @@ def numbers(element: Any) -> list[float] | list[int] | None:
         return [int.from_bytes(value, "little" if element.is_little_endian else "big", signed=vr == "SS")]
     if vr == "IS" and INTEGER.fullmatch(value):
         return [int(value)]
-    if vr == "DS" and DECIMALS.fullmatch(value):
-        return [float(each) for each in value.split(b"\\")]
+    if vr == "DS" and DECIMALS.fullmatch(pointed := value.replace(b",", b".")):
+        return [float(each) for each in pointed.split(b"\\")]
     return None
 
 

@@ -9,6 +9,7 @@ from io import BytesIO
 from typing import BinaryIO, cast
 
 from pydicom import Dataset, dcmread
+from pydicom.datadict import dictionary_has_tag
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.tag import BaseTag
 from pydicom.uid import (
@@ -28,6 +29,7 @@ from cbmir.dicom.elements import (
     PIXEL_KEYWORDS,
     PREAMBLE,
     UNDEFINED,
+    Element,
     element_at,
     end_of_meta,
     plain_header,
@@ -55,6 +57,9 @@ MAX_INFLATED_HEADER = 32 * 1024**2
 
 PIECE = 1 << 20
 
+ZLIB = b"\x78"
+"""The first byte of a header of zlib, of the only window that anybody uses (RFC 1950 2.2)."""
+
 UNCOMPRESSED = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian)
 
 ITEM_HEAD = 8
@@ -70,6 +75,9 @@ DEFLATED, EXPLICIT = (each.encode() for each in (DeflatedExplicitVRLittleEndian,
 
 SIGNS = ("SOPClassUID", "SOPInstanceUID", "Modality", "StudyDate", "RecognitionCode", "ImageType")
 """Elements of group 0008, any of which shows that bytes without a preamble are a DICOM dataset."""
+
+LENGTH_TO_END = 0x00080001
+"""The tag of a retired element that counts the bytes behind it."""
 
 HEAD = 4096
 """Bytes from which a file is recognised."""
@@ -148,7 +156,16 @@ def _plausible(head: bytes, size: int, order: str, explicit: bool) -> bool:
     if first is None or first[0] >> 16 not in (0x0002, 0x0008):
         return False
     second = element_at(head, first[3], order, explicit)
-    return second is not None and first[0] < second[0] and second[0] >> 16 <= 0x0028 and second[3] <= size
+    if second is None or _miscounts(first) or _miscounts(second):
+        return False
+    return first[0] < second[0] and second[0] >> 16 <= 0x0028 and second[3] <= size
+
+
+def _miscounts(element: Element) -> bool:
+    """Whether it counts the bytes behind it, and is not of four itself (PS3.5 7.2): then it is no element. What
+    Fortran compilers write begins as Length to End would, and goes on as a group length would."""
+    tag, _, start, end, _ = element
+    return (tag == LENGTH_TO_END or not tag & 0xFFFF) and end - start != 4
 
 
 def _bare(file: Octets, name: str) -> DicomObject | None:
@@ -187,8 +204,13 @@ def _inflated(file: Octets, name: str) -> DicomObject:
 
 
 def _inflate(deflated: bytes | memoryview, name: str) -> Iterator[bytes]:
-    """The inflated bytes, at most a megabyte at a time, of at most a megabyte at a time."""
-    inflater, total = zlib.decompressobj(-zlib.MAX_WBITS), 0
+    """The inflated bytes, at most a megabyte at a time, of at most a megabyte at a time.
+
+    Some writers leave the header of zlib in front, which PS3.5 A.5 does without: its first byte begins no data that
+    a deflater writes.
+    """
+    wrapped = bytes(deflated[:1]) == ZLIB
+    inflater, total = zlib.decompressobj(zlib.MAX_WBITS if wrapped else -zlib.MAX_WBITS), 0
     for start in range(0, len(deflated), PIECE):
         rest: bytes | memoryview = deflated[start : start + PIECE]
         while len(rest) and not inflater.eof:
@@ -305,7 +327,8 @@ def _refuse_cut(dataset: Dataset, name: str) -> None:
             continue  # what follows the pixels, mostly padding, does not matter here
         found = len(element.value or b"")
         if found < element.length:
-            reason = f"{name} is cut short: element {element.tag} promises {element.length} bytes and has {found}."
+            what = "cut short" if element.tag.is_private or dictionary_has_tag(element.tag) else "damaged"
+            reason = f"{name} is {what}: element {element.tag} promises {element.length} bytes and has {found}."
             raise BrokenFile(reason, RESEND)
 
 

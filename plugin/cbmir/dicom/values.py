@@ -38,6 +38,11 @@ def text(dataset: Dataset, keyword: str, default: str = "") -> str:
     return default if found is None else str(found).strip("\0 ") or default
 
 
+def term(dataset: Dataset, keyword: str, default: str = "") -> str:
+    """The same of a code string, in capitals, as all terms are (PS3.5 6.2): some writers use small letters."""
+    return text(dataset, keyword, default).upper()
+
+
 def texts(dataset: Dataset, keyword: str) -> list[str]:
     """All the element's values as text, without padding; empty where it is absent, empty or unreadable."""
     element = _element(dataset, keyword)

@@ -148,7 +148,7 @@ def _windows(described: Dataset) -> list[tuple[float, float]]:
 
 
 def _windowed(described: Dataset, center: float, width: float, why: str, *, fractions: bool) -> Voi:
-    name = values.text(described, "VOILUTFunction", "LINEAR")
+    name = values.term(described, "VOILUTFunction", "LINEAR")
     name = name if name in FUNCTIONS else "LINEAR"
     if name == "LINEAR" and (width < NARROWEST or (fractions and width == NARROWEST)):
         name = "LINEAR_EXACT"

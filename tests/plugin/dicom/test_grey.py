@@ -106,6 +106,24 @@ def test_a_malformed_window_is_taken_for_none(make_object: Any, encode: Any, con
     assert np.array_equal(shown, convert_all(encode(make_object(RAMP)))[0])
 
 
+def test_decimals_may_have_a_comma(make_object: Any, encode: Any, convert_all: Any) -> None:
+    dataset = make_object(
+        RAMP, RescaleSlope="2.5", RescaleIntercept="-100.25", WindowCenter="40.125", WindowWidth="400.0"
+    )
+    data = encode(dataset)
+    for each in (b"2.5", b"-100.25", b"40.125", b"400.0"):
+        assert data.count(each) == 1
+        data = data.replace(each, each.replace(b".", b","))
+    (shown,) = convert_all(data)
+    assert np.array_equal(shown, convert_all(encode(dataset))[0])
+
+
+def test_terms_may_be_in_small_letters(show: Any) -> None:
+    window = {"WindowCenter": 300, "WindowWidth": 100}
+    shown = show(RAMP, PhotometricInterpretation="monochrome1", VOILUTFunction="sigmoid", **window)
+    assert np.array_equal(shown, show(RAMP, PresentationLUTShape="inverse", VOILUTFunction="SIGMOID", **window))
+
+
 def test_monochrome1_is_inverted_last(show: Any) -> None:
     window = {"WindowCenter": 300, "WindowWidth": 100, "RescaleSlope": 2, "RescaleIntercept": 1}
     positive = show(RAMP, **window)

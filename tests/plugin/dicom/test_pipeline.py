@@ -14,7 +14,7 @@ from cbmir.dicom.rendering import VERSION, Rendering
 from cbmir.services.conversion.convert import convert
 from cbmir.settings import Settings
 
-PINNED = ("dicom-2d/12", "e7b62974b541b690")
+PINNED = ("dicom-2d/13", "b9aa4470388cd03b")
 """The version, and the digest of the pictures below. Whoever changes a picture raises the version (in
 `cbmir.dicom.rendering`) and pins the new digest with it."""
 
@@ -41,13 +41,22 @@ def falling(first: int) -> Dataset:
     return item
 
 
+def with_commas(data: bytes) -> bytes:
+    """An object as a writer has it whose language puts a comma for the point of its decimals."""
+    return data.replace(b"10.25", b"10,25").replace(b"200.5", b"200,5").replace(b"8.75", b"8,75")
+
+
 def made(make_object: Any, encode: Any) -> list[bytes]:
-    """What no file has: windows, a modality LUT, padding, inversion, a shutter, oblong pixels, a size to shrink."""
+    """What no file has: windows, commas, tables, padding, inversion, a shutter, oblong pixels, a large size."""
     ramp = np.arange(-2048, 2048, dtype=np.int16).reshape(64, 64)
     large = np.add.outer(np.arange(700), np.arange(900)).astype(np.uint16)
     return [
         encode(make_object(ramp, WindowCenter=40, WindowWidth=400, RescaleSlope=2, RescaleIntercept=-24)),
         encode(make_object(ramp, WindowCenter=40, WindowWidth=400, VOILUTFunction="LINEAR_EXACT")),
+        encode(make_object(ramp, VOILUTFunction="sigmoid", WindowCenter=40, WindowWidth=400)),
+        with_commas(
+            encode(make_object(ramp, WindowCenter="10.25", WindowWidth="200.5", PixelSpacing=["8.75", "5"]))
+        ),
         encode(make_object(ramp, PhotometricInterpretation="MONOCHROME1", PixelPaddingValue=-2048)),
         encode(make_object(ramp, PixelSpacing=[2, 1])),
         encode(make_object(ramp, ImagePlanePixelSpacing=[1, 2])),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from pydicom.uid import (
 )
 
 from cbmir.dicom import read
+from cbmir.dicom.elements import end_of_meta
 from cbmir.dicom.frames import find_frames
 from cbmir.dicom.read import is_dicom, read_object
 from cbmir.errors import BrokenFile, NotAPicture, UnsafeArchive
@@ -65,6 +67,33 @@ def test_other_files_are_no_dicom(data: bytes) -> None:
     assert not is_dicom(data)
     with pytest.raises(NotAPicture, match=r"notes\.dcm"):
         read_object(data, "notes.dcm")
+
+
+@pytest.mark.parametrize("length", [4, 300])
+def test_a_count_of_bytes_that_is_not_of_four_is_no_element(length: int) -> None:
+    """The compiled module of a Fortran program: a kind and a length for each of its records."""
+    first = b"\x08\0\1\0" + length.to_bytes(4, "little") + b"k820309".ljust(length, b"\0")
+    module = first + b"\x1b\0\0\0\2\0\0\0fn#fn\0" + bytes(200)
+    assert not is_dicom(module)
+    with pytest.raises(NotAPicture):
+        read_object(module, "constants.mod")
+
+
+@pytest.mark.parametrize("level", [0, 1, 6, 9])
+def test_a_deflated_object_may_keep_the_header_of_zlib(make_object: Any, encode: Any, level: int) -> None:
+    whole = encode(make_object(PIXELS, DeflatedExplicitVRLittleEndian))
+    start, _ = end_of_meta(whole)
+    wrapped = zlib.compress(zlib.decompress(whole[start:], -zlib.MAX_WBITS), level)
+    assert read_object(whole[:start] + wrapped, "a.dcm").pixels.read(0) == PIXELS.tobytes()
+    with pytest.raises(BrokenFile, match="its end is missing"):
+        read_object(whole[:start] + wrapped[:-5], "a.dcm")
+
+
+def test_what_no_element_can_be_is_damage(make_object: Any) -> None:
+    data = without_meta(make_object(PIXELS), ImplicitVRLittleEndian)
+    for tag, words in ((b"\x28\x53\x2d\x20", "damaged"), (b"\x28\x00\x00\x20", "cut short")):
+        with pytest.raises(BrokenFile, match=f"is {words}: element"):
+            read_object(data[: data.index(b"\x28\0\x10\0")] + tag + b"\xff\xff\xff\x7f" + bytes(20), "a.dcm")
 
 
 def test_the_letters_alone_are_a_broken_file() -> None:

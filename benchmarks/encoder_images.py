@@ -18,7 +18,6 @@ from PIL import Image
 
 from cbmir.encoders import machine
 from cbmir.encoders.base import Preprocessing
-from cbmir.encoders.components import Views
 from cbmir.errors import BadManifest
 from cbmir.files import written_whole
 from cbmir.types import FloatArray
@@ -94,11 +93,6 @@ class Images:
                 list(pool.map(lambda piece: encoder.encode(self._inputs(encoder, piece)), pieces))
             )
 
-    def seen(self, views: Views) -> FloatArray:
-        """Of all images, in their order, and of each taken otherwise: float32 (n, 2, channels of all maps)."""
-        with ThreadPoolExecutor(machine.cores()) as pool:
-            return np.stack(list(pool.map(lambda path: views.see(self.picture(path)), self.paths)))
-
     def pixels(self, side: int) -> FloatArray:
         """Raw grey pixels as features: float32 (n, side * side)."""
         return np.stack([self._grey(path, side) for path in self.paths])
@@ -131,11 +125,6 @@ class Kept:
         """Features by an encoder; the name tells a reader of the folder which."""
         made_of = [weights_sha256, json.dumps(encoder.preprocessing.as_json(), sort_keys=True)]
         return self._kept(name, made_of, lambda: self.images.features(encoder))
-
-    def seen(self, name: str, weights_sha256: str, views: Views) -> FloatArray:
-        """What a network's maps say of the images, and of each taken otherwise."""
-        made_of = [weights_sha256, *views.sizes, "and otherwise"]
-        return self._kept(f"{name}-seen", made_of, lambda: self.images.seen(views))
 
     def pixels(self, side: int) -> FloatArray:
         """Raw grey pixels as features."""

@@ -163,9 +163,9 @@ def _adapted(kept: Kept, training: Training, pictures: npt.NDArray[np.bool_]) ->
     """The features that an encoder of this training would give to all images, once adapted to some of them."""
     row, data = training.row, training.weights.read_bytes()
     views = Views.of(data, row.id, Preprocessing.from_json(row.preprocessing))
-    seen = kept.seen(row.id, row.weights_sha256, views)
+    seen = kept.of(f"{row.id}-{'-'.join(views.sizes)}", row.weights_sha256, views.network)
     weights, bias = views.components(seen[pictures])
-    return np.asarray(seen[:, 0] @ np.hstack([weights[name] for name in views.sizes]).T + bias)
+    return np.asarray(seen @ np.hstack([weights[name] for name in views.sizes]).T + bias)
 
 
 def _trained_ending(kept: Kept, training: Training, left_out: npt.NDArray[np.bool_]) -> FloatArray:

@@ -13,7 +13,7 @@ from flask import Flask
 
 from cbmir.cli.main import cli
 from cbmir.settings import Settings
-from cbmir_web import create_app
+from cbmir_web.app import create_app
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])

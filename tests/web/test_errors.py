@@ -17,7 +17,7 @@ from cbmir import errors
 from cbmir.errors import CbmirError
 from cbmir.settings import Settings
 from cbmir.store.session import Database
-from cbmir_web import create_app
+from cbmir_web.app import create_app
 from cbmir_web.errors import STATUS
 
 

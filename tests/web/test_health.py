@@ -16,7 +16,7 @@ from cbmir.settings import Settings
 from cbmir.store import archives, jobs, ledger
 from cbmir.store.session import Database
 from cbmir.types import JobKind, RemoteInstance
-from cbmir_web import create_app
+from cbmir_web.app import create_app
 from cbmir_workers import embedded_redis
 
 

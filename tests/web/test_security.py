@@ -14,8 +14,8 @@ from flask.testing import FlaskClient
 from cbmir.errors import BadRequest, DiskFull
 from cbmir.settings import Settings, is_loopback
 from cbmir.store.session import Database
-from cbmir_web import create_app
 from cbmir_web.actions import uploads
+from cbmir_web.app import create_app
 
 PATHS = ("/", "/library", "/readyz", "/metrics", "/api/openapi.json", "/api/docs/", "/api/v1/jobs")
 

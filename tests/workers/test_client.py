@@ -16,19 +16,19 @@ from cbmir.settings import Settings
 from cbmir.store.session import Database
 from cbmir.store.tables import Job
 from cbmir.types import JobKind, JobState
-from cbmir_workers import client, embedded_redis
+from cbmir_workers import client, embedded_redis, queues
 
 JobOf = Callable[[str], Job]
 
 
 def test_every_kind_has_a_queue_a_task_and_exactly_one_role() -> None:
-    assert set(client.QUEUES) == set(client.TASKS) == set(JobKind)
-    assert len(set(client.QUEUES.values())) == len(set(client.TASKS.values())) == len(JobKind)
-    assert sorted(kind for kinds in client.ROLES.values() for kind in kinds) == sorted(JobKind)
+    assert set(queues.QUEUES) == set(queues.TASKS) == set(JobKind)
+    assert len(set(queues.QUEUES.values())) == len(set(queues.TASKS.values())) == len(JobKind)
+    assert sorted(kind for kinds in queues.ROLES.values() for kind in kinds) == sorted(JobKind)
 
 
 def test_a_query_shares_its_worker_with_nothing() -> None:
-    assert client.ROLES["retrieve"] == (JobKind.RETRIEVE,)
+    assert queues.ROLES["retrieve"] == (JobKind.RETRIEVE,)
 
 
 def test_the_client_brings_no_torch() -> None:

@@ -19,7 +19,7 @@ from cbmir.store.clock import NEVER_BEYOND
 from cbmir.store.session import Database
 from cbmir.store.tables import Archive, ArchiveObject, Job, now
 from cbmir.types import JobKind, JobState, RemoteInstance
-from cbmir_workers import client, embedded_redis
+from cbmir_workers import client, embedded_redis, queues
 from cbmir_workers.sweeper import GIVEN_UP_TIMEOUTS, sweep, sweeper
 
 LONG_AGO = timedelta(hours=1)
@@ -55,7 +55,7 @@ class House:
             return jobs.get(session, job_id)
 
     def waiting(self, kind: JobKind = JobKind.EXTRACT) -> int:
-        return client.broker_state(self.app).waiting[client.QUEUES[kind]]
+        return client.broker_state(self.app).waiting[queues.QUEUES[kind]]
 
     def lose_messages(self) -> None:
         with self.app.connection_for_write() as connection:

@@ -25,7 +25,7 @@ from cbmir.store.filters import Where
 from cbmir.store.session import Database
 from cbmir.store.tables import Job
 from cbmir.types import JobKind, JobState
-from cbmir_workers import client, embedded_redis
+from cbmir_workers import client, embedded_redis, queues
 from cbmir_workers.up import child_environment, workers
 
 Run = Callable[..., "subprocess.Popen[str]"]
@@ -166,8 +166,8 @@ def test_children_get_these_very_settings_and_no_others(tmp_path: Path) -> None:
 
 
 def test_every_role_has_a_process_of_its_own(settings: Settings) -> None:
-    programs = workers(settings, tuple(client.ROLES))
-    assert [program.arguments for program in programs] == [("worker", "--role", role) for role in client.ROLES]
+    programs = workers(settings, tuple(queues.ROLES))
+    assert [program.arguments for program in programs] == [("worker", "--role", role) for role in queues.ROLES]
     (retrieve,) = (program for program in programs if program.name == "worker for retrieve")
     assert retrieve.environment["OMP_NUM_THREADS"] == "1"
 
@@ -175,5 +175,5 @@ def test_every_role_has_a_process_of_its_own(settings: Settings) -> None:
 def test_every_queue_has_a_consumer_in_the_compose_file() -> None:
     services = yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))["services"]
     commands = [each["command"] for each in services.values() if "worker" in each.get("command", ())]
-    roles = [word for command in commands for word in command if word in client.ROLES]
-    assert sorted(roles) == sorted(client.ROLES)
+    roles = [word for command in commands for word in command if word in queues.ROLES]
+    assert sorted(roles) == sorted(queues.ROLES)

@@ -19,7 +19,8 @@ from werkzeug.http import parse_accept_header
 
 from cbmir.errors import CbmirError, Unavailable
 from cbmir.settings import Settings
-from cbmir_web import create_app, security
+from cbmir_web import security
+from cbmir_web.app import create_app
 from cbmir_web.errors import Problem, password_missing, too_large
 
 THREADS = 16

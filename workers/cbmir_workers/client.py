@@ -22,22 +22,7 @@ from cbmir.store.session import Database
 from cbmir.store.tables import Job
 from cbmir.types import JobKind
 from cbmir_workers import embedded_redis
-
-QUEUES: dict[JobKind, str] = {kind: kind.value for kind in JobKind}
-"""The queue of each kind of job, and so of its task: one each, so that nothing waits behind a stranger."""
-
-ROLES: dict[str, tuple[JobKind, ...]] = {
-    "retrieve": (JobKind.RETRIEVE,),
-    "index": (JobKind.INGEST, JobKind.EXTRACT, JobKind.EVALUATE, JobKind.REPORT, JobKind.FREE, JobKind.VERIFY),
-    "train": (JobKind.TRAIN,),
-    "archive": (JobKind.SYNC,),
-    "explain": (JobKind.EXPLAIN,),
-}
-"""What each kind of worker process consumes. A query has a process that does nothing else; an explanation, which
-takes seconds while somebody waits for it, has another."""
-
-TASKS: dict[JobKind, str] = {kind: f"cbmir.{kind.value}" for kind in JobKind}
-"""The Celery task of each kind of job."""
+from cbmir_workers.queues import QUEUES, TASKS
 
 VISIBILITY_TIMEOUT_SECONDS = 7 * 24 * 3600
 """After this Redis hands an unacknowledged message out again: longer than the longest training. A dead worker's job

@@ -8,10 +8,8 @@ from dataclasses import replace
 import click
 
 from cbmir.cli.context import Context, json_option, print_json
-from cbmir.services.retrieval.indexes.backends.choose import check
-from cbmir_workers import up as installation
-from cbmir_workers.client import ROLES
-from cbmir_workers.worker import LOG_FORMAT, run
+from cbmir.settings import Settings
+from cbmir_workers.queues import ROLES
 
 
 @click.command("up")
@@ -22,12 +20,10 @@ from cbmir_workers.worker import LOG_FORMAT, run
 @click.pass_obj
 def up(context: Context, host: str | None, port: int | None) -> None:
     """Run everything: the web, a worker of each kind and, unless a broker is configured, Redis. Ctrl-C ends all."""
-    settings = context.settings
-    check(context.database, settings)
-    context.database.dispose()  # made and brought up to date, once, before the children ask for it
-    _log_plainly()
-    chosen = replace(settings, host=host or settings.host, port=port or settings.port)
-    installation.run(chosen, click.echo)
+    from cbmir_workers.up import run
+
+    settings = _made_ready(context)
+    run(replace(settings, host=host or settings.host, port=port or settings.port), click.echo)
 
 
 @click.command("worker")
@@ -43,13 +39,13 @@ def up(context: Context, host: str | None, port: int | None) -> None:
 @click.pass_context
 def worker(call: click.Context, roles: tuple[str, ...]) -> None:
     """Work on queued jobs until told to stop."""
+    from cbmir_workers.up import run_workers
+    from cbmir_workers.worker import run
+
     context: Context = call.obj
     if len(roles) == 1:
         call.exit(run(context.settings, context.database, roles[0]))
-    check(context.database, context.settings)
-    context.database.dispose()
-    _log_plainly()
-    installation.run_workers(context.settings, roles)
+    run_workers(_made_ready(context), roles)
 
 
 @click.command("doctor")
@@ -69,5 +65,12 @@ def doctor(call: click.Context, as_json: bool) -> None:
     call.exit(0 if healthy else 1)
 
 
-def _log_plainly() -> None:
+def _made_ready(context: Context) -> Settings:
+    """The settings, once the database is brought up to date, before the children ask for it; and the log."""
+    from cbmir.services.retrieval.indexes.backends.choose import check
+    from cbmir_workers.worker import LOG_FORMAT
+
+    check(context.database, context.settings)
+    context.database.dispose()
     logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
+    return context.settings

@@ -11,7 +11,7 @@ from cbmir.progress import Progress
 from cbmir.store import encoders, jobs
 from cbmir.store.session import Database
 from cbmir.types import JobKind
-from cbmir_workers.client import ROLES
+from cbmir_workers.queues import ROLES
 
 LOOK_SECONDS = 5.0
 """How often who prepares an encoder looks whether other work waits."""

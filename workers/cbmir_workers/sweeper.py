@@ -16,7 +16,8 @@ from cbmir.store.session import Database
 from cbmir.store.tables import Job
 from cbmir.types import JobKind, JobState
 from cbmir_workers import uploads
-from cbmir_workers.client import QUEUES, broker_state, send
+from cbmir_workers.client import broker_state, send
+from cbmir_workers.queues import QUEUES
 from cbmir_workers.repeating import Repeating
 
 SWEEPS_A_TIMEOUT = 3

@@ -23,8 +23,9 @@ from cbmir.store.tables import Job
 from cbmir.types import JobKind
 from cbmir.unforeseen import places
 from cbmir_workers import duties, uploads
-from cbmir_workers.client import TASKS, enqueue, send
+from cbmir_workers.client import enqueue, send
 from cbmir_workers.progress import JobProgress, heartbeat
+from cbmir_workers.queues import TASKS
 
 LOST = "taken over by another worker, which took this one for dead"
 

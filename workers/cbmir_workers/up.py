@@ -17,7 +17,7 @@ from pathlib import Path
 from cbmir.errors import BadRequest, Unavailable
 from cbmir.settings import Settings, refuse_open_door
 from cbmir_workers import embedded_redis
-from cbmir_workers.client import ROLES
+from cbmir_workers.queues import ROLES
 from cbmir_workers.supervisor import Program, Supervisor
 from cbmir_workers.worker import environment
 

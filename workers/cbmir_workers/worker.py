@@ -20,9 +20,10 @@ from cbmir.store import encoders
 from cbmir.store.session import Database
 from cbmir.types import JobKind
 from cbmir_workers import duties, embedded_redis, tasks
-from cbmir_workers.client import QUEUES, ROLES, make_app
+from cbmir_workers.client import make_app
 from cbmir_workers.follower import Followers
 from cbmir_workers.housekeeping import housekeeper
+from cbmir_workers.queues import QUEUES, ROLES
 from cbmir_workers.sweeper import sweeper
 
 SEARCHING = {JobKind.RETRIEVE, JobKind.EXTRACT, JobKind.SYNC}
@@ -39,7 +40,7 @@ def run(settings: Settings, database: Database, role: str) -> int:
     Args:
         settings: the installation's.
         database: the installation's.
-        role: one of `cbmir_workers.client.ROLES`.
+        role: one of `cbmir_workers.queues.ROLES`.
 
     Returns:
         The process's exit status.

@@ -9,7 +9,6 @@ import click
 
 from cbmir.cli.context import Context, json_option, print_json
 from cbmir.evaluation.reproduction import paper
-from cbmir.evaluation.reproduction.page import PAGE
 
 OUT = Path("reproduction")
 FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -59,6 +58,7 @@ def reproduce_command(
 
     What was cut off goes on where it was, if it is started again with the same words.
     """
+    from cbmir.evaluation.reproduction.page import PAGE
     from cbmir.services.evaluation.reproduction.reproduce import Reproduction, installation
     from cbmir.services.evaluation.reproduction.rivals import FROZEN
     from cbmir.services.evaluation.reproduction.wanted import Wanted

@@ -9,7 +9,6 @@ import click
 
 from cbmir.cli.context import Context
 from cbmir.cli.demos.steps import walk
-from cbmir.cli.demos.tour import Tour
 from cbmir.phantoms.archive import PATIENTS
 from cbmir.settings import Settings
 
@@ -29,6 +28,8 @@ def demo_command(call: click.Context, no_serve: bool, port: int | None, patients
     Everything lies in the folder .demo, unless --data names another; what is done there already is not done again.
     Ends with status 1 if a step's result is not what it should be.
     """
+    from cbmir.cli.demos.tour import Tour
+
     context = _own_folder(call.obj)
     tour = Tour(context, patients, epochs)
     steps = {

@@ -31,13 +31,13 @@ ROLE = """
 import sys
 from cbmir.settings import Settings
 from cbmir.store.session import Database
-from cbmir_workers import client, duties, tasks, worker
+from cbmir_workers import client, duties, queues, tasks, worker
 
 settings = Settings.from_environment()
 bench = tasks.Bench(settings, Database(settings.resolved_database_url), client.make_app(settings))
 tasks.register(bench)
-duties.make_ready(client.ROLES[sys.argv[1]])
-worker._warm(bench, client.ROLES[sys.argv[1]])
+duties.make_ready(queues.ROLES[sys.argv[1]])
+worker._warm(bench, queues.ROLES[sys.argv[1]])
 assert "onnxruntime" in sys.modules or sys.argv[1] == "index", "it is not warm"
 sys.exit("torch was imported" if "torch" in sys.modules else 0)
 """

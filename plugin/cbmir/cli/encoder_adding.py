@@ -100,8 +100,9 @@ def add_command(
 def adapt_command(context: Context, encoder_id: str | None, as_json: bool) -> None:
     """Add an encoder whose numbers are chosen by how your own pictures differ; no labels are needed.
 
-    The network stays as it is, only the last step to few numbers is learned anew: minutes. It finds more in kinds
-    of pictures that the first was never trained on. Compare the two before you switch: cbmir evaluate --against.
+    The network stays as it is, only the last step to few numbers is learned anew, of 200
+    pictures or more: minutes. It finds more in kinds of pictures that the first was never trained on. Compare the
+    two before you switch: cbmir evaluate --against.
     """
     from cbmir.services.encoders.adapting import adapt
 

@@ -196,8 +196,10 @@ class ArchiveSchema(Schema):
     swept_at = fields.DateTime(required=True, allow_none=True, metadata={"description": "Last compared whole."})
     behind = fields.Integer(required=True, metadata={"description": "Objects still to be fetched."})
     held = fields.Integer(required=True)
-    skipped = fields.Integer(required=True, metadata={"description": "Not wanted, or nothing to show."})
-    set_aside = fields.Integer(required=True, metadata={"description": "In quarantine."})
+    skipped = fields.Integer(
+        required=True, metadata={"description": "Not wanted, or nothing to show, which the quarantine lists, too."}
+    )
+    set_aside = fields.Integer(required=True, metadata={"description": "Cannot be used."})
     deleted = fields.Integer(required=True, metadata={"description": "Gone there, and so here."})
     troubled = fields.Integer(required=True, metadata={"description": "Of those behind, which could not be had."})
     troubles = fields.List(

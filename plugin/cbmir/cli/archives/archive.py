@@ -11,6 +11,7 @@ from cbmir.cli.archives.report import report_command, teach_command
 from cbmir.cli.archives.serve import serve_command
 from cbmir.cli.archives.words import Words
 from cbmir.cli.context import Context, json_option, print_json
+from cbmir.words import counted
 
 
 @click.group("archive")
@@ -59,8 +60,8 @@ def sync_command(context: Context, name: str, again: bool, accept_deletions: boo
         )
     else:
         click.echo(
-            f"{synced.ingested:,} fetched, {synced.duplicates:,} known already, {synced.quarantined:,} set aside, "
-            f"{synced.failed:,} not to be had."
+            f"{synced.ingested:,} fetched, {synced.duplicates:,} known already, {synced.quarantined:,} put into "
+            f"the quarantine, {synced.failed:,} not to be had."
             + (f" `cbmir archive status {name}` says why." if synced.failed else "")
         )
 
@@ -109,7 +110,8 @@ def verify_command(context: Context, name: str, as_json: bool) -> int:
         click.echo(f"{each.kind}: {each.sop_instance_uid} (study {each.study_instance_uid})")
     click.echo(
         f"{verified.listed:,} objects in the archive: {verified.held:,} held here, {verified.skipped:,} without a "
-        f"picture or not wanted, {verified.set_aside:,} set aside; {len(verified.differences):,} differences."
+        f"picture or not wanted, {verified.set_aside:,} set aside; "
+        f"{counted(len(verified.differences), 'difference')}."
     )
     if verified.by_uid_alone:
         click.echo(

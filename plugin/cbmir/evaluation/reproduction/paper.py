@@ -9,7 +9,8 @@ KS = (20, 40, 60, 80, 100)
 """Numbers of retrieved images."""
 
 EPOCHS = 35
-"""By which the loss has converged, and lies below 0.2."""
+"""By which the loss has converged, and lies below `LOSS`."""
+LOSS = 0.2
 
 TABLE_1: Mapping[int, Mapping[str, float]] = MappingProxyType(
     {

@@ -39,8 +39,8 @@ class ArchiveStatus:
     Attributes:
         connected: whether it answered last; None before it was ever asked.
         behind: objects that are still to be fetched.
-        held: objects in the index; skipped: not wanted, or nothing to show; set_aside: in quarantine; deleted: gone
-            from the archive, and from here.
+        held: objects in the index; skipped: not wanted, or nothing to show (which the quarantine lists, too);
+            set_aside: cannot be used; deleted: gone from the archive, and from here.
         troubled: of those behind the ones that could not be had; troubles: the first of them, each with its reason.
         checked_at, changed_at, swept_at: when it was last asked, last brought a change, was last compared whole.
     """

@@ -51,7 +51,7 @@ class Verified:
         listed: objects of the archive, by SOP Instance UID.
         held: of these in the index, and as the archive has them.
         skipped: of these with nothing to show, or not wanted.
-        set_aside: of these in quarantine.
+        set_aside: of these that cannot be used.
         differences: all others, and those that are here alone; none if the two are equal.
         by_uid_alone: of those held the ones of which the archive gives no digest: that one was replaced under its
             UID cannot be seen.

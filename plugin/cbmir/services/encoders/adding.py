@@ -186,6 +186,8 @@ def _own_features(
             f"{part.name} gives a number that is not finite of image {odd[0]}, and of every other.",
             "Check its export, and --mean and --std.",
         )
+    if not len(features):
+        return np.empty((0, encoder.dimension), np.float32), odd
     if part.unit:
         features /= np.linalg.norm(features, axis=1, keepdims=True)
     return features, odd

@@ -17,7 +17,7 @@ from cbmir.encoders.base import Preprocessing
 from cbmir.encoders.efficientnet_lite import BESIDE
 from cbmir.encoders.reduction import principal
 from cbmir.encoders.runtime import OnnxEncoder
-from cbmir.types import ByteArray, FloatArray
+from cbmir.types import FloatArray
 
 DIMENSION = 48
 SHARES = {"head": 0.15, "blocks.10": 0.2, "blocks.12": 0.2, f"{BESIDE}blocks.7": 0.45}
@@ -44,16 +44,11 @@ class Views:
         """Those of a weights file, as far as it has the maps; see `efficientnet_lite.looking_at`."""
         return cls(*efficientnet_lite.looking_at(data, name, preprocessing, SHARES))
 
-    def see(self, picture: ByteArray) -> FloatArray:
-        """What they say of one: uint8 (rows, columns) or (rows, columns, 3) -> float32 (c,)."""
-        seen: FloatArray = self.network.encode(self.network.preprocessing.apply(picture)[np.newaxis])[0]
-        return seen
-
     def components(self, seen: FloatArray) -> tuple[dict[str, FloatArray], FloatArray]:
         """The dense layer of an encoder for such pictures.
 
         Args:
-            seen: float32 (n, c), of `see`; finite.
+            seen: of these, the features by `network`: float32 (n, c), finite.
 
         Returns:
             The weight for each map, float32 (`DIMENSION` or fewer, channels), and the bias, (so many,).

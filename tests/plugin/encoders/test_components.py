@@ -29,7 +29,7 @@ def seen(views: Views) -> FloatArray:
 
 
 def test_a_picture_is_seen_through_all_maps_alike(views: Views) -> None:
-    plain = views.see(np.random.default_rng(0).integers(0, 255, (90, 128)).astype(np.uint8))
+    plain = views.network.encode(np.random.default_rng(0).random((1, 1, 128, 128), np.float32))[0]
     lengths = [np.linalg.norm(part) for part in np.split(plain, np.cumsum(list(views.sizes.values()))[:-1])]
     assert list(views.sizes) == list(SHARES) == list(views.how()["maps"])
     np.testing.assert_allclose(lengths, 1, atol=1e-5)

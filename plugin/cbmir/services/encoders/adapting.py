@@ -73,7 +73,7 @@ def adapt(database: Database, settings: Settings, encoder_id: str | None, progre
     _check(row)
     data = registry.read(weights_of(row, settings), row.weights_sha256)
     views = Views.of(data, row.id, Preprocessing.from_json(row.preprocessing))
-    seen, odd = own_features(database, settings, views.see, progress)
+    seen, odd = own_features(database, settings, views.network, progress)
     if len(seen) < FEWEST:
         found = counted(len(seen), "picture")
         raise EmptyGallery(f"It could learn from {found}, too few: {FEWEST} at least.", "Ingest more.")

@@ -23,7 +23,7 @@ from cbmir.services.encoders.learning import own_features
 from cbmir.settings import Settings
 from cbmir.store import encoders
 from cbmir.store.session import Database
-from cbmir.types import ByteArray, FloatArray
+from cbmir.types import FloatArray
 
 NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,53}")
 PHOTOGRAPHS = Preprocessing(224, 3, photographs.MEAN, photographs.DEVIATION)
@@ -170,24 +170,17 @@ def _add(database: Database, settings: Settings, part: _Part, fewer: Fewer | Non
     return file.encoder_id
 
 
-def _encoded(encoder: Encoder, picture: ByteArray) -> FloatArray:
-    feature: FloatArray = encoder.encode(encoder.preprocessing.apply(picture)[np.newaxis])[0]
-    return feature
-
-
 def _own_features(
     database: Database, settings: Settings, part: _Part, progress: Progress
 ) -> tuple[FloatArray, list[int]]:
     """See `own_features`; of the whole encoder, and of unit length where it wants them so."""
     encoder = part.load(part.packed(None), part.name, part.preprocessing)
-    features, odd = own_features(database, settings, lambda picture: _encoded(encoder, picture), progress)
+    features, odd = own_features(database, settings, encoder, progress)
     if odd and not len(features):
         raise BadRequest(
             f"{part.name} gives a number that is not finite of image {odd[0]}, and of every other.",
             "Check its export, and --mean and --std.",
         )
-    if not len(features):
-        return np.empty((0, encoder.dimension), np.float32), odd
     if part.unit:
         features /= np.linalg.norm(features, axis=1, keepdims=True)
     return features, odd

@@ -1,39 +1,39 @@
-"""What a network sees in the installation's own pictures, to learn from."""
+"""What an encoder gives for the installation's own pictures, to learn from."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from operator import itemgetter
 
 import numpy as np
 
+from cbmir.encoders.base import Encoder
 from cbmir.errors import BrokenFile, NotFound
 from cbmir.pictures.shelf import Shelf
 from cbmir.progress import Progress
 from cbmir.settings import Settings
 from cbmir.store import frames
 from cbmir.store.session import Database
-from cbmir.types import ByteArray, FloatArray
+from cbmir.types import FloatArray
 
 LEARNED_FROM = 10_000
 """Pictures that a reduction is learned from, at most."""
 
 
 def own_features(
-    database: Database, settings: Settings, see: Callable[[ByteArray], FloatArray], progress: Progress
+    database: Database, settings: Settings, encoder: Encoder, progress: Progress
 ) -> tuple[FloatArray, list[int]]:
-    """What is seen in the installation's pictures, or in so many of them at even distances.
+    """The features of the installation's pictures, or of so many of them at even distances.
 
     Args:
         database: of the installation.
         settings: of the installation.
-        see: of a picture, uint8 (rows, columns) or (rows, columns, 3), numbers of one shape, float32.
+        encoder: what makes them.
         progress: told before each picture.
 
     Returns:
-        float32 (n, ...), finite, in the order of the pictures' keys, whatever that of ingestion was; and the ids of
-        the frames of which a number is not finite, from which nothing can be learned. A picture that cannot be read
-        is in neither: extraction will tell of it.
+        float32 (n, dimension), finite, in the order of the pictures' keys, whatever that of ingestion was; and the
+        ids of the frames of which the encoder gives a number that is not, from which nothing can be learned. A
+        picture that cannot be read is in neither: extraction will tell of it.
 
     Raises:
         cbmir.errors.JobCancelled: if asked to stop.
@@ -45,11 +45,11 @@ def own_features(
     for done, (frame_id, key) in enumerate(chosen):
         progress.update(done, len(chosen), "learning to reduce")
         try:
-            feature = see(shelf.get(key))
+            feature = encoder.encode(encoder.preprocessing.apply(shelf.get(key))[np.newaxis])
         except (NotFound, BrokenFile, OSError):
             continue
         if np.isfinite(feature).all():
             features.append(feature)
         else:
             odd.append(frame_id)
-    return np.stack(features) if features else np.empty((0,), np.float32), odd
+    return np.concatenate(features) if features else np.empty((0, encoder.dimension), np.float32), odd

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from cbmir.encoders import weights
-from cbmir.encoders.base import Preprocessing
+from cbmir.encoders.base import Preprocessing, scaled
 from cbmir.encoders.components import Views
 from cbmir.encoders.efficientnet_lite import BESIDE
 from cbmir.services.training.start import COUNTERS
@@ -34,7 +34,7 @@ def joined(
     both = {**_small(learnt), **{BESIDE + name: each for name, each in _small(beside).items()}}
     views = Views.of(weights.to_bytes(both), "what was learnt", Preprocessing(pictures.shape[-1]))
     with ThreadPoolExecutor(threads) as pool:
-        seen = np.stack(list(pool.map(views.see, pictures[:, 0])))
+        seen = np.concatenate(list(pool.map(lambda each: views.network.encode(scaled(each[np.newaxis])), pictures)))
     return both | {name: torch.from_numpy(each) for name, each in views.tensors(seen).items()}, views
 
 

@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 from importlib import import_module
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +109,14 @@ def cli() -> None:
 def main() -> None:
     """Run the command line: exit status 0, 1 after an error, 2 after a wrong call, 130 after an interrupt."""
     tell_places_only()
+    _be_the_package()
     sys.exit(_run())
+
+
+def _be_the_package() -> None:
+    """Be started as by `python -m cbmir`, also from a script: processes that multiprocessing starts import a script
+    anew, half a second for each, and a package's main module not at all."""
+    sys.modules["__main__"].__spec__ = find_spec("cbmir.__main__")
 
 
 def _run() -> int:

@@ -52,10 +52,10 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from cbmir import passes
 from cbmir.dicom.codecs import CODECS
 from cbmir.dicom.layout import read_layout
 from cbmir.dicom.read import read_object
+from cbmir.pixels import passes
 from cbmir.services.conversion.convert import convert
 from cbmir.settings import Settings
 

@@ -27,7 +27,7 @@ from cbmir.encoders.base import Encoder
 from cbmir.errors import EmptyGallery
 from cbmir.evaluation.deletion import Delete, deletion
 from cbmir.pictures.shelf import Shelf
-from cbmir.services.features.extract import load_encoder
+from cbmir.services.features.loading import load_encoder
 from cbmir.services.retrieval.confidence.calibrate import crowd, sample
 from cbmir.services.retrieval.gallery import GALLERIES
 from cbmir.settings import Settings

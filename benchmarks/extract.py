@@ -49,7 +49,8 @@ from cbmir.pictures.shelf import Shelf
 from cbmir.progress import Silence
 from cbmir.services.encoders import shipped
 from cbmir.services.encoders.quantising import LARGEST_FALL, LEARNED_FROM, LOOKED_AT, Comparison, compared, words
-from cbmir.services.features.extract import extract, load_encoder
+from cbmir.services.features.extract import extract
+from cbmir.services.features.loading import load_encoder
 from cbmir.settings import Settings
 from cbmir.store import encoders, features, tables
 from cbmir.store.session import Database

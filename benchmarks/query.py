@@ -37,7 +37,7 @@ from sqlalchemy import insert
 import cbmir_migrations
 from cbmir.services.conversion.convert import convert_one
 from cbmir.services.conversion.isolation import Isolation
-from cbmir.services.features.extract import load_encoder
+from cbmir.services.features.loading import load_encoder
 from cbmir.services.retrieval import subject
 from cbmir.services.retrieval.gallery import GALLERIES
 from cbmir.services.retrieval.scope import scoped

@@ -113,7 +113,7 @@ def _set_up_logging() -> None:
 
 def _warm(bench: tasks.Bench, kinds: Collection[JobKind]) -> None:
     """Load the encoder in use, and for queries its gallery, so that the first job does not wait for them."""
-    from cbmir.services.features.extract import load_encoder
+    from cbmir.services.features.loading import load_encoder
     from cbmir.services.retrieval.gallery import GALLERIES
 
     if not SEARCHING.intersection(kinds):

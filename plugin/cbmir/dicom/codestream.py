@@ -15,9 +15,9 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from cbmir import scans
 from cbmir.dicom import jpeg2000, jpegxl
 from cbmir.dicom.syntaxes import JPEG_XL
+from cbmir.pixels import scans
 
 JPEG_START = b"\xff\xd8"
 FILL, START_OF_SCAN, JPEG_LS_FRAME = 0xFF, 0xDA, 0xF7

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 from pydicom import Dataset
 
-from cbmir.contrast import to_bytes
 from cbmir.dicom.layout import Layout
 from cbmir.dicom.palette import read_palette
+from cbmir.pixels.contrast import to_bytes
 from cbmir.types import ByteArray, FloatArray
 
 FROM_YBR = np.array(

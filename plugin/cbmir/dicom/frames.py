@@ -8,7 +8,6 @@ from functools import reduce
 
 import numpy as np
 
-from cbmir.contrast import to_bytes
 from cbmir.dicom import choice, multiplex, values, waveforms
 from cbmir.dicom.aspect import aspect
 from cbmir.dicom.boundary import translated
@@ -21,6 +20,7 @@ from cbmir.dicom.rendering import Rendering
 from cbmir.dicom.tissue import Box, region
 from cbmir.dicom.voi import own_windows
 from cbmir.errors import NoPixels, Undecodable
+from cbmir.pixels.contrast import to_bytes
 from cbmir.types import ByteArray, UltrasoundRegion
 
 MAX_SAMPLES, SAMPLES_PER_BYTE = 200_000_000, 10

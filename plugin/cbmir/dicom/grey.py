@@ -11,8 +11,6 @@ import numpy.typing as npt
 from PIL import Image
 from pydicom import Dataset
 
-from cbmir import passes
-from cbmir.contrast import counted_range, robust_range, sampled, to_bytes
 from cbmir.dicom import values
 from cbmir.dicom.layout import Layout
 from cbmir.dicom.modality import Modality, read_modality
@@ -20,6 +18,8 @@ from cbmir.dicom.padding import Padding, read_padding
 from cbmir.dicom.rendering import Rendering
 from cbmir.dicom.shutter import Mask
 from cbmir.dicom.voi import ALL, LOWEST, Voi, choose, is_given
+from cbmir.pixels import passes
+from cbmir.pixels.contrast import counted_range, robust_range, sampled, to_bytes
 from cbmir.types import ByteArray
 
 STRIP = 1 << 20

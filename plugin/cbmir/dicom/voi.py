@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 from pydicom import Dataset
 
-from cbmir.contrast import HIGH, LOW, stretch
 from cbmir.dicom import values
 from cbmir.dicom.groups import macro
 from cbmir.dicom.layout import Layout
 from cbmir.dicom.rendering import Rendering
 from cbmir.dicom.tables import Table, is_little_endian, read_table
+from cbmir.pixels.contrast import HIGH, LOW, stretch
 from cbmir.types import FloatArray
 
 WindowFunction = Callable[[npt.NDArray[Any], float, float], FloatArray]
@@ -34,7 +34,8 @@ PERCENTILES: dict[str, tuple[float, float]] = {
     "SEG": ALL,
 }
 """Percentiles that become black and white where an object says nothing, by modality, if not those of
-`cbmir.contrast`: in emission pictures the few hottest pixels are the finding, doses and masks have no outliers."""
+`cbmir.pixels.contrast`: in emission pictures the few hottest pixels are the finding, doses and masks have no
+outliers."""
 
 NARROWEST = 1.0
 """Width below which there is no LINEAR window (PS3.3 C.11.2.1.2.1), and at which it knows black and white only. It
@@ -84,7 +85,7 @@ def choose(
     What is wanted comes first. Else, in this order: the object's VOI LUT; its window; without either, all segments
     or fractions of a segmentation; the whole range that can be stored where that is at most 8 bits and was not
     rescaled, since such pictures were made for the screen; else the percentiles of `PERCENTILES` and
-    `cbmir.contrast`, of this frame.
+    `cbmir.pixels.contrast`, of this frame.
 
     Args:
         dataset: the object's header.

@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
-from cbmir import scans
-from cbmir.contrast import robust_range, stretch, to_bytes
 from cbmir.errors import BrokenFile, CbmirError, ImplausibleSize, NotAPicture
 from cbmir.pictures.scale import without_colour
+from cbmir.pixels import scans
+from cbmir.pixels.contrast import robust_range, stretch, to_bytes
 from cbmir.quiet import contained
 from cbmir.types import ByteArray
 
@@ -77,9 +77,10 @@ def _count(image: Image.Image, most: int) -> int:
 def read_pages(data: bytes, name: str, *, max_pixels: int, max_pages: int) -> Iterator[tuple[int, ByteArray]]:
     """Each page of a TIFF, the one picture of any other file.
 
-    More than 8 bits a pixel are scaled by the percentiles of `cbmir.contrast`, page by page: whether a 16-bit file
-    uses 12 or all of its bits cannot be told from it. Palettes become RGB, CMYK too, transparency is laid on black,
-    EXIF orientation is obeyed, colour profiles are ignored, and RGB whose channels are all equal becomes grey.
+    More than 8 bits a pixel are scaled by the percentiles of `cbmir.pixels.contrast`, page by page: whether a
+    16-bit file uses 12 or all of its bits cannot be told from it. Palettes become RGB, CMYK too, transparency is
+    laid on black, EXIF orientation is obeyed, colour profiles are ignored, and RGB whose channels are all equal
+    becomes grey.
 
     Args:
         name: what the user calls the file.

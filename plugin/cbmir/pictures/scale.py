@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from cbmir import passes
+from cbmir.pixels import passes
 from cbmir.types import ByteArray
 
 

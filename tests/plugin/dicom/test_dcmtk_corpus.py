@@ -21,7 +21,6 @@ import pytest
 from PIL import Image
 from pydicom.uid import ExplicitVRLittleEndian, JPEGLSLossless, JPEGLSNearLossless
 
-from cbmir.contrast import sampled
 from cbmir.dicom import overlays, values
 from cbmir.dicom.frames import Frames, find_frames
 from cbmir.dicom.groups import macro
@@ -30,6 +29,7 @@ from cbmir.dicom.layout import COLOUR, GREY, PALETTE
 from cbmir.dicom.modality import read_modality, rescale
 from cbmir.dicom.read import DicomObject, read_object
 from cbmir.dicom.rendering import Rendering, Window
+from cbmir.pixels.contrast import sampled
 from cbmir.types import ByteArray
 
 PROGRAMS = ("dcmj2pnm", "dcml2pnm", "dcmdump", "dcmodify", "gdcmconv")

@@ -20,7 +20,7 @@ from cbmir.encoders.weights_file import WeightsFile
 from cbmir.errors import BadRequest, EmptyGallery
 from cbmir.progress import Progress
 from cbmir.services.encoders.learning import own_features
-from cbmir.services.features.extract import weights_of
+from cbmir.services.features.loading import weights_of
 from cbmir.settings import Settings
 from cbmir.store import encoders
 from cbmir.store.session import Database

@@ -16,7 +16,7 @@ from cbmir.encoders.weights_file import WeightsFile
 from cbmir.errors import BadRequest, EmptyGallery
 from cbmir.pictures.shelf import Shelf
 from cbmir.progress import Progress
-from cbmir.services.features.extract import load_encoder
+from cbmir.services.features.loading import load_encoder
 from cbmir.settings import Settings
 from cbmir.store import encoders, features, frames, tables
 from cbmir.store.session import Database

@@ -15,7 +15,7 @@ from cbmir.index.base import Ranking
 from cbmir.pictures.shelf import Shelf
 from cbmir.services.conversion.convert import convert_one
 from cbmir.services.conversion.isolation import Isolation
-from cbmir.services.features.extract import load_encoder
+from cbmir.services.features.loading import load_encoder
 from cbmir.services.retrieval import one_per, subject
 from cbmir.services.retrieval.confidence.crowd import AROUND
 from cbmir.services.retrieval.confidence.judge import Verdict, judge

@@ -15,7 +15,8 @@ from cbmir.progress import Silence
 from cbmir.services.encoders import adapting
 from cbmir.services.encoders.adapting import adapt
 from cbmir.services.encoders.shipped import provide
-from cbmir.services.features.extract import extract, load_encoder, weights_of
+from cbmir.services.features.extract import extract
+from cbmir.services.features.loading import load_encoder, weights_of
 from cbmir.services.training import lineage
 from cbmir.settings import Settings
 from cbmir.store import encoders, features

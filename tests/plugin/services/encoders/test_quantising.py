@@ -11,7 +11,8 @@ from cbmir.errors import BadRequest, EmptyGallery
 from cbmir.progress import Silence
 from cbmir.services.encoders import quantising
 from cbmir.services.encoders.quantising import Comparison, compared, quantise
-from cbmir.services.features.extract import extract, load_encoder
+from cbmir.services.features.extract import extract
+from cbmir.services.features.loading import load_encoder
 from cbmir.settings import Settings
 from cbmir.store import encoders
 from cbmir.store.session import Database

@@ -11,7 +11,7 @@ from cbmir.encoders import shipped
 from cbmir.errors import NotFound
 from cbmir.services.encoders.shipped import add, provide
 from cbmir.services.encoders.versions.overview import versions
-from cbmir.services.features.extract import load_encoder
+from cbmir.services.features.loading import load_encoder
 from cbmir.settings import Settings
 from cbmir.store import activations, encoders
 from cbmir.store.session import Database

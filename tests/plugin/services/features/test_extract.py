@@ -21,7 +21,8 @@ from cbmir.encoders.cnn_autoencoder import CnnAutoencoder
 from cbmir.errors import EmptyGallery, JobCancelled, NotFound, WeightsMismatch
 from cbmir.pictures.shelf import Shelf
 from cbmir.progress import Silence
-from cbmir.services.features.extract import extract, extract_new, load_encoder
+from cbmir.services.features.extract import extract, extract_new
+from cbmir.services.features.loading import load_encoder
 from cbmir.settings import Settings
 from cbmir.store import encoders, features, instances
 from cbmir.store.session import Database

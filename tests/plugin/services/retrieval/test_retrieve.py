@@ -14,7 +14,8 @@ from sqlalchemy import delete, func, select
 from cbmir.errors import BadRequest, EmptyGallery, EncoderMismatch, NotAPicture, NotFound
 from cbmir.pictures.shelf import Shelf
 from cbmir.progress import Silence
-from cbmir.services.features.extract import extract, load_encoder
+from cbmir.services.features.extract import extract
+from cbmir.services.features.loading import load_encoder
 from cbmir.services.ingestion.ingest import ingest
 from cbmir.services.ingestion.run import Ingested
 from cbmir.services.retrieval.retrieve import Answer, Question, retrieve

@@ -15,7 +15,7 @@ from sqlalchemy import select
 
 from cbmir.errors import EmptyGallery, JobCancelled, NotFound, TrainingFailed
 from cbmir.progress import Silence
-from cbmir.services.features.extract import load_encoder
+from cbmir.services.features.loading import load_encoder
 from cbmir.services.training.train import FITTERS, TrainingRequest, train
 from cbmir.settings import Settings
 from cbmir.store import encoders, instances

@@ -75,7 +75,7 @@ def test_one_class_is_nothing_to_tell_apart(database: Database, settings: Settin
 def test_a_network_that_names_labels_is_trained_and_loaded(
     database: Database, settings: Settings, hold: Hold
 ) -> None:
-    from cbmir.services.features.extract import load_encoder
+    from cbmir.services.features.loading import load_encoder
 
     hold([(f"p{number}", ("hand", "head")[number % 2]) for number in range(8)])
     encoder_id = train(database, settings, TrainingRequest("dcnn", epochs=1, side=16), Silence())

@@ -16,7 +16,7 @@ from cbmir.encoders.components import SHARES
 from cbmir.encoders.efficientnet_network import SECOND_ENDING
 from cbmir.errors import BadRequest, NotFound, TrainingFailed
 from cbmir.progress import Silence
-from cbmir.services.features.extract import load_encoder
+from cbmir.services.features.loading import load_encoder
 from cbmir.services.training.train import TrainingRequest, train
 from cbmir.settings import Settings
 from cbmir.store import encoders

@@ -18,7 +18,7 @@ from cbmir.services.evaluation.probes.border import without_border
 from cbmir.services.evaluation.probes.leakage import duplicates, leakage, predictability
 from cbmir.services.evaluation.probes.unseen import unseen
 from cbmir.services.evaluation.trial import Side, Trial
-from cbmir.services.features.extract import load_encoder
+from cbmir.services.features.loading import load_encoder
 from cbmir.settings import Settings
 from cbmir.store import frames, tables
 from cbmir.store.session import Database

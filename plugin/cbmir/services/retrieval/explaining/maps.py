@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from cbmir.encoders import decoders, occlusion
-from cbmir.services.features.extract import load_encoder
+from cbmir.services.features.loading import load_encoder
 from cbmir.services.retrieval.explaining.drawing import png
 from cbmir.settings import Settings
 from cbmir.store import tables

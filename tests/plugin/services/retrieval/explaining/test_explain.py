@@ -19,7 +19,8 @@ from cbmir.errors import NotFound
 from cbmir.evaluation.deletion import Order, deletion
 from cbmir.pictures.shelf import Shelf
 from cbmir.progress import Silence
-from cbmir.services.features.extract import extract, load_encoder
+from cbmir.services.features.extract import extract
+from cbmir.services.features.loading import load_encoder
 from cbmir.services.retrieval.explaining.drawing import overlay, strongest
 from cbmir.services.retrieval.explaining.explain import explain_answer, explain_question
 from cbmir.services.retrieval.retrieve import Question, retrieve

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from cbmir import machine_code, passes
+from cbmir.pixels import machine_code, passes
 
 TABLE = np.random.default_rng(0).integers(0, 256, 1 << 16).astype(np.uint8)
 

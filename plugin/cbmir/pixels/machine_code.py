@@ -1,4 +1,4 @@
-"""The passes of `cbmir.passes` as machine code; half a second to load, and 60 MB of memory."""
+"""The passes of `cbmir.pixels.passes` as machine code; half a second to load, and 60 MB of memory."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ _PIXELS, _MEANS = numba.types.Array(numba.uint8, 2, "C", readonly=True), numba.u
 
 
 def looked_up(table: ByteArray, cells: npt.NDArray[np.uint16]) -> ByteArray:
-    """As `cbmir.passes.looked_up`."""
+    """As `cbmir.pixels.passes.looked_up`."""
     shown = np.empty(cells.size, np.uint8)
     _look_up(table, cells.reshape(-1), shown)
     return shown.reshape(cells.shape)
 
 
 def counts(cells: npt.NDArray[np.uint16], first: int, length: int) -> npt.NDArray[np.int64]:
-    """As `cbmir.passes.counts`."""
+    """As `cbmir.pixels.passes.counts`."""
     found = np.zeros(length, np.int64)
     _count(cells.reshape(-1), first, found)
     return found
 
 
 def means(pixels: ByteArray, factor: int) -> ByteArray:
-    """As `cbmir.passes.means`, of squares of at most 256 pixels a side."""
+    """As `cbmir.pixels.passes.means`, of squares of at most 256 pixels a side."""
     rows, columns = pixels.shape
     shown = np.empty((rows // factor, columns // factor), np.uint8)
     _average(np.ascontiguousarray(pixels), factor, shown)

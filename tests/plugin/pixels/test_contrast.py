@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cbmir.contrast import counted_range, robust_range, to_bytes
+from cbmir.pixels.contrast import counted_range, robust_range, to_bytes
 
 
 def test_rounding_clipping_and_nan() -> None:

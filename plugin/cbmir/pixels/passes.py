@@ -42,7 +42,7 @@ def looked_up(table: ByteArray, cells: Cells) -> ByteArray:
         uint8 of that shape.
     """
     if _has_paid(cells):
-        from cbmir import machine_code
+        from cbmir.pixels import machine_code
 
         return machine_code.looked_up(table, cells)
     flat, shown = cells.reshape(-1), np.empty(cells.size, np.uint8)
@@ -64,7 +64,7 @@ def counts(cells: Cells, first: int, length: int) -> npt.NDArray[np.int64]:
         int64 (length,).
     """
     if _has_paid(cells):
-        from cbmir import machine_code
+        from cbmir.pixels import machine_code
 
         return machine_code.counts(cells, first, length)
     return np.bincount(cells.reshape(-1) - np.uint16(first), minlength=length)
@@ -81,7 +81,7 @@ def means(pixels: ByteArray, factor: int) -> ByteArray:
         uint8 (rows / factor, columns / factor).
     """
     if factor <= MOST_MEANT and _has_paid(pixels):
-        from cbmir import machine_code
+        from cbmir.pixels import machine_code
 
         return machine_code.means(pixels, factor)
     return np.asarray(Image.fromarray(pixels).reduce(factor))

@@ -1,0 +1,1 @@
+"""Grey scale and passes over pixels, of DICOM and of image files alike."""

@@ -11,7 +11,8 @@ from click.testing import CliRunner
 from sqlalchemy import update
 
 from cbmir.cli.context import Context
-from cbmir.cli.encoders import encoders_command, extract_command
+from cbmir.cli.encoders.encoders import encoders_command
+from cbmir.cli.encoders.extraction import extract_command
 from cbmir.cli.retrieval import query_command
 from cbmir.progress import Silence
 from cbmir.services.conversion import outdated

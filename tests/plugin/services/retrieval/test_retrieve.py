@@ -387,8 +387,7 @@ def test_both_databases_answer_alike(
     make_png: Make,
     add_network: Callable[..., str],
 ) -> None:
-    folder = tmp_path / "library"
-    folder.mkdir()
+    (folder := tmp_path / "library").mkdir()
     Library(folder, make_dicom, make_png)
     ingest(any_database, settings, [folder], str(folder / "manifest.csv"), Silence())
     extract(any_database, settings, add_network(any_database), Silence())

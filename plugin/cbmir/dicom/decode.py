@@ -125,6 +125,9 @@ def _as_written(pixels: Octets, layout: Layout, name: str) -> Layout:
             f"which takes {layout.native_bytes} bytes, and holds {_held(pixels)}."
         )
         raise BrokenFile(reason, RESEND)
+    if layout.photometric in SUBSAMPLED and layout.columns % 2:
+        reason = f"{name} has {layout.columns} columns, which {layout.photometric} cannot take in pairs"
+        raise BrokenFile(f"{reason}: uncompressed, their number must be even (PS3.3 C.7.6.3.1.2).", RESEND)
     return layout
 
 

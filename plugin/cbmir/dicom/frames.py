@@ -8,12 +8,13 @@ from functools import reduce
 
 import numpy as np
 
-from cbmir.dicom import choice, multiplex, values, waveforms
+from cbmir.dicom import choice, multiplex, transferred, values, waveforms
 from cbmir.dicom.aspect import aspect
 from cbmir.dicom.boundary import translated
 from cbmir.dicom.decode import Decoder, decoder_for
 from cbmir.dicom.kinds import kind, privately_compressed
 from cbmir.dicom.layout import Layout, read_layout
+from cbmir.dicom.octets import Octets
 from cbmir.dicom.pixels import Pictures
 from cbmir.dicom.read import DicomObject
 from cbmir.dicom.rendering import Rendering
@@ -177,12 +178,15 @@ def find_frames(
         cbmir.errors.Undecodable: if the pixels are in a private element.
         cbmir.errors.ImplausibleSize, cbmir.errors.BrokenFile, cbmir.errors.Undecodable: see `layout` and `decode`.
     """
-    with translated(f"{name} cannot be understood"):
+    file = Octets.of(found.pixels.stream)
+    with transferred.named(file, name), translated(f"{name} cannot be understood"):
         if found.keyword:
             layout = read_layout(found, name, max_pixels=max_pixels)
             return Frames(found, name, regions, layout, decoder_for(found, layout, name))
         if waveforms.carries_waveform(found.dataset):
             return Frames(found, name, regions, groups=multiplex.find_groups(found.dataset, name))
+        if "Image Storage" in kind(found.dataset) and transferred.was_text(file):
+            raise transferred.damage(name)
         raise _no_pixels(found, name)
 
 

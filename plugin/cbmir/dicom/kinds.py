@@ -16,6 +16,15 @@ WITHOUT_PICTURE = (
 )  # fmt: skip
 """Words in the names of SOP classes that show nothing by themselves."""
 
+PRIVATE_CLASSES = {
+    "1.3.12.2.1107.5.9.1": "CSA Non-Image Storage of Siemens, spectroscopy or other private data",
+    "1.3.46.670589.11.0.0.12.1": "MR Spectrum Storage of Philips, private spectroscopy",
+    "1.3.46.670589.11.0.0.12.2": "MR Series Data Storage of Philips, private data",
+    "1.3.46.670589.11.0.0.12.4": "MR Examcard Storage of Philips, private data",
+    "1.2.840.113619.4.30": "PET Raw Data Storage of GE, private data",
+}
+"""SOP classes of vendors' own whose objects have no picture."""
+
 PRIVATE_PIXELS, COMPRESSION = 0x0A, 0x11
 """The last bytes of the tags of Philips' private pixels, (07A1,xx0A), and of what names their compression."""
 
@@ -23,7 +32,7 @@ PRIVATE_PIXELS, COMPRESSION = 0x0A, 0x11
 def kind(dataset: Dataset) -> str:
     """The name of the object's SOP class, such as "Encapsulated PDF Storage"; else its modality, else "DICOM"."""
     uid = values.text(dataset, "SOPClassUID") or values.text(dataset.file_meta, "MediaStorageSOPClassUID")
-    known = UID(uid).name if uid else ""
+    known = PRIVATE_CLASSES.get(uid) or (UID(uid).name if uid else "")
     if known and known != uid:
         return known
     return f"{values.text(dataset, 'Modality')[:16]} object".strip() if "Modality" in dataset else "DICOM object"

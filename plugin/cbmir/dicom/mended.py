@@ -1,8 +1,9 @@
 """Headers with a slip that leaves no doubt about the rest: what parsers give up on, mended byte by byte.
 
 Four slips are known: a value representation that is none, a sequence whose length is wrong, an uncompressed dataset
-in another encoding than its meta header says, and the letters DICM where no preamble ends. A header counts as
-mended only if from there on one element follows the other, in order, to the pixels.
+in another encoding than its meta header says, and the letters DICM where no preamble ends. A fifth, a preamble that
+is missing, is mended in `read`. A header counts as mended only if from there on one element follows the other, in
+order, to the pixels.
 """
 
 from __future__ import annotations

@@ -59,6 +59,7 @@ def numbers(element: Any) -> list[float] | list[int] | None:
     """All values of an element of numbers; None where there is doubt, or none.
 
     A comma is no character of a decimal string (PS3.5 6.2), but is what some writers' language has for the point.
+    Some write decimals where integers belong, too.
     """
     if not isinstance(element, RawDataElement) or not element.value or len(element.value) > LONGEST:
         return None
@@ -67,7 +68,7 @@ def numbers(element: Any) -> list[float] | list[int] | None:
         return [int.from_bytes(value, "little" if element.is_little_endian else "big", signed=vr == "SS")]
     if vr == "IS" and INTEGER.fullmatch(value):
         return [int(value)]
-    if vr == "DS" and DECIMALS.fullmatch(pointed := value.replace(b",", b".")):
+    if vr in ("DS", "IS") and DECIMALS.fullmatch(pointed := value.replace(b",", b".")):
         return [float(each) for each in pointed.split(b"\\")]
     return None
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import BinaryIO, cast
@@ -20,9 +18,10 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from cbmir.dicom import values
+from cbmir.dicom import transferred, values
 from cbmir.dicom.boundary import RESEND, translated
 from cbmir.dicom.codestream import likely_syntax
+from cbmir.dicom.deflated import inflated
 from cbmir.dicom.elements import (
     ITEM,
     LONG,
@@ -47,18 +46,10 @@ from cbmir.dicom.mended import (
 from cbmir.dicom.nested import misfit
 from cbmir.dicom.octets import Octets
 from cbmir.dicom.watched import Watched
-from cbmir.errors import BrokenFile, NotAPicture, UnsafeArchive
-
-MAX_INFLATED = 512 * 1024**2
-"""Bytes that a deflated object (PS3.5 A.5) may inflate to: beyond that it is a bomb."""
+from cbmir.errors import BrokenFile, NotAPicture
 
 MAX_INFLATED_HEADER = 32 * 1024**2
 """Bytes that the elements before its pixels may inflate to: values are copied, and turned into larger objects."""
-
-PIECE = 1 << 20
-
-ZLIB = b"\x78"
-"""The first byte of a header of zlib, of the only window that anybody uses (RFC 1950 2.2)."""
 
 UNCOMPRESSED = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian)
 
@@ -75,6 +66,12 @@ DEFLATED, EXPLICIT = (each.encode() for each in (DeflatedExplicitVRLittleEndian,
 
 SIGNS = ("SOPClassUID", "SOPInstanceUID", "Modality", "StudyDate", "RecognitionCode", "ImageType")
 """Elements of group 0008, any of which shows that bytes without a preamble are a DICOM dataset."""
+
+HEADLESS = b"DICM\2\0"
+"""What an object without preamble begins with that has a meta header, of group 0002."""
+
+WITHOUT_PREAMBLE = "read without a preamble: the file begins with DICM"
+"""What is said of it."""
 
 LENGTH_TO_END = 0x00080001
 """The tag of a retired element that counts the bytes behind it."""
@@ -121,7 +118,11 @@ def is_dicom(head: bytes, size: int | None = None) -> bool:
         head: its first bytes, at least `HEAD` of them where there are so many.
         size: of the whole file in bytes; None where `head` is all of it.
     """
-    return head[PREAMBLE : PREAMBLE + 4] == b"DICM" or _starts_with_element(head, size or len(head))
+    return (
+        head[PREAMBLE : PREAMBLE + 4] == b"DICM"
+        or head.startswith(HEADLESS)
+        or _starts_with_element(head, size or len(head))
+    )
 
 
 def read_object(source: bytes | BinaryIO, name: str) -> DicomObject:
@@ -134,13 +135,15 @@ def read_object(source: bytes | BinaryIO, name: str) -> DicomObject:
     Raises:
         cbmir.errors.NotAPicture: if it is no DICOM.
         cbmir.errors.BrokenFile: if it is cut short or damaged.
-        cbmir.errors.UnsafeArchive: if a deflated object inflates beyond `MAX_INFLATED`.
+        cbmir.errors.UnsafeArchive: if a deflated object inflates beyond `cbmir.dicom.deflated.MAX_INFLATED`.
     """
     file = Octets.of(source)
     head = bytes(file.read(0, HEAD))
     if not is_dicom(head, file.length):
         raise NotAPicture(f"{name} is no DICOM object.", "Hand in a DICOM object, or a PNG, JPEG, TIFF or BMP.")
-    with translated(f"{name} is a DICOM object that cannot be parsed"):
+    with transferred.named(file, name), translated(f"{name} is a DICOM object that cannot be parsed"):
+        if head.startswith(HEADLESS):
+            return _headless(file, name)
         if seems_bare(head) and (found := _bare(file, name)):
             return found
         return _plainly_parsed(file, name) or _leniently_parsed(file, name)
@@ -181,6 +184,21 @@ def _bare(file: Octets, name: str) -> DicomObject | None:
     return replace(found, mended=(*found.mended, BARELY))
 
 
+def _headless(file: Octets, name: str) -> DicomObject:
+    """An object without its preamble, which begins with the letters DICM. What is not plain is read from memory.
+
+    Raises:
+        cbmir.errors.BrokenFile: if that would take more than `MAX_INFLATED_HEADER`, too.
+    """
+    preamble = bytes(PREAMBLE)
+    if header := plain_header(memoryview(preamble + file.read(0, HEADER))):
+        return _after((header[0], header[1] - PREAMBLE, (WITHOUT_PREAMBLE,)), file, name)
+    if file.length > MAX_INFLATED_HEADER:
+        raise BrokenFile(f"{name} has no preamble, and a header that is not understood without.", RESEND)
+    found = _leniently_parsed(Octets.of(preamble + file.read()), name)
+    return replace(found, mended=(WITHOUT_PREAMBLE, *found.mended))
+
+
 def _is_deflated(file: Octets) -> bool:
     head = file.read(0, HEAD)
     return (
@@ -194,41 +212,21 @@ def _inflated(file: Octets, name: str) -> DicomObject:
     meta = bytes(file.read(0, start)).replace(DEFLATED, EXPLICIT.ljust(len(DEFLATED), b"\0"), 1)
     stream = BytesIO()
     stream.write(meta)
-    stream.writelines(_inflate(file.read(start), name))
+    stream.writelines(inflated(file.read(start), name))
     view = stream.getbuffer()  # of the same bytes: memory holds them once
-    inflated = Octets(stream, 0, len(view), view)
-    found = _plainly_parsed(inflated, name) or _leniently_parsed(inflated, name, MAX_INFLATED_HEADER)
+    whole = Octets(stream, 0, len(view), view)
+    found = _plainly_parsed(whole, name) or _leniently_parsed(whole, name, MAX_INFLATED_HEADER)
     if found.dataset.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian:
         found.dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
     return found
-
-
-def _inflate(deflated: bytes | memoryview, name: str) -> Iterator[bytes]:
-    """The inflated bytes, at most a megabyte at a time, of at most a megabyte at a time.
-
-    Some writers leave the header of zlib in front, which PS3.5 A.5 does without: its first byte begins no data that
-    a deflater writes.
-    """
-    wrapped = bytes(deflated[:1]) == ZLIB
-    inflater, total = zlib.decompressobj(zlib.MAX_WBITS if wrapped else -zlib.MAX_WBITS), 0
-    for start in range(0, len(deflated), PIECE):
-        rest: bytes | memoryview = deflated[start : start + PIECE]
-        while len(rest) and not inflater.eof:
-            piece = inflater.decompress(rest, PIECE)
-            rest, total = inflater.unconsumed_tail, total + len(piece)
-            if total > MAX_INFLATED:
-                raise UnsafeArchive(f"{name} inflates to more than {MAX_INFLATED} bytes.", "Store it uncompressed.")
-            yield piece
-    yield inflater.flush()
-    if not inflater.eof:
-        raise BrokenFile(f"{name} is cut short: it is deflated, and its end is missing.", RESEND)
 
 
 def _pixels(dataset: Dataset, rest: Octets, name: str) -> DicomObject:
     """The object, its pixel element being what `rest` begins with, if it is one."""
     head = rest.read(0, 12)
     explicit = bytes(head[4:6]) in LONG  # by its own bytes: some files change their encoding half-way
-    element = element_at(head, 0, "<" if dataset.original_encoding[1] else ">", explicit)
+    order = "<" if dataset.original_encoding[1] else ">"
+    element = element_at(head, 0, order, explicit)
     if element is None or element[0] not in PIXEL_KEYWORDS:
         return DicomObject(dataset, "", "", rest.part(rest.length))
     tag, vr, start, end, _ = element
@@ -238,6 +236,8 @@ def _pixels(dataset: Dataset, rest: Octets, name: str) -> DicomObject:
         raise BrokenFile(reason, RESEND)
     if length is None:
         _name_compression(dataset, rest.part(start))
+    elif transferred.outgrew(rest.part(start), length, order, explicit):
+        raise transferred.damage(name)
     return DicomObject(dataset, PIXEL_KEYWORDS[tag], vr or "OW", rest.part(start, length))
 
 

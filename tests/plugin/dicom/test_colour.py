@@ -57,6 +57,15 @@ def test_ybr_full_422(show: Any) -> None:
     np.testing.assert_allclose(shown, smooth / 255, atol=2 / 255)
 
 
+@pytest.mark.parametrize("rows", [4, 5])
+@pytest.mark.parametrize("photometric", ["YBR_FULL_422", "YBR_PARTIAL_422"])
+def test_an_odd_number_of_columns_makes_no_pairs(show: Any, rows: int, photometric: str) -> None:
+    pixels = np.zeros((rows, 7, 3), np.uint8)
+    for length in (rows * 7 * 2, rows * 8 * 2):
+        with pytest.raises(BrokenFile, match=f"7 columns, which {photometric}"):
+            show(pixels, PixelData=bytes(length), PhotometricInterpretation=photometric)
+
+
 def test_ybr_that_says_422_and_is_not(show: Any) -> None:
     shown = show(to_ybr(RGB), PhotometricInterpretation="YBR_FULL_422")
     np.testing.assert_allclose(shown, RGB / 255, atol=2 / 255)

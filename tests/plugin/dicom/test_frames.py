@@ -130,6 +130,8 @@ def first(dataset: Any) -> Shown:
         ({"PixelData": None, "SOPClassUID": "1.2.840.10008.5.1.4.1.1.88.59"}, NoPixels, "Key Object"),
         ({"PixelData": None, "SOPClassUID": "1.2.840.10008.5.1.4.1.1.11.1"}, NoPixels, "Presentation State"),
         ({"PixelData": None, "SOPClassUID": "1.2.3.4", "Modality": "ABC"}, NoPixels, "ABC object"),
+        ({"PixelData": None, "SOPClassUID": "1.3.12.2.1107.5.9.1", "Modality": "MR"}, NoPixels, "spectroscopy"),
+        ({"PixelData": None, "SOPClassUID": "1.3.46.670589.11.0.0.12.1"}, NoPixels, "spectroscopy"),
         ({"PixelData": None, "PixelDataProviderURL": "http://a/b"}, NoPixels, "another server"),
         ({"PixelData": b""}, BrokenFile, "empty PixelData"),
         ({"PixelData": bytes(63)}, BrokenFile, "holds 63"),

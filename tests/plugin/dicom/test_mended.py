@@ -23,7 +23,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from cbmir.dicom import mended
+from cbmir.dicom import mended, read
 from cbmir.dicom.elements import ITEM, end_of_meta
 from cbmir.dicom.read import read_object
 from cbmir.errors import BrokenFile, NoPixels
@@ -307,6 +307,42 @@ def test_a_preamble_may_begin_as_a_dataset_does(slice_of_ct: FileDataset) -> Non
     del slice_of_ct.PixelData, slice_of_ct.DataSetTrailingPadding
     with pytest.raises(NoPixels):
         first_picture(b"\x08\0\5\0" + written(slice_of_ct)[4:])
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+def test_a_preamble_may_be_missing(slice_of_ct: FileDataset, syntax: str) -> None:
+    data = written(slice_of_ct, syntax)[128:]
+    assert_read(data, "without a preamble")
+    with pytest.raises(BrokenFile, match="cut short"):
+        read_object(data[:-200], "slip.dcm")
+
+
+def test_it_may_be_missing_before_a_deflated_object(slice_of_ct: FileDataset) -> None:
+    assert_read(deflated(written(slice_of_ct))[128:], "without a preamble")
+
+
+def test_it_may_be_missing_without_pixels_too(slice_of_ct: FileDataset) -> None:
+    del slice_of_ct.PixelData, slice_of_ct.DataSetTrailingPadding
+    with pytest.raises(NoPixels, match="CT Image Storage"):
+        first_picture(written(slice_of_ct)[128:])
+
+
+def test_it_may_be_missing_with_another_slip(slice_of_ct: FileDataset) -> None:
+    data = with_representation(written(slice_of_ct), 0x0028, 0x0010, b"  ")[128:]
+    steps = first_picture(data).steps
+    assert "without a preamble" in steps[0]
+    assert "element (0028,0010) has no value representation" in steps[1]
+
+
+def test_a_large_one_is_read_where_it_lies(slice_of_ct: FileDataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = written(slice_of_ct)[128:]
+    monkeypatch.setattr(read, "MAX_INFLATED_HEADER", len(data) - 1)
+    assert_read(data, "without a preamble")
+    del slice_of_ct.PixelData, slice_of_ct.DataSetTrailingPadding
+    without = written(slice_of_ct)[128:]
+    monkeypatch.setattr(read, "MAX_INFLATED_HEADER", len(without) - 1)
+    with pytest.raises(BrokenFile, match="no preamble"):
+        read_object(without, "slip.dcm")
 
 
 def test_nothing_is_mended_in_a_sound_file(slice_of_ct: FileDataset) -> None:

@@ -14,7 +14,7 @@ from cbmir.dicom.rendering import VERSION, Rendering
 from cbmir.services.conversion.convert import convert
 from cbmir.settings import Settings
 
-PINNED = ("dicom-2d/13", "b9aa4470388cd03b")
+PINNED = ("dicom-2d/14", "446d7f74a1e42dd4")
 """The version, and the digest of the pictures below. Whoever changes a picture raises the version (in
 `cbmir.dicom.rendering`) and pins the new digest with it."""
 
@@ -60,6 +60,7 @@ def made(make_object: Any, encode: Any) -> list[bytes]:
         encode(make_object(ramp, PhotometricInterpretation="MONOCHROME1", PixelPaddingValue=-2048)),
         encode(make_object(ramp, PixelSpacing=[2, 1])),
         encode(make_object(ramp, ImagePlanePixelSpacing=[1, 2])),
+        encode(make_object(ramp, PixelAspectRatio=["112", "100"])).replace(b"112\\100 ", b"1,2\\1,0 "),
         encode(
             make_object(ramp, ShutterShape="CIRCULAR", CenterOfCircularShutter=[30, 20], RadiusOfCircularShutter=16)
         ),

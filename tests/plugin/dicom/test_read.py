@@ -22,7 +22,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from cbmir.dicom import read
+from cbmir.dicom import deflated
 from cbmir.dicom.elements import end_of_meta
 from cbmir.dicom.frames import find_frames
 from cbmir.dicom.read import is_dicom, read_object
@@ -48,6 +48,15 @@ def test_every_uncompressed_encoding_is_read(make_object: Any, encode: Any, synt
     dataset = read_object(encode(make_object(PIXELS, syntax)), "a.dcm").dataset
     assert dataset.Rows == 8
     assert dataset.file_meta.TransferSyntaxUID == syntax
+
+
+@pytest.mark.parametrize("syntax", [*ENCODINGS, DeflatedExplicitVRLittleEndian])
+def test_an_object_without_preamble_is_recognised(make_object: Any, encode: Any, syntax: str) -> None:
+    data = encode(make_object(PIXELS, syntax))
+    assert is_dicom(data[128:])
+    found, whole = read_object(data[128:], "headless"), read_object(data, "whole")
+    assert found.pixels.read(0) == whole.pixels.read(0)
+    assert found.dataset.file_meta.TransferSyntaxUID == syntax
 
 
 @pytest.mark.parametrize("syntax", list(ENCODINGS))
@@ -138,7 +147,7 @@ def test_padding_behind_the_pixels_may_be_cut() -> None:
 
 
 def test_a_deflated_bomb_is_refused(make_object: Any, encode: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(read, "MAX_INFLATED", 4_000_000)
+    monkeypatch.setattr(deflated, "MAX_INFLATED", 4_000_000)
     bomb = encode(make_object(np.zeros((2000, 2000), np.uint16), DeflatedExplicitVRLittleEndian))
     assert len(bomb) < 100_000
     with pytest.raises(UnsafeArchive, match=r"bomb\.dcm"):

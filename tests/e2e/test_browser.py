@@ -149,6 +149,27 @@ def test_a_double_click_searches_once(page: Page, running: Running) -> None:
     assert len(asked) == 2
 
 
+def test_going_back_finds_the_form_as_it_was(page: Page, running: Running) -> None:
+    page.goto("/")
+    page.fill("#uid", running.sop_instance_uid)
+    page.fill("#k", "4")
+    page.get_by_role("button", name="Search").click()
+    expect(page.locator(".hit")).to_have_count(4, timeout=60_000)
+    page.go_back()
+    expect(page.locator("#k")).to_have_value("4")
+    expect(page.locator("#uid")).to_have_value(running.sop_instance_uid)
+
+
+def test_a_long_uid_in_a_reason_is_no_wider_than_a_phone(page: Page) -> None:
+    uid = "2.25." + "9" * 39
+    page.set_viewport_size({"width": 360, "height": 740})
+    page.goto("/")
+    page.fill("#uid", uid)
+    page.get_by_role("button", name="Search").click()
+    expect(page.get_by_role("alert")).to_contain_text(uid, timeout=60_000)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
 def test_hits_are_compared_side_by_side_by_keyboard(page: Page, running: Running) -> None:
     page.goto("/")
     page.fill("#uid", running.sop_instance_uid)

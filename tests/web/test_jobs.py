@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from flask.testing import FlaskClient
 
@@ -29,3 +31,11 @@ def test_the_jobs_go_back_page_by_page(
     assert "encoder-0" in client.get("/jobs?page=99").text
     assert 'href="/jobs?page=2&amp;state=queued"' in client.get("/jobs?state=queued").text
     assert 'rel="next"' not in client.get("/jobs?state=cancelled").text
+
+
+def test_the_pages_of_a_list_are_told_from_the_menu(client: FlaskClient, database: Database) -> None:
+    with database.write() as session:
+        for _ in range(51):
+            jobs.create(session, JobKind.EXTRACT, {})
+    names = re.findall(r'<nav[^>]* aria-label="([^"]+)"', client.get("/jobs").text)
+    assert len(names) == len(set(names)) == 3

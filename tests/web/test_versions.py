@@ -132,6 +132,8 @@ def test_an_answer_begins_with_nothing_similar(client: FlaskClient, database: Da
     page = client.get(f"/queries/{sure}").text
     assert "Nothing similar" not in page
     assert "0.600" in page
+    assert "60 in 100 are at least as far" in page
+    assert "A low one says that the archive may hold nothing like your image." in page
     assert "Nothing similar" not in client.get(f"/queries/{answered(database, archive)}").text, "not calibrated"
 
 

@@ -67,14 +67,16 @@ class Where:
         `!` is written with a blank behind it: `NAME> =VALUE`.
 
         Raises:
-            cbmir.errors.BadRequest: if a term is not NAME=VALUE, compares what has no order, or two give one name
-                different values.
+            cbmir.errors.BadRequest: if a term is not NAME=VALUE, compares what has no order, two give one name
+                different values, or there are more than `MOST_TERMS`.
         """
+        texts = [alternatives.choices(text) for text in terms]
+        if sum(map(len, texts)) > MOST_TERMS:
+            raise BadRequest(f"The filter has more than {MOST_TERMS} terms.", "Ask for fewer at a time.")
         pairs: dict[str, str] = {}
         days = Days()
         any_of: list[list[str]] = []
-        for text in terms:
-            choices = alternatives.choices(text)
+        for choices in texts:
             term = choices[0]
             if len(choices) > 1 or _is_negated(term):
                 any_of.append([_checked_term(choice) for choice in choices])
@@ -136,6 +138,8 @@ class Where:
         return conditions
 
 
+MOST_TERMS = 64
+"""Of one filter, each alternative counted: SQLite takes a second for so many, a minute for some hundreds."""
 COLUMNS = ("modality", "body_part", "archive")
 """What a term may ask about that is no label."""
 DATES = ("study_from", "study_to")

@@ -114,6 +114,13 @@ def test_parse_refuses_what_is_no_term(term: str) -> None:
         Where.parse([term])
 
 
+@pytest.mark.parametrize("terms", [[" OR ".join(["side=left"] * 65)], ["side=left"] * 65, ["a=b OR a=c"] * 33])
+def test_a_filter_without_end_is_refused(terms: list[str]) -> None:
+    with pytest.raises(BadRequest, match="more than 64 terms"):
+        Where.parse(terms)
+    assert Where.parse([" OR ".join(["side=left"] * 64)]).any_of == [["side=left"] * 64]
+
+
 @pytest.mark.parametrize("term", ["modality>=mri", "body_part <= HEAD", "side=left OR subclass>=b"])
 def test_parse_refuses_to_compare_what_has_no_order(term: str) -> None:
     with pytest.raises(BadRequest, match="compares what has no order"):

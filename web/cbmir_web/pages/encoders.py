@@ -6,7 +6,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
-from flask import make_response, redirect, render_template, request, url_for
+from flask import redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from cbmir.encoders import shipped
@@ -87,8 +87,7 @@ def _done(action: Callable[[], object]) -> Response:
     try:
         action()
     except CbmirError as error:
-        problem = errors.problem_of(error)
-        return make_response(_page(problem), problem.status)
+        return errors.on_page(error, _page)
     return redirect(url_for("pages.encoders"), HTTPStatus.SEE_OTHER)
 
 

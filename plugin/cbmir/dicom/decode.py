@@ -100,10 +100,22 @@ def decoder_for(found: DicomObject, layout: Layout, name: str) -> Decoder:
         return _Native(found.pixels, _as_written(found.pixels, layout, name), swapped)
     if layout.syntax not in (*CODECS, UNCOMPRESSED_IN_ITEMS):
         raise _undecodable(layout, name, "it is not read here")
-    if layout.syntax == UNCOMPRESSED_IN_ITEMS:
-        return _InItems(find_fragments(found, layout.frames, name), replace(layout, frames=1), name)
+    fragments = find_fragments(found, layout.frames, name)
+    if layout.syntax == UNCOMPRESSED_IN_ITEMS or _are_plain(fragments, layout):
+        return _InItems(fragments, replace(layout, frames=1), name)
     tiled = values.has(found.dataset, "TotalPixelMatrixRows")
-    return _Compressed(find_fragments(found, layout.frames, name), layout, name, tiled)
+    return _Compressed(fragments, layout, name, tiled)
+
+
+def _are_plain(fragments: Fragments, layout: Layout) -> bool:
+    """Some writers put grey frames into items as they are, whatever compression they promise: each is just as long
+    as its pixels, and the first is no codestream."""
+    if layout.syntax in UNTOUCHED or layout.samples > 1 or layout.allocated not in (8, 16):
+        return False
+    plain = layout.frame_bits // 8
+    if any(sum(length for _, length in spans) != plain + plain % 2 for spans in fragments.frames):
+        return False
+    return bool(fault(jpeg2000.bare(fragments.frame(0))))
 
 
 def _as_held(pixels: Octets, layout: Layout) -> Layout:

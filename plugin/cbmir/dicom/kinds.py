@@ -23,7 +23,7 @@ PRIVATE_CLASSES = {
     "1.3.46.670589.11.0.0.12.4": "MR Examcard Storage of Philips, private data",
     "1.2.840.113619.4.30": "PET Raw Data Storage of GE, private data",
 }
-"""SOP classes of vendors' own whose objects have no picture."""
+"""SOP classes of vendors' own, whose objects rarely have a picture, and what is said of those that have none."""
 
 PRIVATE_PIXELS, COMPRESSION = 0x0A, 0x11
 """The last bytes of the tags of Philips' private pixels, (07A1,xx0A), and of what names their compression."""

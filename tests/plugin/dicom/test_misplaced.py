@@ -8,7 +8,15 @@ import imagecodecs
 import numpy as np
 import pytest
 from pydicom.dataset import Dataset
-from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.encaps import encapsulate
+from pydicom.uid import (
+    JPEG2000,
+    UID,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEGBaseline8Bit,
+    JPEGLSLossless,
+)
 
 from cbmir.dicom.frames import find_frames
 from cbmir.dicom.read import DicomObject, read_object
@@ -58,6 +66,26 @@ def test_uncompressed_pixels_may_begin_as_a_frame_does(make_object: Any) -> None
     pixels = np.resize(frame, (16, len(frame) // 16))
     frames = find_frames(DicomObject.in_memory(make_object(pixels)), "x.dcm", max_pixels=10**6)
     assert np.array_equal(frames.decoder.frame(0, 0).values, pixels)
+
+
+@pytest.mark.parametrize("syntax", [JPEGBaseline8Bit, JPEG2000, JPEGLSLossless])
+def test_uncompressed_frames_may_lie_where_compressed_ones_are_promised(
+    make_object: Any, encode: Any, syntax: UID
+) -> None:
+    pixels = np.stack([SMOOTH, SMOOTH[::-1]]).astype("<u2")
+    items = encapsulate([each.tobytes() for each in pixels])
+    data = encode(make_object(SMOOTH, syntax, PixelData=items, NumberOfFrames=2))
+    frames = find_frames(read_object(data, "x.dcm"), "x.dcm", max_pixels=10**6)
+    assert [np.array_equal(frames.decoder.frame(index, 0).values, pixels[index]) for index in (0, 1)] == [True] * 2
+
+
+@pytest.mark.parametrize("change", [{"Rows": 39}, {"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB"}])
+def test_they_are_refused_where_they_leave_a_doubt(make_object: Any, encode: Any, change: dict[str, Any]) -> None:
+    shape = (40, 50, 3) if "SamplesPerPixel" in change else (40, 50)
+    items = encapsulate([bytes(int(np.prod(shape)))])
+    data = encode(make_object(SMOOTH.astype(np.uint8), JPEGBaseline8Bit, PixelData=items, **change))
+    with pytest.raises(Undecodable, match="no JPEG codestream"):
+        picture(read_object(data, "x.dcm"))
 
 
 def test_another_file_in_place_of_pixels_is_named(make_object: Any) -> None:

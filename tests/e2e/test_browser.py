@@ -160,7 +160,7 @@ def test_going_back_finds_the_form_as_it_was(page: Page, running: Running) -> No
     expect(page.locator("#uid")).to_have_value(running.sop_instance_uid)
 
 
-def test_a_long_uid_in_a_reason_is_no_wider_than_a_phone(page: Page) -> None:
+def test_a_reason_with_a_long_uid_and_the_facts_of_its_job_fit_a_phone(page: Page) -> None:
     uid = "2.25." + "9" * 39
     page.set_viewport_size({"width": 360, "height": 740})
     page.goto("/")
@@ -168,6 +168,9 @@ def test_a_long_uid_in_a_reason_is_no_wider_than_a_phone(page: Page) -> None:
     page.get_by_role("button", name="Search").click()
     expect(page.get_by_role("alert")).to_contain_text(uid, timeout=60_000)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    page.goto(page.url.replace("/queries/", "/jobs/"))
+    lefts = page.locator(".facts > *").evaluate_all("all => all.map(each => each.getBoundingClientRect().left)")
+    assert len(set(lefts)) == 1, "each fact is below its name"
 
 
 def test_hits_are_compared_side_by_side_by_keyboard(page: Page, running: Running) -> None:

@@ -176,3 +176,18 @@ def test_a_number_that_no_image_can_have_is_no_fault_of_ours(
     assert (page.status_code, 'name="file"' in page.text) == (200, True)
     assert client.post("/", data={"csrf_token": token(), "frame_id": number}).status_code == 422
     assert client.post("/api/v1/query", json={"frame_id": int(number)}).status_code == 422
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["", "upload", "encoders/train", "encoders/none/activate", "encoders/none/free", "jobs/none/cancel",
+     "archives", "archives/none/test", "archives/none/edit", "archives/none/pause", "queries/none/why",
+     "queries/none/report", "library/9/label", "library/9/delete", "quarantine/retry"],
+)  # fmt: skip
+def test_a_form_that_is_refused_is_told_so_in_json_where_that_is_preferred(
+    client: FlaskClient, token: Callable[..., str], path: str
+) -> None:
+    form = {"csrf_token": token(), "epochs": "0"}
+    response = client.post(f"/{path}", data=form, headers={"Accept": "application/json, text/html;q=0.5"})
+    assert response.status_code in (404, 422)
+    assert shape(response)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from cbmir.archive.base import Check
-from cbmir.archive.connection import ArchiveKind, Connection, Credentials
+from cbmir.archive.connection import DAYS, LISTS, ArchiveKind, Connection, Credentials
 from cbmir.errors import BadRequest
 from cbmir.services.archives import certificates, editing, registered
 from cbmir.services.archives.check import test
@@ -16,7 +16,6 @@ from cbmir.services.archives.slips import refuse_slips
 from cbmir.services.archives.status import ArchiveStatus
 from cbmir.store import archives, tables
 from cbmir_web.actions.following import status
-from cbmir_web.api.archive_schemas import LISTS
 from cbmir_web.installation import Installation
 
 PATIENCE_SECONDS = 10.0
@@ -82,7 +81,7 @@ def described(here: Installation, name: str) -> dict[str, Any]:
         row = archives.get(session, name)
     known = Connection.of(row.name, row.kind, row.address, row.options, {})
     rules = {key: ", ".join(getattr(known.rules, key)) for key in LISTS}
-    days = {key: _dashed(getattr(known.rules, key)) for key in ("since", "until")}
+    days = {key: _dashed(getattr(known.rules, key)) for key in DAYS}
     files = {field: certificates.name_of(here.settings, getattr(known, field)) for field in certificates.FIELDS}
     return {**vars(known), **rules, **days, **files, **_who(row, here)}
 

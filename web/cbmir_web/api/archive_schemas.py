@@ -10,12 +10,11 @@ from urllib.parse import urlsplit
 
 from marshmallow import Schema, ValidationError, fields, post_load, pre_load, validate
 
-from cbmir.archive.connection import ArchiveKind, Connection, Credentials, Retrieval, Rules
+from cbmir.archive.connection import DAYS, LISTS, ArchiveKind, Connection, Credentials, Retrieval, Rules
 from cbmir_web.api.schemas import Input, Whole, filled
 
 MOST_IDS = 1000
 DOCUMENTS = ("kos", "sr")
-LISTS = ("modalities", "without_modalities", "body_parts")
 ORTHANC_ID = validate.Regexp(r"^[0-9a-f]{8}(-[0-9a-f]{8}){4}$(?!\n)", error="Not an id of Orthanc's.")
 TEXT = validate.Length(max=2048)
 AE_TITLE = validate.Regexp(r"^[ -\[\]-~]{1,16}$(?!\n)", error="An AE title has 1 to 16 characters (PS3.5 6.2).")
@@ -124,7 +123,7 @@ class DescriptionSchema(Input):
         for name in (name for name in LISTS if data.get(name)):
             codes = (code.strip().upper() for text in data[name] for code in text.split(","))
             data[name] = tuple(code for code in codes if code)
-        return data | {name: data[name].replace("-", "") for name in ("since", "until") if data.get(name)}
+        return data | {name: data[name].replace("-", "") for name in DAYS if data.get(name)}
 
 
 NEVER_NULL = ("address", "kind", "password", "token", "client_secret")

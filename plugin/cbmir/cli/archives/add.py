@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from cbmir.archive.base import Check
-from cbmir.archive.connection import ArchiveKind, Connection, Retrieval
+from cbmir.archive.connection import DAYS, LISTS, ArchiveKind, Connection, Retrieval
 from cbmir.cli.context import Context
 from cbmir.errors import ArchiveUnavailable, BadRequest
 
@@ -52,7 +52,6 @@ OPTIONS = (
     click.option("--until", type=DAY, help="Last Study Date."),
 )
 
-LISTS, DAYS = ("modalities", "without_modalities", "body_parts"), ("since", "until")
 FILES = ("authority", "certificate", "key")
 PLAIN = (
     "tls",

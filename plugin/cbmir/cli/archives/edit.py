@@ -8,11 +8,9 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from cbmir.archive.connection import Connection
+from cbmir.archive.connection import DAYS, LISTS, Connection
 from cbmir.cli.archives.add import (
-    DAYS,
     FILES,
-    LISTS,
     PLAIN,
     codes,
     day,

@@ -29,10 +29,9 @@ def check(session: Session, label: str, by: Sequence[str], encoder_id: str, agai
 def no_such_label(session: Session, name: str) -> BadRequest:
     """The error for a label that no image has: it says what images have."""
     known = ", ".join(frames.known_names(session))
-    return BadRequest(
-        f"No image has a label {name!r}.",
-        f"What images have is: {known}. A manifest's column `source` says where they come from.",
-    )
+    remedy = f"What images have is: {known}. A manifest's column `source` says where they come from."
+    none = "None has any: labels come with a manifest or from folders' names (`cbmir ingest --labels`)."
+    return BadRequest(f"No image has a label {name!r}.", remedy if known else none)
 
 
 def compared_with_itself(encoder_id: str) -> BadRequest:

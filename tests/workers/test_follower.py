@@ -85,7 +85,13 @@ def test_a_worker_killed_in_mid_sync_is_replaced_by_another(
 
 
 def test_an_archive_that_was_down_is_caught_up_with(
-    house: House, start_worker: StartWorker, start_orthanc: Any, pacs: Any, send: Any, drawn: list[Path]
+    house: House,
+    start_worker: StartWorker,
+    start_orthanc: Any,
+    pacs: Any,
+    send: Any,
+    drawn: list[Path],
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     send(slice(0, 2))
     start_worker("archive")
@@ -106,6 +112,9 @@ def test_an_archive_that_was_down_is_caught_up_with(
     again.send(drawn[2].read_bytes())
     house.wait_for(lambda: house.count(tables.Feature) == 3)
     house.wait_for(lambda: connected() is True)
+    log = capfd.readouterr().err
+    assert "the worker of role archive is ready\n" in log
+    assert log.count("archive pacs answers again\n") == 1
 
 
 def test_a_paused_archive_is_left_alone_and_a_removed_one_forgotten(

@@ -54,7 +54,7 @@ def run(settings: Settings, database: Database, role: str) -> int:
     with embedded_redis.running(settings):
         bench = tasks.Bench(settings, database, make_app(settings))
         tasks.register(bench)
-        _listen(bench, ROLES[role])
+        _listen(bench, role)
         duties.make_ready(ROLES[role])
         _warm(bench, ROLES[role])
         return _consume(bench.app, role)
@@ -88,8 +88,9 @@ def _consume(app: Celery, role: str) -> int:
     return int(worker.exitcode or 0)
 
 
-def _listen(bench: tasks.Bench, kinds: Collection[JobKind]) -> None:
+def _listen(bench: tasks.Bench, role: str) -> None:
     """Hear of Celery's comings and goings."""
+    kinds = ROLES[role]
     sweeping = sweeper(bench.database, bench.app, bench.settings, bench.stop)
     followers = Followers(bench.database, bench.app, bench.settings, bench.stop)
     _on(signals.setup_logging, _set_up_logging)
@@ -98,7 +99,7 @@ def _listen(bench: tasks.Bench, kinds: Collection[JobKind]) -> None:
         _on(signals.worker_ready, followers.start)
     if JobKind.INGEST in kinds:
         _on(signals.worker_ready, housekeeper(bench.database, bench.settings, bench.stop).start)
-    _on(signals.worker_ready, lambda: log.info("ready"))
+    _on(signals.worker_ready, lambda: log.info("the worker of role %s is ready", role))
     _on(signals.worker_shutting_down, bench.stop.set)
 
 

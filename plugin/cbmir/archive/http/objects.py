@@ -113,7 +113,9 @@ class _Course:
         """One object, or why it did not come; an error that concerns the whole archive, or our disk, is raised."""
         try:
             file = _tried(self, instance)
-        except (NotFound, ArchiveGarbled, BrokenFile) as error:
+        except NotFound as error:
+            return Fetched(instance, error=_not_given(instance, error))
+        except (ArchiveGarbled, BrokenFile) as error:
             return Fetched(instance, error=error)
         except (AnswerLost, RequestRefused) as error:
             self._lost_in_a_row += 1
@@ -122,6 +124,13 @@ class _Course:
             return Fetched(instance, error=error)
         self._lost_in_a_row = 0
         return Fetched(instance, file)
+
+
+def _not_given(instance: RemoteInstance, error: NotFound) -> NotFound:
+    """The same of the object: the archive is where it was thought, since it lists it."""
+    reason = f"The object {instance.sop_instance_uid} did not come: {error.reason}"
+    remedy = "If it was deleted there, the next comparison takes it out here; else see the archive's own log."
+    return NotFound(reason, remedy)
 
 
 def _tried(course: _Course, instance: RemoteInstance) -> Path:

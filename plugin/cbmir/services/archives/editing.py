@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from cbmir.archive import registry
-from cbmir.archive.connection import ArchiveKind, Connection, Credentials, Rules, is_node
+from cbmir.archive.connection import ArchiveKind, Connection, Credentials, Rules, is_node, is_url
 from cbmir.errors import BadRequest
 from cbmir.services.archives.registered import connection_of
 from cbmir.services.archives.sealing import seal
@@ -88,7 +88,7 @@ def planned(database: Database, settings: Settings, name: str, changes: Mapping[
     rules = {key: value for key, value in changes.items() if key in RULES}
     options = {**before.options(), **own, "rules": {**asdict(before.rules), **rules}}
     address = changes.get("address", before.address)
-    kind = changes.get("kind", ArchiveKind.DIMSE if is_node(address) else before.kind)
+    kind = changes.get("kind", _kind(before.kind, address))
     after = Connection.of(name, kind, address, options, vars(_credentials(before.credentials, changes)))
     _refuse_another_host(before, after, changes)
     refuse_slips(after, before)
@@ -128,6 +128,13 @@ def apply(database: Database, settings: Settings, edit: Edit, *, drop_unmatched:
     with database.write() as session:
         archives.change(session, archives.get(session, after.name).id, **values)
     log.info("archive %s is edited: %s", after.name, ", ".join(edit.changed) or "nothing")
+
+
+def _kind(before: ArchiveKind, address: str) -> ArchiveKind:
+    """What is spoken at this address, as far as it tells: one that spoke DIMSE speaks DICOMweb at a URL."""
+    if is_node(address):
+        return ArchiveKind.DIMSE
+    return ArchiveKind.DICOMWEB if is_url(address) and before is ArchiveKind.DIMSE else before
 
 
 def _before(row: tables.Archive, settings: Settings, changes: Mapping[str, Any]) -> Connection:

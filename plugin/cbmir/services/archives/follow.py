@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -30,6 +31,8 @@ HEARD_SECONDS = 10.0
 
 SWEEP_SHARE = 10
 """A sweep is not repeated before so many times its own duration: the archive has other work to do."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -79,7 +82,10 @@ class Follower:
         """Note that the archive answers, unless that was just done."""
         if time.monotonic() >= self.heard_at:
             with self.followed.database.write() as session:
+                again = archives.get(session, self.followed.name).connected is False
                 note(session, self.followed.id)
+            if again:
+                log.info("archive %s answers again", self.followed.name)
             self.heard_at = time.monotonic() + HEARD_SECONDS
 
     def _sweep(self, found: Callable[[], None], seen: Callable[[], None]) -> None:

@@ -105,6 +105,17 @@ def test_what_is_no_such_object_is_told_and_nothing_is_left(
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [fine]
 
 
+def test_an_object_that_is_not_there_is_named_and_the_address_is_not_doubted(
+    serve: Any, connection: Connect, make_dicom: Callable[..., bytes], tmp_path: Path, wado: Any
+) -> None:
+    wanted = wado.remote(make_dicom(1))
+    (found,) = fetch(connection(serve(lambda _: (404, b"", {})).url), tmp_path, wanted)
+    assert isinstance(found.error, NotFound)
+    assert wanted.sop_instance_uid in found.error.reason
+    assert "deleted there" in found.error.remedy
+    assert "address" not in found.error.sentence
+
+
 def test_an_object_that_breaks_off_is_asked_for_once_more(
     serve: Any, connection: Connect, make_dicom: Callable[..., bytes], tmp_path: Path, wado: Any
 ) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from cbmir.archive.connection import ArchiveKind, Connection, Credentials, Retrieval
 from cbmir.errors import BadRequest
-from cbmir.services.archives.editing import planned
+from cbmir.services.archives.editing import apply, planned
 from cbmir.services.archives.registered import add
 from cbmir.settings import Settings
 from cbmir.store import archives
@@ -63,6 +63,15 @@ def test_what_is_no_address_is_not_taken_for_dimse(database: Database, settings:
 def test_a_move_to_a_node_is_known_by_the_address(database: Database, settings: Settings) -> None:
     add(database, settings, Connection("web", ArchiveKind.DICOMWEB, "https://host/dicom-web"))
     assert planned(database, settings, "web", {"address": "PACS@host:104"}).after.kind is ArchiveKind.DIMSE
+
+
+def test_a_node_that_moves_to_a_url_is_a_dicomweb_server_until_somebody_asks_it(
+    database: Database, settings: Settings
+) -> None:
+    add(database, settings, NODE)
+    moved = planned(database, settings, "pacs", {"address": "https://host/dicom-web"})
+    assert (moved.after.kind, moved.moves) == (ArchiveKind.DICOMWEB, True)
+    apply(database, settings, moved)
 
 
 def test_another_address_may_come_with_what_is_for_it(database: Database, settings: Settings) -> None:

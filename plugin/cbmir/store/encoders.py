@@ -9,7 +9,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from cbmir.errors import EncoderMismatch, EncoderNotReady, NotFound
-from cbmir.store import activations
+from cbmir.store import activations, frames
 from cbmir.store.tables import Encoder, GroupPart
 from cbmir.store.writing import insert_new
 from cbmir.types import Part
@@ -99,11 +99,14 @@ def usable(session: Session, id: str | None) -> Encoder:
 
     Raises:
         cbmir.errors.NotFound: if there is none.
+        cbmir.errors.EmptyGallery: if there is no image that it could have features of.
         cbmir.errors.EncoderNotReady: if its features were freed, or are about to be (what is left is a part), or
             were never asked for.
     """
     row = resolve(session, id)
     if not row.kept and not was_extracted(row):
+        if not frames.any_stored(session):
+            raise frames.none_stored()
         raise EncoderNotReady(
             f"No image has a feature of the encoder {row.id} yet.", f"Run `cbmir extract --encoder {row.id}`."
         )

@@ -13,6 +13,7 @@ import numpy as np
 from sqlalchemy import and_, exists, func, select, true, union_all
 from sqlalchemy.orm import InstrumentedAttribute, Session, joinedload, selectinload
 
+from cbmir.errors import EmptyGallery
 from cbmir.store.tables import Feature, Frame, Group, Instance, Label, Query
 from cbmir.store.writing import in_pieces
 from cbmir.types import IdArray
@@ -65,6 +66,11 @@ def count_and_highest(session: Session) -> tuple[int, int]:
 def any_stored(session: Session) -> bool:
     """Whether there is any frame at all."""
     return bool(session.scalar(select(exists().select_from(Frame))))
+
+
+def none_stored() -> EmptyGallery:
+    """The error for an archive without any."""
+    return EmptyGallery("The archive holds no image yet.", "Ingest some: `cbmir ingest PATH`.")
 
 
 def by_id(session: Session, frame_ids: Sequence[int]) -> dict[int, Frame]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sqlalchemy import delete
 
-from cbmir.errors import EncoderNotReady, NotFound
+from cbmir.errors import EmptyGallery, EncoderNotReady, NotFound
 from cbmir.store import activations, calibrations, encoders, features, queries
 from cbmir.store.calibrations import Stored
 from cbmir.store.session import Database
@@ -42,6 +42,14 @@ def test_an_encoder_that_is_deleted_gives_way_to_the_one_before(any_database: Da
         session.execute(delete(Encoder).where(Encoder.id == "net-2"))
         assert encoders.resolve(session, None).id == "net-1"
         assert activations.previous(session) is None
+
+
+def test_where_no_image_is_images_are_asked_for(any_database: Database, new_encoder: Make) -> None:
+    with any_database.write() as session:
+        encoder = new_encoder(session)
+        encoders.set_kept(session, encoder.id, False)
+        with pytest.raises(EmptyGallery, match="no image yet"):
+            encoders.usable(session, encoder.id)
 
 
 def test_features_that_are_not_wanted_are_not_taken(

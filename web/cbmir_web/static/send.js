@@ -15,6 +15,7 @@ export function sendWithProgress(form) {
     });
     request.addEventListener("load", () => (request.status < 400 ? follow(request) : refuse(reason(request))));
     request.addEventListener("error", () => refuse("The server did not take the files. Is it running?"));
+    request.addEventListener("abort", () => refuse("Sending was stopped. Nothing was handed in."));
     button.disabled = true;
     state.classList.remove("refused");
     request.send(new FormData(form));

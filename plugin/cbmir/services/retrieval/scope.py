@@ -100,7 +100,7 @@ def _outdated(gallery: Gallery, allowed: IdArray | None, left_out: set[int]) -> 
 def nothing_extracted(session: Session, encoder_id: str) -> EmptyGallery:
     """The error for an encoder without features: it says what is missing, images or the extraction."""
     if not frames.any_stored(session):
-        return EmptyGallery("The archive holds no image yet.", "Ingest some: `cbmir ingest PATH`.")
+        return frames.none_stored()
     return EmptyGallery(
         f"No image has a feature of the encoder {encoder_id} yet.", f"Run `cbmir extract --encoder {encoder_id}`."
     )

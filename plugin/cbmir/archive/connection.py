@@ -58,7 +58,7 @@ class Credentials:
 
 
 LAST_DAY = "99991231"
-LISTS, DAYS = ("modalities", "without_modalities", "body_parts"), ("since", "until")
+RULE_LISTS, RULE_DAYS = ("modalities", "without_modalities", "body_parts"), ("since", "until")
 """The fields of `Rules`: lists of codes, and days."""
 
 

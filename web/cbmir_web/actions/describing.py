@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from cbmir.archive.base import Check
-from cbmir.archive.connection import DAYS, LISTS, ArchiveKind, Connection, Credentials
+from cbmir.archive.connection import RULE_DAYS, RULE_LISTS, ArchiveKind, Connection, Credentials
 from cbmir.errors import BadRequest
 from cbmir.services.archives import certificates, editing, registered
 from cbmir.services.archives.check import test
@@ -80,8 +80,8 @@ def described(here: Installation, name: str) -> dict[str, Any]:
     with here.database.read() as session:
         row = archives.get(session, name)
     known = Connection.of(row.name, row.kind, row.address, row.options, {})
-    rules = {key: ", ".join(getattr(known.rules, key)) for key in LISTS}
-    days = {key: _dashed(getattr(known.rules, key)) for key in DAYS}
+    rules = {key: ", ".join(getattr(known.rules, key)) for key in RULE_LISTS}
+    days = {key: _dashed(getattr(known.rules, key)) for key in RULE_DAYS}
     files = {field: certificates.name_of(here.settings, getattr(known, field)) for field in certificates.FIELDS}
     return {**vars(known), **rules, **days, **files, **_who(row, here)}
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from marshmallow import Schema, ValidationError, fields, post_load, pre_load, validate
 
-from cbmir.archive.connection import DAYS, LISTS, ArchiveKind, Connection, Credentials, Retrieval, Rules
+from cbmir.archive.connection import RULE_DAYS, RULE_LISTS, ArchiveKind, Connection, Credentials, Retrieval, Rules
 from cbmir_web.api.schemas import Input, Whole, filled
 
 MOST_IDS = 1000
@@ -120,10 +120,10 @@ class DescriptionSchema(Input):
     @post_load
     def flatten(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
         """A form gives codes in one text, `CT, MR`, and dates with dashes."""
-        for name in (name for name in LISTS if data.get(name)):
+        for name in (name for name in RULE_LISTS if data.get(name)):
             codes = (code.strip().upper() for text in data[name] for code in text.split(","))
             data[name] = tuple(code for code in codes if code)
-        return data | {name: data[name].replace("-", "") for name in DAYS if data.get(name)}
+        return data | {name: data[name].replace("-", "") for name in RULE_DAYS if data.get(name)}
 
 
 NEVER_NULL = ("address", "kind", "password", "token", "client_secret")

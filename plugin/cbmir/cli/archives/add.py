@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from cbmir.archive.base import Check
-from cbmir.archive.connection import DAYS, LISTS, ArchiveKind, Connection, Retrieval
+from cbmir.archive.connection import RULE_DAYS, RULE_LISTS, ArchiveKind, Connection, Retrieval
 from cbmir.cli.context import Context
 from cbmir.errors import ArchiveUnavailable, BadRequest
 
@@ -164,7 +164,7 @@ def secret(file: str | None) -> str:
 
 
 def _rules(given: dict[str, Any]) -> dict[str, Any]:
-    return {key: codes(given[key]) for key in LISTS} | {key: day(given[key]) for key in DAYS}
+    return {key: codes(given[key]) for key in RULE_LISTS} | {key: day(given[key]) for key in RULE_DAYS}
 
 
 def codes(given: Iterable[str]) -> tuple[str, ...]:

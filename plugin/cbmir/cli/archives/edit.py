@@ -8,7 +8,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from cbmir.archive.connection import DAYS, LISTS, Connection
+from cbmir.archive.connection import RULE_DAYS, RULE_LISTS, Connection
 from cbmir.cli.archives.add import (
     FILES,
     PLAIN,
@@ -93,8 +93,8 @@ def _detected(connection: Connection) -> Connection:
 def _changes(said: dict[str, Any]) -> dict[str, Any]:
     """The fields that the options given set."""
     changes = {key: said[key] for key in SAME if key in said}
-    changes |= {key: codes(said[key]) for key in LISTS if key in said}
-    changes |= {key: day(said[key]) for key in DAYS if key in said}
+    changes |= {key: codes(said[key]) for key in RULE_LISTS if key in said}
+    changes |= {key: day(said[key]) for key in RULE_DAYS if key in said}
     changes |= {field: secret(said[option]) for option, field in SECRET_FILES.items() if option in said}
     if said.get("username") or "password_file" in said:
         changes["password"] = password(said.get("password_file"))

@@ -78,7 +78,7 @@ def test_it_runs_everything_once_and_ends_it_within_seconds(
     assert up.stdout.readline() == f"cbmir is ready: http://127.0.0.1:{port}\n"
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=10) as answer:
         assert answer.status == 200
-    assert "No image has a feature" in failed_search(database, app, job_of, wait_for)
+    assert "The archive holds no image yet" in failed_search(database, app, job_of, wait_for)
 
     _, said = (second := run_up(port + 1)).communicate(timeout=60)
     assert second.returncode == 1
@@ -109,7 +109,7 @@ def test_it_is_said_to_be_ready_where_a_password_is_asked_and_a_redis_that_dies_
     os.kill(int(killed), signal.SIGKILL)
     wait_for(lambda: pid_file.exists() and pid_file.read_text() not in ("", killed))
     wait_for(lambda: embedded_redis.is_running(settings))
-    assert "No image has a feature" in failed_search(database, app, job_of, wait_for)
+    assert "The archive holds no image yet" in failed_search(database, app, job_of, wait_for)
 
 
 def command_of(process: int) -> str:

@@ -27,7 +27,7 @@ Upload = Callable[[int], dict[str, Any]]
 House = Any
 WaitFor = Callable[..., None]
 
-FRAMES = 300
+FRAMES = 1200
 """Enough that a worker extracts for a second or more, a few at a time."""
 SOME = 30
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
@@ -32,7 +34,21 @@ def woven(kernel: Kernel) -> Kernel:
 
 def _compiled(kernel: Kernel, freedom: set[str], signature: Any = None) -> Kernel:
     try:
-        fast: object = numba.njit(signature, cache=True, nogil=True, fastmath=freedom)(kernel)
+        fast: Any = numba.njit(signature, cache=True, nogil=True, fastmath=freedom)(kernel)
     except RuntimeError:  # there is no folder to keep it in: it is compiled once a process
-        fast = numba.njit(signature, nogil=True, fastmath=freedom)(kernel)
+        return cast(Kernel, numba.njit(signature, nogil=True, fastmath=freedom)(kernel))
+    _keep_while_all_stay(fast._cache._cache_file, Path(kernel.__code__.co_filename).parent)  # noqa: SLF001
     return cast(Kernel, fast)
+
+
+def _keep_while_all_stay(kept: Any, folder: Path) -> None:
+    """Have machine code made anew once any file in its folder has changed: it may hold functions of those, woven
+    into it, and numba, which has no public word for it, looks at the file of the outermost one alone."""
+    kept._source_stamp = kept._source_stamp, _stamps(folder)  # noqa: SLF001
+
+
+@lru_cache
+def _stamps(folder: Path) -> tuple[tuple[str, int, int], ...]:
+    """Name, time of change and size of each module in a folder."""
+    found = ((path.name, path.stat()) for path in sorted(folder.glob("*.py")))
+    return tuple((name, told.st_mtime_ns, told.st_size) for name, told in found)

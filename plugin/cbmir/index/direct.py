@@ -9,7 +9,7 @@ from cbmir.compiling import compiled, woven
 from cbmir.index.bounds import rough, square_above
 from cbmir.index.measure import distance
 from cbmir.index.nearest import DoubleArray, put_in_order, take
-from cbmir.index.prefetch import LINE, prefetch_for_once
+from cbmir.index.prefetch import LINE, prefetch_beyond
 from cbmir.types import FloatArray, IdArray
 
 Rows = npt.NDArray[np.int64]
@@ -69,5 +69,5 @@ def _fetch(vectors: FloatArray, row: int) -> None:
     """Have the beginning of a vector fetched, or all of a short one; what follows the processor foresees."""
     first, width = row * vectors.shape[1], vectors.shape[1]
     for number in range(first, first + min(width, FORESEEN), LINE // 4):
-        prefetch_for_once(vectors, number)
-    prefetch_for_once(vectors, first + min(width, FORESEEN) - 1)  # rows need not begin where lines do
+        prefetch_beyond(vectors, number)
+    prefetch_beyond(vectors, first + min(width, FORESEEN) - 1)  # rows need not begin where lines do

@@ -23,7 +23,7 @@ _READ, _DATA = _NUMBER(0), _NUMBER(1)
 
 
 def _hint(kept: int) -> Hint:
-    """A hint that says how long the line is wanted: from 0, for once, to 3, in all caches."""
+    """A hint that says where the line is wanted: from 3, in all caches, to 1, in the last alone."""
 
     def typed(_context: Any, array: types.Array, _place: types.Integer) -> Any:
         return types.void(array, types.intp), generate
@@ -40,4 +40,5 @@ def _hint(kept: int) -> Hint:
 
 
 prefetch = _hint(3)
-prefetch_for_once = _hint(0)
+prefetch_beyond = _hint(2)
+"""In all but the first cache, which would have to give up for it what is read before."""

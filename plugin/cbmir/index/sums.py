@@ -10,14 +10,16 @@ import numpy.typing as npt
 
 from cbmir.compiling import compiled, reordered, woven
 from cbmir.index.cells import Cells
-from cbmir.index.prefetch import LINE, prefetch
+from cbmir.index.prefetch import LINE, prefetch_beyond
 from cbmir.types import FloatArray
 
 Codes = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
 Numbers = npt.NDArray[np.int64]
 
-TOGETHER = 4
+TOGETHER = 8
+"""Coordinates added before it is counted who is still inside."""
+AT_ONCE = 4
 """Coordinates added in one go: the sums are loaded and stored once for so many."""
 
 
@@ -35,9 +37,9 @@ def start(sums: FloatArray, kept: Mask, first: int, members: int) -> None:
     sums[:there] = 0
     sums[there:] = np.nan
     if kept.shape[0]:
-        for member in range(there):
-            if not kept[first + member]:
-                sums[member] = np.nan
+        counts = kept[first : first + there]
+        for member in range(there):  # without a branch: several are set at once
+            sums[member] = np.float32(0) if counts[member] else np.float32(np.nan)
 
 
 @reordered
@@ -65,11 +67,11 @@ def bounded(
         some = min(TOGETHER, width - done)
         for nth in range(done, done + some):
             _fetch(cells.codes, (following * width + axes[nth]) * size)
-        if some == TOGETHER:
-            _add_four(sums, place, origin, step, codes, axes[done : done + some])
-        else:
-            for nth in range(done, width):
-                _add_one(sums, place, origin, step, codes, axes[nth])
+        fours = done + some // AT_ONCE * AT_ONCE
+        for nth in range(done, fours, AT_ONCE):
+            _add_four(sums, place, origin, step, codes, axes[nth : nth + AT_ONCE])
+        for nth in range(fours, done + some):
+            _add_one(sums, place, origin, step, codes, axes[nth])
         done += some
         inside = _count(sums, ceiling)
     touched[0] += 1
@@ -81,7 +83,7 @@ def bounded(
 def _fetch(codes: Codes, first: int) -> None:
     """Have all members' codes along one axis fetched, of which the first is at this place."""
     for code in range(first, first + codes.shape[2], LINE):
-        prefetch(codes, code)
+        prefetch_beyond(codes, code)
 
 
 @woven

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cbmir.encoders import onnx_file
-from cbmir.encoders.quantisation import quantised
+from cbmir.encoders.quantisation import is_quantised, quantised
 from cbmir.encoders.runtime import OnnxEncoder
 from cbmir.encoders.weights_file import WeightsFile
 from cbmir.errors import BadRequest, EmptyGallery
@@ -91,6 +91,8 @@ def quantise(
     network = load_encoder(row, settings)
     if not isinstance(network, OnnxEncoder):
         raise BadRequest(f"The architecture {row.architecture} is not run by ONNX Runtime: it has no 8 bits.")
+    if is_quantised(network.model):
+        raise BadRequest(f"{row.id} is in 8 bits already.", "Name the encoder that it comes from: `cbmir encoders`.")
     chosen = np.unique(np.linspace(0, len(frame_ids) - 1, LOOKED_AT).astype(np.int64))
     shelf = Shelf(settings.pictures)
     inputs = [network.preprocessing.apply(shelf.get(keys[int(frame_ids[each])])) for each in chosen]

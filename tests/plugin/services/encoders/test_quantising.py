@@ -72,6 +72,8 @@ def test_an_encoder_in_8_bits_is_another_encoder(
     assert not np.array_equal(expected, found)
     assert np.linalg.norm(expected - found) < 0.1 * np.linalg.norm(expected)
     assert extract(database, settings, added, Silence())["extracted"] == 80
+    with pytest.raises(BadRequest, match="is in 8 bits already"):
+        quantise(database, settings, added, Silence())
 
 
 def test_nothing_is_added_where_the_neighbours_do_not_stay(

@@ -146,6 +146,7 @@ def _by_file(reader: csv.DictReader[str], path: Path) -> dict[Path, list[Row]]:
 
 
 def _label(line: dict[str, str], name: str) -> str:
-    """What a line says of a label, under either name; empty where it says nothing."""
+    """What a line says of a label, under either name; empty where it says nothing. A break within a spreadsheet's
+    cell is a blank: a web form would send it as another one."""
     columns = name, OTHER_NAMES.get(name, name)
-    return next(filter(None, (line.get(column, "").strip() for column in columns)), "")
+    return next(filter(None, (" ".join(line.get(column, "").split()) for column in columns)), "")

@@ -50,6 +50,11 @@ def quantised(model: bytes, inputs: Iterable[FloatArray]) -> bytes:
         return path.read_bytes()
 
 
+def is_quantised(model: bytes) -> bool:
+    """Whether a serialised model has numbers in 8 bits within already."""
+    return any("Quantize" in node.op_type for node in onnx.load_model_from_string(model).graph.node)
+
+
 def _ends(model: Any) -> list[str]:
     """Names of the nodes that stay in float32, which cost little time and lose most: the first convolution, whose
     input is the picture, and what makes numbers of the last one's map. Nodes without a name get one."""

@@ -39,8 +39,9 @@ class Tensors:
         return key in self._held
 
     def between(self, start: str, end: str) -> list[str]:
-        """What stands between such a start and end of the tensors' names."""
-        fits = (key for key in self._held if key.startswith(start) and key.endswith(end))
+        """What stands between such a start and end of the tensors' names, in alphabetical order: safetensors gives
+        them in another one each time, and sums of floats hang on theirs."""
+        fits = (key for key in sorted(self._held) if key.startswith(start) and key.endswith(end))
         return [key[len(start) : -len(end)] for key in fits if len(key) > len(start) + len(end)]
 
     def take(self, key: str, *shape: int | None) -> FloatArray:

@@ -147,9 +147,14 @@ def label_row(name: str, value: str, origin: LabelOrigin) -> Row:
         cbmir.errors.BadRequest: if the name or the value is empty or too long.
     """
     name, value = storable(name), storable(value)
-    if not 0 < len(name) <= LONGEST_NAME or not 0 < len(value) <= LONGEST_VALUE:
+    _check_length("The name of a label", name, LONGEST_NAME)
+    _check_length(f"The label {name!r}", value, LONGEST_VALUE)
+    return {"name": name, "value": value, "origin": origin.value}
+
+
+def _check_length(what: str, text: str, longest: int) -> None:
+    if not 0 < len(text) <= longest:
         raise BadRequest(
-            f"The label {name[:LONGEST_NAME]!r} has {len(value)} characters.",
+            f"{what} has {len(text)} characters.",
             f"Give a name of 1 to {LONGEST_NAME} and a value of 1 to {LONGEST_VALUE} characters.",
         )
-    return {"name": name, "value": value, "origin": origin.value}

@@ -45,6 +45,14 @@ def test_where_a_picture_comes_from_has_two_names(tmp_path: Path, settings: Sett
     }  # fmt: skip
 
 
+def test_a_break_within_a_cell_is_a_blank(tmp_path: Path, settings: Settings) -> None:
+    labelling = manifest(tmp_path, 'path,subclass\na.png,"brain\r\nglioma"\n').of(
+        source(tmp_path, "a.png", settings)
+    )
+    assert labelling is not None
+    assert labelling.labels == {"subclass": "brain glioma"}
+
+
 def test_two_labels_are_a_conflict_and_a_repeated_line_is_not(tmp_path: Path, settings: Settings) -> None:
     read = manifest(tmp_path, "path,subclass\na.png,one\na.png,two\nb.png,one\nb.png,one\n")
     with pytest.raises(ConflictingLabels, match=r"a\.png stands in manifest\.csv 2 times"):

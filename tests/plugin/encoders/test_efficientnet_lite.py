@@ -13,7 +13,8 @@ from torch.nn import functional
 
 from cbmir.encoders import efficientnet_weights, registry
 from cbmir.encoders.base import Encoder, Preprocessing
-from cbmir.encoders.efficientnet_lite import blocks
+from cbmir.encoders.efficientnet_lite import blocks, model
+from cbmir.encoders.tensors import Tensors
 from cbmir.errors import WeightsMismatch
 from cbmir.types import FloatArray
 
@@ -107,6 +108,14 @@ def test_a_dense_layer_may_follow(state: State, inputs: FloatArray, tmp_path: Pa
     pooled = by_torch(state, inputs)
     directions = pooled / np.linalg.norm(pooled, axis=1, keepdims=True)
     assert_alike(encoder.encode(inputs), directions @ weight.T + bias)
+
+
+def test_one_file_is_one_network_however_often_it_is_read(state: State) -> None:
+    maps = {"head": 1280, "blocks.7": 80, "blocks.10": 112, "blocks.12": 192}
+    layer = {f"reduce.{name}.weight": np.ones((4, size), np.float32) for name, size in maps.items()}
+    tensors = safetensors.numpy.load(efficientnet_weights.converted(state)) | layer
+    data = safetensors.numpy.save({**tensors, "reduce.bias": np.zeros(4, np.float32)})
+    assert len({model(Tensors(data, "net"), Preprocessing(SIDE, 3)) for _ in range(8)}) == 1
 
 
 def test_one_channel_is_enough(state: State, inputs: FloatArray, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cbmir.encoders import onnx_file
-from cbmir.encoders.quantisation import quantised
+from cbmir.encoders.quantisation import is_quantised, quantised
 from cbmir.encoders.runtime import OnnxEncoder
 from cbmir.encoders.weights_file import WeightsFile
 from cbmir.errors import BadRequest, EmptyGallery
@@ -76,7 +76,7 @@ def quantise(
 
     Raises:
         cbmir.errors.NotFound: if there is no such encoder, or its weights are not here.
-        cbmir.errors.EmptyGallery: if it has too few features to compare with.
+        cbmir.errors.EmptyGallery: if it has too few features to compare with, or they are of too few patients.
         cbmir.errors.BadRequest: if it cannot be brought into 8 bits, or the neighbours do not stay.
     """
     with database.read() as session:
@@ -91,7 +91,12 @@ def quantise(
     network = load_encoder(row, settings)
     if not isinstance(network, OnnxEncoder):
         raise BadRequest(f"The architecture {row.architecture} is not run by ONNX Runtime: it has no 8 bits.")
+    if is_quantised(network.model):
+        raise BadRequest(
+            f"{row.id} is in 8 bits already.", "Name the encoder that it comes from: `cbmir encoders`."
+        )
     chosen = np.unique(np.linspace(0, len(frame_ids) - 1, LOOKED_AT).astype(np.int64))
+    _check_patients(row.id, labelled.group_ids[chosen])
     shelf = Shelf(settings.pictures)
     inputs = [network.preprocessing.apply(shelf.get(keys[int(frame_ids[each])])) for each in chosen]
     every = max(1, len(inputs) // LEARNED_FROM)
@@ -107,6 +112,16 @@ def quantise(
     return _add(database, settings, row, data, comparison), comparison
 
 
+def _check_patients(encoder_id: str, groups: npt.NDArray[np.int64]) -> None:
+    """Refuse where a picture has not five others of other patients: any encoder would pass then."""
+    others = len(groups) - int(np.unique(groups, return_counts=True)[1].max())
+    if others < K:
+        raise EmptyGallery(
+            f"{encoder_id} has features of too few patients to compare with: all but {others} are of one.",
+            "Ingest pictures of more; for plain images a manifest's column `group` tells patients apart.",
+        )
+
+
 def compared(
     whole: FloatArray, in_8_bits: FloatArray, groups: npt.NDArray[np.int64], labels: Sequence[str | None]
 ) -> Comparison:
@@ -114,7 +129,7 @@ def compared(
 
     Args:
         whole, in_8_bits: float32 (n, dimension).
-        groups: int64 (n,), the patient of each.
+        groups: int64 (n,), the patient of each; every picture has five of other patients at least.
         labels: n, None where there is none.
     """
     first, second = (_nearest(each, groups) for each in (whole, in_8_bits))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from sqlalchemy import func, select, update
 
 from cbmir.errors import BadRequest, EmptyGallery
 from cbmir.progress import Silence
@@ -14,7 +15,7 @@ from cbmir.services.encoders.quantising import Comparison, compared, quantise
 from cbmir.services.features.extract import extract
 from cbmir.services.features.loading import load_encoder
 from cbmir.settings import Settings
-from cbmir.store import encoders
+from cbmir.store import encoders, tables
 from cbmir.store.session import Database
 
 Stock = Callable[..., None]
@@ -72,6 +73,22 @@ def test_an_encoder_in_8_bits_is_another_encoder(
     assert not np.array_equal(expected, found)
     assert np.linalg.norm(expected - found) < 0.1 * np.linalg.norm(expected)
     assert extract(database, settings, added, Silence())["extracted"] == 80
+    with pytest.raises(BadRequest, match="is in 8 bits already"):
+        quantise(database, settings, added, Silence())
+
+
+def test_of_one_patient_there_is_nothing_to_compare(
+    database: Database, settings: Settings, stock: Stock, add_network: Callable[..., str]
+) -> None:
+    stock(database, patients=30)
+    encoder = add_network(database)
+    extract(database, settings, encoder, Silence())
+    with database.write() as session:
+        session.execute(
+            update(tables.Instance).values(group_id=select(func.min(tables.Group.id)).scalar_subquery())
+        )
+    with pytest.raises(EmptyGallery, match="too few patients to compare with: all but 0 are of one"):
+        quantise(database, settings, encoder, Silence())
 
 
 def test_nothing_is_added_where_the_neighbours_do_not_stay(

@@ -124,6 +124,12 @@ def _promised(frame: bytes, part: int) -> int:
     return int.from_bytes(frame[part + 6 : part + 10], "big")
 
 
+def missing(frame: bytes) -> int:
+    """How many bytes a tile-part promises beyond the end of the codestream; 0 of a whole one."""
+    parts = (at for kind, at in _segments(frame) if kind == TILE_PART)
+    return max((0, *(at + _promised(frame, at) - len(frame) for at in parts)))
+
+
 def _fault_of_styles(frame: bytes, size: Size) -> str:
     """What is wrong with the segments of coding style (A.6.1, A.6.2), or hides them."""
     styles: list[Style] = []

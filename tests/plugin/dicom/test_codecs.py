@@ -218,6 +218,20 @@ def test_the_frame_tells_a_compression_that_nothing_names(
     assert np.array_equal(decoder.frame(0, 0).values, GREY)
 
 
+def test_comments_behind_the_data_of_a_jpeg_2000_frame_are_passed_over(make_object: Any) -> None:
+    """Kakadu has filled up codestreams with them in front of their end; where data end is told by their lengths."""
+    frame = bytes(imagecodecs.jpeg2k_encode(GREY, codecformat="J2K", level=0))
+    assert frame.endswith(b"\xff\xd9")
+    assert jpeg2000.uncommented(frame) == frame
+    comment = b"\xff\x64\0\x0b\0\1PADDING"
+    padded = frame[:-2] + comment * 3 + frame[-2:]
+    assert jpeg2000.uncommented(padded) == frame
+    odd = b"\0" * (len(padded) % 2)
+    assert np.array_equal(stored(compressed(make_object, padded + odd, JPEG2000Lossless, GREY)), GREY)
+    for damaged in (padded[:-2], padded[:-5], b"", frame[:60]):
+        assert jpeg2000.uncommented(damaged) == damaged
+
+
 def test_a_jpeg_2000_frame_says_how_many_bytes_it_lacks(make_object: Any) -> None:
     """Writers that promise too much have been seen; whether bytes were lost instead, nothing tells."""
     frame = bytes(imagecodecs.jpeg2k_encode(GREY, codecformat="J2K", level=0))

@@ -42,7 +42,13 @@ def translated(reason: str, error: type[UnusableInput] = BrokenFile, remedy: str
             if place := _mistaken(foreign):
                 said = f"{reason}: cbmir failed at it ({type(foreign).__name__} at {place})."
                 raise Unforeseen(said, REPORT) from foreign
-            raise error(f"{reason} ({type(foreign).__name__}).", remedy) from foreign
+            raise error(f"{reason} ({_said(foreign)}).", remedy) from foreign
+
+
+def _said(foreign: Exception) -> str:
+    """An exception's name, or words where that would not be understood; pydicom hides one behind another."""
+    hidden = (type(foreign), type(foreign.__context__))
+    return "it is nested too deeply" if RecursionError in hidden else hidden[0].__name__
 
 
 def _mistaken(foreign: Exception) -> str:

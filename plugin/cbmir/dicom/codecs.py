@@ -38,6 +38,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from cbmir.dicom import jpeg2000
 from cbmir.dicom.budget import budget, memory_budget
 from cbmir.dicom.codestream import (
     declared_shape,
@@ -136,6 +137,14 @@ def _jpeg_ls_by_imagecodecs(frame: bytes, layout: Layout) -> Samples:
 
 def _jpeg_2000(frame: bytes, _: Layout) -> Samples:
     return np.asarray(imagecodecs.jpeg2k_decode(frame))
+
+
+def _jpeg_2000_uncommented(frame: bytes, layout: Layout) -> Samples:
+    """The same, of frames that have comments where OpenJPEG looks for the end, and of no others."""
+    ended = jpeg2000.uncommented(frame)
+    if len(ended) == len(frame):
+        raise ValueError("no comments in front of the end mark")
+    return _jpeg_2000(ended, layout)
 
 
 def _jpeg_2000_reduced(frame: bytes, _: Layout, halvings: int) -> Samples:
@@ -246,6 +255,12 @@ _OPENJPEG = Codec(
     rgb=("YBR_ICT", "YBR_RCT"),
     available=imagecodecs.JPEG2K.available,
 )
+_OPENJPEG_UNCOMMENTED = Codec(
+    "openjpeg, without the comments behind the data",
+    _jpeg_2000_uncommented,
+    rgb=_OPENJPEG.rgb,
+    available=imagecodecs.JPEG2K.available,
+)
 _TURBO = Codec(
     "libjpeg-turbo", _jpeg, _jpeg_reduced, _jpeg_halvable, rgb=YBR, available=imagecodecs.JPEG8.available
 )
@@ -268,11 +283,11 @@ CODECS: dict[str, tuple[Codec, ...]] = {
     JPEGLosslessSV1: (_TURBO_LOSSLESS,),
     JPEGLSLossless: (_CHARLS, _CHARLS_LENIENT),
     JPEGLSNearLossless: (_CHARLS, _CHARLS_LENIENT),
-    JPEG2000Lossless: (_OPENJPEG,),
-    JPEG2000: (_OPENJPEG,),
-    HTJ2KLossless: (_OPENJPEG,),
-    HTJ2KLosslessRPCL: (_OPENJPEG,),
-    HTJ2K: (_OPENJPEG,),
+    JPEG2000Lossless: (_OPENJPEG, _OPENJPEG_UNCOMMENTED),
+    JPEG2000: (_OPENJPEG, _OPENJPEG_UNCOMMENTED),
+    HTJ2KLossless: (_OPENJPEG, _OPENJPEG_UNCOMMENTED),
+    HTJ2KLosslessRPCL: (_OPENJPEG, _OPENJPEG_UNCOMMENTED),
+    HTJ2K: (_OPENJPEG, _OPENJPEG_UNCOMMENTED),
     JPEG_XL_LOSSLESS: (_JXL_AND_TURBO, _JXL_LOSSLESS),  # some put a JPEG into it as it is
     JPEG_XL_RECOMPRESSION: (_JXL_AND_TURBO, _JXL),
     JPEG_XL: (_JXL,),

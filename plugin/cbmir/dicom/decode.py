@@ -247,8 +247,14 @@ class _Compressed:
                 raise
             except Exception as error:  # noqa: BLE001 a decoder may raise anything
                 failures.append(error)
-        why = f"frame {index + 1} is damaged or of a kind not supported"
+        why = f"frame {index + 1} {_why_not(frame)}"
         raise _undecodable(self.layout, self.name, why) from ExceptionGroup("no decoder could", failures)
+
+
+def _why_not(frame: bytes) -> str:
+    """Why no decoder could make anything of a frame, as far as it tells."""
+    lacking = jpeg2000.missing(frame) if jpeg2000.start_of(frame) == 0 else 0
+    return f"promises {lacking} bytes more than it has" if lacking else "is damaged or of a kind not supported"
 
 
 def _as_marked(layout: Layout, frame: bytes) -> Layout:

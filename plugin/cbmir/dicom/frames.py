@@ -12,7 +12,7 @@ from cbmir.dicom import choice, multiplex, transferred, values, waveforms
 from cbmir.dicom.aspect import aspect
 from cbmir.dicom.boundary import translated
 from cbmir.dicom.decode import Decoder, decoder_for
-from cbmir.dicom.kinds import kind, privately_compressed
+from cbmir.dicom.kinds import kind, may_show, privately_compressed
 from cbmir.dicom.layout import Layout, read_layout
 from cbmir.dicom.octets import Octets
 from cbmir.dicom.pixels import Pictures
@@ -180,7 +180,7 @@ def find_frames(
     """
     file = Octets.of(found.pixels.stream)
     with transferred.named(file, name), translated(f"{name} cannot be understood"):
-        if found.keyword:
+        if found.keyword and not _is_left_empty(found):
             layout = read_layout(found, name, max_pixels=max_pixels)
             return Frames(found, name, regions, layout, decoder_for(found, layout, name))
         if waveforms.carries_waveform(found.dataset):
@@ -188,6 +188,11 @@ def find_frames(
         if "Image Storage" in kind(found.dataset) and transferred.was_text(file):
             raise transferred.damage(name)
         raise _no_pixels(found, name)
+
+
+def _is_left_empty(found: DicomObject) -> bool:
+    """Whether it is of a class that shows nothing, and its pixel element is empty: some writers give one to all."""
+    return not found.pixels.length and not may_show(values.text(found.dataset, "SOPClassUID"))
 
 
 def _cropped(pixels: ByteArray, box: Box | None, steps: list[str]) -> ByteArray:

@@ -23,6 +23,9 @@ COD, COC, TILE_PART, START_OF_DATA, END = 0x52, 0x53, 0x90, 0x93, 0xD9
 HEADERS = {0x50, 0x51, COD, COC, 0x55, *range(0x57, 0x5A), *range(0x5C, 0x62), 0x63, 0x64, *range(0x74, 0x79)}
 """The second bytes of the markers in front of the data: of any other nobody knows how long its segment is."""
 
+COMMENT, END_MARK = b"\xff\x64", b"\xff\xd9"
+"""COM and EOC (A.9.2, A.4.4)."""
+
 MAX_TILES = 10_000
 MAX_BLOCKS = 250_000
 """Code-blocks of a frame, for each of which OpenJPEG keeps 400 bytes; 50 million pixels have usually 12,000."""
@@ -122,6 +125,22 @@ def _segments(frame: bytes) -> Iterator[tuple[int, int]]:
 def _promised(frame: bytes, part: int) -> int:
     """How many bytes a tile-part has, Psot (A.4.2); 0 for all that are left."""
     return int.from_bytes(frame[part + 6 : part + 10], "big")
+
+
+def uncommented(frame: bytes) -> bytes:
+    """The codestream without comments between its last tile-part and its end, where none belong (A.2): Kakadu has
+    filled up codestreams so. Any other as it is."""
+    parts = (at + _promised(frame, at) for kind, at in _segments(frame) if kind == TILE_PART)
+    at = last = max(parts, default=len(frame))
+    while frame.startswith(COMMENT, at):
+        at += 2 + max(2, int.from_bytes(frame[at + 2 : at + 4], "big"))
+    return frame[:last] + frame[at:] if frame.startswith(END_MARK, at) else frame
+
+
+def missing(frame: bytes) -> int:
+    """How many bytes a tile-part promises beyond the end of the codestream; 0 of a whole one."""
+    parts = (at for kind, at in _segments(frame) if kind == TILE_PART)
+    return max((0, *(at + _promised(frame, at) - len(frame) for at in parts)))
 
 
 def _fault_of_styles(frame: bytes, size: Size) -> str:

@@ -312,7 +312,7 @@ def _parsed_by_pydicom(file: Octets, name: str, most: int | None) -> DicomObject
     dataset = dcmread(watched, force=True, stop_before_pixels=True)
     at = stream.tell()
     found = _pixels(dataset, file.part(at), name)
-    _refuse_cut(dataset, name)
+    _refuse_cut(found, name)
     _refuse_misfit(dataset, file.part(0, at), name)
     _refuse_nonsense(dataset, name)
     _fill_transfer_syntax(dataset)
@@ -321,14 +321,16 @@ def _parsed_by_pydicom(file: Octets, name: str, most: int | None) -> DicomObject
     return found
 
 
-def _refuse_cut(dataset: Dataset, name: str) -> None:
-    for element in dataset.values():
-        if not isinstance(element, RawDataElement) or element.length == UNDEFINED or element.tag > 0x7FE00010:
+def _refuse_cut(found: DicomObject, name: str) -> None:
+    for element in found.dataset.values():
+        if not isinstance(element, RawDataElement) or element.length == UNDEFINED:
+            continue
+        if found.keyword and element.tag > max(PIXEL_KEYWORDS):
             continue  # what follows the pixels, mostly padding, does not matter here
-        found = len(element.value or b"")
-        if found < element.length:
+        there = len(element.value or b"")
+        if there < element.length:
             what = "cut short" if element.tag.is_private or dictionary_has_tag(element.tag) else "damaged"
-            reason = f"{name} is {what}: element {element.tag} promises {element.length} bytes and has {found}."
+            reason = f"{name} is {what}: element {element.tag} promises {element.length} bytes and has {there}."
             raise BrokenFile(reason, RESEND)
 
 

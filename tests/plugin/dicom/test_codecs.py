@@ -37,6 +37,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from cbmir.dicom import jpeg2000
 from cbmir.dicom.codecs import RETIRED
 from cbmir.dicom.decode import decoder_for
 from cbmir.dicom.frames import find_frames
@@ -215,6 +216,34 @@ def test_the_frame_tells_a_compression_that_nothing_names(
     found = read_object(uncompressed if named else data[data.index(b"\x08\0\x16\0") :], "x")
     decoder = decoder_for(found, read_layout(found, "x", max_pixels=10**6), "x")
     assert np.array_equal(decoder.frame(0, 0).values, GREY)
+
+
+def test_comments_behind_the_data_of_a_jpeg_2000_frame_are_passed_over(make_object: Any) -> None:
+    """Kakadu has filled up codestreams with them in front of their end; where data end is told by their lengths."""
+    frame = bytes(imagecodecs.jpeg2k_encode(GREY, codecformat="J2K", level=0))
+    assert frame.endswith(b"\xff\xd9")
+    assert jpeg2000.uncommented(frame) == frame
+    comment = b"\xff\x64\0\x0b\0\1PADDING"
+    padded = frame[:-2] + comment * 3 + frame[-2:]
+    assert jpeg2000.uncommented(padded) == frame
+    odd = b"\0" * (len(padded) % 2)
+    assert np.array_equal(stored(compressed(make_object, padded + odd, JPEG2000Lossless, GREY)), GREY)
+    for damaged in (padded[:-2], padded[:-5], b"", frame[:60]):
+        assert jpeg2000.uncommented(damaged) == damaged
+
+
+def test_a_jpeg_2000_frame_says_how_many_bytes_it_lacks(make_object: Any) -> None:
+    """Writers that promise too much have been seen; whether bytes were lost instead, nothing tells."""
+    frame = bytes(imagecodecs.jpeg2k_encode(GREY, codecformat="J2K", level=0))
+    assert jpeg2000.missing(frame) == 0
+    part = frame.index(b"\xff\x90") + 6
+    promised = int.from_bytes(frame[part : part + 4], "big")
+    more = frame[:part] + (promised + 1000).to_bytes(4, "big") + frame[part + 4 :]
+    lacking = jpeg2000.missing(more)
+    assert lacking == 1000 - len(b"\xff\xd9")
+    odd = len(frame) % 2
+    with pytest.raises(Undecodable, match=f"frame 1 promises {lacking - odd} bytes more than it has"):
+        stored(compressed(make_object, more + b"\0" * odd, JPEG2000Lossless, GREY))
 
 
 def test_a_tile_cut_at_the_edge_of_a_slide_is_made_whole(make_object: Any) -> None:

@@ -127,6 +127,11 @@ def first(dataset: Any) -> Shown:
         ({"PixelData": None, "SOPClassUID": "1.2.840.10008.5.1.4.1.1.104.1"}, NoPixels, "Encapsulated PDF"),
         ({"PixelData": None, "SOPClassUID": "1.2.840.10008.5.1.4.1.1.88.11"}, NoPixels, "Basic Text SR"),
         ({"PixelData": None, "SOPClassUID": "1.2.840.10008.5.1.4.1.1.481.3"}, NoPixels, "RT Structure Set"),
+        (
+            {"PixelData": b"", "Rows": 0, "Columns": 0, "SOPClassUID": "1.2.840.10008.5.1.4.1.1.481.3"},
+            NoPixels,
+            "RT Structure Set",
+        ),
         ({"PixelData": None, "SOPClassUID": "1.2.840.10008.5.1.4.1.1.88.59"}, NoPixels, "Key Object"),
         ({"PixelData": None, "SOPClassUID": "1.2.840.10008.5.1.4.1.1.11.1"}, NoPixels, "Presentation State"),
         ({"PixelData": None, "SOPClassUID": "1.2.3.4", "Modality": "ABC"}, NoPixels, "ABC object"),

@@ -134,6 +134,17 @@ def test_an_element_behind_those_of_higher_tags_is_no_remainder(make_object: Any
         read_object(encode(dataset) + late + b"\x08\0\x70\0", "a.dcm")
 
 
+def test_an_element_of_a_high_tag_that_swallows_the_rest_is_no_object_without_pixels(
+    make_object: Any, encode: Any
+) -> None:
+    """As where damage changed the tag of the pixels, or of what lies in front of them."""
+    dataset = make_object(PIXELS)
+    del dataset.PixelData
+    swallows = b"\x00\xee\x00\xb1OB\0\0" + (10**6).to_bytes(4, "little")
+    with pytest.raises(BrokenFile, match="promises 1000000 bytes and has 64"):
+        read_object(encode(dataset) + swallows + bytes(64), "a.dcm")
+
+
 def test_a_compressed_file_cut_in_its_pixels_is_broken() -> None:
     whole = Path(get_testdata_file("MR_small_RLE.dcm")).read_bytes()
     found = read_object(whole[:-2000], "rle.dcm")
@@ -164,7 +175,7 @@ def test_a_deflated_file_that_is_cut_is_broken(make_object: Any, encode: Any) ->
 def test_sequences_nested_a_thousand_deep_are_broken_and_no_crash(make_object: Any, encode: Any) -> None:
     item = b"\xfe\xff\x00\xe0\xff\xff\xff\xff"
     nested = (b"\x08\x00\x40\x11SQ\0\0\xff\xff\xff\xff" + item) * 20_000
-    with pytest.raises(BrokenFile, match=r"deep\.dcm"):
+    with pytest.raises(BrokenFile, match=r"deep\.dcm .*nested too deeply"):
         read_object(encode(make_object(PIXELS, PixelData=None)) + nested, "deep.dcm")
 
 

@@ -128,9 +128,9 @@ class ExactIndex:
         rows = self._held(allowed)
         if len(rows) * SPARSE < len(self):
             return Counted(len(rows), rows, np.empty(0, np.bool_), everywhere)
-        kept, inhabited = np.zeros(len(self), np.bool_), np.zeros_like(everywhere)
+        kept = np.zeros(len(self), np.bool_)
         kept[rows] = True
-        inhabited[rows // self.cells.codes.shape[2]] = True
+        inhabited = np.logical_or.reduceat(kept, np.arange(0, len(kept), self.cells.codes.shape[2]))
         return Counted(len(rows), None, kept, inhabited)
 
     def _held(self, allowed: IdArray) -> Rows:

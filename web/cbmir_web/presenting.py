@@ -11,6 +11,7 @@ from flask import Flask
 from markupsafe import Markup
 
 from cbmir import __version__
+from cbmir.evaluation import definitions
 from cbmir.evaluation.summary import typical
 from cbmir.store.alternatives import joined
 from cbmir.store.filters import Where, written
@@ -40,7 +41,7 @@ def install(app: Flask) -> None:
     app.jinja_env.filters.update(
         ago=ago, moment=moment, duration=duration, count=count, size=size, spaced=spaced, decimal=decimal,
         meaning=meaning, job_title=job_title, job_subject=job_subject, said=said, terms=terms,
-        findings_first=findings_first, typical=typical, breakable=breakable, dense=dense,
+        findings_first=findings_first, typical=typical, defined=definitions.of, breakable=breakable, dense=dense,
         written=written,
     )  # fmt: skip
     app.jinja_env.globals.update(version=__version__, is_open=is_open, draw=curves.draw, elapsed=elapsed)

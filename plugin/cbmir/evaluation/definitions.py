@@ -77,9 +77,11 @@ PROBES = ("leakage", "duplicates", "source", "border", "unseen")
 
 
 def of(result: Mapping[str, Any]) -> dict[str, str]:
-    """The definitions of what a result has: see `cbmir.services.evaluation.evaluate.evaluate`."""
+    """The definitions of what a result has: see `cbmir.services.evaluation.evaluate.evaluate`; those that are kept with
+    an encoder may have less."""
+    probes = result.get("probes") or {}
     return {
         name: meaning
         for name, meaning in DEFINITIONS.items()
-        if (name not in PROBES or name in result["probes"]) and (name not in PARTS or result[PARTS[name]])
+        if (name not in PROBES or name in probes) and (name not in PARTS or result.get(PARTS[name]))
     }

@@ -37,14 +37,14 @@ def _compiled(kernel: Kernel, freedom: set[str], signature: Any = None) -> Kerne
         fast: Any = numba.njit(signature, cache=True, nogil=True, fastmath=freedom)(kernel)
     except RuntimeError:  # there is no folder to keep it in: it is compiled once a process
         return cast(Kernel, numba.njit(signature, nogil=True, fastmath=freedom)(kernel))
-    _keep_while_all_stay(fast._cache._cache_file, Path(kernel.__code__.co_filename).parent)  # noqa: SLF001
+    _keep_while_all_stay(fast._cache._cache_file, Path(kernel.__code__.co_filename).parent)
     return cast(Kernel, fast)
 
 
 def _keep_while_all_stay(kept: Any, folder: Path) -> None:
     """Have machine code made anew once any file in its folder has changed: it may hold functions of those, woven
     into it, and numba, which has no public word for it, looks at the file of the outermost one alone."""
-    kept._source_stamp = kept._source_stamp, _stamps(folder)  # noqa: SLF001
+    kept._source_stamp = kept._source_stamp, _stamps(folder)
 
 
 @lru_cache

@@ -77,8 +77,8 @@ PROBES = ("leakage", "duplicates", "source", "border", "unseen")
 
 
 def of(result: Mapping[str, Any]) -> dict[str, str]:
-    """The definitions of what a result has: see `cbmir.services.evaluation.evaluate.evaluate`; those that are kept with
-    an encoder may have less."""
+    """The definitions of what a result has: see `cbmir.services.evaluation.evaluate.evaluate`; one that is kept
+    with an encoder may have less."""
     probes = result.get("probes") or {}
     return {
         name: meaning

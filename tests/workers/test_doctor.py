@@ -17,6 +17,7 @@ from sqlalchemy import text
 from cbmir.cli.context import Context
 from cbmir.dicom.codecs import CODECS
 from cbmir.encoders import shipped
+from cbmir.pictures.shelf import Shelf
 from cbmir.settings import Settings
 from cbmir.store import encoders, features, instances, jobs
 from cbmir.store.session import Database
@@ -169,6 +170,26 @@ def test_features_of_an_earlier_conversion_are_found(settings: Settings, databas
     (finding,) = wrong(settings).values()
     assert (finding.name, finding.detail[:2]) == ("features of net", "1 ")
     assert finding.remedy.startswith("Run `cbmir reconvert`, then `cbmir extract`.")
+
+
+def test_pictures_that_are_not_there_are_found_but_for_imported_images(
+    settings: Settings, database: Database
+) -> None:
+    there = Shelf(settings.pictures).put(np.zeros((1, 1), np.uint8))
+    with database.write() as session:
+        for number, (origin, key) in enumerate([("/in/a", there), ("/in/b", "1" * 64), ("", "2" * 64)]):
+            instances.add(
+                session,
+                header=None,
+                file_name=f"{number}.png",
+                origin=origin,
+                sha256=str(number) * 64,
+                group_key="p-1",
+                frames=[NewFrame(1, key, 1, 1, "picture-2d/0")],
+                labels={},
+            )
+    (finding,) = wrong(settings).values()
+    assert (finding.name, finding.detail[:19]) == ("pictures", "1 of the newest 2 a")
 
 
 def test_a_database_of_a_newer_version_is_left_alone(settings: Settings, database: Database) -> None:

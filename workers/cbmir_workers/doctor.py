@@ -173,7 +173,7 @@ def _pictures(session: Session, settings: Settings) -> Iterator[Finding]:
     newest, shelf = session.scalars(shown.limit(PICTURES)).all(), Shelf(settings.pictures)
     if missing := sum(not shelf.has(key) for key in newest):
         detail = f"{missing} of the newest {len(newest)} are not in {settings.pictures}."
-        remedy = "Put that folder back from a backup, or ingest them again, an archive's by `archive sync NAME --again`."
+        remedy = "Put that folder back, or ingest them again, an archive's by `archive sync NAME --again`."
         yield Finding("pictures", False, detail, remedy)
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
+import redis
 from click.testing import CliRunner
 from sqlalchemy import text
 
@@ -23,6 +25,7 @@ from cbmir.store import encoders, features, instances, jobs
 from cbmir.store.session import Database
 from cbmir.store.tables import Encoder, now
 from cbmir.types import JobKind, NewFrame
+from cbmir_workers import embedded_redis
 from cbmir_workers.commands import doctor
 from cbmir_workers.doctor import Finding, examine
 
@@ -67,6 +70,23 @@ def test_an_outside_broker_that_is_silent_is_wrong_and_its_password_untold(setti
     (finding,) = wrong(elsewhere).values()
     assert finding.name == "broker"
     assert "geheim" not in finding.line
+
+
+@pytest.mark.usefixtures("broker")
+def test_a_broker_that_cannot_write_to_its_disk_is_wrong_for_that_reason(
+    settings: Settings, wait_for: Callable[..., None]
+) -> None:
+    connection = redis.Redis(unix_socket_path=str(embedded_redis.socket_path(settings)))
+    (embedded_redis.folder(settings) / "dump.rdb").mkdir()  # where a snapshot would have to be
+    connection.config_set("save", "3600 1")
+    connection.set("something", "1")
+    connection.bgsave()
+    wait_for(lambda: connection.info("persistence")["rdb_last_bgsave_status"] == "err")
+    (finding,) = wrong(settings).values()
+    assert finding.name == "broker"
+    assert "cannot write" in finding.detail
+    assert "disk" in finding.remedy
+    connection.config_set("save", "")
 
 
 def test_a_database_that_is_silent_is_wrong(settings: Settings) -> None:

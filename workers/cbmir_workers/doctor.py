@@ -148,9 +148,12 @@ def _broker(settings: Settings) -> Iterator[Finding]:
     state = broker_state(make_app(settings))
     kind = "embedded" if not settings.broker_url else "outside"
     waiting = ", ".join(f"{queue} {count}" for queue, count in state.waiting.items())
-    detail = f"{kind}, waiting: {waiting}" if state.reachable else f"{kind}, does not answer: {state.reason}."
-    remedy = "" if state.reachable else "Check that it runs and that CBMIR_BROKER_URL is right."
-    yield Finding("broker", state.reachable, detail, remedy)
+    trouble = "cannot write" if state.cannot_write else "does not answer"
+    remedy = "Free its disk." if state.cannot_write else "Check that it runs and that CBMIR_BROKER_URL is right."
+    if state.reachable:
+        yield Finding("broker", True, f"{kind}, waiting: {waiting}")
+    else:
+        yield Finding("broker", False, f"{kind}, {trouble}: {state.reason.rstrip('.')}.", remedy)
 
 
 def _contents(settings: Settings) -> Iterator[Finding]:

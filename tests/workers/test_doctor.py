@@ -5,23 +5,27 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
+import redis
 from click.testing import CliRunner
 from sqlalchemy import text
 
 from cbmir.cli.context import Context
 from cbmir.dicom.codecs import CODECS
 from cbmir.encoders import shipped
+from cbmir.pictures.shelf import Shelf
 from cbmir.settings import Settings
 from cbmir.store import encoders, features, instances, jobs
 from cbmir.store.session import Database
 from cbmir.store.tables import Encoder, now
 from cbmir.types import JobKind, NewFrame
+from cbmir_workers import embedded_redis
 from cbmir_workers.commands import doctor
 from cbmir_workers.doctor import Finding, examine
 
@@ -66,6 +70,23 @@ def test_an_outside_broker_that_is_silent_is_wrong_and_its_password_untold(setti
     (finding,) = wrong(elsewhere).values()
     assert finding.name == "broker"
     assert "geheim" not in finding.line
+
+
+@pytest.mark.usefixtures("broker")
+def test_a_broker_that_cannot_write_to_its_disk_is_wrong_for_that_reason(
+    settings: Settings, wait_for: Callable[..., None]
+) -> None:
+    connection = redis.Redis(unix_socket_path=str(embedded_redis.socket_path(settings)))
+    (embedded_redis.folder(settings) / "dump.rdb").mkdir()  # where a snapshot would have to be
+    connection.config_set("save", "3600 1")
+    connection.set("something", "1")
+    connection.bgsave()
+    wait_for(lambda: connection.info("persistence")["rdb_last_bgsave_status"] == "err")
+    (finding,) = wrong(settings).values()
+    assert finding.name == "broker"
+    assert "cannot write" in finding.detail
+    assert "disk" in finding.remedy
+    connection.config_set("save", "")
 
 
 def test_a_database_that_is_silent_is_wrong(settings: Settings) -> None:
@@ -169,6 +190,26 @@ def test_features_of_an_earlier_conversion_are_found(settings: Settings, databas
     (finding,) = wrong(settings).values()
     assert (finding.name, finding.detail[:2]) == ("features of net", "1 ")
     assert finding.remedy.startswith("Run `cbmir reconvert`, then `cbmir extract`.")
+
+
+def test_pictures_that_are_not_there_are_found_but_for_imported_images(
+    settings: Settings, database: Database
+) -> None:
+    there = Shelf(settings.pictures).put(np.zeros((1, 1), np.uint8))
+    with database.write() as session:
+        for number, (origin, key) in enumerate([("/in/a", there), ("/in/b", "1" * 64), ("", "2" * 64)]):
+            instances.add(
+                session,
+                header=None,
+                file_name=f"{number}.png",
+                origin=origin,
+                sha256=str(number) * 64,
+                group_key="p-1",
+                frames=[NewFrame(1, key, 1, 1, "picture-2d/0")],
+                labels={},
+            )
+    (finding,) = wrong(settings).values()
+    assert (finding.name, finding.detail[:19]) == ("pictures", "1 of the newest 2 a")
 
 
 def test_a_database_of_a_newer_version_is_left_alone(settings: Settings, database: Database) -> None:

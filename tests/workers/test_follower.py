@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from cbmir.store import archives, jobs, tables
 from cbmir.store.filters import Where
 from cbmir.store.tables import Job
 from cbmir.types import JobKind, JobState
+from cbmir_workers.follower import wake
 
 House = Any
 StartWorker = Callable[[str], "subprocess.Popen[bytes]"]
@@ -233,3 +235,31 @@ def test_what_is_received_does_not_wait_for_the_end_of_a_long_sync(
     assert 1 < house.count(tables.Instance) < 7
     assert "succeeded" not in jobs_of({"archive": "pacs"})
     house.wait_for(lambda: house.count(tables.Instance) == 7)
+
+
+def test_a_job_that_fails_again_and_again_is_queued_less_and_less_often(house: House) -> None:
+    asked = {"archive": "pacs"}
+
+    def fail(seconds_ago: float) -> None:
+        with house.database.write() as session:
+            job = jobs.create(session, JobKind.SYNC, asked)
+            job.state, job.finished_at = JobState.FAILED, tables.now() - timedelta(seconds=seconds_ago)
+
+    def queued() -> int:
+        with house.database.write() as session:
+            found = jobs.listing(session, state=JobState.QUEUED)
+            jobs.take_back(session, [each.id for each in found])
+        return len(found)
+
+    fail(2.0)
+    wake(house.database, house.app, asked)
+    assert queued() == 1, "a second has passed"
+    for _ in range(9):
+        fail(50.0)
+    wake(house.database, house.app, asked)
+    assert queued() == 0
+    wake(house.database, house.app, {"archive": "another"})
+    assert queued() == 1
+    fail(70.0)
+    wake(house.database, house.app, asked)
+    assert queued() == 1

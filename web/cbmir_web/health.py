@@ -42,6 +42,8 @@ def _database(here: Installation) -> str:
 
 def _broker(here: Installation) -> str:
     state = client.broker_state(here.broker)
+    if state.cannot_write:
+        return "The broker cannot write to its disk. Free space there."
     return "" if state.reachable else "The broker does not answer. Start the workers with `cbmir up`."
 
 

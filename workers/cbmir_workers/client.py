@@ -44,6 +44,11 @@ class BrokerState:
     waiting: dict[str, int]
     reason: str = ""
 
+    @property
+    def cannot_write(self) -> bool:
+        """Whether it is there, but has no room on its disk, or another trouble with it (Redis calls it MISCONF)."""
+        return "MISCONF" in self.reason
+
 
 def make_app(settings: Settings) -> Celery:
     """The Celery application of an installation; starts nothing and connects to nothing.

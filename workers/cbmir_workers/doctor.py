@@ -21,18 +21,22 @@ from cbmir.archive.folder import sha256_of
 from cbmir.encoders import shipped
 from cbmir.encoders.machine import cores
 from cbmir.errors import CbmirError, Unavailable
+from cbmir.pictures.shelf import Shelf
 from cbmir.services.archives.backlog import backlog
 from cbmir.services.archives.status import overview
 from cbmir.settings import Settings
 from cbmir.store import encoders, features, jobs
 from cbmir.store.session import Database
-from cbmir.store.tables import Encoder, Frame, Job, now
+from cbmir.store.tables import Encoder, Frame, Instance, Job, now
 from cbmir.types import JobState
 from cbmir_workers import embedded_redis
 from cbmir_workers.client import broker_state, make_app
 
 PACKAGES = ("cbmir", "torch", "onnxruntime", "numpy", "pillow", "pydicom", "sqlalchemy", "celery", "redis", "flask")
 LOW_SPACE_BYTES = 1024**3
+PICTURES = 100
+"""So many of the newest are looked for."""
+
 SILENT_FACTOR = 2
 """A running job silent for so many heartbeat timeouts was not found by a sweeper: no worker runs."""
 
@@ -144,9 +148,12 @@ def _broker(settings: Settings) -> Iterator[Finding]:
     state = broker_state(make_app(settings))
     kind = "embedded" if not settings.broker_url else "outside"
     waiting = ", ".join(f"{queue} {count}" for queue, count in state.waiting.items())
-    detail = f"{kind}, waiting: {waiting}" if state.reachable else f"{kind}, does not answer: {state.reason}."
-    remedy = "" if state.reachable else "Check that it runs and that CBMIR_BROKER_URL is right."
-    yield Finding("broker", state.reachable, detail, remedy)
+    trouble = "cannot write" if state.cannot_write else "does not answer"
+    remedy = "Free its disk." if state.cannot_write else "Check that it runs and that CBMIR_BROKER_URL is right."
+    if state.reachable:
+        yield Finding("broker", True, f"{kind}, waiting: {waiting}")
+    else:
+        yield Finding("broker", False, f"{kind}, {trouble}: {state.reason.rstrip('.')}.", remedy)
 
 
 def _contents(settings: Settings) -> Iterator[Finding]:
@@ -154,12 +161,23 @@ def _contents(settings: Settings) -> Iterator[Finding]:
         return
     with _opened(settings) as database, database.read() as session:
         yield Finding("gallery", True, f"{session.scalar(select(func.count(Frame.id)))} frames")
+        yield from _pictures(session, settings)
         for encoder in encoders.listing(session):
             yield _encoder(settings, encoder, features.count(session, encoder.id))
             yield from _outdated(session, settings, encoder)
         yield from _jobs(session, settings)
         yield from _archives(session)
         yield _received(session, settings)
+
+
+def _pictures(session: Session, settings: Settings) -> Iterator[Finding]:
+    """Whether pictures lie in the data folder; of imported images, which have no origin, they need not."""
+    shown = select(Frame.picture).join(Instance).where(Instance.origin != "").order_by(Frame.id.desc())
+    newest, shelf = session.scalars(shown.limit(PICTURES)).all(), Shelf(settings.pictures)
+    if missing := sum(not shelf.has(key) for key in newest):
+        detail = f"{missing} of the newest {len(newest)} are not in {settings.pictures}."
+        remedy = "Put that folder back, or ingest them again, an archive's by `archive sync NAME --again`."
+        yield Finding("pictures", False, detail, remedy)
 
 
 def _archives(session: Session) -> Iterator[Finding]:

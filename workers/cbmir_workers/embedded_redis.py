@@ -104,11 +104,11 @@ def kill(number: int) -> None:
 
 
 def is_running(settings: Settings) -> bool:
-    """Whether the installation's own Redis answers."""
+    """Whether the installation's own Redis answers, be it that it is loading, or that its disk is full."""
     try:
         with closing(_client(settings)) as client:
             return bool(client.ping())
-    except redis.BusyLoadingError:
+    except (redis.BusyLoadingError, redis.ResponseError):
         return True
     except (redis.ConnectionError, redis.TimeoutError):
         return False

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 from functools import partial
+from itertools import takewhile
 from threading import Event, Thread
 from typing import Any
 
 from celery import Celery
+from sqlalchemy.orm import Session
 
 from cbmir.errors import CbmirError, MassDeletion, NotFound, Unavailable
 from cbmir.services.archives import backlog
@@ -18,7 +21,7 @@ from cbmir.services.archives.registered import followed
 from cbmir.settings import Settings
 from cbmir.store import archives, jobs, tables
 from cbmir.store.session import Database
-from cbmir.types import JobKind
+from cbmir.types import JobKind, JobState
 from cbmir_workers.client import enqueue
 from cbmir_workers.repeating import Repeating
 
@@ -111,11 +114,22 @@ class Followers:
 
 
 def wake(database: Database, app: Celery, parameters: dict[str, Any]) -> None:
-    """Queue a job that fetches what is pending, unless one waits or works already."""
+    """Queue a job that fetches what is pending, unless one waits or works already, or the last ones failed just
+    now, as where the disk is full."""
     with database.read() as session:
-        there = jobs.at_work(session, JobKind.SYNC, parameters)
-    if there is None:
+        there = jobs.at_work(session, JobKind.SYNC, parameters) or _failed_just_now(session, parameters)
+    if not there:
         enqueue(database, app, JobKind.SYNC, parameters)
+
+
+def _failed_just_now(session: Session, parameters: dict[str, Any]) -> bool:
+    """Whether it is too soon for another: as long as after an archive that failed so often."""
+    asked = (job for job in jobs.listing(session, kind=JobKind.SYNC) if job.parameters == parameters)
+    failed = list(takewhile(lambda job: job.state == JobState.FAILED, asked))
+    if not failed or failed[0].finished_at is None:
+        return False
+    pause = min(FIRST_PAUSE_SECONDS * 2 ** (len(failed) - 1), LONGEST_PAUSE_SECONDS)
+    return timedelta() <= tables.now() - failed[0].finished_at < timedelta(seconds=pause)
 
 
 def _described(row: tables.Archive) -> tuple[Any, ...]:

@@ -73,17 +73,17 @@ def pipelines(session: Session, instance: Instance) -> set[str]:
     return set(session.scalars(select(Frame.pipeline).where(Frame.instance_id == instance.id).distinct()))
 
 
-def pipelines_of(session: Session, sha256: str) -> set[str]:
-    """The conversions that made the pictures of the instance with these bytes; none if it is not stored."""
-    return set(session.scalars(_PIPELINES_OF, {"sha256": sha256}))
+def pictures_of(session: Session, sha256: str) -> dict[str, str]:
+    """The pictures of the instance with these bytes, by key, and the conversion that made each; none if it is not
+    stored."""
+    return {row.picture: row.pipeline for row in session.execute(_PICTURES_OF, {"sha256": sha256})}
 
 
 _OF_FRAMES, _OF_INSTANCES = Frame.__table__.c, Instance.__table__.c
-_PIPELINES_OF = (
-    select(_OF_FRAMES.pipeline)
+_PICTURES_OF = (
+    select(_OF_FRAMES.picture, _OF_FRAMES.pipeline)
     .join(Instance.__table__, _OF_INSTANCES.id == _OF_FRAMES.instance_id)
     .where(_OF_INSTANCES.sha256 == bindparam("sha256"))
-    .distinct()
 )
 """Asked for every file: made once, and of columns, which take less time than attributes."""
 

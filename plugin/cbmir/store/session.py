@@ -19,7 +19,7 @@ BUSY_TIMEOUT_SECONDS = 30
 UNDEFINED = ("42P01", "42703")
 FULL = ("53100", "SQLITE_FULL")
 BUSY = ("SQLITE_BUSY", "SQLITE_LOCKED", "40P01", "55P03")
-UNREADABLE = ("SQLITE_NOTADB", "SQLITE_CORRUPT")
+DAMAGED = ("SQLITE_NOTADB", "SQLITE_CORRUPT")
 
 
 class Database:
@@ -124,7 +124,12 @@ def _translate(error: DBAPIError) -> CbmirError | None:
         )
     if "NUL (0x00)" in said:  # of psycopg; SQLite keeps such text
         return BadRequest("A text holds the character NUL, which the database does not take.", "Leave it out.")
-    if (isinstance(error, OperationalError | InterfaceError) and code != "SQLITE_ERROR") or code in UNREADABLE:
+    if code.startswith(DAMAGED):
+        return DatabaseUnavailable(
+            f"The database's file is damaged, or is none: {said}.",
+            "Put back a backup of it, and remove the -wal and -shm beside the damaged one.",
+        )
+    if isinstance(error, OperationalError | InterfaceError) and code != "SQLITE_ERROR":
         return DatabaseUnavailable(
             f"The database does not answer: {said}.", "Check that it runs and that its URL is right."
         )

@@ -141,6 +141,15 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
         jobs.listing(session)
 
 
+def test_a_damaged_file_is_told_from_a_server_that_is_away(database: Database) -> None:
+    database.dispose()
+    file = Path(str(database.engine.url.database))
+    file.write_bytes(file.read_bytes()[:4096] + bytes(file.stat().st_size - 4096))
+    with pytest.raises(DatabaseUnavailable, match="damaged") as caught, database.read() as session:
+        jobs.listing(session)
+    assert "backup" in caught.value.remedy
+
+
 def test_a_writer_that_never_ends_is_told_of(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session_module, "BUSY_TIMEOUT_SECONDS", 0.05)
     impatient = Database(database.engine.url.render_as_string())

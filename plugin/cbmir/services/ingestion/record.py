@@ -12,6 +12,7 @@ from cbmir.archive.folder import Content, Source, size_of
 from cbmir.archive.manifest import CONTENT, Labeller
 from cbmir.errors import ConflictingInstance, ConflictingLabels
 from cbmir.modalities import modality_class
+from cbmir.pictures.shelf import Shelf
 from cbmir.services.conversion import outdated
 from cbmir.services.conversion.isolation import Isolation
 from cbmir.services.conversion.keep import header_of, keep
@@ -56,7 +57,7 @@ class Prepared:
 
     Attributes:
         file_name: as it will be shown and exported.
-        converted: None if the very bytes are known already, with pictures as they would be made today.
+        converted: None if the very bytes are known already, and its pictures are there, as made today.
         frames: one for each picture of `converted`.
         header: read where the very bytes are known, but not all that is kept of a header today.
     """
@@ -82,7 +83,7 @@ def prepare(
     *,
     is_new: bool = False,
 ) -> Prepared:
-    """Convert a file unless its bytes are known and its pictures are as they would be made today.
+    """Convert a file unless its bytes are known and its pictures are there, as they would be made today.
 
     Args:
         source: where it came from.
@@ -114,8 +115,9 @@ def prepare(
 
 def _is_up_to_date(sha256: str, database: Database, settings: Settings) -> bool:
     with database.read() as session:
-        made_by = instances.pipelines_of(session, sha256)
-    return bool(made_by) and not outdated.among(made_by, settings)
+        made_by = instances.pictures_of(session, sha256)
+    there = all(map(Shelf(settings.pictures).has, made_by))  # not where the database alone was put back
+    return bool(made_by) and there and not outdated.among(made_by.values(), settings)
 
 
 def _missing_header(
@@ -197,9 +199,15 @@ def _renewed(session: Session, known: Instance, prepared: Prepared) -> Recorded:
     if converted is None:
         return Recorded(Outcome.DUPLICATE)
     instances.hold(session, known)
-    if instances.pipelines(session, known) == {converted.pipeline}:
-        return Recorded(Outcome.DUPLICATE)  # another process was quicker
+    if _shows(known, prepared):
+        return Recorded(Outcome.DUPLICATE)  # another process was quicker, or its pictures were lost
     return Recorded(Outcome.RENEWED, _frames_renewed(session, known, prepared, converted))
+
+
+def _shows(known: Instance, prepared: Prepared) -> bool:
+    """Whether an instance's pictures are those of the prepared file."""
+    shown = {(frame.frame_number, frame.picture, frame.pipeline) for frame in known.frames}
+    return shown == {(frame.frame_number, frame.picture, frame.pipeline) for frame in prepared.frames}
 
 
 def _frames_renewed(
@@ -212,9 +220,8 @@ def _frames_renewed(
 
 def _replaced(session: Session, known: Instance, prepared: Prepared, converted: ConvertedObject) -> Recorded:
     instances.hold(session, known)
-    shown = {(frame.frame_number, frame.picture, frame.pipeline) for frame in known.frames}
     unused: tuple[str, ...] = ()
-    if shown != {(frame.frame_number, frame.picture, frame.pipeline) for frame in prepared.frames}:
+    if not _shows(known, prepared):
         unused = _frames_renewed(session, known, prepared, converted)
     instances.identify(
         session,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,6 +14,7 @@ from pydicom import dcmread
 from sqlalchemy import func, select
 
 from cbmir.errors import BadManifest, BadRequest, CbmirError, JobCancelled
+from cbmir.pictures.shelf import Shelf
 from cbmir.progress import Silence
 from cbmir.services.ingestion.ingest import ingest, ingest_uploads
 from cbmir.services.ingestion.run import AT_ONCE, Ingested
@@ -56,6 +58,21 @@ def test_images_and_dicom_are_ingested_once(
         stored = session.scalars(select(Instance).where(Instance.modality == "MR")).one()
     assert (stored.file_name, stored.body_part) == ("no-extension", "HEAD")
     assert labels_of(any_database, "no-extension") == {"modality": "mri"}
+
+
+def test_pictures_that_were_lost_come_back_when_their_files_are_ingested_again(
+    any_database: Database, settings: Settings, inbox: Path, make_png: Make, make_dicom: Make
+) -> None:
+    (inbox / "1.png").write_bytes(make_png(1))
+    (inbox / "2").write_bytes(make_dicom(2))
+    ingest(any_database, settings, [inbox], None, Silence())
+    with any_database.read() as session:
+        before = {frame.id: frame.picture for frame in session.scalars(select(Frame))}
+    shutil.rmtree(settings.pictures)
+    assert ingest(any_database, settings, [inbox], None, Silence()) == Ingested(duplicates=2)
+    with any_database.read() as session:
+        assert {frame.id: frame.picture for frame in session.scalars(select(Frame))} == before
+    assert all(map(Shelf(settings.pictures).has, before.values()))
 
 
 class Told:

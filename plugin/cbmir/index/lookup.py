@@ -91,23 +91,32 @@ def told(table: Table, lowest: int, wanted: IdArray) -> Places:
 def keep_only(table: Table, lowest: int, wanted: IdArray, kept: npt.NDArray[np.bool_]) -> int:
     """Keep in a mask over what a table has only those whose ids are wanted; how many they are.
 
-    Where nearly all are wanted this is far quicker than to look up each: both are read in order, and only those
-    that are not wanted are written.
+    Where nearly all are wanted this is far quicker than to look up each: they are read in order, and only those
+    between them, which are not wanted, are looked up and written.
 
     Args:
         table: int32 (m,), whose first id is `lowest`.
         wanted: int64, ascending, each once.
         kept: bool (n,), all true; false afterwards where an id is not wanted.
     """
-    count, each = 0, np.searchsorted(wanted, lowest)
-    for place in range(table.shape[0]):
-        is_wanted = each < wanted.shape[0] and wanted[each] - lowest == place
-        each += is_wanted
+    highest, following, gone = lowest + (table.shape[0] - 1), lowest, 0
+    for id in wanted[np.searchsorted(wanted, lowest) : np.searchsorted(wanted, highest, "right")]:
+        if id != following:
+            gone += _leave_out(table, following - lowest, id - lowest, kept)
+        following = id + 1
+    gone += _leave_out(table, following - lowest, table.shape[0], kept)
+    return len(kept) - gone
+
+
+@compiled
+def _leave_out(table: Table, first: int, end: int, kept: npt.NDArray[np.bool_]) -> int:
+    """Take from a mask what a table has from one place to before another; how many they are."""
+    gone = 0
+    for place in range(first, end):
         if table[place] != ABSENT:
-            count += is_wanted
-            if not is_wanted:
-                kept[table[place]] = False
-    return count
+            kept[table[place]] = False
+            gone += 1
+    return gone
 
 
 @compiled

@@ -50,19 +50,20 @@ def sync_command(context: Context, name: str, again: bool, accept_deletions: boo
 
     asked = {"again": again, "accept_deletions": accept_deletions}
     with context.progress("sync") as progress:
-        synced = sync(context.database, context.settings, name, progress, **asked)
+        done = sync(context.database, context.settings, name, progress, **asked)
     if as_json:
-        print_json({"handed_to_workers": synced is None, **(synced.as_json() if synced else {})})
-    elif synced is None:
+        print_json({"handed_to_workers": done is None, **(done.as_json() if done else {})})
+    elif done is None:
         click.echo(
             f"Workers, or another `archive sync`, follow {name}, and compare it now; `cbmir archive status` tells "
             "how it goes. If that one was killed, this is known after half a minute: ask again then."
         )
     else:
+        synced = done.fetched
         click.echo(
             f"{synced.ingested:,} fetched, {synced.duplicates:,} known already, {synced.quarantined:,} put into "
-            f"the quarantine, {synced.failed:,} not to be had."
-            + (f" `cbmir archive status {name}` says why." if synced.failed else "")
+            f"the quarantine, {synced.failed:,} not to be had, {done.deleted:,} deleted."
+            + (f" `cbmir archive status {name}` says why objects are not to be had." if synced.failed else "")
         )
 
 

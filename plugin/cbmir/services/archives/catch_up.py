@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import dataclass
 
 from cbmir.progress import Progress
 from cbmir.services.archives.extraction import Extraction
@@ -19,6 +20,23 @@ from cbmir.store import archives
 from cbmir.store.session import Database
 
 
+@dataclass(frozen=True)
+class CaughtUp:
+    """What became of an archive's objects.
+
+    Attributes:
+        fetched: those that were new or changed.
+        deleted: images that are no more, as the archive holds them no longer, or its rules do not want them.
+    """
+
+    fetched: Ingested
+    deleted: int
+
+    def as_json(self) -> dict[str, int]:
+        """The counts as `archive sync --json` gives them."""
+        return {**self.fetched.as_json(), "deleted": self.deleted}
+
+
 def sync(
     database: Database,
     settings: Settings,
@@ -27,7 +45,7 @@ def sync(
     *,
     again: bool = False,
     accept_deletions: bool = False,
-) -> Ingested | None:
+) -> CaughtUp | None:
     """Open the archive of this name and `catch_up` with it.
 
     Args:
@@ -52,11 +70,11 @@ def sync(
         return catch_up(archive, progress)
 
 
-def catch_up(followed: Followed, progress: Progress) -> Ingested | None:
+def catch_up(followed: Followed, progress: Progress) -> CaughtUp | None:
     """Look at an archive, delete what is gone, meanwhile fetch what is new, and extract its features.
 
     Returns:
-        What was fetched; None if a worker follows the archive: it was asked to sweep.
+        What was fetched and deleted; None if a worker follows the archive: it was asked to sweep.
 
     Raises:
         as `Looking` and `synchronise`; the archive's status says it too.
@@ -78,4 +96,4 @@ def catch_up(followed: Followed, progress: Progress) -> Ingested | None:
         with followed.database.write() as session:
             refuse_removed(session, followed)
             archives.answered(session, followed.id)
-        return synced
+        return CaughtUp(synced, looking.deleted)

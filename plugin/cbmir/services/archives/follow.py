@@ -46,6 +46,7 @@ class Follower:
         recheck_at: when a study may be fetched again though nothing tells of a change: who looks once does not.
         apart: how many objects more than the ledger the archive has though a sweep found nothing to do: some of one
             SOP Instance UID, which the next sweep would find again.
+        deleted: how many images its looks have deleted so far.
     """
 
     followed: Followed
@@ -54,6 +55,7 @@ class Follower:
     heard_at: float = field(default=float("-inf"))
     recheck_at: float = field(default_factory=lambda: time.monotonic() + IDLE_SECONDS)
     apart: int = 0
+    deleted: int = 0
 
     def look(self, found: Callable[[], None] = lambda: None, seen: Callable[[], None] = lambda: None) -> bool:
         """Learn what has changed; True if anything is to be fetched now.
@@ -95,6 +97,7 @@ class Follower:
 
         began, before = time.monotonic(), self._difference()
         swept = sweep(self.followed, found, each_study)
+        self.deleted += swept.deleted + swept.dropped
         self.heard_at = float("-inf")
         self.sweep_at = time.monotonic() + max(SWEEP_SECONDS, SWEEP_SHARE * (time.monotonic() - began))
         nothing = not (swept.pending or swept.gone) and self._difference() == before
@@ -126,7 +129,8 @@ class Follower:
         with self.followed.database.read() as session:
             told = [remote for remote, deleted in last.items() if deleted]
             gone = ledger.of_remote_ids(session, self.followed.id, told)
-        forget(self.followed.database, self.followed.settings, self.followed.id, self.followed.name, gone)
+        followed = self.followed
+        self.deleted += forget(followed.database, followed.settings, followed.id, followed.name, gone)
 
     def _read_log(self, archive: Logged) -> None:
         """Take in what came since the last look. Who has no cursor takes the log's end, and then sweeps."""

@@ -29,6 +29,11 @@ class Looking:
         """Whether it may find more."""
         return self._thread.is_alive()
 
+    @property
+    def deleted(self) -> int:
+        """How many images it has deleted so far."""
+        return self._follower.deleted
+
     def __enter__(self) -> Looking:
         self._thread.start()
         return self

@@ -42,13 +42,14 @@ def test_an_archive_from_the_first_word_to_the_last(
     assert "unknown here: " in verified.out
 
     synced = cbmir("archive", "sync", "pacs", "--json").json
-    assert synced == {"handed_to_workers": False, "ingested": 2, "duplicates": 0, "quarantined": 0, "failed": 0}
+    counts = {"ingested": 2, "duplicates": 0, "quarantined": 0, "failed": 0, "deleted": 0}
+    assert synced == {"handed_to_workers": False, **counts}
     assert cbmir("archive", "verify", "pacs", "--json").json["equal"] is True
     again = cbmir("archive", "sync", "pacs", "--again").out
     assert again.startswith("0 fetched, 2 known already")
 
     pacs.delete(f"/instances/{first}")
-    cbmir("archive", "sync", "pacs")
+    assert cbmir("archive", "sync", "pacs").out.endswith("0 not to be had, 1 deleted.\n")
     (status,) = cbmir("archive", "status", "--json").json
     assert (status["held"], status["deleted"], status["behind"], status["connected"]) == (1, 1, 0, True)
     assert cbmir("archive", "verify", "pacs").out.startswith("1 objects in the archive: 1 held here")

@@ -149,7 +149,7 @@ def test_an_archive_that_is_down_is_said_to_be_and_is_followed_when_it_is_back(
         assert (status.connected, status.error_code, status.held) == (False, "archive-unavailable", 1)
         server = start_orthanc(folder=server.folder)
         server.send(make_object(2))
-        assert catch_up(archive, Silence()).ingested == 1
+        assert catch_up(archive, Silence()).fetched.ingested == 1
         with database.read() as session:
             assert of(session, "down").error_code is None
 

@@ -145,7 +145,7 @@ def test_what_is_found_is_fetched_while_the_archive_is_listed(database: Database
     progress = Watching(slow)
     synced = catch_up(replace(archive, archive=slow), progress)
     assert synced is not None
-    assert (synced.ingested, slow.studies_listed) == (STUDIES, STUDIES)
+    assert (synced.fetched.ingested, slow.studies_listed) == (STUDIES, STUDIES)
     assert all(done <= total for done, total in progress.told)
     assert progress.told[-1] == (STUDIES, STUDIES)
     assert verify(archive, Silence()).differences == []
@@ -205,7 +205,7 @@ def test_a_fetch_that_fails_ends_the_listing_and_loses_nothing(database: Databas
         assert of(session, "pacs").error_code == "disk-full"
     synced = catch_up(archive, Silence())
     assert synced is not None
-    assert synced.ingested == STUDIES
+    assert synced.fetched.ingested == STUDIES
 
 
 @pytest.mark.usefixtures("full")
@@ -218,7 +218,7 @@ def test_who_stops_it_stops_the_listing(database: Database, archive: Followed, e
     assert held(database) == 1
     synced = catch_up(archive, Silence())
     assert synced is not None
-    assert synced.ingested == STUDIES - 1
+    assert synced.fetched.ingested == STUDIES - 1
     assert verify(archive, Silence()).differences == []
 
 
@@ -277,7 +277,7 @@ def test_a_sync_that_is_killed_in_a_long_series_loses_nothing_and_what_is_record
     noting = Noting(archive.archive)
     synced = catch_up(replace(archive, archive=noting), Silence())
     assert synced is not None
-    assert synced.ingested == len(noting.came) == count - done
+    assert synced.fetched.ingested == len(noting.came) == count - done
     assert verify(archive, Silence()).differences == []
 
 
@@ -303,7 +303,7 @@ def test_a_new_installation_extracts_features_of_the_encoder_that_comes_with_it(
     provide(database)
     with database.read() as session:
         assert not encoders.resolve(session, None).kept, "whoever trains one first never pays for it"
-    assert catch_up(archive, Silence()).ingested == STUDIES
+    assert catch_up(archive, Silence()).fetched.ingested == STUDIES
     with database.read() as session:
         used = encoders.resolve(session, None)
         assert used.kept

@@ -256,7 +256,7 @@ _OPENJPEG = Codec(
     available=imagecodecs.JPEG2K.available,
 )
 _OPENJPEG_UNCOMMENTED = Codec(
-    "openjpeg, without the comments behind the data",
+    "openjpeg without comments behind the data",
     _jpeg_2000_uncommented,
     rgb=_OPENJPEG.rgb,
     available=imagecodecs.JPEG2K.available,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy.orm import Session
 
 from cbmir.errors import EmptyGallery
+from cbmir.services.ingestion.identity import FILE
 from cbmir.services.training import lineage
 from cbmir.services.training.lineage import Seen
 from cbmir.store import encoders, frames, tables
@@ -53,11 +54,24 @@ def of(session: Session, asked: Sequence[tables.Encoder], labels: Iterable[tuple
     Raises:
         cbmir.errors.EmptyGallery: if there are too few groups, or none that no encoder was trained on.
     """
+    labels = list(labels)
     parties = [_Party.of(session, encoder) for encoder in asked]
     brought = [party for party in parties if party.test is not None]
-    if not brought:
-        return _made_up(session, parties, labels, seed)
-    return _brought(parties, brought)
+    found = _brought(parties, brought) if brought else _made_up(session, parties, labels, seed)
+    return replace(found, made=found.made + _untold(session, {group for group, _ in labels}))
+
+
+def _untold(session: Session, groups: Collection[int]) -> str:
+    """A warning of groups that are single files, since nothing tells whose they are."""
+    keys = frames.group_keys(session)
+    alone = sum(keys[group].startswith(FILE) for group in groups)
+    if not alone:
+        return ""
+    each = counted(alone, "group is a single file", "groups are single files")
+    return (
+        f" {each} whose patient nothing tells: images of one patient may ask and be searched. A manifest's column "
+        "`group` keeps them together."
+    )
 
 
 def _brought(parties: list[_Party], brought: list[_Party]) -> Split:

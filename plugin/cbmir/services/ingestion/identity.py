@@ -7,6 +7,9 @@ import hmac
 
 from cbmir.types import ConvertedObject
 
+FILE = "file-"
+"""How the group of a file begins that nothing tells the patient of."""
+
 
 def pseudonym(patient_key: str, secret: str) -> str:
     """The group key of a patient: `p-` and 16 hexadecimal digits of HMAC-SHA256 (RFC 2104) under `secret`.
@@ -23,4 +26,4 @@ def group_key(converted: ConvertedObject, secret: str) -> str:
         return pseudonym(header.patient_key, secret)
     if header and header.study_instance_uid:
         return f"study-{header.study_instance_uid}"
-    return f"file-{converted.sha256[:16]}"
+    return f"{FILE}{converted.sha256[:16]}"

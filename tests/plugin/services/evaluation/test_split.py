@@ -16,7 +16,7 @@ from cbmir.services.evaluation.split import Split
 from cbmir.store import encoders, frames
 from cbmir.store import training as library
 from cbmir.store.session import Database
-from cbmir.store.tables import Instance
+from cbmir.store.tables import Group, Instance
 from cbmir.types import Part
 
 TRAIN, VALIDATION, TEST = Part
@@ -90,6 +90,14 @@ def test_if_all_of_the_test_part_was_trained_on_before_it_says_so(bench: Bench) 
 def test_an_encoder_that_started_from_none_says_that_alone(bench: Bench) -> None:
     found = bench.split(bench.encoder(FIRST, {}, p0=TEST, p1=TRAIN))
     assert found.made == "The test part of the encoder's own split, none of whose groups it was trained on."
+
+
+def test_files_whose_patient_nothing_tells_are_counted(bench: Bench) -> None:
+    with bench.database.write() as session:
+        for number in (3, 4):
+            session.get_one(Group, bench.group_of[number]).key = f"file-{number}"
+    found = bench.split(bench.encoder(FIRST, {}, p0=TEST, p1=TRAIN))
+    assert " 2 groups are single files whose patient nothing tells: " in found.made
 
 
 def test_the_shipped_encoder_is_asked_by_none_of_its_pictures(

@@ -44,7 +44,9 @@ def install(app: Flask) -> None:
         findings_first=findings_first, typical=typical, defined=definitions.of, breakable=breakable, dense=dense,
         written=written,
     )  # fmt: skip
-    app.jinja_env.globals.update(version=__version__, is_open=is_open, draw=curves.draw, elapsed=elapsed)
+    app.jinja_env.globals.update(
+        version=__version__, is_open=is_open, draw=curves.draw, elapsed=elapsed, definitions=definitions.DEFINITIONS
+    )
 
 
 def ago(then: datetime | None) -> str:

@@ -34,8 +34,8 @@ from cbmir_workers.client import broker_state, make_app
 
 PACKAGES = ("cbmir", "torch", "onnxruntime", "numpy", "pillow", "pydicom", "sqlalchemy", "celery", "redis", "flask")
 LOW_SPACE_BYTES = 1024**3
-PICTURES = 100
-"""So many of the newest are looked for."""
+LOOKED_FOR = 100
+"""So many of the newest pictures, whether they are there."""
 
 SILENT_FACTOR = 2
 """A running job silent for so many heartbeat timeouts was not found by a sweeper: no worker runs."""
@@ -173,7 +173,7 @@ def _contents(settings: Settings) -> Iterator[Finding]:
 def _pictures(session: Session, settings: Settings) -> Iterator[Finding]:
     """Whether pictures lie in the data folder; of imported images, which have no origin, they need not."""
     shown = select(Frame.picture).join(Instance).where(Instance.origin != "").order_by(Frame.id.desc())
-    newest, shelf = session.scalars(shown.limit(PICTURES)).all(), Shelf(settings.pictures)
+    newest, shelf = session.scalars(shown.limit(LOOKED_FOR)).all(), Shelf(settings.pictures)
     if missing := sum(not shelf.has(key) for key in newest):
         detail = f"{missing} of the newest {len(newest)} are not in {settings.pictures}."
         remedy = "Put that folder back, or ingest them again, an archive's by `archive sync NAME --again`."

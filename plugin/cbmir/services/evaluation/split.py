@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from sqlalchemy.orm import Session
 
 from cbmir.errors import EmptyGallery
-from cbmir.services.ingestion.identity import FILE
+from cbmir.services.ingestion.identity import FILE_GROUP
 from cbmir.services.training import lineage
 from cbmir.services.training.lineage import Seen
 from cbmir.store import encoders, frames, tables
@@ -64,7 +64,7 @@ def of(session: Session, asked: Sequence[tables.Encoder], labels: Iterable[tuple
 def _untold(session: Session, groups: Collection[int]) -> str:
     """A warning of groups that are single files, since nothing tells whose they are."""
     keys = frames.group_keys(session)
-    alone = sum(keys[group].startswith(FILE) for group in groups)
+    alone = sum(keys[group].startswith(FILE_GROUP) for group in groups)
     if not alone:
         return ""
     each = counted(alone, "group is a single file", "groups are single files")

@@ -7,7 +7,7 @@ import hmac
 
 from cbmir.types import ConvertedObject
 
-FILE = "file-"
+FILE_GROUP = "file-"
 """How the group of a file begins that nothing tells the patient of."""
 
 
@@ -26,4 +26,4 @@ def group_key(converted: ConvertedObject, secret: str) -> str:
         return pseudonym(header.patient_key, secret)
     if header and header.study_instance_uid:
         return f"study-{header.study_instance_uid}"
-    return f"{FILE}{converted.sha256[:16]}"
+    return f"{FILE_GROUP}{converted.sha256[:16]}"

@@ -14,7 +14,7 @@ from PIL import Image
 from cbmir.errors import WeightsMismatch
 from cbmir.types import ByteArray, FloatArray
 
-MODES = {1: "L", 3: "RGB"}
+CHANNELS = (1, 3)
 ORDERS = ("RGB", "BGR")
 LARGEST_SIDE = 4096
 METHOD = {"resize": "box", "grey": "itu-r-601", "range": [0.0, 1.0]}
@@ -46,9 +46,12 @@ class Preprocessing:
         Args:
             pixels: uint8, shape (rows, columns) for grey or (rows, columns, 3) for RGB.
         """
-        image = Image.fromarray(pixels).convert(MODES[self.channels])
+        one = self.channels == 1 or pixels.ndim == 2  # grey is made small once, however many channels are wanted
+        image = Image.fromarray(pixels).convert("L" if one else "RGB")
         square = np.asarray(image.resize((self.side, self.side), Image.Resampling.BOX))
-        return square[None] if self.channels == 1 else np.ascontiguousarray(square.transpose(2, 0, 1))
+        if one:
+            return np.repeat(square[None], self.channels, axis=0)
+        return np.ascontiguousarray(square.transpose(2, 0, 1))
 
     def apply(self, pixels: ByteArray) -> FloatArray:
         """The input: float32, shape (channels, side, side), range [0, 1] unless `mean` and `std` make it another.
@@ -97,7 +100,7 @@ class Preprocessing:
             len(values) in (0, self.channels) and all(map(isfinite, values)) for values in (self.mean, self.std)
         )
         side = isinstance(self.side, int) and 1 <= self.side <= LARGEST_SIDE
-        return side and self.channels in MODES and numbers and min(self.std, default=1) > 0 and self.order in ORDERS
+        return side and self.channels in CHANNELS and numbers and min(self.std, default=1) > 0 and self.order in ORDERS
 
 
 def scaled(values: ByteArray) -> FloatArray:

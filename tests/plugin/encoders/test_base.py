@@ -39,6 +39,13 @@ def test_three_channels_keep_their_colours() -> None:
     np.testing.assert_allclose(prepared[:, 0, 0] * 255, (200, 100, 50))
 
 
+def test_grey_is_the_same_in_all_three_channels() -> None:
+    grey = np.arange(6 * 9, dtype=np.uint8).reshape(6, 9)
+    values = Preprocessing(side=4, channels=3).resized(grey)
+    as_colours = np.repeat(grey[..., None], 3, axis=2)
+    np.testing.assert_array_equal(values, Preprocessing(side=4, channels=3).resized(as_colours))
+
+
 def test_mean_and_std_are_taken_off_each_channel() -> None:
     pixels = np.zeros((8, 8, 3), np.uint8)
     pixels[:] = (51, 102, 204)

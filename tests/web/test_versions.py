@@ -13,6 +13,7 @@ from flask.testing import FlaskClient
 from PIL import Image
 from sqlalchemy import delete
 
+from cbmir.evaluation.deletion import Deleted
 from cbmir.store import encoders, features, jobs, queries
 from cbmir.store.session import Database
 from cbmir.store.tables import Feature
@@ -159,14 +160,20 @@ def test_an_explanation_shows_both_maps_and_what_is_kept(
     Image.new("L", (16, 16), 120).save(buffer, "PNG")
     drive = np.zeros((16, 16))
     drive[3, 4] = 0.25
-    half = {"map": drive.tolist(), "reconstruction": base64.b64encode(buffer.getvalue()).decode()}
+    tested = Deleted(by_map=1.2, by_chance=0.5, by_map_reversed=0.1).as_json()
+    half = {
+        "map": drive.tolist(),
+        "deletion": tested,
+        "reconstruction": base64.b64encode(buffer.getvalue()).decode(),
+    }
     result = {"encoder": archive.encoder, "distance": 0.5, "query": half, "hit": {**half, "reconstruction": None}}
     with database.write() as session:
         job = jobs.create(session, JobKind.EXPLAIN, {"query": query, "frame_id": archive.frames[1]})
         jobs.claim(session, job.id)
         jobs.succeed(session, job.id, result)
     page = client.get(f"/explanations/{job.id}").text
-    assert "without it the distance is 0.7500 instead of 0.5000" in page
+    assert "this map holds: with what it names covered first the two are 2.2 times as far apart" in page
+    assert "with as much covered elsewhere 1.5 times" in page
     assert "it is no diagnosis" in page
     for path, size in (("query.png", (30, 40)), ("hit.png", (30, 40)), ("query/reconstruction.png", (16, 16))):
         shown = client.get(f"/explanations/{job.id}/{path}")

@@ -64,6 +64,8 @@ def explain_command(
         print_json(found.as_json())
     else:
         click.echo(f"{out}: distance {found.maps.distance:.4f} to {found.hit_name}")
+        click.echo(f"The query: {found.maps.query.deleted.said}")
+        click.echo(f"The hit: {found.maps.hit.deleted.said}")
 
 
 def _image(hit: str) -> int | str:

@@ -100,7 +100,8 @@ class Preprocessing:
             len(values) in (0, self.channels) and all(map(isfinite, values)) for values in (self.mean, self.std)
         )
         side = isinstance(self.side, int) and 1 <= self.side <= LARGEST_SIDE
-        return side and self.channels in CHANNELS and numbers and min(self.std, default=1) > 0 and self.order in ORDERS
+        layout = self.channels in CHANNELS and self.order in ORDERS
+        return side and layout and numbers and min(self.std, default=1) > 0
 
 
 def scaled(values: ByteArray) -> FloatArray:

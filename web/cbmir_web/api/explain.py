@@ -22,7 +22,8 @@ def explain(wait: dict[str, float], asked: dict[str, Any]) -> Accepted:
     """Say what makes a hit similar to its query.
 
     The job's `result` has, of both, `map`: 16 rows of 16 numbers, by how much the distance grows when that part of
-    the picture is covered; and `reconstruction`, a PNG in base64, what the encoder keeps of it, or null.
+    the picture is covered, among others that are; `deletion`: whether the map `holds` when what it names is covered
+    first; and `reconstruction`, a PNG in base64, what the encoder keeps of it, or null.
     """
     here = installation()
     job = explaining.enqueue(here, asked["query"], asked["frame_id"])

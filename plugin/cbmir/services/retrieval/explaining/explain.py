@@ -41,7 +41,8 @@ class Explained:
 
     def as_json(self) -> dict[str, Any]:
         """`encoder`; `distance`; `query` and `hit`, each with `map`, 16 rows of 16 numbers, by how much the
-        distance grows when that part of it is covered, and `reconstruction`, a PNG in base64 or None."""
+        distance grows when that part of it is covered, among others that are; `deletion`, that map put to the test;
+        and `reconstruction`, a PNG in base64 or None."""
         return {
             "encoder": self.encoder,
             "distance": self.maps.distance,

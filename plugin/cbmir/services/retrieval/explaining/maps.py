@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from cbmir.encoders import decoders, occlusion
+from cbmir.encoders.base import Encoder
+from cbmir.evaluation.deletion import Deleted, deletion
 from cbmir.services.features.loading import load_encoder
 from cbmir.services.retrieval.explaining.drawing import png
 from cbmir.settings import Settings
@@ -26,18 +29,21 @@ class Half:
 
     Attributes:
         drive: float32 (16, 16): see `cbmir.encoders.occlusion.drive`.
+        deleted: the map put to the test.
         reconstruction: uint8 (side, side) or (side, side, 3), what the decoder draws from the feature; None where
             the encoder has no decoder.
     """
 
     drive: FloatArray
+    deleted: Deleted
     reconstruction: ByteArray | None
 
     def as_json(self) -> dict[str, Any]:
-        """`map` as rows of numbers; `reconstruction` as a PNG in base64, or None."""
+        """`map` as rows of numbers; `deletion`, its test; `reconstruction` as a PNG in base64, or None."""
         drawn = self.reconstruction
         encoded = None if drawn is None else base64.b64encode(png(Image.fromarray(drawn))).decode("ascii")
-        return {"map": np.round(self.drive.astype(np.float64), DIGITS).tolist(), "reconstruction": encoded}
+        rounded = np.round(self.drive.astype(np.float64), DIGITS).tolist()
+        return {"map": rounded, "deletion": self.deleted.as_json(), "reconstruction": encoded}
 
 
 @dataclass(frozen=True)
@@ -65,10 +71,13 @@ def explain(row: tables.Encoder, settings: Settings, query: ByteArray, hit: Byte
     prepared = [encoder.preprocessing.apply(pixels) for pixels in (query, hit)]
     features = encoder.encode(np.stack(prepared))
     drawn = _drawn(row, settings, features)
-    halves = [
-        Half(occlusion.drive(encoder.encode, prepared[here], features[1 - here]), drawn[here]) for here in (0, 1)
-    ]
+    halves = [_half(encoder, prepared[here], features[1 - here], drawn[here]) for here in (0, 1)]
     return Maps(halves[0], halves[1], float(np.linalg.norm(features[0].astype(np.float64) - features[1])))
+
+
+def _half(encoder: Encoder, prepared: FloatArray, other: FloatArray, drawn: ByteArray | None) -> Half:
+    found = occlusion.drive(encoder.encode, prepared, other)
+    return Half(found, deletion(partial(occlusion.distances, encoder.encode, prepared, other), found), drawn)
 
 
 def _drawn(row: tables.Encoder, settings: Settings, features: FloatArray) -> list[ByteArray | None]:

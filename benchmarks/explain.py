@@ -6,8 +6,8 @@ Each query is an image of the installation that the encoder was not trained on, 
 its hit is the nearest image of another patient. A tenth to a half of the query's cells are covered in the order of
 its heat map, the strongest first; in that of the same map elsewhere; in reverse; and in the order of how much
 detail they hold, which a cover takes away. Printed is by how much the distance has grown, in the mean, in parts of
-the first distance. The time of a map is given beside that of encoding as many pictures at once, its limit; both take
-turns.
+the first distance. The time of a map is given beside that of encoding as many pictures at once, its limit; both
+take turns.
 """
 
 from __future__ import annotations

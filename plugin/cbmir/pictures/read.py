@@ -59,7 +59,7 @@ def pages(data: bytes, name: str) -> int:
     Raises:
         as `read_pages`.
     """
-    known = _known(data, name)
+    known = known_format(data, name)
     with _translated(name, known), Image.open(BytesIO(data), formats=FORMATS) as image:
         return _count(image, MAX_PAGES) if known == "TIFF" else 1
 
@@ -97,7 +97,7 @@ def read_pages(data: bytes, name: str, *, max_pixels: int, max_pages: int) -> It
         cbmir.errors.ImplausibleSize: without any pixel, with more than `max_pixels`, or a JPEG of more scans than
             anybody needs, each of which is a pass over all pixels.
     """
-    known = _known(data, name)
+    known = known_format(data, name)
     if known == "JPEG" and (why := scans.too_many(data)):
         raise ImplausibleSize(f"{name} {why}; more than {scans.MAX_SCANS} are not decoded.", "Save it as PNG.")
     with _translated(name, known):
@@ -111,7 +111,12 @@ def read_pages(data: bytes, name: str, *, max_pixels: int, max_pages: int) -> It
         yield page + 1, pixels
 
 
-def _known(data: bytes, name: str) -> str:
+def known_format(data: bytes, name: str) -> str:
+    """What a file is by its first bytes, 512 of them or all it has.
+
+    Raises:
+        cbmir.errors.NotAPicture: if it is none of `FORMATS`; says what it looks like.
+    """
     known = image_format(data)
     if known is None:
         what, remedy = _guess(data)

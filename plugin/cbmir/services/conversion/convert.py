@@ -182,7 +182,9 @@ def open_file(source: bytes | BinaryIO, name: str, settings: Settings) -> OpenFi
     size = _size(source)
     if not size:
         raise BrokenFile(f"{name} is empty.", "Fetch or export it again.")
-    if not is_dicom(_head(source), size):
+    head = _head(source)
+    if not is_dicom(head, size):
+        plain.known_format(head, name)  # before a film or a disk image is read as a whole
         data = _whole(source, size, name, settings)
         return OpenFile(name, settings, None, plain.pages(data, name), None, data)
     found = read_object(source, name)

@@ -19,7 +19,7 @@ from pydicom.data import get_testdata_file
 
 from cbmir.errors import BadRequest, BrokenFile, ImplausibleSize, NotAPicture, NotFound
 from cbmir.services.conversion.convert import convert as convert_hashed
-from cbmir.services.conversion.convert import convert_one, is_outdated, pipelines
+from cbmir.services.conversion.convert import convert_one, is_outdated, open_file, pipelines
 from cbmir.settings import Settings
 from cbmir.types import ConvertedObject, Picture
 
@@ -94,6 +94,15 @@ def test_refusals(make_png: Make, settings: Settings) -> None:
         convert(b"The quick brown fox.\n" * 20, "notes.dcm", settings)
     with pytest.raises(ImplausibleSize, match="300 x 300"):
         convert(make_png(1, side=300), "a.png", replace(settings, max_pixels=10_000))
+
+
+def test_a_large_file_that_is_no_picture_is_not_read_as_a_whole(tmp_path: Path, settings: Settings) -> None:
+    film = tmp_path / "film.mp4"
+    with film.open("wb") as file:
+        file.write(b"\0\0\0\x18ftypmp42")
+        file.truncate(settings.max_file_bytes + 1)
+    with film.open("rb") as file, pytest.raises(NotAPicture, match="unknown format"):
+        open_file(file, film.name, settings)
 
 
 def test_conversion_says_nothing_on_stderr_and_warns_of_nothing() -> None:

@@ -172,7 +172,7 @@ def test_an_explanation_shows_both_maps_and_what_is_kept(
         jobs.claim(session, job.id)
         jobs.succeed(session, job.id, result)
     page = client.get(f"/explanations/{job.id}").text
-    assert "this map holds: with what it names covered first the two are 2.2 times as far apart" in page
+    assert "this map holds: with what is orange covered first the two are 2.2 times as far apart" in page
     assert "with as much covered elsewhere 1.5 times" in page
     assert "it is no diagnosis" in page
     for path, size in (("query.png", (30, 40)), ("hit.png", (30, 40)), ("query/reconstruction.png", (16, 16))):

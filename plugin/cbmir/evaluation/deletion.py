@@ -45,8 +45,9 @@ class Deleted:
     @property
     def said(self) -> str:
         """The same in words, for whoever looks at the map."""
-        named, others = (f"{1 + grown:.2g} times as far apart" for grown in (self.by_map, self.by_chance))
-        found = f"with what it names covered first the two are {named}, with as much covered elsewhere {others}."
+        named, others = (f"{1 + grown:.1f} times" for grown in (self.by_map, self.by_chance))
+        covered = f"with what is orange covered first the two are {named} as far apart"
+        found = f"{covered}, with as much covered elsewhere {others}."
         if self.holds:
             return f"Put to the test, this map holds: {found}"
         return f"Put to the test, this map does not hold: {found} Do not go by it."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from cbmir.encoders import decoders, occlusion
+from cbmir.encoders import decoders, machine, occlusion
 from cbmir.encoders.base import Encoder
 from cbmir.evaluation.deletion import Deleted, deletion
 from cbmir.services.features.loading import load_encoder
@@ -71,8 +72,9 @@ def explain(row: tables.Encoder, settings: Settings, query: ByteArray, hit: Byte
     prepared = [encoder.preprocessing.apply(pixels) for pixels in (query, hit)]
     features = encoder.encode(np.stack(prepared))
     drawn = _drawn(row, settings, features)
-    halves = [_half(encoder, prepared[here], features[1 - here], drawn[here]) for here in (0, 1)]
-    return Maps(halves[0], halves[1], float(np.linalg.norm(features[0].astype(np.float64) - features[1])))
+    with ThreadPoolExecutor(min(2, settings.threads or machine.cores())) as pool:
+        ours, theirs = pool.map(partial(_half, encoder), prepared, features[::-1], drawn)
+    return Maps(ours, theirs, float(np.linalg.norm(features[0].astype(np.float64) - features[1])))
 
 
 def _half(encoder: Encoder, prepared: FloatArray, other: FloatArray, drawn: ByteArray | None) -> Half:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 SEPARATOR = "|"
 """Between the labels of one value, as in the lists of ChestX-ray14 (Wang et al., CVPR 2017)."""
 
@@ -17,6 +19,7 @@ def tidied(value: str) -> str:
     return SEPARATOR.join(split(" ".join(value.split())))
 
 
-def answers_to(value: str) -> list[str]:
+@lru_cache(4096)
+def answers_to(value: str) -> tuple[str, ...]:
     """What a filter finds a kept value by: each label that it names, and the whole of it."""
-    return [value] if SEPARATOR not in value else list(dict.fromkeys((*split(value), value)))
+    return tuple(dict.fromkeys((*split(value), value)))

@@ -24,6 +24,6 @@ def test_a_value_is_kept_tidy(value: str, kept: str) -> None:
     assert tidied(kept) == kept
 
 
-@pytest.mark.parametrize(("kept", "texts"), [("a", ["a"]), ("b|a", ["b", "a", "b|a"]), ("|", ["|"])])
-def test_a_value_is_found_by_each_of_its_labels_and_as_a_whole(kept: str, texts: list[str]) -> None:
+@pytest.mark.parametrize(("kept", "texts"), [("a", ("a",)), ("b|a", ("b", "a", "b|a")), ("|", ("|",))])
+def test_a_value_is_found_by_each_of_its_labels_and_as_a_whole(kept: str, texts: tuple[str, ...]) -> None:
     assert answers_to(kept) == texts

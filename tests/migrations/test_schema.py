@@ -15,7 +15,7 @@ from sqlalchemy import create_engine, inspect, select, text
 import cbmir_migrations
 from cbmir.errors import DatabaseUnavailable, SchemaOutdated
 from cbmir.store.session import Database
-from cbmir.store.tables import Archive, Base, Feature, Frame, Instance
+from cbmir.store.tables import Archive, Base, Feature, Frame, Group, Instance, Label
 from cbmir_migrations.schema import State, configuration
 
 
@@ -111,6 +111,25 @@ def test_old_rows_learn_how_they_were_made_and_new_ids_stay_new(empty_url: str) 
         with database.read() as session:
             made = session.scalar(text("SELECT sql FROM sqlite_master WHERE name = 'frames'"))
             assert "AUTOINCREMENT" in made, "an id must never be used again"
+    database.dispose()
+
+
+UNTIDY = {"finding": "b |\na|b", "free": "brain\r\nglioma", "blank": " ", "plain": "a|b"}
+TIDY = {"finding": "b|a", "free": "brain glioma", "blank": " ", "plain": "a|b"}
+
+
+def test_old_labels_are_tidied(empty_url: str) -> None:
+    cbmir_migrations.upgrade(empty_url)
+    on_connection(empty_url, lambda config: command.downgrade(config, "0012"))
+    database = Database(empty_url)
+    with database.write() as session:
+        group = Group(key="p-1")
+        instance = Instance(group=group, file_name="a", origin="/a", sha256="abc")
+        instance.labels = [Label(name=name, value=value, origin="import") for name, value in UNTIDY.items()]
+        session.add(instance)
+    cbmir_migrations.upgrade(empty_url)
+    with database.read() as session:
+        assert {label.name: label.value for label in session.scalars(select(Label))} == TIDY
     database.dispose()
 
 

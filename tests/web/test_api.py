@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import time
 from threading import Thread
 from typing import Any
@@ -51,6 +52,7 @@ def test_the_description_can_be_browsed_without_help_from_outside(client: FlaskC
     page = client.get("/api/docs/")
     assert page.status_code == 200
     assert "http" not in page.text.replace("http-equiv", "")
+    assert re.search(r'<nav [^>]*><a href="/">← cbmir</a></nav>\s*<main>', page.text), "all is in a landmark"
     for name in ("swagger-ui.css", "swagger-ui-bundle.js"):
         with client.get(f"/api/docs/{name}") as file:
             assert file.status_code == 200

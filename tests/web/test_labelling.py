@@ -34,6 +34,27 @@ def test_a_form_labels_an_image_and_takes_the_label_away(client: FlaskClient, to
     assert "subclass" not in labels(client, archive.instances[0])
 
 
+def test_a_label_of_several_lines_is_kept_on_one(client: FlaskClient, archive: Any) -> None:
+    address = f"/api/v1/images/{archive.instances[0]}"
+    said = client.patch(address, json={"labels": {"read\nby": "one\r\nof us", "finding": "mass |\n cyst"}})
+    assert {"read by": "one of us", "finding": "mass|cyst"}.items() <= {
+        name: label["value"] for name, label in said.get_json()["labels"].items()
+    }.items()
+    assert "read by" not in client.patch(address, json={"labels": {"read\nby": None}}).get_json()["labels"]
+
+
+def test_a_filter_and_a_page_show_each_label_of_a_value(client: FlaskClient, archive: Any) -> None:
+    client.patch(f"/api/v1/images/{archive.instances[0]}", json={"labels": {"finding": "mass|cyst"}})
+    page = client.get("/library?where=finding%3Dmass").text
+    assert '<option value="finding=mass" selected>mass (1)</option>' in page
+    assert '<option value="finding=cyst">cyst (1)</option>' in page
+    assert 'title="finding = cyst">cyst</li>' in page
+    assert "mass|cyst" not in page
+    whole = client.get("/library?where=finding%3Dmass|cyst").text
+    assert 'name="where" value="finding=mass|cyst" checked' in whole
+    assert all("1 image match" in shown for shown in (page, whole))
+
+
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [

@@ -28,11 +28,14 @@ def test_filters_that_no_field_shows_stay(client: FlaskClient, archive: Any) -> 
 
 
 def test_filters_that_make_no_sense_are_explained_on_the_form(client: FlaskClient, archive: Any) -> None:  # noqa: ARG001
-    refused = client.get("/library?where=subclass=brain&text=a.dcm&where=subclass=hand")
+    address = "/library?where=body_part=HEAD&text=a.dcm&where=body_part=HAND"
+    refused = client.get(address)
     assert refused.status_code == 422
-    assert "The filter gives subclass twice." in refused.text
+    assert "The filter gives body_part twice." in refused.text
     assert "match" not in refused.text, "nothing was looked for"
     assert 'value="a.dcm"' in refused.text
+    to_program = client.get(address, headers={"Accept": "application/json"})
+    assert (to_program.status_code, to_program.json["error"]["code"]) == (422, "bad-request")
 
 
 def test_the_library_has_pages(client: FlaskClient, archive: Any, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001

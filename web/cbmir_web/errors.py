@@ -25,6 +25,7 @@ from cbmir_web.presenting import size
 log = logging.getLogger(__name__)
 
 UNTRUSTED = "untrusted-host"
+EXPIRED = "form-expired"
 
 STATUS: Mapping[str, HTTPStatus] = {
     **{leaf.code: HTTPStatus.UNPROCESSABLE_ENTITY for leaf in errors.UnusableInput.__subclasses__()},
@@ -51,7 +52,7 @@ STATUS: Mapping[str, HTTPStatus] = {
     errors.CbmirError.code: HTTPStatus.INTERNAL_SERVER_ERROR,
     jobs.WORKER_LOST: HTTPStatus.SERVICE_UNAVAILABLE,
     "malformed": HTTPStatus.BAD_REQUEST,
-    "form-expired": HTTPStatus.BAD_REQUEST,
+    EXPIRED: HTTPStatus.BAD_REQUEST,
     UNTRUSTED: HTTPStatus.BAD_REQUEST,
     "unauthorized": HTTPStatus.UNAUTHORIZED,
     "forbidden": HTTPStatus.FORBIDDEN,
@@ -120,7 +121,8 @@ def answer(problem: Problem) -> Response:
     )  # strangers see no page of ours, nor could it load its styles
     if bare or not _is_asked_by_name():  # no address of ours can be built, and so no page
         return Response(f"{problem.reason} {problem.remedy}", problem.status, mimetype="text/plain")
-    return make_response(render_template("error.html", problem=problem), problem.status)
+    page = "expired.html" if problem.code == EXPIRED else "error.html"
+    return make_response(render_template(page, problem=problem), problem.status)
 
 
 def on_page(error: CbmirError, page: Callable[[Problem], str]) -> Response:
@@ -166,9 +168,7 @@ def _page_above() -> str:
 
 def _problem_of_http(error: HTTPException) -> Problem:
     if isinstance(error, CSRFError):
-        return Problem(
-            "form-expired", "The form is of an earlier session.", "Go back to it, reload it and send it again."
-        )
+        return Problem(EXPIRED, "The form is of an earlier session.", "Go back to it, reload it and send it again.")
     if isinstance(error, SecurityError):
         return Problem(
             UNTRUSTED,

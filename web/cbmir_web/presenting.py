@@ -13,6 +13,7 @@ from markupsafe import Markup
 from cbmir import __version__
 from cbmir.evaluation import definitions
 from cbmir.evaluation.summary import typical
+from cbmir.labels import split
 from cbmir.store.alternatives import joined
 from cbmir.store.filters import Where, written
 from cbmir.store.quarantine import meaning
@@ -42,7 +43,7 @@ def install(app: Flask) -> None:
         ago=ago, moment=moment, duration=duration, count=count, size=size, spaced=spaced, decimal=decimal,
         meaning=meaning, job_title=job_title, job_subject=job_subject, said=said, terms=terms,
         findings_first=findings_first, typical=typical, defined=definitions.of, breakable=breakable, dense=dense,
-        written=written,
+        written=written, each_label=split,
     )  # fmt: skip
     app.jinja_env.globals.update(
         version=__version__, is_open=is_open, draw=curves.draw, elapsed=elapsed, definitions=definitions.DEFINITIONS

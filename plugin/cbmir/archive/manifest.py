@@ -10,6 +10,7 @@ from typing import Protocol
 
 from cbmir.archive.folder import Source, Unlisted
 from cbmir.errors import BadManifest, ConflictingLabels, NotFound
+from cbmir.labels import tidied
 from cbmir.types import Labelling, LabelOrigin
 
 CONTENT = ("modality", "subclass")
@@ -146,7 +147,6 @@ def _by_file(reader: csv.DictReader[str], path: Path) -> dict[Path, list[Row]]:
 
 
 def _label(line: dict[str, str], name: str) -> str:
-    """What a line says of a label, under either name; empty where it says nothing. A break within a spreadsheet's
-    cell is a blank: a web form would send it as another one."""
+    """What a line says of a label, under either name; empty where it says nothing."""
     columns = name, OTHER_NAMES.get(name, name)
-    return next(filter(None, (" ".join(line.get(column, "").split()) for column in columns)), "")
+    return next(filter(None, (tidied(line.get(column, "")) for column in columns)), "")

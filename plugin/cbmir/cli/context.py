@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from importlib.metadata import entry_points
 from typing import Any
@@ -16,6 +16,25 @@ from cbmir.cli.bar import Bar
 from cbmir.errors import DatabaseUnavailable
 from cbmir.settings import Settings
 from cbmir.store.session import Database
+
+
+class Interrupted(click.ClickException):
+    """Somebody broke a command off of which something is kept."""
+
+    exit_code = 130
+
+    def show(self, file: Any = None) -> None:
+        """As every complaint of the command line."""
+        click.echo(f"cbmir: interrupted. {self.format_message()}", err=True)
+
+
+@contextmanager
+def keeping(what: str) -> Iterator[None]:
+    """Work that an interrupt breaks off, of which this much is kept, in words that say how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise Interrupted(what) from error
 
 
 class Context:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from cbmir.cli.context import Context, json_option, print_json
+from cbmir.cli.context import Context, json_option, keeping, print_json
 from cbmir.evaluation.reproduction import paper
 
 OUT = Path("reproduction")
@@ -69,7 +69,8 @@ def reproduce_command(
         click.echo(f"cbmir: without --weights these are left out: {', '.join(left_out)}. {HOW}", err=True)
     own = Context(installation(context.settings, out))
     work = Reproduction(own.database, own.settings, wanted, out)
-    result = _reproduced(own, work)
+    with keeping(f"What was done is kept in {out}: the same command goes on from there."):
+        result = _reproduced(own, work)
     if as_json:
         print_json(result)
         return

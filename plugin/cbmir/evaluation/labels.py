@@ -1,4 +1,4 @@
-"""Labels of an image as sets: one value may name several findings, `effusion|cardiomegaly`."""
+"""Labels of an image as sets (`cbmir.labels`)."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from cbmir.labels import split
+
 CodeArray = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
-
-SEPARATOR = "|"
-"""Between the labels of one value, as in the lists of ChestX-ray14 (Wang et al., CVPR 2017)."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ class LabelSets:
 
     @classmethod
     def of(cls, values: Sequence[str]) -> LabelSets:
-        """The sets that these values name; a code is a value's place. A value of separators alone is one label."""
+        """The sets that these values name; a code is a value's place."""
         parts = [split(value) for value in values]
         names = sorted({name for part in parts for name in part})
         places = {name: place for place, name in enumerate(names)}
@@ -61,9 +60,3 @@ class LabelSets:
         """How many of the gallery, int64 (n,), have each label: int64 (c,)."""
         held: CodeArray = np.bincount(gallery, minlength=len(self.members)) @ self.members
         return held
-
-
-def split(value: str) -> list[str]:
-    """The labels that a value names, each once: `b | a|b` names b and a."""
-    parts = dict.fromkeys(part.strip() for part in value.split(SEPARATOR))
-    return [part for part in parts if part] or [value]

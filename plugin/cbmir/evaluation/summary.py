@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from cbmir.evaluation import bootstrap, intervals
-from cbmir.evaluation.labels import Bools, CodeArray, split
+from cbmir.evaluation.labels import Bools, CodeArray
 from cbmir.evaluation.scores import MACRO_SEVERAL, Table
+from cbmir.labels import split
 
 TYPICAL = 20
 

@@ -23,7 +23,7 @@ from cbmir.index.container import Kind
 from cbmir.index.stamp import REMEDY
 from cbmir.types import IdArray
 
-KIND = Kind("cbmir-terms", 1, "file of terms", REMEDY)
+KIND = Kind("cbmir-terms", 2, "file of terms", REMEDY)
 Told = tuple[int, str, str]
 """The id of a member, and the name and the value of a term that it carries."""
 

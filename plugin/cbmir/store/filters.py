@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import date
+from functools import partial
 from itertools import chain
 from typing import Any, Self
 
-from sqlalchemy import ColumnElement, Select, and_, false, func, not_, or_, select, union_all
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    and_,
+    false,
+    func,
+    literal,
+    literal_column,
+    not_,
+    or_,
+    select,
+    union_all,
+)
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from cbmir.errors import BadRequest
+from cbmir.labels import SEPARATOR, tidied
 from cbmir.modalities import modality_class
 from cbmir.store import alternatives, study_dates
 from cbmir.store.study_dates import Days
@@ -37,7 +51,8 @@ class Where:
     modality: str | None = None
     """A DICOM code or a modality label, in either case: `MR` also finds plain images labelled `mri`."""
     label: dict[str, str] = field(default_factory=dict)
-    """Label name -> value, exactly as stored; `group` is also the pseudonym of a patient, the key of its group."""
+    """Label name -> a label that the stored value names (`cbmir.labels`), or the whole value; `group` is also the
+    pseudonym of a patient, the key of its group."""
     body_part: str | None = None
     """Body Part Examined, in either case."""
     archive: str | None = None
@@ -67,8 +82,8 @@ class Where:
         `!` is written with a blank behind it: `NAME> =VALUE`.
 
         Raises:
-            cbmir.errors.BadRequest: if a term is not NAME=VALUE, compares what has no order, two give one name
-                different values, or there are more than `MOST_TERMS`.
+            cbmir.errors.BadRequest: if a term is not NAME=VALUE, compares what has no order, two give modality,
+                body part, archive or group different values, or there are more than `MOST_TERMS`.
         """
         texts = [alternatives.choices(text) for text in terms]
         if sum(map(len, texts)) > MOST_TERMS:
@@ -86,7 +101,9 @@ class Where:
                 continue
             name, value = _split(term)
             if pairs.setdefault(name, value) != value:
-                raise BadRequest(f"The filter gives {name} twice.", "Ask for one value of each name.")
+                if name in (*COLUMNS, GROUP):
+                    raise BadRequest(f"The filter gives {name} twice.", "Ask for one value of it.")
+                any_of.append([_checked_term(term)])  # a value may name both
         modality, body_part, archive = (pairs.pop(name, None) for name in COLUMNS)
         return cls(modality, pairs, body_part, archive, days.first, days.last, any_of)
 
@@ -147,6 +164,9 @@ _EXAMPLE = "Write for example modality=MR; a name or a value that has ` OR ` in 
 GROUP = "group"
 ORDERING = ("<", ">")
 COMPARING = (*ORDERING, "!")
+Column = ColumnElement[Any] | InstrumentedAttribute[Any]
+Ways = Callable[[Column, str], list[ColumnElement[bool]]]
+Alike = Callable[..., ColumnElement[bool]]
 
 
 def asked(term: str) -> tuple[bool, Where]:
@@ -229,7 +249,7 @@ def _check(name: str, value: object) -> None:
 def _of_modality(wanted: str, look: Look) -> ColumnElement[bool]:
     is_class = modality_class(wanted) == wanted.lower()  # then whoever has it is labelled as wanted
     coded = _same(Instance.modality, wanted, look)
-    labelled, named = (_same(Label.value, each, look) for each in (wanted, modality_class(wanted)))
+    labelled, named = (_same(Label.value, tidied(each), look) for each in (wanted, modality_class(wanted)))
     if look.by_row:
         of_class = and_(Instance.modality.is_(None), _label_is("modality", named))
         return or_(coded, _label_is("modality", labelled), *([] if is_class else [of_class]))
@@ -239,11 +259,27 @@ def _of_modality(wanted: str, look: Look) -> ColumnElement[bool]:
 
 
 def _carries(name: str, value: str, look: Look) -> ColumnElement[bool]:
-    same = Label.value == value
+    ways = _ways_to_name(Label.value, tidied(value))
     if look.by_row:
-        return or_(_of_group(value), _label_is(name, same)) if name == GROUP else _label_is(name, same)
+        named = _label_is(name, or_(*ways))
+        return or_(_of_group(value), named) if name == GROUP else named
     of_group = [select(Instance.id).where(_of_group(value))] if name == GROUP else []
-    return _is_one_of(_labelled(name, same), *of_group)
+    return _is_one_of(*(_labelled(name, way) for way in ways), *of_group)
+
+
+def _ways_to_name(column: Column, label: str) -> list[ColumnElement[bool]]:
+    """A kept value is this text, or names it among others: `cbmir.labels.answers_to`, in SQL, and no LIKE: to
+    SQLite a and A are alike there. There is an index of those for which the first condition holds."""
+    if SEPARATOR in label:
+        return [column == label]
+    several = func.replace(column, literal_column(f"'{SEPARATOR}'"), literal_column("''")) != column
+    between = literal(SEPARATOR) + column + SEPARATOR
+    among = func.replace(between, f"{SEPARATOR}{label}{SEPARATOR}", "") != between
+    return [column == label, and_(several, among)]
+
+
+def _ways_to_be(column: Column, value: str) -> list[ColumnElement[bool]]:
+    return [column == value]
 
 
 def _is_one_of(*lists: Select[Any]) -> ColumnElement[bool]:
@@ -275,18 +311,21 @@ def _listed_by(name: str, look: Look) -> ColumnElement[bool]:
 
 
 def _same(column: InstrumentedAttribute[Any], value: str, look: Look) -> ColumnElement[bool]:
-    return column.in_(_spellings(look.session, column, value)) if look.session else _alike(column, value)
+    ways = _ways_to_name if column is Label.value else _ways_to_be
+    if look.session is None:
+        return _alike(ways, column, value)
+    return column.in_(_spellings(look.session, column, partial(_alike, ways, value=value)))
 
 
-def _alike(column: ColumnElement[Any] | InstrumentedAttribute[Any], value: str) -> ColumnElement[bool]:
+def _alike(ways: Ways, column: Column, value: str) -> ColumnElement[bool]:
     # SQLite lowers ASCII only: what is equal as it stands must match too
-    return or_(column == value, func.lower(column) == value.lower())
+    return or_(*ways(column, value), *ways(func.lower(column), value.lower()))
 
 
-def _spellings(session: Session, column: InstrumentedAttribute[Any], value: str) -> Sequence[str]:
-    """What a column holds that is this value in either case; an index leads from one value to the next."""
+def _spellings(session: Session, column: InstrumentedAttribute[Any], alike: Alike) -> Sequence[str]:
+    """What a column holds that passes; an index leads from one value to the next."""
     here = [Label.name == "modality"] if column is Label.value else []
     first = select(func.min(column).label("value")).where(*here).cte(recursive=True)
     following = select(func.min(column)).where(column > first.c.value, *here).scalar_subquery()
     every = first.union_all(select(following).where(first.c.value.is_not(None)))
-    return session.scalars(select(every.c.value).where(_alike(every.c.value, value))).all()
+    return session.scalars(select(every.c.value).where(alike(column=every.c.value))).all()

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from cbmir.labels import tidied
 from cbmir.store import features
 from cbmir.store.document import Feature
 from cbmir.store.instances import tell_anew
@@ -121,7 +122,7 @@ def _labels(session: Session, rows: Sequence[Feature], instance_ids: Sequence[in
     labelled: set[int] = set()
     for row, instance_id in zip(rows, instance_ids, strict=True):
         for name, (value, origin) in row.named.items():
-            wanted = {"value": value, "origin": origin.value}
+            wanted = {"value": tidied(value) or value, "origin": origin.value}
             present = stored.get((instance_id, name))
             if present is None:
                 new.setdefault((instance_id, name), {"instance_id": instance_id, "name": name, **wanted})

@@ -10,6 +10,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from cbmir.errors import BadRequest
+from cbmir.labels import tidied
 from cbmir.store.tables import HEADER_COLUMNS, Frame, Group, Instance, Label
 from cbmir.store.writing import insert_new, storable
 from cbmir.types import InstanceHeader, LabelOrigin, NewFrame
@@ -141,12 +142,12 @@ _LENGTHS: dict[str, int | None] = {
 
 
 def label_row(name: str, value: str, origin: LabelOrigin) -> Row:
-    """A label's columns.
+    """A label's columns; its value is tidied: a form that asks for it can send no line break.
 
     Raises:
         cbmir.errors.BadRequest: if the name or the value is empty or too long.
     """
-    name, value = storable(name), storable(value)
+    name, value = storable(name), tidied(storable(value))
     _check_length("The name of a label", name, LONGEST_NAME)
     _check_length(f"The label {name!r}", value, LONGEST_VALUE)
     return {"name": name, "value": value, "origin": origin.value}

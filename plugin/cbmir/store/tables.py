@@ -154,11 +154,19 @@ class Frame(Base):
     instance: Mapped[Instance] = relationship(back_populates="frames")
 
 
+NAMES_SEVERAL = text("replace(value, '|', '') <> value")
+"""Of all labels those whose value names several (`cbmir.labels`): a filter looks at each, by an index of these."""
+
+
 class Label(Base):
     """One named label of an instance, such as subclass = brain_glioma, with its origin."""
 
     __tablename__ = "labels"
-    __table_args__ = (UniqueConstraint("instance_id", "name"), Index(None, "name", "value"))
+    __table_args__ = (
+        UniqueConstraint("instance_id", "name"),
+        Index(None, "name", "value"),
+        Index("ix_labels_several", "name", "value", sqlite_where=NAMES_SEVERAL, postgresql_where=NAMES_SEVERAL),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     instance_id: Mapped[int] = mapped_column(ForeignKey("instances.id", ondelete="CASCADE"))

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Select, and_, select
 from sqlalchemy.orm import Session
 
+from cbmir.labels import answers_to
 from cbmir.store.features import ROWS_AT_ONCE, in_generations
 from cbmir.store.tables import ArchiveObject, Encoder, Feature, Frame, Instance, Label
 from cbmir.types import ObjectState
@@ -16,7 +17,7 @@ CODE, BODY_PART, STUDY_DATE, ARCHIVE = "code", "body_part", "study_date", "archi
 """Names of terms: the DICOM modality, Body Part Examined, the study's date as ISO 8601 writes it, and the row id of
 an archive that lists the object."""
 LABEL = "label:"
-"""In front of a label's name."""
+"""In front of a label's name; who has a value of several labels carries a term of each, and one of the whole."""
 
 
 def terms_of(session: Session, encoder: Encoder, after: int = -1) -> Iterator[tuple[int, str, str]]:
@@ -29,7 +30,8 @@ def terms_of(session: Session, encoder: Encoder, after: int = -1) -> Iterator[tu
             yield frame_id, name, str(value)
     labels = _frames(encoder, after).add_columns(Label.name, Label.value)
     for frame_id, name, value in _rows(session, labels.join(Label, Label.instance_id == Frame.instance_id)):
-        yield frame_id, LABEL + name, value
+        for each in answers_to(value):
+            yield frame_id, LABEL + name, each
     listed = _frames(encoder, after).add_columns(ArchiveObject.archive_id).join(Instance)
     same = and_(
         ArchiveObject.sop_instance_uid == Instance.sop_instance_uid, ArchiveObject.state != ObjectState.DELETED

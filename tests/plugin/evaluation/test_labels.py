@@ -3,17 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
-from cbmir.evaluation.labels import LabelSets, split
-
-
-@pytest.mark.parametrize(
-    ("value", "labels"),
-    [("a", ["a"]), ("b | a|b", ["b", "a"]), ("a||", ["a"]), ("|", ["|"]), ("", [""]), (" a b ", ["a b"])],
-)
-def test_a_value_names_its_labels(value: str, labels: list[str]) -> None:
-    assert split(value) == labels
+from cbmir.evaluation.labels import LabelSets
 
 
 def test_two_values_share_what_both_name() -> None:

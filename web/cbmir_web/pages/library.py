@@ -29,26 +29,30 @@ ON_A_PAGE = 48
 @blueprint.get("/library")
 def library() -> Response:
     """One page of the images that match the filters; none, and why, where the filters make no sense."""
+    try:
+        return make_response(_listed())
+    except BadRequest as error:
+        return errors.on_page(error, _listed)
+
+
+def _listed(problem: Problem | None = None) -> str:
     wanted = filters.wanted(request.args)
     text = request.args.get("text", "").strip()
     sort = request.args.get("sort", archive.Sort.ADDED, type=archive.Sort)
     page = paging.asked()
     with installation().database.read() as session:
         offered = filters.facets(session)
-        found, problem = archive.Shelfful([], 0), None
-        try:
+        found = archive.Shelfful([], 0)
+        if problem is None:
             found = archive.browse(
                 session, Where.parse(wanted), text=text, sort=sort, limit=ON_A_PAGE, offset=(page - 1) * ON_A_PAGE
             )
-        except BadRequest as error:
-            problem = errors.problem_of(error)
     pages = paging.last(found.total, ON_A_PAGE)
-    shown = render_template(
+    return render_template(
         "library.html", found=found, facets=offered, wanted=wanted, text=text, sort=sort, page=page,
         last=pages, numbers=paging.numbers(page, pages), address=_address(wanted, text, sort),
         kept=filters.kept(offered, wanted), problem=problem,
     )  # fmt: skip
-    return make_response(shown, problem.status if problem else HTTPStatus.OK)
 
 
 @blueprint.get("/library/<int:instance_id>")

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import click
 
-from cbmir.cli.context import Context, json_option, print_json
+from cbmir.cli.context import Context, json_option, keeping, print_json
 from cbmir.cli.encoders.row import as_row
 from cbmir.progress import Silence
 from cbmir.store import encoders
 from cbmir.training.request import TRAINABLE, lone_labels
+
+KEPT = (
+    "Epochs that were done are kept: the same command goes on after them while the images and labels are the same."
+)
 
 
 @click.command("train")
@@ -53,7 +57,7 @@ def train_command(
     request = TrainingRequest.usual(
         architecture, epochs=epochs, seed=seed, side=side, batch_size=batch_size, start=start
     )
-    with team() as members, context.progress("train") as bar:
+    with keeping(KEPT), team() as members, context.progress("train") as bar:
         progress = bar if members.is_first else Silence()
         encoder_id = train(context.database, context.settings, request, progress, team=members)
         if not members.is_first:

@@ -20,6 +20,6 @@ def label(session: Session, instance: Instance, wanted: Mapping[str, str | None]
     """
     serialise(session)
     session.refresh(instance, ["labels"])
-    given = {name.strip(): (value or "").strip() for name, value in wanted.items()}
+    given = {" ".join(name.split()): (value or "").strip() for name, value in wanted.items()}
     set_labels(session, instance, {name: value for name, value in given.items() if value}, LabelOrigin.USER)
     take_labels(session, instance, {name for name, value in given.items() if not value})

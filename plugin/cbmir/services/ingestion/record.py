@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from cbmir.archive.folder import Content, Source, size_of
 from cbmir.archive.manifest import CONTENT, Labeller
 from cbmir.errors import ConflictingInstance, ConflictingLabels
+from cbmir.labels import tidied
 from cbmir.modalities import modality_class
 from cbmir.pictures.shelf import Shelf
 from cbmir.services.conversion import outdated
@@ -276,4 +277,5 @@ def _label_again(session: Session, known: Instance, prepared: Prepared) -> None:
 def _contradicts(known: Instance, labelling: Labelling) -> bool:
     """Whether both say something else of what the picture shows; the same picture may come from two sources."""
     labels = {label.name: label.value for label in known.labels if label.origin == labelling.origin}
-    return any(labels.get(name, value) != value for name, value in labelling.labels.items() if name in CONTENT)
+    told = {name: tidied(value) for name, value in labelling.labels.items()}
+    return any(labels.get(name, said) != said for name, said in told.items() if name in CONTENT)

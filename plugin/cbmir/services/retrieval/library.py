@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, and_, case, exists, func, or_, select, tru
 from sqlalchemy.orm import Session, joinedload, selectinload
 
 from cbmir.errors import NotFound
+from cbmir.labels import split
 from cbmir.store import archives
 from cbmir.store.filters import Look, Where
 from cbmir.store.frames import known_descriptions
@@ -74,7 +75,8 @@ class Facets:
     """The values that a filter can name, each with the number of instances that have it, most frequent first.
 
     Attributes:
-        labels: label name to its values; `modality` and `subclass` among them.
+        labels: label name to its values, each that one names by itself (`cbmir.labels`); `modality` and `subclass`
+            among them.
         body_parts: of the DICOM header.
         dates: whether any has a study date.
         names: what an evaluation can tell images apart by: labels, and what headers say.
@@ -232,18 +234,23 @@ def instance(session: Session, instance_id: int) -> Instance:
 
 def facets(session: Session) -> Facets:
     """The values that the instances of the archive can be filtered by."""
-    labels: dict[str, list[tuple[str, int]]] = defaultdict(list)
-    for name, value, count in _label_counts(session):
-        labels[name].append((value, count))
+    labels = {name: _most_frequent_first(counts) for name, counts in _label_counts(session).items()}
     dated = session.scalar(select(exists().where(Instance.study_date.is_not(None))))
     names = [*labels, *(name for name in known_descriptions(session) if name not in labels)]
-    return Facets(dict(labels), _body_part_counts(session), bool(dated), names)
+    return Facets(labels, _body_part_counts(session), bool(dated), names)
 
 
-def _label_counts(session: Session) -> list[tuple[str, str, int]]:
-    counts = select(Label.name, Label.value, func.count()).group_by(Label.name, Label.value)
-    rows = session.execute(counts.order_by(Label.name, func.count().desc(), Label.value))
-    return [(name, value, count) for name, value, count in rows]
+def _label_counts(session: Session) -> dict[str, Counter[str]]:
+    """How many instances have each label, by its name; who has several in one value counts for each."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    rows = select(Label.name, Label.value, func.count()).group_by(Label.name, Label.value).order_by(Label.name)
+    for name, value, count in session.execute(rows):
+        counts[name].update(dict.fromkeys(split(value), count))
+    return counts
+
+
+def _most_frequent_first(counts: Counter[str]) -> list[tuple[str, int]]:
+    return sorted(counts.items(), key=lambda each: (-each[1], each[0]))
 
 
 def _body_part_counts(session: Session) -> list[tuple[str, int]]:

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from cbmir.errors import EmptyGallery
 from cbmir.index.terms import Terms, ids_of
+from cbmir.labels import tidied
 from cbmir.modalities import modality_class
 from cbmir.store import frames, study_dates
 from cbmir.store.filters import COLUMNS, GROUP, Where, asked
@@ -54,7 +55,7 @@ def _kept(session: Session, terms: Terms, where: Where) -> BitMap64:
 
 
 def _carry(session: Session, terms: Terms, name: str, value: str) -> BitMap64:
-    labelled = terms.having(LABEL + name, value)
+    labelled = terms.having(LABEL + name, tidied(value))
     return labelled | _of_group(session, value) if name == GROUP else labelled
 
 
@@ -63,7 +64,7 @@ def _of_group(session: Session, key: str) -> BitMap64:
 
 
 def _of_modality(terms: Terms, wanted: str) -> BitMap64:
-    labelled = terms.among(LABEL + "modality", _same(wanted))
+    labelled = terms.among(LABEL + "modality", _same(tidied(wanted)))
     coded = terms.among(CODE, lambda _: True)
     without_code = terms.among(LABEL + "modality", _same(modality_class(wanted))) - coded
     return BitMap64.union(terms.among(CODE, _same(wanted)), labelled, without_code)

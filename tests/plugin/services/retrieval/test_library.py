@@ -169,6 +169,17 @@ def test_the_values_to_filter_by_are_counted_most_frequent_first(any_database: D
 
 
 @pytest.mark.usefixtures("stored")
+def test_a_value_that_names_several_is_offered_by_each(any_database: Database) -> None:
+    with any_database.write() as session:
+        known = instances.find_by_sop_instance_uid(session, "1.2.0")
+        assert known
+        set_labels(session, known, {"subclass": "knee | tear"}, LabelOrigin.USER)
+        assert library.facets(session).labels["subclass"] == [("knee", 2), ("brain", 1), ("tear", 1)]
+        offered = [Where.parse([f"subclass={value}"]) for value in ("knee", "brain", "tear")]
+        assert [library.browse(session, where).total for where in offered] == [2, 1, 1]
+
+
+@pytest.mark.usefixtures("stored")
 def test_everything_is_counted(any_database: Database) -> None:
     with any_database.write() as session:
         encoder = encoders.add(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 
@@ -28,14 +28,18 @@ from cbmir.types import InstanceHeader, LabelOrigin, NewFrame, RemoteInstance
 CODES = ("", "MR", "CT", "mr", "DX")
 DATES = (None, date(2024, 1, 31), date(2024, 2, 1), date(2024, 2, 2))
 PARTS = ("", "HEAD", "Head", "KNEE")
-LABELS = {"modality": ("mri", "MR", "xray", "scan"), "subclass": ("tear", "Tear", "none")}
+LABELS = {
+    "modality": ("mri", "MR", "xray", "scan", "MRI|ct"),
+    "subclass": ("tear", "Tear", "none", "none | tear", "a|Tear|b"),
+}
 TERMS = [
     *(f"modality={each}" for each in ("MR", "mri", "ct", "XRAY", "scan", "OPT")),
     *(f"modality!={each}" for each in ("MR", "mri")),
     *(f"body_part={each}" for each in ("HEAD", "knee", "foot")),
     "body_part!=HEAD",
-    *(f"subclass={each}" for each in ("tear", "Tear", "other")),
+    *(f"subclass={each}" for each in ("tear", "Tear", "other", "none|tear", "a")),
     "subclass!=tear",
+    "subclass!=a|Tear|b",
     "archive=pacs",
     "archive!=pacs",
     "archive=nowhere",
@@ -145,6 +149,42 @@ def hospital(any_database: Database, settings: Settings, add_network: Callable[.
 def test_every_filter_keeps_what_the_database_keeps(hospital: Hospital) -> None:
     hospital.compare()
     hospital.compare(gallery.Galleries())  # another process, from the file
+
+
+def test_values_that_name_several_are_kept_as_the_database_keeps_them(hospital: Hospital) -> None:
+    for _ in range(5):
+        with hospital.database.write() as session:
+            for instance in session.scalars(select(Instance)):
+                values = {name: drawn_value(hospital.random) for name in ("finding", "group")}
+                set_labels(
+                    session, instance, {name: value for name, value in values.items() if value}, LabelOrigin.USER
+                )
+        with hospital.database.read() as session:
+            encoder = encoders.get(session, hospital.encoder_id)
+            terms = hospital.open.of(hospital.database, session, encoder, hospital.settings).terms
+            for _ in range(60):
+                name, value = hospital.choice(("finding", "group")), drawn_value(hospital.random) or "a"
+                where = Where.parse([f"{name}{hospital.choice(('=', '!='))}{value}"])
+                kept = select(Frame.id).join(Frame.instance).where(*where.clause()).order_by(Frame.id)
+                assert narrowing.kept(session, terms, where).tolist() == session.scalars(kept).all(), where
+    hospital.compare()
+
+
+def drawn_value(random: np.random.Generator) -> str:
+    """Few letters, so that one value is often among others, and what a database may take for something else."""
+    return "".join(random.choice(list("aaabA||| \n%_'"), random.integers(0, 6))).strip()
+
+
+def test_terms_of_an_earlier_format_are_made_anew(hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
+    hospital.compare()
+    path = term_files.path(hospital.settings, hospital.encoder_id)
+    before, (generation, terms) = path.read_bytes(), file.read(path, hospital.encoder_id)
+    whole = {"label:subclass": {"a|Tear|b": terms.members}}  # as they were kept, without a term of each label
+    with monkeypatch.context() as earlier:
+        earlier.setattr(file, "KIND", replace(file.KIND, format=1))
+        file.write(path, hospital.encoder_id, generation, file.Terms(terms.members, whole))
+    hospital.compare(gallery.Galleries())
+    assert path.read_bytes() == before
 
 
 def test_what_comes_and_goes_is_followed(hospital: Hospital) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from html import unescape
 from typing import Any
 
+import pytest
 from flask.testing import FlaskClient
 
 Token = Callable[..., str]
@@ -48,6 +49,14 @@ def test_secrets_and_files_are_asked_for_anew(client: FlaskClient) -> None:
     ).text
     assert "Choose again: a.dcm, b.dcm" in page
     assert 'name="files" type="file" required multiple' in page
+
+
+@pytest.mark.parametrize("origin", ["null", "https://elsewhere.example"])
+def test_what_another_site_filled_in_is_not_offered(client: FlaskClient, origin: str) -> None:
+    made_up = {"name": "made-up", "csrf_token": OLD}
+    refused = client.post("/archives", data=made_up, headers={"Origin": origin})
+    assert refused.status_code == 403
+    assert "made-up" not in refused.text
 
 
 def test_a_program_is_told_in_json(client: FlaskClient) -> None:

@@ -89,6 +89,12 @@ def test_what_is_left_is_not_told_by_a_first_step_or_before_the_epochs_of_a_trai
     assert presenting.said(running(60, 10, 40, "reading pictures")) == "10 of 40 · reading pictures"
 
 
+def test_of_a_job_that_is_to_stop_nothing_is_foretold() -> None:
+    job = running(60, 10, 40)
+    job.cancel_requested = True
+    assert presenting.said(job) == "10 of 40 · epoch 2"
+
+
 @pytest.mark.parametrize(
     ("kind", "parameters", "shown"),
     [

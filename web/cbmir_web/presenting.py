@@ -140,7 +140,7 @@ def left(job: Job) -> str:
         return ""
     barely_begun = seconds < EARLY_SECONDS and job.done < EARLY_SHARE * job.total
     before_its_epochs = job.kind == JobKind.TRAIN and not job.message.startswith("epoch")
-    if barely_begun or before_its_epochs:
+    if barely_begun or before_its_epochs or job.cancel_requested:
         return ""
     return f"about {_span(seconds * (job.total - job.done) / job.done)} left"
 

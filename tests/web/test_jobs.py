@@ -39,3 +39,16 @@ def test_the_pages_of_a_list_are_told_from_the_menu(client: FlaskClient, databas
             jobs.create(session, JobKind.EXTRACT, {})
     names = re.findall(r'<nav[^>]* aria-label="([^"]+)"', client.get("/jobs").text)
     assert len(names) == len(set(names)) == 3
+
+
+@pytest.mark.parametrize(("kind", "told"), [("ingest", True), ("extract", True), ("evaluate", False)])
+def test_of_a_job_that_is_stopped_in_the_middle_the_page_says_what_stays(
+    client: FlaskClient, database: Database, kind: str, told: bool
+) -> None:
+    with database.write() as session:
+        job = jobs.create(session, JobKind(kind), {"files": {}, "encoder": None})
+        jobs.claim(session, job.id)
+        jobs.report(session, job.id, done=1200, total=3000, message="")
+        jobs.cancelled(session, job.id)
+    page = client.get(f"/jobs/{job.id}").text
+    assert ("It ended at about 1,200 of 3,000. What was done stays; Retry does the rest." in page) is told

@@ -71,16 +71,28 @@ def test_sizes(number: int, shown: str) -> None:
     assert presenting.size(number) == shown
 
 
-def running(seconds: float, done: int, total: int) -> Job:
+def running(seconds: float, done: int, total: int, message: str = "epoch 2") -> Job:
     """A job that has run so long and come so far."""
     started = now() - timedelta(seconds=seconds)
-    return Job(kind="train", state="running", started_at=started, done=done, total=total, message="epoch 2")
+    return Job(kind="train", state="running", started_at=started, done=done, total=total, message=message)
 
 
 def test_a_running_job_tells_what_is_left() -> None:
     assert presenting.said(running(60, 10, 40)) == "10 of 40 · epoch 2 · about 3 min left"
     assert presenting.said(running(2, 10, 40)) == "10 of 40 · epoch 2"
     assert presenting.said(running(60, 0, 0)) == "epoch 2"
+
+
+def test_what_is_left_is_not_told_by_a_first_step_or_before_the_epochs_of_a_training() -> None:
+    assert presenting.said(running(6, 1, 3000)) == "1 of 3,000 · epoch 2"
+    assert presenting.said(running(60, 10, 3000)) == "10 of 3,000 · epoch 2 · about 4 h left"
+    assert presenting.said(running(60, 10, 40, "reading pictures")) == "10 of 40 · reading pictures"
+
+
+def test_of_a_job_that_is_to_stop_nothing_is_foretold() -> None:
+    job = running(60, 10, 40)
+    job.cancel_requested = True
+    assert presenting.said(job) == "10 of 40 · epoch 2"
 
 
 @pytest.mark.parametrize(

@@ -174,6 +174,32 @@ def test_what_is_not_in_the_index_is_explained(
     assert searches(database) == []
 
 
+REPORT, IMAGE = "1.2.840.10008.5.1.4.1.1.88.11", "1.2.840.10008.5.1.4.1.1.4"
+
+
+@pytest.mark.parametrize(
+    ("classes", "query", "says"),
+    [
+        ([REPORT], "instance=1.5.1", "This object has no picture"),
+        ([REPORT], "study=1.4", "This study has no picture"),
+        ([IMAGE, REPORT], "study=1.4", "The rules of the archive pacs"),
+        (["", REPORT], "study=1.4", "The rules of the archive pacs"),
+    ],
+)
+def test_of_a_report_no_rule_is_blamed(
+    client: FlaskClient, database: Database, classes: list[str], query: str, says: str
+) -> None:
+    listed = [RemoteInstance(f"1.5.{n}", "1.5", "1.4", sop_class) for n, sop_class in enumerate(classes, 1)]
+    with database.write() as session:
+        row = archives.add(
+            session, name="pacs", kind="orthanc", address="http://pacs", options={}, sealed_credentials=b""
+        )
+        ledger.take_in(session, row.id, listed, lambda _: False)
+    page = client.get(f"/similar?{query}")
+    assert page.status_code == 404
+    assert says in page.text
+
+
 def test_an_archive_that_is_paused_or_silent_fetches_nothing(client: FlaskClient, database: Database) -> None:
     list_object(database, ObjectState.PENDING, connected=False, checked_at=now())
     assert "The archive does not answer now." in client.get("/similar?instance=1.5.1").text

@@ -34,6 +34,9 @@ TITLES = {
     JobKind.EXPLAIN: "Explain a hit",
     JobKind.VERIFY: "Verify an archive",
 }
+EARLY_SECONDS, EARLY_SHARE = 60.0, 0.02
+"""How soon, and by how little, nothing is foretold: the first step waits for processes that start."""
+
 SPANS = ((86400, "d"), (3600, "h"), (60, "min"))
 
 
@@ -135,6 +138,10 @@ def left(job: Job) -> str:
     """How long a running job may still take, by its pace so far; empty while that cannot be told."""
     seconds = elapsed(job)
     if job.state != JobState.RUNNING or seconds is None or not job.done or job.done >= job.total or seconds < 5:
+        return ""
+    barely_begun = seconds < EARLY_SECONDS and job.done < EARLY_SHARE * job.total
+    before_its_epochs = job.kind == JobKind.TRAIN and not job.message.startswith("epoch")
+    if barely_begun or before_its_epochs or job.cancel_requested:
         return ""
     return f"about {_span(seconds * (job.total - job.done) / job.done)} left"
 

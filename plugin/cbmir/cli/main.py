@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from dataclasses import replace
 from importlib import import_module
@@ -95,6 +96,16 @@ def _with_installation(command: click.Command) -> click.Command:
     return command
 
 
+def _end_in_order() -> None:
+    """End at SIGTERM, or when the terminal is closed, as at Ctrl-C: what is half written is taken away.
+
+    Whoever has us pass over one of them (`nohup`) is heeded.
+    """
+    for each in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(each) is signal.SIG_DFL:
+            signal.signal(each, signal.default_int_handler)
+
+
 @click.group(
     cls=OpenGroup, params=_installation_options(), context_settings={"help_option_names": ["-h", "--help"]}
 )
@@ -104,6 +115,8 @@ def cli() -> None:
 
     Every option is also an environment variable: CBMIR_DATA, CBMIR_DATABASE_URL, CBMIR_BROKER_URL and so on.
     """
+    if click.get_current_context().invoked_subcommand in OWN:  # servers, of the other rooms, have ways of their own
+        _end_in_order()
 
 
 def main() -> None:

@@ -41,3 +41,9 @@ def latest(session: Session, level: Level, uid: str, state: ObjectState) -> tupl
     mine = rows.where(COLUMNS[level] == uid, ArchiveObject.state == state)
     found = session.execute(mine.order_by(ArchiveObject.changed_at.desc()).limit(1)).first()
     return None if found is None else (found[0], found[1])
+
+
+def classes(session: Session, level: Level, uid: str, state: ObjectState) -> set[str]:
+    """SOP Class UIDs of the objects below this UID that are in a state; "" where an archive tells none."""
+    rows = select(ArchiveObject.sop_class_uid).join(Archive, Archive.id == ArchiveObject.archive_id)
+    return set(session.scalars(rows.where(COLUMNS[level] == uid, ArchiveObject.state == state).distinct()))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
+from cbmir.dicom.kinds import may_show
 from cbmir.store import listed
 from cbmir.store.listed import Level
 from cbmir.types import ObjectState
@@ -31,6 +32,7 @@ class Whereabouts:
         reason: why that one is in this state, or why it could not be had yet; may be empty.
         paused: whether the archive is left alone.
         silent: whether the archive did not answer when it was last asked.
+        pictureless: whether all in this state are reports, plans and the like, which show nothing.
     """
 
     level: Level
@@ -41,6 +43,7 @@ class Whereabouts:
     reason: str = ""
     paused: bool = False
     silent: bool = False
+    pictureless: bool = False
 
 
 def of(session: Session, level: Level, uid: str) -> Whereabouts:
@@ -51,7 +54,8 @@ def of(session: Session, level: Level, uid: str) -> Whereabouts:
     if state is None or found is None:
         return Whereabouts(level, uid)
     row, archive = found
+    pictureless = not any(map(may_show, listed.classes(session, level, uid, state)))
     return Whereabouts(
         level, uid, state, counts[state], archive.name, row.error_message or "",
-        archive.paused, archive.connected is False,
+        archive.paused, archive.connected is False, pictureless,
     )  # fmt: skip

@@ -130,7 +130,9 @@ def _of_tls(who: str, error: ssl.SSLError) -> CbmirError:
 def of_status(who: str, status: int) -> CbmirError:
     """The error that an HTTP status of 400 and above means (RFC 9110, 15.5 and 15.6)."""
     if status == 401:
-        return ArchiveRefused(f"{who} wants credentials, and accepts not ours, if any (HTTP 401).", CREDENTIALS)
+        return ArchiveRefused(
+            f"{who} does not let us in: without credentials, or with wrong ones (HTTP 401).", CREDENTIALS
+        )
     if status == 403:
         return RequestRefused(f"{who} does not allow that with our credentials (HTTP 403).", CREDENTIALS)
     if status in (404, 410):

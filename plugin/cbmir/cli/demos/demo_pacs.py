@@ -92,6 +92,7 @@ def _go_on(tour: PacsTour) -> None:
             tour.up.check()
             tour.orthanc.server.check()
             time.sleep(LOOK_SECONDS)
+    click.echo("Ending both; that may take half a minute.")
 
 
 def _places(tour: PacsTour) -> list[str]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
 from urllib.parse import urlsplit
 
-from cbmir.archive.connection import Connection, Credentials, is_node, is_url
+from cbmir.archive.connection import Connection, Credentials, Rules, is_node, is_url
 from cbmir.errors import BadRequest
 from cbmir.services.archives.links import PLACEHOLDER
+
+MODALITY = re.compile(r"[A-Z0-9_]{1,16}")
+"""A Code String (PS3.5, 6.2); the blanks that it may have within are in no modality's (PS3.3, C.7.3.1.1.1)."""
 
 WEB = ("http", "https")
 OF_DIMSE = {
@@ -21,9 +25,9 @@ OF_DIMSE = {
 
 
 def refuse_slips(after: Connection, before: Connection | None = None) -> None:
-    """Refuse a viewer that no hit can link to, credentials where nobody asks for any, and what only DIMSE has where
-    it is not spoken; what was so before stays, and what says nothing may be said. Nothing is asked of the archive:
-    it can be told before its test.
+    """Refuse a viewer that no hit can link to, modalities that are none, credentials where nobody asks for any, and
+    what only DIMSE has where it is not spoken; what was so before stays, and what says nothing may be said. Nothing
+    is asked of the archive: it can be told before its test.
 
     Args:
         after: the connection as it is to be.
@@ -34,6 +38,8 @@ def refuse_slips(after: Connection, before: Connection | None = None) -> None:
     """
     if after.viewer and (before is None or after.viewer != before.viewer):
         _refuse_viewer(after.viewer)
+    if before is None or after.rules != before.rules:
+        _refuse_modalities(after.rules)
     if before is None or after.credentials != before.credentials:
         _refuse_credentials(after)
     if is_url(after.address):  # the kind may yet be that of an address before
@@ -53,6 +59,12 @@ def _refuse_viewer(viewer: str) -> None:
         raise BadRequest(f"The viewer {viewer} is no URL: {error}.", remedy) from error
     if parts.scheme not in WEB or not parts.hostname:
         raise BadRequest(f"The viewer {viewer} is no URL of the web.", remedy)
+
+
+def _refuse_modalities(rules: Rules) -> None:
+    for code in (*rules.modalities, *rules.without_modalities):
+        if not MODALITY.fullmatch(code):
+            raise BadRequest(f"{code} is no modality, as CT or MR is.", "Separate several by commas in a form.")
 
 
 def _refuse_credentials(connection: Connection) -> None:

@@ -70,7 +70,7 @@ def test_a_bearer_token_is_sent_even_if_netrc_knows_better(
 @pytest.mark.parametrize(
     ("status", "error", "said"),
     [
-        (401, ArchiveRefused, "credentials"),
+        (401, ArchiveRefused, "does not let us in: without credentials"),
         (403, ArchiveRefused, "does not allow"),
         (400, ArchiveRefused, "HTTP 400"),
         (404, NotFound, "HTTP 404"),

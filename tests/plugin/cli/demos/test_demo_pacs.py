@@ -157,6 +157,8 @@ def test_a_second_run_does_nothing_twice_serves_and_stops_when_told(
 
     process.send_signal(signal.SIGINT)
     assert process.wait(60) == 0
+    assert process.stdout is not None
+    assert "Ending both" in process.stdout.read()
     assert not any(map(listens, (port, configuration["HttpPort"], configuration["DicomPort"])))
 
 

@@ -222,7 +222,10 @@ def test_who_stops_it_stops_the_listing(database: Database, archive: Followed, e
     assert verify(archive, Silence()).differences == []
 
 
-def test_an_interrupt_does_not_wait_for_an_archive_that_is_silent(database: Database, settings: Settings) -> None:
+@pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupt_does_not_wait_for_an_archive_that_is_silent(
+    database: Database, settings: Settings, told: signal.Signals
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"http://127.0.0.1:{silent.getsockname()[1]}"
         add(database, settings, Connection("pacs", ArchiveKind.DICOMWEB, address, timeout_seconds=10 * SECONDS))
@@ -232,7 +235,7 @@ def test_an_interrupt_does_not_wait_for_an_archive_that_is_silent(database: Data
         ) as process:
             silent.settimeout(SECONDS)
             asking, _ = silent.accept()
-            process.send_signal(signal.SIGINT)
+            process.send_signal(told)
             _, said = process.communicate(timeout=SECONDS)
             asking.close()
     assert (process.returncode, said.strip()) == (130, "cbmir: interrupted.")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cbmir.archive.connection import ArchiveKind, Connection, Credentials, Retrieval
+from cbmir.archive.connection import ArchiveKind, Connection, Credentials, Retrieval, Rules
 from cbmir.errors import BadRequest
 from cbmir.services.archives.editing import apply, planned
 from cbmir.services.archives.registered import add
@@ -23,6 +23,16 @@ VIEWER = "https://ohif/viewer?StudyInstanceUIDs={study}"
 def test_a_viewer_that_no_hit_can_link_to(database: Database, settings: Settings, viewer: str) -> None:
     with pytest.raises(BadRequest, match="no URL"):
         add(database, settings, replace(NODE, viewer=viewer))
+
+
+@pytest.mark.parametrize("code", ["CT; MR", "CT MR", "CT/MR", "", "ct"])
+def test_what_is_no_modality(database: Database, settings: Settings, code: str) -> None:
+    for rules in (Rules(modalities=("US", code)), Rules(without_modalities=(code,))):
+        with pytest.raises(BadRequest, match="no modality"):
+            add(database, settings, replace(NODE, rules=rules))
+    add(database, settings, replace(NODE, rules=Rules(modalities=("CT", "MR"))))
+    with pytest.raises(BadRequest, match="no modality"):
+        planned(database, settings, "pacs", {"modalities": (code,)})
 
 
 def test_a_slip_in_braces(database: Database, settings: Settings) -> None:

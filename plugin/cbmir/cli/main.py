@@ -101,7 +101,7 @@ def _end_in_order() -> None:
 
     Whoever has us pass over one of them (`nohup`) is heeded.
     """
-    for each in (signal.SIGTERM, signal.SIGHUP):
+    for each in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):  # which Windows has not
         if signal.getsignal(each) is signal.SIG_DFL:
             signal.signal(each, signal.default_int_handler)
 

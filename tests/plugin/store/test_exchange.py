@@ -285,6 +285,17 @@ def test_an_instance_that_is_here_is_given_the_features(
         assert encoders.parts(session, "net-1") == {row.group_id: Part.TRAIN}
 
 
+def test_labels_that_are_read_are_kept_tidy(target: Database, settings: Settings, document: dict[str, Any]) -> None:
+    for row in document["features"]:
+        row["labels"] = {"subclass": "tear |\n cyst", "remark": "two\r\nlines"}
+    for _ in range(2):  # what is known already is the same
+        read_in(target, settings, document)
+        with target.read() as session:
+            rows = session.execute(select(Label.name, Label.value).distinct().order_by(Label.name)).all()
+            assert rows == [("remark", "two lines"), ("subclass", "tear|cyst")]
+            assert generation_of(target) == 1
+
+
 def test_only_the_keys_of_the_paper_and_the_identifiers_are_needed(
     target: Database, settings: Settings, document: dict[str, Any]
 ) -> None:

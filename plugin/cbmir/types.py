@@ -193,7 +193,7 @@ class ConvertedObject:
     Attributes:
         sha256: of the file's bytes, 64 hexadecimal digits.
         header: None for PNG, JPEG, TIFF and BMP.
-        pipeline: name, version and hash of the conversion that made the pictures, such as dicom-2d/14-0123456789ab.
+        pipeline: name, version and hash of the conversion that made the pictures, such as dicom-2d/15-0123456789ab.
         pictures: at least one, in the order of their frame numbers.
         frame_count: frames that the object has, of which `pictures` may be a choice.
     """

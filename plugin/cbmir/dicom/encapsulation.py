@@ -62,7 +62,7 @@ def find_fragments(found: DicomObject, count: int, name: str) -> Fragments:
         return Fragments(pixels, [[(0, pixels.length)]])
     with translated(f"{name} has no frame 1 that could be found in its compressed pixel data"):
         stream = pixels.opened()
-        table = parse_basic_offsets(stream)
+        table = [] if _lacks_table(pixels) else parse_basic_offsets(stream)
         first = stream.tell() - pixels.start
         spans = _spans(pixels, first)
         _check_end(pixels, spans, name)
@@ -74,6 +74,11 @@ def bare_syntax(pixels: Octets) -> str:
     """The transfer syntax of the only frame where a writer left out the items around it; empty if it is none."""
     head = bytes(pixels.read(0, FIRST))
     return likely_syntax(head) if head.startswith(BARE) else ""
+
+
+def _lacks_table(pixels: Octets) -> bool:
+    """Whether the first item is a frame, and no offset table, which begins with 0 or is empty (PS3.5 A.4)."""
+    return bytes(pixels.read(ITEM, 12)).startswith(BARE)
 
 
 def _spans(pixels: Octets, first: int) -> list[Span]:
@@ -102,8 +107,13 @@ def _check_end(pixels: Octets, spans: list[Span], name: str) -> None:
 
 def _ends(pixels: Octets, start: int, length: int) -> bool:
     """Whether a fragment's last bytes hold the mark that ends an image, a delimiter behind it not counted."""
+    return END_OF_IMAGE in _tail(pixels, start, length)
+
+
+def _tail(pixels: Octets, start: int, length: int) -> bytes:
+    """A fragment's last bytes."""
     tail = min(length, TAIL)
-    return END_OF_IMAGE in bytes(pixels.read(start + length - tail, tail))
+    return bytes(pixels.read(start + length - tail, tail))
 
 
 def _extended(found: DicomObject) -> list[int]:
@@ -136,10 +146,13 @@ def _by_table(spans: list[Span], offsets: list[int]) -> list[list[Span]]:
 
 
 def _by_marks(pixels: Octets, spans: list[Span]) -> list[list[Span]]:
-    """Fragments by frame, where each frame's last one holds the mark that ends an image."""
+    """Fragments by frame, where each frame's last one holds the mark that ends an image, or completes it."""
     groups: list[list[Span]] = [[]]
+    tail = b""
     for start, length in spans:
         groups[-1].append((start, length))
-        if _ends(pixels, start, length):
+        tail = (tail + _tail(pixels, start, length))[-TAIL:]
+        if END_OF_IMAGE in tail:
             groups.append([])
+            tail = b""
     return [group for group in groups if group]

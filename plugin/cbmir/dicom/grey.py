@@ -44,6 +44,8 @@ class _Shading:
         shown = self.voi.apply(self.modality.apply(stored))
         if self.inverse:
             np.subtract(1.0, shown, out=shown)
+            if stored.dtype.kind == "f":
+                shown[np.isnan(stored)] = 0.0  # no number is no image, as padding is none
         if self.padding is not None:
             shown[self.padding.mask(stored)] = 0.0
         return to_bytes(shown)

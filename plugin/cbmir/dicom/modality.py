@@ -18,6 +18,10 @@ LINEARISING = ("1.2.840.10008.5.1.4.1.1.12.1", "1.2.840.10008.5.1.4.1.1.12.2", "
 """X-ray angiography and fluoroscopy: their Modality LUT undoes a logarithm and is not meant for display
 (PS3.3 C.8.7.1)."""
 
+FARTHEST = 2.0**20
+"""Steps of stored values from 0 that float32 holds 16 bits at, to an eighth of a step; a farther intercept takes
+float64."""
+
 Values = npt.NDArray[Any]
 
 
@@ -36,14 +40,15 @@ def read_modality(dataset: Dataset, index: int, dtype: np.dtype[Any]) -> Modalit
         dataset: the object's header.
         index: of the frame, 0-based: enhanced objects rescale by frame (PS3.3 C.7.6.16.2.9).
         dtype: of the stored values. Rescaled values are float32 where these have at most 16 bits, which keep their
-            order in it, else float64.
+            order in it up to an intercept of `FARTHEST` steps, else float64.
     """
     if (table := _table(dataset, signed=dtype.kind == "i")) is not None:
         return Modality(table.apply, f"modality LUT of {table.entries.size} entries")
     slope, intercept = rescale(dataset, index)
     if (slope, intercept) == (1.0, 0.0):
         return Modality(lambda stored: stored, "")
-    precision = np.float32 if dtype.itemsize <= 2 else np.float64
+    near = dtype.itemsize <= 2 and abs(intercept) <= FARTHEST * abs(slope)
+    precision = np.float32 if near else np.float64
 
     def rescaled(stored: Values) -> Values:
         inputs: Values = stored.astype(precision)

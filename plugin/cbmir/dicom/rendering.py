@@ -10,7 +10,7 @@ from functools import cached_property
 
 from cbmir.errors import BadRequest
 
-VERSION = "dicom-2d/14"
+VERSION = "dicom-2d/15"
 """Name and version of the conversion; the version changes whenever a picture would (a test holds it to that)."""
 
 WINDOWS = ("auto", "voi", "full")
@@ -54,7 +54,7 @@ class Rendering:
 
     @cached_property
     def pipeline(self) -> str:
-        """Name, version and hash of the conversion, such as dicom-2d/14-0123456789ab."""
+        """Name, version and hash of the conversion, such as dicom-2d/15-0123456789ab."""
         return hashed(VERSION, asdict(self))
 
 

@@ -14,7 +14,7 @@ from cbmir.dicom.rendering import VERSION, Rendering
 from cbmir.services.conversion.convert import convert
 from cbmir.settings import Settings
 
-PINNED = ("dicom-2d/14", "446d7f74a1e42dd4")
+PINNED = ("dicom-2d/15", "2d8a155b5a6835c0")
 """The version, and the digest of the pictures below. Whoever changes a picture raises the version (in
 `cbmir.dicom.rendering`) and pins the new digest with it."""
 
@@ -47,7 +47,8 @@ def with_commas(data: bytes) -> bytes:
 
 
 def made(make_object: Any, encode: Any) -> list[bytes]:
-    """What no file has: windows, commas, tables, padding, inversion, a shutter, oblong pixels, a large size."""
+    """What no file has: windows, commas, tables, padding, inversion, a far intercept, a shutter, oblong pixels, a
+    large size."""
     ramp = np.arange(-2048, 2048, dtype=np.int16).reshape(64, 64)
     large = np.add.outer(np.arange(700), np.arange(900)).astype(np.uint16)
     return [
@@ -65,6 +66,7 @@ def made(make_object: Any, encode: Any) -> list[bytes]:
             make_object(ramp, ShutterShape="CIRCULAR", CenterOfCircularShutter=[30, 20], RadiusOfCircularShutter=16)
         ),
         encode(make_object(ramp, ModalityLUTSequence=[falling(0x10000 - 2048)])),
+        encode(make_object(ramp, RescaleSlope=1, RescaleIntercept=10**8, WindowCenter=10**8, WindowWidth=400)),
         encode(make_object(large, Modality="PT")),
         encode(make_object(large, RescaleSlope="1e-4", RescaleIntercept=0, WindowCenter="0.1", WindowWidth="0.2")),
     ]

@@ -275,11 +275,9 @@ def test_an_instance_that_is_here_is_given_the_features(
     read_in(target, settings, document)
     with target.read() as session:
         row = session.get_one(Instance, here.id)
-        assert {label.name: (label.value, label.origin) for label in row.labels} == {
-            "modality": ("mri", "folder"),
-            "subclass": ("certain", "user"),
-            "side": ("left|right", "user"),
-        }
+        by_hand = {"subclass": ("certain", "user"), "side": ("left|right", "user")}
+        found = {label.name: (label.value, label.origin) for label in row.labels}
+        assert found == {"modality": ("mri", "folder"), **by_hand}
         assert (row.group.key, row.sop_instance_uid, len(row.frames)) == ("ours", None, 2)
         assert row.frames[0].id == here.frames[0].id
         assert features.count(session, "net-1") == 4

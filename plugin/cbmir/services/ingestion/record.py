@@ -39,6 +39,8 @@ class Outcome(Enum):
     """Nothing is written: its archive has deleted or replaced it meanwhile."""
     LATER = auto()
     """Nothing is written yet: the write lock should not be held longer."""
+    BARE = auto()
+    """Nothing is written: an image that showed the same was deleted meanwhile, and its pictures with it."""
     INCOMPARABLE = auto()
     """Nothing is written: its UID is known with other bytes, and with pictures of another conversion."""
 

@@ -23,8 +23,10 @@ from cbmir.services.ingestion.removal import named, remove
 from cbmir.services.ingestion.renewal import discard
 from cbmir.services.ingestion.run import Ingestion
 from cbmir.settings import Settings
+from cbmir.store import jobs, queries
 from cbmir.store.session import Database
-from cbmir.store.tables import Frame
+from cbmir.store.tables import Encoder, Frame
+from cbmir.types import JobKind
 
 FIRST, LIKE = "1.2.3.1", "1.2.3.2"
 
@@ -88,6 +90,34 @@ def test_who_deletes_waits_for_who_records_the_same_picture(
         thread.join(0.5)
     thread.join()
     assert is_shown(any_database, settings)
+
+
+@pytest.mark.parametrize("changed", [{"seed": 1}, {"StudyInstanceUID": "1.2.3.9"}])
+def test_no_answer_tells_of_what_a_replaced_image_was(
+    changed: dict[str, Any],
+    any_database: Database,
+    settings: Settings,
+    like: Path,
+    make_dicom: Callable[..., bytes],
+) -> None:
+    with any_database.write() as session:
+        frame = session.scalars(select(Frame)).one()
+        what = {"preprocessing": {}, "training": {}, "metrics": {}, "weights_file": "", "dimension": 2}
+        session.add(Encoder(id="net", architecture="", weights_sha256="0" * 64, **what))
+        job = jobs.create(session, JobKind.RETRIEVE, {}).id
+        jobs.claim(session, job)
+        study = frame.instance.study_instance_uid
+        hits = [{"frame_id": frame.id, "sop_instance_uid": FIRST, "study_instance_uid": study}]
+        jobs.succeed(session, job, {"query": {"frame_id": None, "sop_instance_uid": None}, "hits": hits})
+        asked = {"picture": "", "frame_id": None, "k": 1, "where": {}}
+        queries.save(session, job_id=job, encoder_id="net", hits=hits, **asked)
+    like.write_bytes(make_dicom(**{"seed": 0, "SOPInstanceUID": FIRST, "BodyPartExamined": "KNEE", **changed}))
+    with Isolation(1) as isolation:
+        other = prepared(like, any_database, settings, isolation)
+    with any_database.write() as session:
+        record(session, other, replaces=True)
+    with any_database.read() as session:
+        assert queries.get(session, job).hits == jobs.get(session, job).result["hits"] == []
 
 
 def test_what_a_replaced_image_showed_stays_for_one_that_came_meanwhile(

@@ -10,6 +10,8 @@ import pytest
 from flask.testing import FlaskClient
 
 from cbmir.errors import CbmirError, DatabaseUnavailable, JobCancelled
+from cbmir.store import encoders
+from cbmir.store.session import Database
 from cbmir_web.api.export import PIECES_AHEAD, Pipe, Write
 
 
@@ -34,6 +36,16 @@ def test_an_unknown_encoder_is_refused_before_the_stream_begins(client: FlaskCli
     response = client.get("/api/v1/export?encoder=none")
     assert response.status_code == 404
     assert response.json["error"]["code"] == "not-found"
+
+
+def test_features_that_were_freed_are_refused_before_the_stream_begins(
+    client: FlaskClient, database: Database, archive: Any
+) -> None:
+    with database.write() as session:
+        encoders.set_kept(session, archive.encoder, False)
+    response = client.get("/api/v1/export")
+    assert (response.status_code, response.json["error"]["code"]) == (409, "encoder-not-ready")
+    assert exporting() == []
 
 
 def test_a_slow_reader_holds_the_writer_back() -> None:
@@ -65,7 +77,7 @@ def test_a_reader_that_leaves_stops_the_writer() -> None:
 
     pieces = iter(Pipe(produce))
     next(pieces)
-    pieces.close()  # type: ignore[attr-defined]
+    pieces.close()
     assert stopped.is_set()
     assert exporting() == []
 

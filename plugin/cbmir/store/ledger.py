@@ -301,7 +301,7 @@ def mark_deleted(session: Session, object_ids: Collection[int]) -> None:
     """Note that the archive no longer holds these, nor do we, but for what another archive holds too."""
     gone: dict[str, Any] = {"state": ObjectState.DELETED, "revision": ArchiveObject.revision + 1, "retry_at": None}
     for some in in_pieces(object_ids):
-        _lock(session, some)
+        lock(session, some)
         rows = update(ArchiveObject).where(ArchiveObject.id.in_(some)).returning(ArchiveObject.sop_instance_uid)
         marked = rows.values(**gone, error_code=None, error_message=None, changed_at=now())
         _tell_anew(session, session.scalars(marked).all())
@@ -311,7 +311,7 @@ def leave_out(session: Session, object_ids: Collection[int]) -> None:
     """Note that the rules do not want these, and that nothing of them is here."""
     left: dict[str, Any] = {"state": ObjectState.SKIPPED, "revision": ArchiveObject.revision + 1, "retry_at": None}
     for some in in_pieces(object_ids):
-        _lock(session, some)
+        lock(session, some)
         rows = update(ArchiveObject).where(ArchiveObject.id.in_(some))
         session.execute(rows.values(**left, error_code=None, error_message=None, changed_at=now()))
 
@@ -323,8 +323,9 @@ def drop_left_out(session: Session, archive_id: int, study_instance_uid: str) ->
     return not of_study(session, archive_id, study_instance_uid)
 
 
-def _lock(session: Session, object_ids: Collection[int]) -> None:
-    """By id, as all do who hold several: else two could wait for each other."""
+def lock(session: Session, object_ids: Collection[int]) -> None:
+    """Let nobody else change these until the session ends; by id, as all do who hold several: else two could wait
+    for each other."""
     rows = select(ArchiveObject.id).where(ArchiveObject.id.in_(object_ids)).order_by(ArchiveObject.id)
     session.execute(rows.with_for_update())
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, suppress
 from queue import Full, Queue
 from threading import Event, Thread
 from typing import Any
@@ -38,7 +38,7 @@ class Pipe:
         self._pieces: Queue[bytes | CbmirError | None] = Queue(PIECES_AHEAD)
         self._abandoned = Event()
 
-    def __iter__(self) -> Iterator[bytes]:
+    def __iter__(self) -> Generator[bytes, None, None]:
         """The pieces.
 
         Raises:
@@ -82,11 +82,20 @@ class Pipe:
     200, content_type="application/json", schema={"type": "object"}, description="Schema `cbmir-features/1`."
 )
 @blueprint.alt_response(404, schema=ErrorSchema)
+@blueprint.alt_response(409, schema=ErrorSchema, description="It has no features yet.")
 def export(request: dict[str, Any]) -> Response:
     """All features of an encoder with file name, label and UIDs. A reader that finds the document cut short must
     drop it: the export failed in its middle."""
     here = installation()
     encoder = known(here, request.get("encoder"))
     pipe = Pipe(lambda write: export_json(here.database, encoder, write, Silence()))
+    pieces = iter(pipe)
+    first = next(pieces)  # what keeps it from beginning is an error with a status of its own
     headers = {"Content-Disposition": f'attachment; filename="{encoder}.json"'}
-    return Response(iter(pipe), mimetype="application/json", headers=headers)
+    return Response(_all(first, pieces), mimetype="application/json", headers=headers)
+
+
+def _all(first: bytes, rest: Generator[bytes, None, None]) -> Iterator[bytes]:
+    with closing(rest):
+        yield first
+        yield from rest

@@ -44,6 +44,7 @@ def _forget(database: Database, shelf: Shelf, archive_id: int, name: str, object
         held = ledger.held_elsewhere(session, archive_id, [each.sop_instance_uid for each in objects])
         doomed = [each for each in objects if each.sop_instance_uid not in held]
         quarantine.release(session, origins=[origin_of(name, each.sop_instance_uid) for each in objects])
+        ledger.lock(session, [each.id for each in objects])  # before the images, as who records them does
         found = instances.of_uids(session, [each.sop_instance_uid for each in doomed])
         deleted = delete_instances(session, shelf, found)
         ledger.mark_deleted(session, [each.id for each in objects])
@@ -68,6 +69,7 @@ def leave_out(
             found = instances.of_uids(session, list(origins.keys() - held))
             own = [each for each in found if each.origin == origin_of(name, each.sop_instance_uid or "")]
             quarantine.release(session, origins=origins.values())
+            ledger.lock(session, [each.id for each in some])
             deleted += delete_instances(session, Shelf(settings.pictures), own)
             ledger.leave_out(session, [each.id for each in some])
     log.info("archive %s: %d images that are not wanted any more are deleted", name, deleted)

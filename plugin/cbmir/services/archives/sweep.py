@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
+from cbmir.archive.base import Logged
 from cbmir.archive.connection import Rules
 from cbmir.errors import MassDeletion
 from cbmir.services.archives.forget import forget, leave_out
@@ -183,7 +184,8 @@ def _compare(
         if whole and not listed:
             archive_studies.drop(session, followed.id, uid)
             return False
-        stamp = stamp if whole else archive_studies.in_part(stamp)
+        settled = whole and _is_settled(followed, study, before, len(listed))
+        stamp = stamp if settled else archive_studies.in_part(stamp)
         archive_studies.keep(session, followed.id, uid, instances=study.instances, listed=len(listed), stamp=stamp)
     return bool(listed)
 
@@ -198,6 +200,14 @@ def _is_whole(study: RemoteStudy, before: ArchiveStudy | None, listed: int) -> b
     if study.instances is None or listed >= study.instances:
         return True
     return before is not None and before.listed == listed
+
+
+def _is_settled(followed: Followed, study: RemoteStudy, before: ArchiveStudy | None, listed: int) -> bool:
+    """Whether a study's number of objects will tell that some are gone. Where more are listed, they are of another
+    patient's study of the same UID, or of a moment ago: the number stays when these go."""
+    if study.instances is None or listed <= study.instances:
+        return True
+    return not isinstance(followed.archive, Logged) and before is not None and before.listed == listed
 
 
 def _missing(here: Iterable[ArchiveObject], listed: Iterable[str]) -> list[ArchiveObject]:

@@ -23,7 +23,7 @@ from cbmir.services.ingestion.ingest import ingest_listed
 from cbmir.services.ingestion.origin import origin_of
 from cbmir.services.ingestion.removal import delete_instances
 from cbmir.services.ingestion.run import Entry, Ingested
-from cbmir.store import archives, instances, ledger
+from cbmir.store import archive_studies, archives, instances, ledger
 from cbmir.store.tables import ArchiveObject
 from cbmir.types import ObjectState, RemoteInstance
 
@@ -205,6 +205,7 @@ class _Account:
             ledger.put_off(session, row.id, code=error.code, message=error.sentence)
             if isinstance(error, NotFound):
                 archives.change(session, self.followed.id, sweep_wanted=True)
+                archive_studies.unsettle(session, self.followed.id, {row.study_instance_uid})
 
     def done(self, origin: str) -> None:
         self.known.discard(self.objects.pop(origin).sop_instance_uid)

@@ -19,7 +19,7 @@ from cbmir.services.conversion.isolation import Isolation
 from cbmir.services.conversion.keep import header_of, keep
 from cbmir.services.ingestion.identity import group_key
 from cbmir.settings import Settings
-from cbmir.store import completing, instances
+from cbmir.store import completing, instances, queries
 from cbmir.store.labels import set_labels
 from cbmir.store.new_instances import NewInstance
 from cbmir.store.session import Database
@@ -40,6 +40,8 @@ class Outcome(Enum):
     """Nothing is written: its archive has deleted or replaced it meanwhile."""
     LATER = auto()
     """Nothing is written yet: the write lock should not be held longer."""
+    BARE = auto()
+    """Nothing is written: an image that showed the same was deleted meanwhile, and its pictures with it."""
     INCOMPARABLE = auto()
     """Nothing is written: its UID is known with other bytes, and with pictures of another conversion."""
 
@@ -222,8 +224,12 @@ def _frames_renewed(
 def _replaced(session: Session, known: Instance, prepared: Prepared, converted: ConvertedObject) -> Recorded:
     instances.hold(session, known)
     unused: tuple[str, ...] = ()
-    if not _shows(known, prepared):
-        unused = _frames_renewed(session, known, prepared, converted)
+    shows = _shows(known, prepared)
+    if not shows or _is_moved(known, converted):  # by frame and study a later deletion finds the answers
+        instances.lock_frames(session, known.id)
+        unused += tuple(queries.forget(session, [known]))
+    if not shows:
+        unused += _frames_renewed(session, known, prepared, converted)
     instances.identify(
         session,
         known,
@@ -235,6 +241,10 @@ def _replaced(session: Session, known: Instance, prepared: Prepared, converted: 
     header_labels = {name: value for name, (value, _) in _labels(converted, None).items()}
     set_labels(session, known, header_labels, LabelOrigin.HEADER)
     return Recorded(Outcome.REPLACED, unused)
+
+
+def _is_moved(known: Instance, converted: ConvertedObject) -> bool:
+    return converted.header is not None and converted.header.study_instance_uid != known.study_instance_uid
 
 
 def _of_same_uid(session: Session, converted: ConvertedObject) -> Instance | None:

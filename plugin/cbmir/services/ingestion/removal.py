@@ -17,7 +17,7 @@ from cbmir.settings import Settings
 from cbmir.store import instances, ledger, queries
 from cbmir.store.session import Database
 from cbmir.store.tables import Instance
-from cbmir.store.writing import in_pieces
+from cbmir.store.writing import in_pieces, serialise
 from cbmir.words import counted
 
 AT_ONCE = 100
@@ -142,6 +142,7 @@ def delete_instances(session: Session, shelf: Shelf, found: Sequence[Instance]) 
     Returns:
         How many there were.
     """
+    serialise(session)  # no image that shows one of their pictures is recorded meanwhile
     instances.lock_frames(session, *(each.id for each in found))  # answers that are being recorded are seen then
     pictures = queries.forget(session, found)
     for instance in found:

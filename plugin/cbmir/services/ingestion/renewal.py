@@ -12,6 +12,7 @@ from cbmir.settings import Settings
 from cbmir.store import instances
 from cbmir.store.session import Database
 from cbmir.store.tables import Instance
+from cbmir.store.writing import serialise
 
 
 def renew(database: Database, settings: Settings, instance: Instance, isolation: Isolation) -> bool:
@@ -29,7 +30,7 @@ def renew(database: Database, settings: Settings, instance: Instance, isolation:
                 f"{instance.file_name} was removed from the archive meanwhile.", "Nothing needs to be done."
             )
         recorded = record(session, prepared)
-    discard(settings, recorded)
+    discard(database, settings, recorded)
     return recorded.outcome is Outcome.RENEWED
 
 
@@ -48,8 +49,10 @@ def renew_namesake(database: Database, settings: Settings, prepared: Prepared, i
         return  # its old pictures say nothing about these: the UID will be believed
 
 
-def discard(settings: Settings, recorded: Recorded) -> None:
+def discard(database: Database, settings: Settings, recorded: Recorded) -> None:
     """Take pictures from the shelf that nothing uses any more, after their replacement is committed."""
-    shelf = Shelf(settings.pictures)
-    for key in recorded.unused:
-        shelf.discard(key)
+    if recorded.unused:
+        with database.write() as session:
+            serialise(session)  # another image that shows one may have come meanwhile
+            for key in instances.unused_pictures(session, set(recorded.unused)):
+                Shelf(settings.pictures).discard(key)

@@ -23,6 +23,7 @@ from cbmir.archive.folder import Source, Unlisted, sha256_of, unreadable
 from cbmir.archive.manifest import Labeller
 from cbmir.errors import CbmirError, UnusableInput
 from cbmir.files import written_whole
+from cbmir.pictures.shelf import Shelf
 from cbmir.progress import Progress
 from cbmir.services.conversion.convert import check_settings
 from cbmir.services.conversion.isolation import Isolation
@@ -32,6 +33,7 @@ from cbmir.services.ingestion.renewal import discard, renew_namesake
 from cbmir.settings import Settings
 from cbmir.store import quarantine
 from cbmir.store.session import Database
+from cbmir.store.writing import serialise
 
 Report = Callable[[str, CbmirError], None]
 """Told of a file's origin, and why it was set aside or failed."""
@@ -196,7 +198,14 @@ class Ingestion:
         if became.outcome is Outcome.INCOMPARABLE:
             renew_namesake(self.database, self.settings, each, self.isolation)
             return self._concluded(each, *self._write([each], believe_uid=True))
-        discard(self.settings, became)
+        if became.outcome is Outcome.BARE:
+            again = self._prepare(each.source)
+            return (
+                self._concluded(again, *self._write([again]))
+                if isinstance(again, Prepared)
+                else self._refused(again)
+            )
+        discard(self.database, self.settings, became)
         return OUTCOMES.get(became.outcome, "ingested")
 
     def _write(self, batch: Sequence[Prepared], *, believe_uid: bool = False) -> list[Recorded | UnusableInput]:
@@ -204,12 +213,21 @@ class Ingestion:
         origins = [each.source.origin for each in batch]
         with self.database.write() as session:
             wanted = self.ledger.wanted(session, origins) if self.ledger else origins
-            chosen = [each for each in batch if each.source.origin in wanted]
+            serialise(session)  # no picture goes from now on
+            passed = [self._passed_over(each, wanted) for each in batch]
+            chosen = [each for each, why in zip(batch, passed, strict=True) if why is None]
             replaces = self.ledger is not None
             recorded = iter(record_all(session, chosen, believe_uid=believe_uid, replaces=replaces))
-            became = [next(recorded) if each.source.origin in wanted else unwanted(each) for each in batch]
+            became = [why or next(recorded) for why in passed]
             self._note(session, batch, became)
             return [still_unused(session, each) for each in became]
+
+    def _passed_over(self, each: Prepared, wanted: Collection[str]) -> Recorded | None:
+        """What becomes of a file that is not to be recorded; None of the others."""
+        if each.source.origin not in wanted:
+            return unwanted(each)
+        there = all(map(Shelf(self.settings.pictures).has, (frame.picture for frame in each.frames)))
+        return None if there else Recorded(Outcome.BARE)
 
     def _note(
         self, session: Session, batch: Sequence[Prepared], became: Sequence[Recorded | UnusableInput]

@@ -9,7 +9,7 @@ from cbmir.settings import Settings
 from cbmir.store import instances, queries
 from cbmir.store.clock import clock
 from cbmir.store.session import Database
-from cbmir.store.writing import in_pieces
+from cbmir.store.writing import in_pieces, serialise
 
 UNANSWERED_KEPT_DAYS = 7
 """How long a search that failed or was cancelled can be retried, with what was handed in for it."""
@@ -33,6 +33,7 @@ def forget_old(database: Database, settings: Settings) -> int:
 
 def _forget_answered(database: Database, settings: Settings) -> int:
     with database.write() as session:
+        serialise(session)  # no image that shows one of their pictures is recorded meanwhile
         before = clock(session) - timedelta(days=settings.queries_kept_days)
         forgotten, pictures = queries.forget_old(session, before)
         unused = [key for some in in_pieces(pictures) for key in instances.unused_pictures(session, set(some))]

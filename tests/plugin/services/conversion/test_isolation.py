@@ -25,6 +25,37 @@ def test_a_crash_is_the_files_own_and_the_next_one_is_converted() -> None:
         assert apart.run("y.dcm", 0, os.getpid) != os.getpid()
 
 
+def test_a_process_killed_while_it_is_idle_is_replaced() -> None:
+    with Isolation(1) as apart:
+        idle = apart.run("x.dcm", 0, os.getpid)
+        os.kill(idle, signal.SIGKILL)
+        assert apart.run("y.dcm", 0, os.getpid) not in (idle, os.getpid())
+        time.sleep(1)  # the pool has seen it by now, whichever was first
+        assert apart.run("z.dcm", 0, os.getpid) != os.getpid()
+
+
+def test_processes_are_started_again_though_what_starts_them_was_killed() -> None:
+    with Isolation(1) as apart:
+        os.kill(apart.run("x.dcm", 0, os.getppid), signal.SIGKILL)
+        os.kill(apart.run("y.dcm", 0, os.getpid), signal.SIGKILL)
+        time.sleep(1)
+        assert apart.run("z.dcm", 0, os.getpid) != os.getpid()
+
+
+def test_work_is_begun_again_where_its_process_was_killed(tmp_path: Path) -> None:
+    with Isolation(1) as apart:
+        assert apart.run("x.dcm", 0, killed_once, tmp_path / "begun") == "done"
+        with pytest.raises(Undecodable, match=r"y\.dcm was ended 3 times from outside"):
+            apart.run("y.dcm", 0, signal.raise_signal, signal.SIGKILL)
+
+
+def killed_once(note: Path) -> str:
+    if not note.exists():
+        note.touch()
+        signal.raise_signal(signal.SIGKILL)
+    return "done"
+
+
 def test_what_hangs_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(isolation, "SECONDS", 0.5)
     began = time.monotonic()

@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 
 from cbmir.errors import NotFound
 from cbmir.services.ingestion import removal
+from cbmir.services.ingestion.labelling import label
 from cbmir.services.ingestion.removal import Removal, named, remove
 from cbmir.settings import Settings
 from cbmir.store import instances, jobs, queries
@@ -110,6 +111,20 @@ def test_a_name_of_nothing_deletes_nothing(database: Database, stock: Stock) -> 
     stock(database, patients=2)
     with pytest.raises(NotFound, match=r"Nothing here is called 1\.2\.3"):
         named(database, ["patient-1", "1.2.3"])
+
+
+def test_an_image_that_was_deleted_meanwhile_is_given_no_label(
+    any_database: Database, settings: Settings, stock: Stock
+) -> None:
+    if any_database.is_sqlite:
+        pytest.skip("who writes excludes all others")
+    stock(any_database, patients=1)
+    with any_database.write() as session:
+        image = session.scalars(select(Instance).order_by(Instance.id)).first()
+        assert image
+        remove(any_database, settings, named(any_database, [sha256_of(0)]))
+        with pytest.raises(NotFound, match=f"no image {image.id} any more"):
+            label(session, image, {"subclass": "bar"})
 
 
 def test_what_is_cut_off_leaves_whole_images(

@@ -62,6 +62,17 @@ def test_one_that_dies_at_once_every_time_is_given_up(
     assert starts(tmp_path) == 4
 
 
+def test_one_that_has_lived_is_never_given_up(
+    program: Callable[[str], Program], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "QUICK_SECONDS", 2.0)
+    monkeypatch.setattr(supervisor, "FIRST_PAUSE_SECONDS", 0.01)
+    child = program(MARK + "time.sleep(3 if os.path.getsize(os.environ['MARK']) == 1 else 0)\nsys.exit(3)")
+    more = supervisor.MOST_QUICK_DEATHS + 3
+    Supervisor([child], Watcher(lambda: starts(tmp_path) == more)).run()
+    assert starts(tmp_path) == more
+
+
 def test_one_that_does_not_hear_is_killed_after_the_grace(
     program: Callable[[str], Program], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

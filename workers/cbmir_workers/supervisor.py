@@ -18,10 +18,11 @@ QUICK_SECONDS = 10.0
 """A child that lives shorter than this died quickly."""
 
 MOST_QUICK_DEATHS = 4
-"""So many quick deaths in a row mean that starting it again will not help."""
+"""So many quick deaths in a row of a child that never lived longer mean that starting it again will not help. What
+ends one that did, such as a full disk, may pass."""
 
-FIRST_PAUSE_SECONDS = 0.5
-"""Doubled with each quick death before the child is started again."""
+FIRST_PAUSE_SECONDS, MOST_DOUBLINGS = 0.5, 6
+"""Doubled with each quick death before the child is started again, but so often at most: half a minute then."""
 
 GRACE_SECONDS = 8.0
 """What a child has to end in good order; afterwards it is killed, and its job is found by the sweeper."""
@@ -54,6 +55,7 @@ class _Child:
     def __init__(self, program: Program) -> None:
         self.program = program
         self._quick_deaths = 0
+        self._has_lived = False
         self._start_at = 0.0
         self._started_at = 0.0
         self.process: subprocess.Popen[bytes] | None = None
@@ -62,7 +64,7 @@ class _Child:
         """Start it if it is due, note if it died.
 
         Raises:
-            cbmir.errors.Unavailable: if it died too often.
+            cbmir.errors.Unavailable: if it died too often, and has never lived.
         """
         if self.process is None:
             if time.monotonic() >= self._start_at:
@@ -74,14 +76,16 @@ class _Child:
     def _bury(self, status: int) -> None:
         self.process = None
         quick = time.monotonic() - self._started_at < QUICK_SECONDS
+        self._has_lived |= not quick
         self._quick_deaths = self._quick_deaths + 1 if quick else 0
-        if self._quick_deaths >= MOST_QUICK_DEATHS:
+        if self._quick_deaths >= MOST_QUICK_DEATHS and not self._has_lived:
             raise Unavailable(
                 f"The {self.program.name} ended {MOST_QUICK_DEATHS} times in a row (exit status {status}).",
                 "Its last words stand above; see also `cbmir doctor`.",
             )
         log.warning("the %s ended (exit status %d) and is started again", self.program.name, status)
-        self._start_at = time.monotonic() + FIRST_PAUSE_SECONDS * 2**self._quick_deaths
+        pause = FIRST_PAUSE_SECONDS * 2 ** min(self._quick_deaths, MOST_DOUBLINGS)
+        self._start_at = time.monotonic() + pause
 
     def end(self, deadline: float) -> None:
         """Wait for it until the deadline, then kill it."""
@@ -111,7 +115,7 @@ class Supervisor:
         """Run until SIGTERM, SIGINT or SIGHUP; then end all within seconds.
 
         Raises:
-            cbmir.errors.Unavailable: if a program dies again and again; the others are ended.
+            cbmir.errors.Unavailable: if a program dies again and again from the beginning; the others are ended.
         """
         with _signals(self._stop):
             try:

@@ -121,7 +121,7 @@ def test_what_nobody_foresaw_shows_no_trace(app: Flask, caplog: pytest.LogCaptur
 def test_a_form_without_its_token_is_refused(client: FlaskClient, token: Callable[..., str]) -> None:
     response = client.post("/upload", data={"csrf_token": "wrong"})
     assert response.status_code == 400
-    assert "Go back to it, reload it and send it again." in response.text
+    assert "What you typed is still here: nothing of it has been done." in response.text
     assert client.post("/", data={"csrf_token": token(), "frame_id": "1"}).status_code == 303
 
 

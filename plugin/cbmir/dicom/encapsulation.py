@@ -61,8 +61,9 @@ def find_fragments(found: DicomObject, count: int, name: str) -> Fragments:
     if count == 1 and bytes(pixels.read(0, 12)).startswith(BARE):
         return Fragments(pixels, [[(0, pixels.length)]])
     with translated(f"{name} has no frame 1 that could be found in its compressed pixel data"):
+        lacks_table = _lacks_table(pixels)  # which moves the file's position
         stream = pixels.opened()
-        table = [] if _lacks_table(pixels) else parse_basic_offsets(stream)
+        table = [] if lacks_table else parse_basic_offsets(stream)
         first = stream.tell() - pixels.start
         spans = _spans(pixels, first)
         _check_end(pixels, spans, name)

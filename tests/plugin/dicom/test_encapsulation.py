@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from pathlib import Path
 from typing import Any
 
 import imagecodecs
@@ -10,6 +11,9 @@ import numpy as np
 import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import JPEG2000Lossless, JPEGLSLossless
+
+from cbmir.services.conversion.convert import convert
+from cbmir.settings import Settings
 
 SHADES = np.random.default_rng(3).integers(0, 256, (40, 20, 21)).astype(np.uint8)
 """Frames of which none is part of another."""
@@ -67,3 +71,13 @@ def test_a_frame_may_lie_where_the_offset_table_should(
     pixels = b"".join(item(padded(frame)) for frame in ENCODED[syntax][:count])
     pictures = convert_all(encode(object_in(make_object, syntax, pixels, count)))
     np.testing.assert_allclose(np.stack(pictures) * 255, SHADES[:count], atol=1e-3)
+
+
+@pytest.mark.parametrize("table", [EMPTY_TABLE, b""])
+def test_a_file_on_disk_gives_the_same(make_object: Any, encode: Any, tmp_path: Path, table: bytes) -> None:
+    pixels = table + b"".join(item(padded(frame)) for frame in ENCODED[JPEGLSLossless][:3])
+    path = tmp_path / "three.dcm"
+    path.write_bytes(encode(object_in(make_object, JPEGLSLossless, pixels)))
+    with path.open("rb") as file:
+        found = convert(file, path.name, Settings(), "0" * 64).pictures
+    np.testing.assert_array_equal(np.stack([each.pixels for each in found]), SHADES[:3])

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cbmir.labels import tidied
 from cbmir.progress import Silence
 from cbmir.services.features.export import export_json
 from cbmir.store import document_text, exported, features
@@ -50,7 +51,7 @@ def test_any_text_and_number_leaves_as_it_is_stored(
     monkeypatch.setattr(document_text, "ROWS_AT_ONCE", made)
     rows = written(filled)
     assert [(row["file_name"], row["group"]) for row in rows] == [(name, name) for name in (*NAMES[1:], NAMES[0])]
-    assert [row["labels"] for row in rows] == [*({name: name} for name in NAMES[1:]), {}]
+    assert [row["labels"] for row in rows] == [*({name: tidied(name)} for name in NAMES[1:]), {}]
     assert [row["feature"] for row in rows] == VECTORS.tolist()
 
 

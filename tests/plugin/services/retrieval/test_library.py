@@ -171,7 +171,7 @@ def test_the_values_to_filter_by_are_counted_most_frequent_first(any_database: D
 @pytest.mark.usefixtures("stored")
 def test_a_value_that_names_several_is_offered_by_each(any_database: Database) -> None:
     with any_database.write() as session:
-        known = instances.find_by_sop_instance_uid(session, "1.2.0")
+        known = instances.find_by_sop_instance_uid(session, "1.2.1")
         assert known
         set_labels(session, known, {"subclass": "knee | tear"}, LabelOrigin.USER)
         assert library.facets(session).labels["subclass"] == [("knee", 2), ("brain", 1), ("tear", 1)]

@@ -18,6 +18,9 @@ taken away, to distances (n,)."""
 SHARES = 0.1, 0.2, 0.3, 0.4, 0.5
 """Of all cells: how much is taken away at each step."""
 
+CLEARLY = 0.1
+"""By how much more, in parts of the first distance, the map has to do than it does elsewhere."""
+
 DRAWS = 4
 """Places by chance that the map is compared with."""
 
@@ -39,8 +42,8 @@ class Deleted:
 
     @property
     def holds(self) -> bool:
-        """Whether what the map names counts for more than other parts do."""
-        return self.by_map > max(self.by_chance, 0.0)
+        """Whether what the map names clearly counts for more than other parts do."""
+        return self.by_map > max(self.by_chance, 0.0) + CLEARLY
 
     @property
     def said(self) -> str:

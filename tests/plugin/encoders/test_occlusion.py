@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cbmir.encoders.occlusion import AT_ONCE, CELLS, COPIES, blurred, distances, drive
-from cbmir.evaluation.deletion import deletion
+from cbmir.evaluation.deletion import Deleted, deletion
 from cbmir.types import FloatArray
 
 SIDE = 64
@@ -83,4 +83,5 @@ def test_the_deletion_test_knows_a_true_map_from_a_false_one(picture: FloatArray
     assert true.holds
     assert true.by_map > true.by_chance > true.by_map_reversed
     assert not false.holds
+    assert not Deleted(by_map=0.54, by_chance=0.5, by_map_reversed=0.1).holds, "as far as one can tell, the same"
     assert "Do not go by it" in false.said

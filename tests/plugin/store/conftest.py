@@ -8,9 +8,12 @@ from datetime import date
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from cbmir.store import encoders, instances
+from cbmir.store.filters import Look, Where
+from cbmir.store.session import Database
 from cbmir.store.tables import Encoder, Instance
 from cbmir.types import InstanceHeader, LabelOrigin, NewFrame
 
@@ -85,3 +88,20 @@ def new_encoder() -> Callable[..., Encoder]:
 @pytest.fixture
 def new_header() -> Callable[..., InstanceHeader]:
     return header
+
+
+def kept_by(database: Database, where: Where) -> list[str]:
+    """The file names of what a filter keeps: the same, however it looks at them."""
+    with database.read() as session:
+        looks = [Look(by_row, asked) for by_row in (False, True) for asked in (None, session)]
+        first, *others = [
+            list(session.scalars(select(Instance.file_name).where(*where.clause(look)).order_by(Instance.id)))
+            for look in looks
+        ]
+    assert others == [first] * len(others)
+    return first
+
+
+@pytest.fixture
+def kept() -> Callable[[Database, Where], list[str]]:
+    return kept_by

@@ -10,10 +10,12 @@ import pytest
 from sqlalchemy import select
 
 from cbmir.errors import BadRequest
-from cbmir.store.filters import Look, Where, written
+from cbmir.store.filters import Where, written
 from cbmir.store.session import Database
 from cbmir.store.tables import Instance
 from cbmir.types import InstanceHeader
+
+Kept = Callable[[Database, Where], list[str]]
 
 NAMES = ["mr", "mr-labelled", "dx", "png-mri", "png-xray", "png-eeg", "png-bare"]
 
@@ -39,18 +41,6 @@ def archive(
         new_instance(session, "png-eeg", labels={"modality": "eeg", "subclass": "tear"}, group="p-4")
         new_instance(session, "png-bare", group="p-5")
     return any_database
-
-
-def kept(database: Database, where: Where) -> list[str]:
-    """The same, however the filter looks at them."""
-    with database.read() as session:
-        looks = [Look(by_row, asked) for by_row in (False, True) for asked in (None, session)]
-        first, *others = [
-            list(session.scalars(select(Instance.file_name).where(*where.clause(look)).order_by(Instance.id)))
-            for look in looks
-        ]
-    assert others == [first] * len(others)
-    return first
 
 
 KEPT: list[tuple[list[str], list[str]]] = [
@@ -90,11 +80,11 @@ KEPT: list[tuple[list[str], list[str]]] = [
 ]
 
 
-def test_what_a_filter_keeps(archive: Database) -> None:
+def test_what_a_filter_keeps(archive: Database, kept: Kept) -> None:
     assert [(terms, kept(archive, Where.parse(terms))) for terms, _ in KEPT] == KEPT
 
 
-def test_leaving_out_a_patient_or_an_instance(archive: Database) -> None:
+def test_leaving_out_a_patient_or_an_instance(archive: Database, kept: Kept) -> None:
     assert kept(archive, Where(exclude_group="p-3")) == [*NAMES[:3], *NAMES[5:]]
     assert kept(archive, Where(exclude_group="nobody")) == NAMES
     with archive.read() as session:
@@ -129,7 +119,7 @@ def test_parse_refuses_to_compare_what_has_no_order(term: str) -> None:
 
 @pytest.mark.parametrize("name", ["size>", "size<", "size!"])
 def test_a_label_whose_name_ends_like_a_comparison_is_reached_by_a_blank(
-    any_database: Database, new_instance: Callable[..., Instance], name: str
+    any_database: Database, new_instance: Callable[..., Instance], name: str, kept: Kept
 ) -> None:
     with any_database.write() as session:
         new_instance(session, "has", labels={name: "5"})
@@ -145,7 +135,7 @@ def test_a_label_whose_name_ends_like_a_comparison_is_reached_by_a_blank(
 
 
 def test_json_may_ask_for_a_label_that_reads_like_a_choice(
-    any_database: Database, new_instance: Callable[..., Instance]
+    any_database: Database, new_instance: Callable[..., Instance], kept: Kept
 ) -> None:
     with any_database.write() as session:
         new_instance(session, "both", labels={"finding": "mass OR finding=cyst", "left OR right": "left"})
@@ -167,7 +157,7 @@ NASTY = [
 
 @pytest.mark.parametrize("value", NASTY)
 def test_any_value_can_be_written_so_that_it_is_found(
-    any_database: Database, new_instance: Callable[..., Instance], value: str
+    any_database: Database, new_instance: Callable[..., Instance], value: str, kept: Kept
 ) -> None:
     with any_database.write() as session:
         new_instance(session, "has", labels={"finding": value})
@@ -181,7 +171,7 @@ def test_any_value_can_be_written_so_that_it_is_found(
 
 @pytest.mark.parametrize("name", [*(name for name in NASTY if "=" not in name), "either OR!"])
 def test_any_name_of_a_label_can_be_written_so_that_it_is_found(
-    any_database: Database, new_instance: Callable[..., Instance], name: str
+    any_database: Database, new_instance: Callable[..., Instance], name: str, kept: Kept
 ) -> None:
     with any_database.write() as session:
         new_instance(session, "has", labels={name: "red OR blue"})
@@ -204,7 +194,7 @@ def test_quotes_keep_a_value_whole_and_are_a_part_of_any_other() -> None:
 
 
 def test_a_label_named_group_is_found_beside_the_groups(
-    any_database: Database, new_instance: Callable[..., Instance]
+    any_database: Database, new_instance: Callable[..., Instance], kept: Kept
 ) -> None:
     with any_database.write() as session:
         new_instance(session, "labelled", labels={"group": "p-1"}, group="p-2")
@@ -297,6 +287,7 @@ def test_study_dates(
     any_database: Database,
     new_instance: Callable[..., Instance],
     new_header: Callable[..., InstanceHeader],
+    kept: Kept,
 ) -> None:
     with any_database.write() as session:
         for number, (name, day) in enumerate(DATED.items()):

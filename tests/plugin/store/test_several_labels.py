@@ -7,21 +7,11 @@ from collections.abc import Callable
 
 from sqlalchemy import select, text
 
-from cbmir.store.filters import Look, Where
+from cbmir.store.filters import Where
 from cbmir.store.session import Database
 from cbmir.store.tables import Instance
 
-
-def kept(database: Database, where: Where) -> list[str]:
-    """The same, however the filter looks at them."""
-    with database.read() as session:
-        looks = [Look(by_row, asked) for by_row in (False, True) for asked in (None, session)]
-        first, *others = [
-            list(session.scalars(select(Instance.file_name).where(*where.clause(look)).order_by(Instance.id)))
-            for look in looks
-        ]
-    assert others == [first] * len(others)
-    return first
+Kept = Callable[[Database, Where], list[str]]
 
 
 SEVERAL = {
@@ -54,7 +44,7 @@ KEPT_OF_SEVERAL: list[tuple[list[str], str]] = [
 
 
 def test_a_label_is_found_by_each_that_its_value_names(
-    any_database: Database, new_instance: Callable[..., Instance]
+    any_database: Database, new_instance: Callable[..., Instance], kept: Kept
 ) -> None:
     with any_database.write() as session:
         for file_name, value in SEVERAL.items():
@@ -66,7 +56,9 @@ def test_a_label_is_found_by_each_that_its_value_names(
         assert " ".join(kept(any_database, told)) == names
 
 
-def test_a_modality_is_found_among_several(any_database: Database, new_instance: Callable[..., Instance]) -> None:
+def test_a_modality_is_found_among_several(
+    any_database: Database, new_instance: Callable[..., Instance], kept: Kept
+) -> None:
     with any_database.write() as session:
         new_instance(session, "both", labels={"modality": "MRI|ct"})
         new_instance(session, "one", labels={"modality": "mri"})

@@ -199,14 +199,16 @@ class Ingestion:
             renew_namesake(self.database, self.settings, each, self.isolation)
             return self._concluded(each, *self._write([each], believe_uid=True))
         if became.outcome is Outcome.BARE:
-            again = self._prepare(each.source)
-            return (
-                self._concluded(again, *self._write([again]))
-                if isinstance(again, Prepared)
-                else self._refused(again)
-            )
+            return self._begun_again(each.source)
         discard(self.database, self.settings, became)
         return OUTCOMES.get(became.outcome, "ingested")
+
+    def _begun_again(self, source: Source) -> str:
+        """What becomes at last of a file whose pictures are gone since it was converted."""
+        again = self._prepare(source)
+        if isinstance(again, Prepared):
+            return self._concluded(again, *self._write([again]))
+        return self._refused(again)
 
     def _write(self, batch: Sequence[Prepared], *, believe_uid: bool = False) -> list[Recorded | UnusableInput]:
         """Record some files, with the ledger's lines, in one transaction."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from sqlalchemy.orm import Session
 
+from cbmir.labels import split
 from cbmir.services.archives.links import Link, places, viewer_links
 from cbmir.services.retrieval import library
 from cbmir.services.retrieval.subject import names_patient
@@ -74,9 +77,15 @@ class Shown:
     @property
     def summary(self) -> list[tuple[str, int]]:
         """How many hits have each subclass (or modality, where they have none), most frequent first."""
-        labels = [hit["labels"] for hit in self.found]
-        values = [each.get("subclass") or each.get("modality") or "unlabelled" for each in labels]
-        return sorted(((value, values.count(value)) for value in set(values)), key=lambda pair: (-pair[1], pair[0]))
+        return counted([hit["labels"] for hit in self.found])
+
+
+def counted(labels: Sequence[Mapping[str, str]]) -> list[tuple[str, int]]:
+    """How many images have each subclass, or modality, or neither, most frequent first; one that has several counts
+    for each."""
+    values = (each.get("subclass") or each.get("modality") or "unlabelled" for each in labels)
+    counts = Counter(chain.from_iterable(map(split, values)))
+    return sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
 
 
 def shown(session: Session, job: Job, *, flat: bool) -> Shown:

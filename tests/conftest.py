@@ -38,8 +38,9 @@ _own = str(Path(sys.prefix, "bin"))
 _folders = os.environ["PATH"].split(os.pathsep)
 # pynetdicom's storescu and echoscu, which an activated environment puts first, are not dcmtk's
 os.environ["PATH"] = os.pathsep.join(sorted(_folders, key=lambda folder: folder == _own))
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what it does not wait for
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # commands that tests interrupt would inherit it
+for _signal, _handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(_signal) is signal.SIG_IGN:  # as a shell or nohup starts what it does not wait for
+        signal.signal(_signal, _handler)  # commands that tests interrupt would inherit it
 
 INDEX_THREAD = "index"
 """The name of the thread that makes an index anew beside the queries (`services.retrieval.gallery`)."""

@@ -12,7 +12,7 @@ BENCHMARK = Path(__file__).parents[3] / "benchmarks" / "json_exchange.py"
 
 def test_a_small_run_reports_every_step(tmp_path: Path) -> None:
     output = tmp_path / "figures.json"
-    command = [sys.executable, str(BENCHMARK), "--rows", "3000", "--peer-rows", "1000", "--rounds", "2"]
+    command = [sys.executable, str(BENCHMARK), "--rows", "1000", "--peer-rows", "500", "--rounds", "1"]
     command += ["--folder", str(tmp_path), "--output", str(output)]
     table = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     report = json.loads(output.read_text())
@@ -25,5 +25,5 @@ def test_a_small_run_reports_every_step(tmp_path: Path) -> None:
     assert 1000 < report["database_bytes_a_row"] < 5000
     assert report["ratios"]["by the clock"]["import"]["least"] > 0
     for name in ("export", "import"):
-        assert steps[name]["rows"] == 3000
+        assert steps[name]["rows"] == 1000
         assert 0 < steps[name]["peak_mb"] < 300

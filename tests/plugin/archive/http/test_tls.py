@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from cbmir.archive.connection import Connection
+from cbmir.archive.http import tls
 from cbmir.archive.http.session import ArchiveSession
 from cbmir.errors import ArchiveRefused, ArchiveUnavailable, BadRequest
 
@@ -41,6 +42,19 @@ def test_our_own_authority_is_trusted_whatever_the_environment_says(
 
 def test_a_stranger_is_not_trusted(serve: Any, connection: Connect, authority: Any) -> None:
     assert "not trusted" in refusal(connection(serve(fine, authority.context()).url))
+
+
+def test_what_the_system_trusts_is_read_once_and_again_when_it_changes(
+    serve: Any, connection: Connect, authority: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    trusted = tmp_path / "system.pem"
+    trusted.write_text("")
+    monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
+    ours = connection(serve(fine, authority.context()).url)
+    assert "not trusted" in refusal(ours)
+    assert tls.context(ours) is tls.context(ours)
+    trusted.write_bytes(Path(authority.file).read_bytes())
+    assert status(ours) == 200
 
 
 def test_an_expired_certificate_is_said_to_be_expired(serve: Any, connection: Connect, authority: Any) -> None:

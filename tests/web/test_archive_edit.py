@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -154,6 +156,28 @@ def test_the_form_says_what_is_wrong_and_keeps_what_was_typed(
     assert client.post("/archives/pacs/edit", data={**typed, "csrf_token": ""}).status_code == 400
     assert client.get("/archives/none/edit").status_code == 404
     assert client.post("/archives/none/edit", data=typed).status_code == 404
+
+
+def test_who_edits_what_another_saved_meanwhile_is_told_and_decides(
+    client: FlaskClient, token: Token, described: Any
+) -> None:
+    def shown(page: str) -> str:
+        (found,) = re.findall(r'name="shown" value="(.*?)"', page)
+        return html.unescape(found)
+
+    mine = form("/archives/pacs/edit", token) | {"shown": shown(client.get("/archives/pacs/edit").text)}
+    theirs = mine | {"modalities": "US", "timeout_seconds": "1"}
+    assert client.post("/archives/pacs/edit", data=theirs).status_code == 303
+    page = client.post("/archives/pacs/edit", data=mine | {"body_parts": "knee"})
+    assert page.status_code == 422
+    assert "There it says now: Only these modalities: US." in page.text
+    assert 'value="knee"' in page.text
+    assert described().rules.modalities == ("US",)
+    assert client.post("/archives/pacs/edit", data=mine | {"shown": "[]"}).status_code == 422
+    again = mine | {"body_parts": "knee", "shown": shown(page.text)}
+    assert client.post("/archives/pacs/edit", data=again).status_code == 303
+    assert described().rules.body_parts == ("KNEE",)
+    assert described().rules.modalities == DOWN.rules.modalities
 
 
 def test_the_form_names_its_own_words(client: FlaskClient, token: Token, described: Any) -> None:

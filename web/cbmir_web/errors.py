@@ -191,7 +191,7 @@ def too_large(limit: int) -> Problem:
     return Problem(
         "too-large",
         f"More was sent than the {size(limit)} that are taken at once.",
-        "Send fewer files at a time, use `cbmir ingest`, or raise CBMIR_MAX_UPLOAD_BYTES.",
+        "Send fewer files at a time, if there are several, use `cbmir ingest`, or raise CBMIR_MAX_UPLOAD_BYTES.",
     )
 
 

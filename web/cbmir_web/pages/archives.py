@@ -28,6 +28,7 @@ from cbmir_web.errors import Problem
 from cbmir_web.installation import installation
 from cbmir_web.pages.blueprint import blueprint
 from cbmir_web.pages.letting_in import aside
+from cbmir_web.pages.overtaken import refuse_overtaken, shown
 
 
 @blueprint.get("/archives")
@@ -61,6 +62,7 @@ def edited_archive(name: str) -> Response:
     """Follow the archive as it is described now."""
     known = describing.described(installation(), name)
     try:
+        refuse_overtaken(name, known, request.form.get("shown"))
         asked = from_form(ArchiveChangesSchema(), aside(request.form, known["way"]), wording.ARCHIVE)
         describing.edit(installation(), name, asked)
     except CbmirError as error:
@@ -71,7 +73,13 @@ def edited_archive(name: str) -> Response:
 def _editing(name: str, given: dict[str, Any], problem: Problem | None = None) -> str:
     files = certificates.names(installation().settings)
     return render_template(
-        "archive_edit.html", name=name, given=given, problem=problem, files=files, wording=wording.ARCHIVE
+        "archive_edit.html",
+        name=name,
+        given=given,
+        shown=shown(describing.described(installation(), name)),
+        problem=problem,
+        files=files,
+        wording=wording.ARCHIVE,
     )
 
 

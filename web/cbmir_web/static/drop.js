@@ -39,7 +39,8 @@ function show(place, input) {
   chosen.replaceChildren(...preview(files), ...names(files, total));
   if (total > limit) chosen.append(line(`That is more than the ${size(limit)} that are taken at once.`, "too-much"));
   chosen.hidden = !files.length;
-  input.setCustomValidity(total > limit ? `More than ${size(limit)}: choose fewer files.` : "");
+  const remedy = files.length > 1 ? "choose fewer files" : "this one has to come by `cbmir ingest`";
+  input.setCustomValidity(total > limit ? `More than ${size(limit)}: ${remedy}.` : "");
 }
 
 function preview(files) {

@@ -6,6 +6,8 @@ import os
 import ssl
 from functools import lru_cache
 
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
+
 from cbmir.archive.connection import Connection
 from cbmir.archive.trust import trusting
 from cbmir.errors import BadRequest
@@ -29,8 +31,11 @@ def context(connection: Connection) -> ssl.SSLContext:
 
 @lru_cache(maxsize=1)
 def _plain(_authorities: tuple[tuple[str, int], ...]) -> ssl.SSLContext:
-    """The context that trusts the system's authorities as these files have them."""
-    return trusting("")
+    """The context that trusts the system's authorities as these files have them; without any, Mozilla's."""
+    context = trusting("")
+    if not context.cert_store_stats()["x509_ca"]:
+        context.load_verify_locations(DEFAULT_CA_BUNDLE_PATH)
+    return context
 
 
 def _of_the_system() -> tuple[tuple[str, int], ...]:

@@ -57,6 +57,14 @@ def test_what_the_system_trusts_is_read_once_and_again_when_it_changes(
     assert status(ours) == 200
 
 
+def test_where_the_system_knows_no_authority_those_of_mozilla_are_trusted(
+    connection: Connect, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "none"))
+    assert tls.context(connection("https://pacs")).cert_store_stats()["x509_ca"] > 100
+
+
 def test_an_expired_certificate_is_said_to_be_expired(serve: Any, connection: Connect, authority: Any) -> None:
     server = serve(fine, authority.context(days=-1))
     assert "certificate has expired" in refusal(connection(server.url, authority=authority.file))

@@ -30,6 +30,16 @@ def ids(database: Database) -> list[int]:
         return quarantine.ids(session)
 
 
+@pytest.mark.parametrize("kind", ["csv", "json"])
+def test_a_download_without_a_database_is_refused_before_it_begins(
+    client: FlaskClient, database: Database, kind: str
+) -> None:
+    with database.engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE quarantine RENAME TO elsewhere")
+    response = client.get(f"{API}/quarantine.{kind}")
+    assert (response.status_code, response.json["error"]["code"]) == (503, "schema-outdated")
+
+
 def only_job(database: Database) -> Job:
     with database.read() as session:
         (job,) = jobs.listing(session)

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import pytest
 from celery import Celery
+from kombu import Consumer, Message
 
 from cbmir.errors import BadRequest, NotFound, SchemaOutdated
 from cbmir.settings import Settings
@@ -134,3 +135,16 @@ def test_nothing_is_sent_if_the_row_cannot_be_written(settings: Settings, broker
     database.dispose()
     assert broker
     assert client.broker_state(app).waiting["train"] == 0
+
+
+@pytest.mark.usefixtures("broker")
+def test_a_message_that_cannot_be_acknowledged_keeps_no_other_from_coming(app: Celery) -> None:
+    """As where the broker went away while a worker was busy: it would wait for ever."""
+    for number in range(2):
+        app.send_task("cbmir.train", task_id=str(number), queue="train")
+    came: list[Message] = []
+    with app.connection_for_read() as connection, connection.channel() as channel:
+        channel.basic_qos(0, app.conf.worker_prefetch_multiplier, False)
+        with Consumer(channel, [app.amqp.queues["train"]], on_message=came.append):
+            while len(came) < 2:
+                connection.drain_events(timeout=10)

@@ -14,7 +14,7 @@ import pytest
 from pydicom import dcmread
 
 from cbmir.archive.connection import ArchiveKind, Connection, Credentials
-from cbmir.errors import NotFound
+from cbmir.errors import ArchiveUnavailable, NotFound
 from cbmir.phantoms import archive as phantoms
 from cbmir.progress import Silence
 from cbmir.services.archives import status
@@ -23,7 +23,7 @@ from cbmir.store import archives, jobs, tables
 from cbmir.store.filters import Where
 from cbmir.store.tables import Job
 from cbmir.types import JobKind, JobState
-from cbmir_workers.follower import wake
+from cbmir_workers.follower import Patience, wake
 
 House = Any
 StartWorker = Callable[[str], "subprocess.Popen[bytes]"]
@@ -51,6 +51,17 @@ def pacs(house: House, start_orthanc: Any) -> Any:
 def send(pacs: Any, drawn: list[Path]) -> Callable[[slice], list[str]]:
     """Sends some of the drawn objects to the Orthanc; Orthanc's ids."""
     return lambda which: [pacs.send(file.read_bytes()) for file in drawn[which]]
+
+
+def test_the_trouble_of_an_archive_is_said_once_and_one_that_answers_again_is_asked_at_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    patience, trouble = Patience("pacs"), ArchiveUnavailable("It does not answer.", "See whether it runs.")
+    assert [patience.pause_after(trouble) for _ in range(3)] == [1, 2, 4]
+    assert caplog.messages == ["archive pacs: It does not answer. See whether it runs."]
+    patience.regain()
+    assert patience.pause_after(trouble) == 1
+    assert len(caplog.messages) == 2
 
 
 def test_new_images_get_features_and_deleted_ones_are_gone_by_themselves(

@@ -121,7 +121,7 @@ def test_a_heart_beats_on_after_a_database_that_was_locked_for_a_while(
             connection.commit()
         before = job_of(running.id).heartbeat_at
         time.sleep(0.2)
-    assert "a heartbeat failed: schema-outdated" in caplog.text
+    assert caplog.text.count("no heartbeat: schema-outdated") == 1, "once, however often it fails"
     assert job_of(running.id).heartbeat_at != before
 
 
@@ -137,7 +137,7 @@ def test_a_heart_beats_on_after_an_error_of_any_kind_whose_words_stay_out_of_the
     event.listen(database.engine, "before_cursor_execute", fail_twice)
     with heartbeat(JobProgress(database, running, Event()), 0.05):
         time.sleep(0.5)
-    assert "a heartbeat failed: RuntimeError" in caplog.text
-    assert "a heartbeat failed: MemoryError" in caplog.text
+    assert "no heartbeat: RuntimeError" in caplog.text
+    assert "no heartbeat: MemoryError" in caplog.text
     assert "Doe" not in caplog.text
     assert job_of(running.id).heartbeat_at != running.heartbeat_at

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from threading import Event, Thread
@@ -12,6 +14,7 @@ import pytest
 from celery import Celery
 from sqlalchemy import select
 
+import cbmir_migrations
 from cbmir.services.archives.leasing import LEASE_SECONDS
 from cbmir.settings import Settings
 from cbmir.store import archives, jobs, ledger
@@ -175,15 +178,21 @@ def test_two_sweepers_give_a_dead_job_back_once(house: House) -> None:
 
 
 @pytest.mark.usefixtures("broker")
-def test_the_thread_survives_a_database_that_does_not_answer(
+def test_the_thread_survives_a_database_that_does_not_answer_and_says_so_once(
     house: House, tmp_path: Path, wait_for: WaitFor, caplog: pytest.LogCaptureFixture
 ) -> None:
     empty, stop = Database(f"sqlite:///{tmp_path / 'empty.sqlite'}"), Event()
-    sweeping = sweeper(empty, house.app, house.settings, stop)
-    sweeping.start()
-    wait_for(lambda: caplog.text.count("no sweep: schema-outdated") > 1)
-    stop.set()
-    sweeping.join()
+    settings = replace(house.settings, heartbeat_timeout_seconds=0.3)
+    with caplog.at_level(logging.INFO):
+        sweeping = sweeper(empty, house.app, settings, stop)
+        sweeping.start()
+        wait_for(lambda: "no sweep: schema-outdated" in caplog.text)
+        stop.wait(0.5)
+        cbmir_migrations.upgrade(empty.url)
+        wait_for(lambda: "sweep goes on" in caplog.text)
+        stop.set()
+        sweeping.join()
+    assert caplog.text.count("no sweep") == 1
     empty.dispose()
 
 

@@ -120,6 +120,23 @@ def command_of(process: int) -> str:
         return ""
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="needs Linux: looks for children in /proc")
+def test_what_one_that_is_killed_leaves_behind_ends_by_itself_and_it_can_be_started_again_at_once(
+    run_up: Run, port: int, wait_for: WaitFor
+) -> None:
+    up = run_up(port)
+    assert up.stdout is not None
+    assert up.stdout.readline() == f"cbmir is ready: http://127.0.0.1:{port}\n"
+    children = Path(f"/proc/{up.pid}/task/{up.pid}/children").read_text().split()
+    assert len(children) == 1 + len(queues.ROLES)
+    up.kill()
+    again = run_up(port)
+    wait_for(lambda: not any(command_of(int(child)) for child in children))
+    assert again.stdout is not None
+    assert again.stdout.readline() == f"cbmir is ready: http://127.0.0.1:{port}\n"
+    assert again.poll() is None
+
+
 def test_a_data_folder_that_is_removed_ends_everything_with_a_sentence(
     run_up: Run, settings: Settings, port: int, wait_for: WaitFor
 ) -> None:

@@ -7,17 +7,22 @@ from dataclasses import replace
 
 import click
 
+from cbmir.cli.alone import end_when_alone
 from cbmir.cli.context import Context
 
 
 @click.command()
 @click.option("--host", help="Address to bind to; any but loopback needs CBMIR_USERNAME and CBMIR_PASSWORD.")
 @click.option("--port", type=click.IntRange(0, 65535), help="TCP port; 8000 by default.")
+@click.option("--beside", is_flag=True, hidden=True, help="Of a supervisor, to end with it.")
 @click.pass_obj
-def web(context: Context, host: str | None, port: int | None) -> None:
+def web(context: Context, host: str | None, port: int | None, beside: bool) -> None:
     """Serve the pages and the REST API; workers run beside it (`cbmir worker`, or both with `cbmir up`)."""
+    from cbmir_web.logs import hush_server
     from cbmir_web.serving import make_server
 
+    if beside:
+        end_when_alone()
     settings = replace(
         context.settings,
         host=context.settings.host if host is None else host,
@@ -28,6 +33,7 @@ def web(context: Context, host: str | None, port: int | None) -> None:
     # what is asked for, what is done to an archive, and what is deleted
     for name in ("cbmir_web", "cbmir.services.archives", "cbmir.services.ingestion.removal"):
         logging.getLogger(name).setLevel(logging.INFO)
+    hush_server()
     server = make_server(settings)
     click.echo(f"cbmir is at http://{settings.host}:{server.effective_port}", err=True)
     server.run()

@@ -66,7 +66,10 @@ def make_app(settings: Settings) -> Celery:
         task_publish_retry=True,
         # one immediate retry: a pooled connection may have outlived the broker's restart
         task_publish_retry_policy={"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0},
-        worker_prefetch_multiplier=1,
+        # no limit, which the solo pool needs none of: it takes the next message when it has done with one. With a
+        # limit a message that could not be acknowledged, since the broker went away meanwhile, counts for ever, and
+        # the worker takes none any more
+        worker_prefetch_multiplier=0,
         worker_enable_remote_control=False,
         worker_cancel_long_running_tasks_on_connection_loss=False,
         broker_connection_retry_on_startup=True,

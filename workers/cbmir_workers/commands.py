@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import click
 
+from cbmir.cli.alone import end_when_alone
 from cbmir.cli.context import Context, json_option, print_json
 from cbmir.settings import Settings
 from cbmir_workers.queues import ROLES
@@ -36,13 +37,16 @@ def up(context: Context, host: str | None, port: int | None) -> None:
     help="What to work on: queries, the index (ingest, extraction, evaluation), training, or archives. May be "
     "repeated; each role has a process of its own. All, unless given.",
 )
+@click.option("--beside", is_flag=True, hidden=True, help="Of a supervisor, to end with it.")
 @click.pass_context
-def worker(call: click.Context, roles: tuple[str, ...]) -> None:
+def worker(call: click.Context, roles: tuple[str, ...], beside: bool) -> None:
     """Work on queued jobs until told to stop."""
     from cbmir_workers.up import run_workers
     from cbmir_workers.worker import run
 
     context: Context = call.obj
+    if beside:
+        end_when_alone()
     if len(roles) == 1:
         call.exit(run(context.settings, context.database, roles[0]))
     run_workers(_made_ready(context), roles)

@@ -71,7 +71,7 @@ class Followers:
         return thread
 
     def _follow(self, name: str) -> None:
-        pause = FIRST_PAUSE_SECONDS
+        patience = Patience(name)
         while not self._stop.is_set():
             try:
                 with self._database.read() as session:
@@ -79,16 +79,15 @@ class Followers:
                 with leased(self._database, row.id) as lease:
                     if not lease.held:
                         return  # another process follows it, or it is paused
-                    self._keep_looking(row, lease)
-                pause = FIRST_PAUSE_SECONDS
+                    self._keep_looking(row, lease, patience)
             except NotFound:
                 return  # removed
             except CbmirError as error:
+                pause = patience.pause_after(error)
                 self._record(name, error)
                 self._stop.wait(pause)
-                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
-    def _keep_looking(self, row: tables.Archive, lease: Lease) -> None:
+    def _keep_looking(self, row: tables.Archive, lease: Lease, patience: Patience) -> None:
         """Look until told to stop, the lease is lost, or the archive is described otherwise than before.
 
         Raises:
@@ -99,6 +98,7 @@ class Followers:
             while not self._stop.is_set() and lease.held and self._is_as_before(row):
                 if follower.look(fetch):
                     fetch()
+                patience.regain()
                 self._stop.wait(LOOK_SECONDS)
 
     def _is_as_before(self, row: tables.Archive) -> bool:
@@ -106,11 +106,31 @@ class Followers:
             return _described(archives.get(session, row.name)) == _described(row)
 
     def _record(self, name: str, error: CbmirError) -> None:
-        log.warning("archive %s: %s", name, error.sentence)
         try:
             note(self._database, name, error, "" if isinstance(error, MassDeletion) else AGAIN)
         except Unavailable as trouble:
-            log.warning("archive %s: this cannot be recorded: %s", name, trouble.code)
+            log.debug("archive %s: this cannot be recorded: %s", name, trouble.code)
+
+
+class Patience:
+    """How long an archive that failed is left alone. Its trouble is said once; that it is over, by who asks it."""
+
+    def __init__(self, name: str) -> None:
+        self._name, self._said = name, ""
+        self._pause = FIRST_PAUSE_SECONDS
+
+    def pause_after(self, error: CbmirError) -> float:
+        """Seconds until it is asked again; twice as many the next time."""
+        if error.sentence != self._said:
+            log.warning("archive %s: %s", self._name, error.sentence)
+        self._said = error.sentence
+        pause, self._pause = self._pause, min(2 * self._pause, LONGEST_PAUSE_SECONDS)
+        return pause
+
+    def regain(self) -> None:
+        """It has answered."""
+        self._said = ""
+        self._pause = FIRST_PAUSE_SECONDS
 
 
 def wake(database: Database, app: Celery, parameters: dict[str, Any]) -> None:

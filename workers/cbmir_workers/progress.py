@@ -9,10 +9,11 @@ from contextlib import contextmanager
 from threading import Event, Thread
 from typing import Any
 
-from cbmir.errors import CbmirError, JobCancelled
+from cbmir.errors import JobCancelled
 from cbmir.store import jobs
 from cbmir.store.session import Database
 from cbmir.store.tables import Job
+from cbmir_workers.trouble import Trouble
 
 WRITE_SECONDS = 1.0
 """The row is written at most this often: a person cannot see more, and SQLite has one writer."""
@@ -85,9 +86,10 @@ def heartbeat(progress: JobProgress, every: float) -> Iterator[None]:
 
 
 def _beat(progress: JobProgress, every: float, finished: Event) -> None:
+    trouble = Trouble(log, "heartbeat")
     while not finished.wait(every):
         try:
             progress.beat()
+            trouble.over()
         except Exception as error:  # noqa: BLE001 - the next may get through; if none does, the sweeper takes over
-            kind = error.code if isinstance(error, CbmirError) else type(error).__name__
-            log.warning("a heartbeat failed: %s", kind)
+            trouble.met(error)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from threading import Event, Thread
 
 from cbmir.errors import CbmirError
+from cbmir_workers.trouble import Trouble
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +29,7 @@ class Repeating(Thread):
         """
         super().__init__(name=name, daemon=True)
         self._work, self._told, self._first, self._every = work, stop, first, every
+        self._trouble = Trouble(log, name)
 
     def run(self) -> None:
         """Go on though once may fail: the database, the broker or the disk may be back at the next time."""
@@ -35,6 +37,7 @@ class Repeating(Thread):
         while not self._told.wait(pause):
             try:
                 self._work()
+                self._trouble.over()
             except (CbmirError, OSError) as error:
-                log.warning("no %s: %s", self.name, getattr(error, "code", type(error).__name__))
+                self._trouble.met(error)
             pause = self._every

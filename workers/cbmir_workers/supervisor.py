@@ -35,17 +35,18 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Program:
-    """A child to run: `cbmir` with these arguments, in this environment."""
+    """A child to run: `cbmir` with these arguments, in this environment, which ends when we are gone."""
 
     name: str
     arguments: Sequence[str]
     environment: Mapping[str, str] = field(repr=False)
 
     def start(self) -> subprocess.Popen[bytes]:
-        """Start it in a session of its own, so that Ctrl-C at the terminal reaches its supervisor alone."""
-        command = [sys.executable, "-m", "cbmir", *self.arguments]
+        """Start it in a session of its own, so that Ctrl-C at the terminal reaches its supervisor alone; its
+        standard input ends with us, however we end (`cbmir.cli.alone`)."""
+        command = [sys.executable, "-m", "cbmir", *self.arguments, "--beside"]
         return subprocess.Popen(  # noqa: S603 - our own program, no shell
-            command, env=dict(self.environment), stdin=subprocess.DEVNULL, start_new_session=True
+            command, env=dict(self.environment), stdin=subprocess.PIPE, start_new_session=True
         )
 
 
@@ -71,6 +72,7 @@ class _Child:
                 self._started_at = time.monotonic()
                 self.process = self.program.start()
         elif self.process.poll() is not None:
+            _let_go(self.process)
             self._bury(self.process.returncode)
 
     def _bury(self, status: int) -> None:
@@ -96,6 +98,12 @@ class _Child:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+        _let_go(self.process)
+
+
+def _let_go(process: subprocess.Popen[bytes]) -> None:
+    if process.stdin:
+        process.stdin.close()
 
 
 class Supervisor:

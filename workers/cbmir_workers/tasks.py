@@ -53,6 +53,8 @@ def _doorway(bench: Bench) -> Callable[[Task[Any, Any]], None]:
         job_id = str(task.request.id)
         try:
             perform(bench, job_id)
+        except CbmirError as error:  # as where the database is away: the sweeper queues the job again
+            log.warning("job %s: what came of it cannot be recorded: %s", job_id, error.code)
         except Exception as error:  # noqa: BLE001 - Celery would log its words, which may quote what was to be kept
             log.error("job %s: what came of it cannot be recorded\n%s", job_id, places(error))
 

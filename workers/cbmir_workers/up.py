@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import fcntl
 import http.client
 import logging
@@ -26,6 +27,9 @@ ASK_SECONDS = 0.25
 
 REDIS_SECONDS = 2.0
 """How often it is looked whether the embedded Redis is there."""
+
+PORT_SECONDS = 3.0
+"""How long a taken port is waited for: the web of an `up` that was killed lets it go within a moment."""
 
 LOCK = "up.lock"
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared with, not bound to
@@ -115,16 +119,25 @@ def _alone(data: Path) -> Iterator[None]:
 
 
 def _check_port(settings: Settings) -> None:
+    deadline = time.monotonic() + PORT_SECONDS
+    while trouble := _trouble_with_port(settings):
+        if trouble.errno != errno.EADDRINUSE or time.monotonic() > deadline:
+            raise BadRequest(
+                f"Port {settings.port} of {settings.host} cannot be used: {trouble.strerror}.",
+                "Stop what uses it, or choose another with --port.",
+            ) from trouble
+        time.sleep(ASK_SECONDS)
+
+
+def _trouble_with_port(settings: Settings) -> OSError | None:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((settings.host, settings.port))
         except OSError as error:
-            raise BadRequest(
-                f"Port {settings.port} of {settings.host} cannot be used: {error.strerror}.",
-                "Stop what uses it, or choose another with --port.",
-            ) from error
+            return error
+    return None
 
 
 class _Watch:

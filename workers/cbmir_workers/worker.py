@@ -19,7 +19,7 @@ from cbmir.settings import Settings
 from cbmir.store import encoders
 from cbmir.store.session import Database
 from cbmir.types import JobKind
-from cbmir_workers import duties, embedded_redis, tasks
+from cbmir_workers import celery_log, duties, embedded_redis, tasks
 from cbmir_workers.client import make_app
 from cbmir_workers.follower import Followers
 from cbmir_workers.housekeeping import housekeeper
@@ -110,6 +110,9 @@ def _on(signal: Any, action: Callable[[], None]) -> None:
 def _set_up_logging() -> None:
     logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
     logging.getLogger("celery").setLevel(logging.WARNING)  # of each job it would repeat what ours says
+    logging.getLogger(celery_log.CONNECTION).setLevel(logging.INFO)
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(celery_log.CeleryLog())
 
 
 def _warm(bench: tasks.Bench, kinds: Collection[JobKind]) -> None:

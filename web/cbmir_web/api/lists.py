@@ -5,13 +5,16 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator
 from io import StringIO
-from typing import Any
+from itertools import chain, islice
+from typing import Any, TypeVar
 
 import orjson
 
 from cbmir.store import quarantine
 from cbmir.store.session import Database
 from cbmir.store.tables import Quarantined
+
+Item = TypeVar("Item")
 
 COLUMNS = ("id", "file_name", "code", "meaning", "reason", "remedy", "sha256", "created_at")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -20,8 +23,9 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 def as_csv(database: Database, code: str | None) -> Iterator[bytes]:
     """A header, then a line a file, oldest first; with `code` those of one reason. UTF-8."""
+    rows = begun(_rows(database, code))
     yield _line(COLUMNS)
-    for row in _rows(database, code):
+    for row in rows:
         yield _line([_harmless(str(row[name])) for name in COLUMNS])
 
 
@@ -32,6 +36,12 @@ def as_json(database: Database, code: str | None) -> Iterator[bytes]:
         yield separator + orjson.dumps(row)
         separator = b",\n"
     yield b"\n]\n" if separator == b",\n" else b"[]\n"
+
+
+def begun(items: Iterator[Item]) -> Iterator[Item]:
+    """The same items, the first made at once: what keeps a download from beginning is an error with a status."""
+    first = list(islice(items, 1))
+    return chain(first, items)
 
 
 def _rows(database: Database, code: str | None) -> Iterator[dict[str, Any]]:

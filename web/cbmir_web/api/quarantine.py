@@ -72,4 +72,4 @@ def as_json(asked: dict[str, str]) -> Response:
 
 def _download(pieces: Iterator[bytes], mimetype: str, name: str) -> Response:
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-    return Response(pieces, mimetype=mimetype, headers=headers)
+    return Response(lists.begun(pieces), mimetype=mimetype, headers=headers)

@@ -19,7 +19,7 @@ from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.events import Event, EventHandlerType
 from pynetdicom.pdu_primitives import A_RELEASE, P_DATA
 
-from cbmir.archive.dimse.answers import WORDS, answer, success
+from cbmir.archive.dimse.answers import answer, success
 from cbmir.archive.dimse.drafts import (
     CANNOT_UNDERSTAND,
     NOT_AUTHORISED,
@@ -29,6 +29,7 @@ from cbmir.archive.dimse.drafts import (
     header,
 )
 from cbmir.archive.dimse.landing import Fsync, Landing, flush, is_uid
+from cbmir.archive.dimse.refusals import Refusals
 from cbmir.archive.dimse.wire import Messages, prepare
 
 ROOM = 512
@@ -40,11 +41,6 @@ LOG = logging.getLogger(__name__)
 def any_uid(_: str) -> bool:
     """Every object is wanted."""
     return True
-
-
-def note(status: int) -> None:
-    """An object was refused: say so in the log, without its name."""
-    LOG.warning("An object was refused with status %04XH: %s.", status, WORDS[status])
 
 
 @dataclass(frozen=True)
@@ -62,7 +58,7 @@ class Taking:
     landing: Landing
     fsync: Fsync = Fsync.NEVER
     wanted: Callable[[str], bool] = any_uid
-    refused: Callable[[int], None] = note
+    refused: Callable[[int], None] = field(default_factory=lambda: Refusals().note)
     flusher: Executor = field(default_factory=lambda: ThreadPoolExecutor(2, "flush"))
 
 

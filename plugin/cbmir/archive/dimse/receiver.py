@@ -23,6 +23,7 @@ from cbmir.archive.dimse import commitment, intake
 from cbmir.archive.dimse.landing import Landing
 from cbmir.archive.dimse.network import PLAIN, application, checked_aet, server_tls
 from cbmir.archive.dimse.reception import Reception
+from cbmir.archive.dimse.refusals import Refusals
 from cbmir.errors import Unavailable
 
 LOG = logging.getLogger(__name__)
@@ -45,7 +46,7 @@ class Receiver:
 
     Args:
         how: its settings.
-        wanted, refused: as in `Taking`.
+        wanted, refused: as in `Taking`; the log is told of refused objects unless somebody else is.
 
     Raises:
         cbmir.errors.Unavailable: if the port is taken, or the folder cannot be made.
@@ -56,10 +57,10 @@ class Receiver:
         self,
         how: Reception,
         wanted: Callable[[str], bool] = intake.any_uid,
-        refused: Callable[[int], None] = intake.note,
+        refused: Callable[[int], None] | None = None,
     ) -> None:
         self.landing = Landing(how.folder, how.keep_free)
-        self._server = _listen(how, intake.Taking(self.landing, how.fsync, wanted, refused))
+        self._server = _listen(how, intake.Taking(self.landing, how.fsync, wanted, refused or Refusals().note))
         self.landing.enter()
         self.port: int = self._server.server_address[1]
         self._thread = threading.Thread(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import threading
-from collections.abc import Callable
 from types import TracebackType
 
 GRACE_SECONDS = 10.0
@@ -16,7 +14,7 @@ class Companions:
     """So many further processes of this very command line, with one more option; a context manager.
 
     Each has a pipe of ours as its standard input: where this process is gone, even killed, the pipe ends, and they
-    end too (`when_alone`).
+    end too (`cbmir.cli.alone`).
     """
 
     def __init__(self, count: int, option: str) -> None:
@@ -54,13 +52,3 @@ class Companions:
 def _let_go(process: subprocess.Popen[bytes]) -> None:
     if process.stdin:
         process.stdin.close()
-
-
-def when_alone(act: Callable[[], object]) -> None:
-    """Do this once the process that we are a companion of is gone."""
-
-    def wait() -> None:
-        sys.stdin.buffer.read()
-        act()
-
-    threading.Thread(target=wait, name="companion", daemon=True).start()

@@ -12,7 +12,8 @@ from typing import Any
 
 import click
 
-from cbmir.cli.archives.companions import Companions, when_alone
+from cbmir.cli.alone import when_alone
+from cbmir.cli.archives.companions import Companions
 from cbmir.cli.context import Context
 
 FILE = click.Path(exists=True, dir_okay=False)

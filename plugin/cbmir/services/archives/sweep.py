@@ -179,12 +179,13 @@ def _compare(
         if drop:
             unwanted = {each.sop_instance_uid for each in listed if not keeps(each)}
             swept.unmatched += [each for each in here if _is_here(each) and each.sop_instance_uid in unwanted]
-        if whole:
-            swept.gone += _missing(here, (each.sop_instance_uid for each in listed))
+        gone = _missing(here, (each.sop_instance_uid for each in listed)) if whole else []
+        swept.gone += gone
         if whole and not listed:
             archive_studies.drop(session, followed.id, uid)
             return False
-        settled = whole and _is_settled(followed, study, before, len(listed))
+        # until what is gone is deleted, after all studies, the study is to be looked into: we may be cut off before
+        settled = whole and not gone and _is_settled(followed, study, before, len(listed))
         stamp = stamp if settled else archive_studies.in_part(stamp)
         archive_studies.keep(session, followed.id, uid, instances=study.instances, listed=len(listed), stamp=stamp)
     return bool(listed)

@@ -37,7 +37,7 @@ from cbmir.settings import Settings
 
 RAMP = (np.arange(24 * 20).reshape(24, 20) % 251).astype(np.uint8)
 ITEM, END_OF_SEQUENCE = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0\0\0\0\0"
-SOON = 3.0
+SOON = 10.0
 """Seconds of CPU, well above what a refusal takes and well below what these took."""
 
 
@@ -209,7 +209,7 @@ def test_a_million_empty_items_are_refused(make_object: Any, encode: Any) -> Non
     began = time.process_time()
     with pytest.raises(BrokenFile, match=r"x\.dcm"):
         converted(data)
-    assert time.process_time() - began < 4 * SOON  # a busy machine needs more of its processor, too
+    assert time.process_time() - began < 2 * SOON  # a busy machine needs more of its processor, too
 
 
 def test_a_million_items_of_a_known_length_are_left_alone(make_object: Any, encode: Any) -> None:
@@ -293,7 +293,7 @@ def test_representative_frames_are_chosen_among_so_many(make_object: Any, encode
     data = encode(dataset)
     began = time.process_time()
     assert 1 < len(converted(data, frames="representative", max_frames=5)) <= 5
-    assert time.process_time() - began < 2 * SOON
+    assert time.process_time() - began < SOON
 
 
 def test_all_frames_are_not_a_million_of_a_pixel(make_object: Any, encode: Any) -> None:

@@ -29,7 +29,7 @@ up: $(VENV)/installed ## Run the web and all workers (ARGS="--data DIR" and so o
 	@$(BIN)/cbmir up $(ARGS)
 
 test: $(VENV)/installed-test ## Install what the tests need and run them all (ARGS="-k word" for some)
-	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 lint: $(VENV)/installed-test ## Style, types, and who may import whom
 	$(BIN)/ruff check .

@@ -10,7 +10,6 @@ CONNECTION = "celery.worker.consumer.connection"
 OUTAGE = ("connection to", "cannot connect", "frequent restarts", "couldn't ack")
 """Words of the lines that an outage of the broker brings."""
 
-
 CHANGE = "CPendingDeprecationWarning"
 """Said with each outage of a default that will change: ours is set. Celery overrides any filter of warnings."""
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
 
+from cbmir.cli.alone import let_go
 from cbmir.errors import Unavailable
 
 QUICK_SECONDS = 10.0
@@ -72,7 +73,7 @@ class _Child:
                 self._started_at = time.monotonic()
                 self.process = self.program.start()
         elif self.process.poll() is not None:
-            _let_go(self.process)
+            let_go(self.process)
             self._bury(self.process.returncode)
 
     def _bury(self, status: int) -> None:
@@ -98,12 +99,7 @@ class _Child:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-        _let_go(self.process)
-
-
-def _let_go(process: subprocess.Popen[bytes]) -> None:
-    if process.stdin:
-        process.stdin.close()
+        let_go(self.process)
 
 
 class Supervisor:

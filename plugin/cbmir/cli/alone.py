@@ -1,9 +1,10 @@
-"""What another process started, with a pipe of its own as standard input, notices when that one is gone."""
+"""A process and those that it started, whose standard input is a pipe of its own: they notice when it is gone."""
 
 from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -34,3 +35,9 @@ def end_when_alone() -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
     when_alone(end)
+
+
+def let_go(process: subprocess.Popen[bytes]) -> None:
+    """End the pipe of a process that we started: it takes us for gone."""
+    if process.stdin:
+        process.stdin.close()

@@ -66,17 +66,17 @@ def edited_archive(name: str) -> Response:
         asked = from_form(ArchiveChangesSchema(), aside(request.form, known["way"]), wording.ARCHIVE)
         describing.edit(installation(), name, asked)
     except CbmirError as error:
-        return errors.on_page(error, lambda problem: _editing(name, known | request.form.to_dict(), problem))
+        return errors.on_page(error, lambda problem: _editing(name, known, problem))
     return redirect(url_for("pages.archives"), HTTPStatus.SEE_OTHER)
 
 
-def _editing(name: str, given: dict[str, Any], problem: Problem | None = None) -> str:
+def _editing(name: str, known: dict[str, Any], problem: Problem | None = None) -> str:
     files = certificates.names(installation().settings)
     return render_template(
         "archive_edit.html",
         name=name,
-        given=given,
-        shown=shown(describing.described(installation(), name)),
+        given=known | request.form.to_dict(),
+        shown=shown(known),
         problem=problem,
         files=files,
         wording=wording.ARCHIVE,

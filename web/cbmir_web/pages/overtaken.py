@@ -33,26 +33,19 @@ def refuse_overtaken(name: str, known: Mapping[str, Any], brought_back: str | No
     before, now = _read(brought_back), shown(known)
     if before is None or before == now:
         return
-    others = [(called, now[field]) for field, called in _fields(now) if before.get(field) != now[field]]
-    said = "; ".join(f"{called}: {value or 'empty'}" for called, value in others)
+    others = {field: value for field, value in now.items() if before.get(field) != value}
+    said = "; ".join(f"{wording.ARCHIVE[field]}: {value or 'empty'}" for field, value in others.items())
     raise BadRequest(
         f"Somebody else has edited {name} meanwhile. There it says now: {said}.",
         "Take over what is right, and save again: what you typed then holds.",
     )
 
 
-def _fields(now: Mapping[str, str]) -> list[tuple[str, str]]:
-    return [(field, called) for field, called in wording.ARCHIVE.items() if field in now]
-
-
 def _read(brought_back: str | None) -> dict[str, Any] | None:
     try:
-        found = json.loads(brought_back) if brought_back else None
-    except ValueError:
-        found = ()
-    if found is None or isinstance(found, dict):
-        return found
-    raise BadRequest("The form is damaged.", "Load its page again.")
+        return dict(json.loads(brought_back)) if brought_back else None
+    except (TypeError, ValueError) as error:
+        raise BadRequest("The form is damaged.", "Load its page again.") from error
 
 
 def _typed(value: Any) -> str:

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from types import TracebackType
 
+from cbmir.cli.alone import let_go
+
 GRACE_SECONDS = 10.0
 """What they have to end in good order."""
 
@@ -30,7 +32,7 @@ class Companions:
         """Start again what has died."""
         for place, process in enumerate(self._processes):
             if process.poll() is not None:
-                _let_go(process)
+                let_go(process)
                 self._processes[place] = self._start()
 
     def __enter__(self) -> Companions:
@@ -40,15 +42,10 @@ class Companions:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for process in self._processes:
-            _let_go(process)
+            let_go(process)
         for process in self._processes:
             try:
                 process.wait(GRACE_SECONDS)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-
-
-def _let_go(process: subprocess.Popen[bytes]) -> None:
-    if process.stdin:
-        process.stdin.close()
